@@ -1,0 +1,38 @@
+"""The compiled extension; everything else about the package is in pyproject.toml."""
+
+import os
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# LRPLSTM_BOUNDSCHECK=1 builds kernels that raise IndexError instead of reading out of bounds:
+# for finding a wrong index while working on them, too slow for use.
+BOUNDSCHECK = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
+
+# Typed memoryviews need CPython 3.11 for the limited API; one wheel then serves every later version.
+LIMITED_API = "0x030B0000"
+
+kernels = Extension(
+    "lrplstm._kernels",
+    ["src/lrplstm/_kernels.pyx"],
+    define_macros=[("Py_LIMITED_API", LIMITED_API), ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK)))],
+    extra_compile_args=["-O3", "-fno-math-errno"],
+    py_limited_api=True,
+)
+
+setup(
+    ext_modules=cythonize(
+        [kernels],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": BOUNDSCHECK,
+            "wraparound": False,
+            "initializedcheck": BOUNDSCHECK,
+            "cdivision": True,
+        },
+        # The same source under different directives is a different C file.
+        force=True,
+        build_dir="build/cython",
+    ),
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

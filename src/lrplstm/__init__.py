@@ -1,0 +1,37 @@
+"""Explain what an LSTM decided: Layer-wise Relevance Propagation, sensitivity analysis and others.
+
+>>> import lrplstm
+>>> model = lrplstm.load_default()
+>>> attribution = lrplstm.lrp(model, "a fine film .".split())
+>>> attribution.tokens
+['a', 'fine', 'film', '.']
+"""
+
+from __future__ import annotations
+
+from lrplstm.attribution import Attribution, Attributions
+from lrplstm.loaders import from_arras, load, load_default
+from lrplstm.methods import METHODS, explain, gradient_x_input, lrp, sensitivity
+from lrplstm.model import LSTMModel
+from lrplstm.sentences import Sentence, read_sentences, sample_sentences
+from lrplstm.weights import LSTMWeights
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "METHODS",
+    "Attribution",
+    "Attributions",
+    "LSTMModel",
+    "LSTMWeights",
+    "Sentence",
+    "explain",
+    "from_arras",
+    "gradient_x_input",
+    "load",
+    "load_default",
+    "lrp",
+    "read_sentences",
+    "sample_sentences",
+    "sensitivity",
+]

@@ -1,0 +1,304 @@
+"""What a method returns: `Attribution` of one sequence, `Attributions` of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from lrplstm import heatmap
+from lrplstm.sequences import Batch
+from lrplstm.weights import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Attribution", "Attributions"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution:
+    """Relevance of each step of one sequence, and what it was computed from.
+
+    With target "all" there is a leading axis of classes, C, wherever it says so.
+
+    Attributes
+    ----------
+    tokens : list of str, or None
+        None where the inputs were not tokens or ids of a vocabulary.
+    unknown : ndarray of bool of shape (T,)
+        True where the vocabulary lacks the token. All those share one vector.
+    scores : ndarray of shape (C,)
+        Scores (logits) of the classes.
+    predicted : int
+        The class with the highest score.
+    target : int, ndarray of shape (C,), "all" or None
+        What was explained: a class, weighted scores, or every class. None: hidden relevance that
+        the caller gave.
+    token_relevance : ndarray of shape (T,) or (C, T)
+        Relevance of each step.
+    input_relevance : ndarray of shape (T, D) or (C, T, D), or None
+        Relevance of each input dimension, at level "input".
+    initial_relevance : float or ndarray of shape (C,)
+        Relevance that ended on the initial states of all layers and directions.
+    delta : float or ndarray of shape (C,)
+        Started relevance (the explained score, or the sum of the hidden relevance given) minus the
+        sum of `token_relevance` and `initial_relevance`. For LRP: what biases and stabilizers
+        kept. For gradients, which do not hand a score down, it is the same difference.
+    method : str
+        Name of the method, one of `lrplstm.METHODS`.
+    params : dict
+        Its other arguments: ``lrplstm.explain(model, inputs, a.method, a.target, **a.params)``
+        makes the same again.
+    class_names : tuple of str, or None
+        The model's.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> a = lrplstm.lrp(lrplstm.load_default(), "not a good film .".split())
+    >>> a.tokens[int(a.token_relevance.argmax())]
+    'not'
+    """
+
+    tokens: list[str] | None
+    unknown: Array
+    scores: Array
+    predicted: int
+    target: int | Array | str | None
+    token_relevance: Array
+    input_relevance: Array | None
+    initial_relevance: Any
+    delta: Any
+    method: str
+    params: dict[str, Any]
+    class_names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.unknown)
+
+    def __repr__(self) -> str:
+        return (
+            f"Attribution(method={self.method!r}, target={self.target!r}, "
+            f"predicted={self.predicted}, {len(self)} steps)"
+        )
+
+    def class_name(self, index: int) -> str:
+        """Return the name of a class, or its number where classes have no names."""
+        return str(index) if self.class_names is None else self.class_names[index]
+
+    @property
+    def words(self) -> list[str]:
+        """The tokens, or "t=0", "t=1", ... where there are none."""
+        if self.tokens is not None:
+            return self.tokens
+        return [f"t={t}" for t in range(len(self))]
+
+    @property
+    def row_labels(self) -> list[str] | None:
+        """Names of the rows of `token_relevance` with target "all", else None."""
+        if self.token_relevance.ndim == 1:
+            return None
+        return [self.class_name(index) for index in range(len(self.token_relevance))]
+
+    @property
+    def caption(self) -> str:
+        """One line: method, what was explained, and the predicted class with its score."""
+        if self.target is None:
+            explained = "given hidden relevance"
+        elif isinstance(self.target, str):
+            explained = "every class"
+        elif isinstance(self.target, int):
+            explained = f"{self.class_name(self.target)} ({self.scores[self.target]:.3g})"
+        else:
+            explained = "weighted scores"
+        predicted = f"{self.class_name(self.predicted)} ({self.scores[self.predicted]:.3g})"
+        return f"{self.method}: {explained}; predicted: {predicted}"
+
+    def to_html(self) -> str:
+        """Return a page fragment: the words, coloured by relevance, with a legend.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> html = lrplstm.lrp(lrplstm.load_default(), ["fine", "."]).to_html()
+        >>> html.startswith("<figure")
+        True
+        """
+        return heatmap.to_html(
+            self.words,
+            self.token_relevance,
+            unknown=self.unknown,
+            row_labels=self.row_labels,
+            caption=self.caption,
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the coloured words with matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return heatmap.plot(
+            self.words,
+            self.token_relevance,
+            unknown=self.unknown,
+            row_labels=self.row_labels,
+            ax=ax,
+            title=self.caption,
+        )
+
+    def __str__(self) -> str:
+        return heatmap.to_terminal(
+            self.words, self.token_relevance, unknown=self.unknown, row_labels=self.row_labels
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as lists, numbers and strings, ready for JSON.
+
+        Examples
+        --------
+        >>> import json
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
+        >>> json.loads(json.dumps(a.to_dict()))["tokens"]
+        ['fine', '.']
+        """
+        names = (
+            "tokens",
+            "unknown",
+            "scores",
+            "predicted",
+            "target",
+            "token_relevance",
+            "input_relevance",
+            "initial_relevance",
+            "delta",
+            "method",
+            "params",
+            "class_names",
+        )
+        return {name: _plain(getattr(self, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(element) for key, element in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    return value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attributions(Sequence[Attribution]):
+    """The attributions of a batch: a sequence of `Attribution`, and all of them in bulk.
+
+    Steps of all sequences follow each other; sequence b has ``offsets[b]:offsets[b + 1]``.
+
+    Attributes
+    ----------
+    offsets : ndarray of shape (B + 1,)
+    scores : ndarray of shape (B, C)
+    predicted : ndarray of shape (B,)
+    target : ndarray of shape (B,) or (B, C), "all" or None
+        Classes, weights, every class, or None where hidden relevance was given.
+    token_relevance : ndarray of shape (steps,) or (C, steps)
+    input_relevance : ndarray of shape (steps, D) or (C, steps, D), or None
+    initial_relevance, delta : ndarray of shape (B,) or (C, B)
+    unknown : ndarray of bool of shape (steps,)
+    method : str
+    params : dict
+    class_names : tuple of str, or None
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> batch = ["a fine film .".split(), "dull .".split()]
+    >>> attributions = lrplstm.lrp(lrplstm.load_default(), batch)
+    >>> len(attributions), attributions.offsets, attributions[1].tokens
+    (2, array([0, 4, 6]), ['dull', '.'])
+    """
+
+    offsets: Array
+    scores: Array
+    predicted: Array
+    target: Array | str | None
+    token_relevance: Array
+    input_relevance: Array | None
+    initial_relevance: Array
+    delta: Array
+    unknown: Array
+    method: str
+    params: dict[str, Any]
+    class_names: tuple[str, ...] | None
+    _batch: Batch
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        return (
+            f"Attributions(method={self.method!r}, {len(self)} sequences, "
+            f"{self.offsets[-1]} steps)"
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Attribution: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Attribution]: ...
+    def __getitem__(self, index: int | slice) -> Attribution | list[Attribution]:
+        if isinstance(index, slice):
+            return [self[b] for b in range(*index.indices(len(self)))]
+        b = range(len(self))[index]  # also checks, and counts from the end
+        steps = slice(self.offsets[b], self.offsets[b + 1])
+        target: Any = self.target
+        if isinstance(target, np.ndarray):
+            target = int(target[b]) if target.ndim == 1 else target[b].copy()
+        params = dict(self.params)
+        if "hidden_relevance" in params:
+            params["hidden_relevance"] = params["hidden_relevance"][steps].copy()
+        tokens = self._batch.tokens
+        return Attribution(
+            tokens=None if tokens is None else list(tokens[b]),
+            unknown=self.unknown[steps].copy(),
+            scores=self.scores[b].copy(),
+            predicted=int(self.predicted[b]),
+            target=target,
+            token_relevance=self.token_relevance[..., steps].copy(),
+            input_relevance=(
+                None
+                if self.input_relevance is None
+                else self.input_relevance[..., steps, :].copy()
+            ),
+            initial_relevance=_number_or_row(self.initial_relevance[..., b]),
+            delta=_number_or_row(self.delta[..., b]),
+            method=self.method,
+            params=params,
+            class_names=self.class_names,
+        )
+
+    def __iter__(self) -> Iterator[Attribution]:
+        return (self[b] for b in range(len(self)))
+
+    def _repr_html_(self) -> str:
+        return "".join(attribution.to_html() for attribution in self)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+
+def _number_or_row(values: Any) -> Any:
+    return values.copy() if values.ndim else float(values)

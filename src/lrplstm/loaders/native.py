@@ -1,0 +1,68 @@
+"""The package's own format, and the model that ships with it."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from importlib.resources import as_file, files
+
+from lrplstm.model import LSTMModel
+from lrplstm.storage import read_folder
+
+__all__ = ["load", "load_default"]
+
+
+def load(path: str | os.PathLike[str]) -> LSTMModel:
+    """Read a model that `LSTMModel.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+        Folder with config.json, weights.safetensors and, for models of tokens, vocab.txt.
+
+    Returns
+    -------
+    LSTMModel
+
+    Raises
+    ------
+    ValueError
+        If the folder or a file of it is missing or damaged; it names the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lrplstm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lrplstm.load_default().save(folder)
+    ...     model = lrplstm.load(folder)
+    >>> model.class_names[0]
+    'very negative'
+    """
+    arguments = read_folder(path)
+    try:
+        return LSTMModel(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from None
+
+
+@cache
+def load_default() -> LSTMModel:
+    """Return the five-class sentiment model that ships with the package.
+
+    A bidirectional LSTM with one layer, H = D = 60, float32, trained on sentences of film reviews
+    that are in lower case and in the tokens of the Penn Treebank. A model is frozen, so every call
+    returns the same one.
+
+    Returns
+    -------
+    LSTMModel
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> lrplstm.load_default().class_names
+    ('very negative', 'negative', 'neutral', 'positive', 'very positive')
+    """
+    with as_file(files("lrplstm.default_model")) as folder:
+        return load(folder)

@@ -1,0 +1,458 @@
+"""The methods: model, inputs and target -> relevance.
+
+Each is a choice of what to send back through the network; the rest is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from lrplstm import _backend, network
+from lrplstm.attribution import Attribution, Attributions
+from lrplstm.model import LSTMModel
+from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.rules import PRODUCT_RULES, EpsilonRule
+from lrplstm.sequences import Batch
+from lrplstm.targets import Target, resolve_target
+from lrplstm.weights import Array
+
+__all__ = ["ALIASES", "METHODS", "explain", "gradient_x_input", "lrp", "sensitivity"]
+
+LEVELS = ("token", "input")
+
+
+def lrp(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    epsilon: float = 1e-3,
+    bias_factor: float = 0.0,
+    epsilon_factor: float | None = None,
+    product_rule: str = "all",
+    level: str | None = None,
+    hidden_relevance: Any = None,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Attribution | Attributions:
+    """Layer-wise relevance propagation: share the explained score out among the inputs.
+
+    Positive relevance speaks for the explained class, negative against it.
+
+    Parameters
+    ----------
+    model : LSTMModel
+        The model to explain.
+    inputs : one sequence, or a batch of them
+        One sequence is a list of tokens, an integer array of token ids of shape (T,), or a float
+        array of shape (T, D). A batch is a list of sequences, which may differ in length, or a
+        float array of shape (B, T, D).
+    target : None, int, sequence of int, sequence of float, or "all"
+        What to explain: None for the class that each sequence is predicted as; a class; one class
+        for each sequence; weights of the scores of shape (C,) or (B, C), so that
+        ``[1., 0., 0., 0., -1.]`` asks why class 0 rather than class 4; or "all" classes, each by
+        itself. Integers of which there is one for each sequence are classes.
+    epsilon : float
+        Size of the stabilizer of denominators, at least 0.
+    bias_factor : float
+        Part of the biases' relevance that is handed on to the inputs. 1 conserves relevance: what
+        starts at the score arrives at inputs and initial states.
+    epsilon_factor : float, optional
+        The same for the stabilizer's relevance. None: as `bias_factor`, recommended. 1.0 gives
+        the formula that the 2017 paper prints.
+    product_rule : {"all"}
+        How the relevance of a product of gate and signal is shared. "all" gives all to the signal.
+    level : {"token", "input"}, optional
+        "token": one relevance for each step; "input": one for each input dimension as well.
+        Default: "token" for tokens and ids, "input" for floats.
+    hidden_relevance : array of shape (T, width), or a list of them for a batch, optional
+        Start from this relevance of the top layer's hidden states instead of from a score; width is
+        H, or 2H with two directions. For heads of your own: attention, dense layers. `target` must
+        then be None.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with a token that the vocabulary lacks: raise, use the model's unknown token, or a
+        zero vector. Default: "unk" where the model has an unknown token, else "error".
+    backend : {"auto", "kernel", "reference"}
+        "kernel" is compiled, "reference" plain NumPy, and "auto" the kernel for all it can do.
+    num_threads : int, optional
+        Threads that share a batch. Default: as many as there are processors to use.
+
+    Returns
+    -------
+    Attribution or Attributions
+        An `Attribution` for one sequence, `Attributions` for a batch.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, for instance text instead of tokens.
+    ValueError
+        If a sequence or batch is empty, a token unknown, an id or target out of range, a number NaN
+        or infinite, a shape wrong, or an option not one of those above.
+
+    Notes
+    -----
+    Arras et al. 2017, "Explaining Recurrent Neural Network Predictions in Sentiment Analysis"
+    (doi 10.18653/v1/W17-5221), with the epsilon rule of Bach et al. 2015
+    (doi 10.1371/journal.pone.0130140).
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> a = lrplstm.lrp(model, "a fine film .".split())
+    >>> model.class_names[a.target], a.tokens[a.token_relevance.argmax()]
+    ('positive', 'fine')
+
+    With ``bias_factor=1`` nothing is lost but to rounding:
+
+    >>> a = lrplstm.lrp(model, "a fine film .".split(), bias_factor=1.0)
+    >>> abs(a.delta) < 1e-4
+    True
+    """
+    rule = EpsilonRule(
+        epsilon, bias_factor, bias_factor if epsilon_factor is None else epsilon_factor
+    )
+    if product_rule not in PRODUCT_RULES:
+        raise ValueError(
+            f"product_rule: expected one of {', '.join(map(repr, PRODUCT_RULES))}, "
+            f"got {product_rule!r}"
+        )
+    params = {
+        "epsilon": rule.epsilon,
+        "bias_factor": rule.bias_factor,
+        "epsilon_factor": rule.epsilon_factor,
+        "product_rule": product_rule,
+    }
+
+    def backward(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
+        return network.lrp(past, weighting, rule, level)
+
+    def backward_from_hidden(past: ForwardPass, hidden: Array, level: str) -> InputRelevance:
+        return network.lrp_from_hidden(past, hidden, rule, level)
+
+    request = _Request(model, inputs, level, unknown, backend, num_threads)
+    if hidden_relevance is None:
+        return request.explain("lrp", target, backward, params)
+    if target is not None:
+        raise ValueError("target: expected None where hidden_relevance is given")
+    return request.explain_hidden("lrp", hidden_relevance, backward_from_hidden, params)
+
+
+def sensitivity(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    level: str | None = None,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Attribution | Attributions:
+    """Sensitivity analysis: the squared gradient of the explained score.
+
+    It says where a small change would change the score most, not what speaks for it; it is never
+    negative.
+
+    Parameters
+    ----------
+    model, inputs, target, level, unknown, backend, num_threads
+        As for `lrp`.
+
+    Returns
+    -------
+    Attribution or Attributions
+        `token_relevance` is the squared L2 norm of the gradient with respect to x_t, and
+        `input_relevance` the squared partial derivatives. `initial_relevance` is the squared norm
+        of the gradient with respect to the initial states.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrp`.
+
+    Notes
+    -----
+    Li et al. 2016, "Visualizing and Understanding Neural Models in NLP"
+    (doi 10.18653/v1/N16-1082), and Arras et al. 2017 (doi 10.18653/v1/W17-5221).
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> a = lrplstm.sensitivity(lrplstm.load_default(), "a fine film .".split(), target=0)
+    >>> bool((a.token_relevance >= 0).all())
+    True
+    """
+    request = _Request(model, inputs, level, unknown, backend, num_threads)
+    return request.explain("sensitivity", target, network.sensitivity, {})
+
+
+def gradient_x_input(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    level: str | None = None,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Attribution | Attributions:
+    """Gradient times input: the first-order effect of each input on the explained score.
+
+    Parameters
+    ----------
+    model, inputs, target, level, unknown, backend, num_threads
+        As for `lrp`.
+
+    Returns
+    -------
+    Attribution or Attributions
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrp`.
+
+    Notes
+    -----
+    Compared with LRP for LSTMs by Arras et al. 2019 (arXiv 1904.11829).
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> a = lrplstm.gradient_x_input(model, "a fine film .".split(), target="all")
+    >>> a.token_relevance.shape
+    (5, 4)
+    """
+    request = _Request(model, inputs, level, unknown, backend, num_threads)
+    return request.explain("gradient_x_input", target, network.gradient_x_input, {})
+
+
+METHODS: MappingProxyType[str, Callable[..., Attribution | Attributions]] = MappingProxyType(
+    {"lrp": lrp, "sensitivity": sensitivity, "gradient_x_input": gradient_x_input}
+)
+"""The methods by name."""
+
+ALIASES: MappingProxyType[str, str] = MappingProxyType(
+    {"sa": "sensitivity", "gi": "gradient_x_input"}
+)
+"""Short names of methods, as the literature has them."""
+
+
+def explain(
+    model: LSTMModel, inputs: Any, method: str = "lrp", target: Any = None, **options: Any
+) -> Attribution | Attributions:
+    """Explain by the method of a name.
+
+    Parameters
+    ----------
+    model, inputs, target
+        As for `lrp`.
+    method : str
+        One of `lrplstm.METHODS`, or the short "sa" or "gi".
+    **options
+        The method's own arguments.
+
+    Returns
+    -------
+    Attribution or Attributions
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrp`; ValueError if there is no such method.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> for method in lrplstm.METHODS:
+    ...     a = lrplstm.explain(model, "a fine film .".split(), method)
+    """
+    function = METHODS.get(ALIASES.get(method, method))
+    if function is None:
+        known = ", ".join([*METHODS, *ALIASES])
+        raise ValueError(f"method: expected one of {known}, got {method!r}")
+    return function(model, inputs, target, **options)
+
+
+# What the methods share -------------------------------------------------------------------------
+
+_Backward = Callable[[ForwardPass, Array, str], InputRelevance]
+
+
+class _Request:
+    """The arguments that every method has, checked; runs a method's way back over the batch."""
+
+    def __init__(
+        self,
+        model: LSTMModel,
+        inputs: Any,
+        level: str | None,
+        unknown: str | None,
+        backend: str,
+        num_threads: int | None,
+    ) -> None:
+        if not isinstance(model, LSTMModel):
+            raise TypeError(f"model: expected an LSTMModel, got {type(model).__name__}")
+        if level is not None and level not in LEVELS:
+            raise ValueError(f"level: expected one of {', '.join(LEVELS)} or None, got {level!r}")
+        self.model = model
+        self.batch: Batch = model.encoder.encode(inputs, unknown)
+        self.level = level or ("input" if self.batch.from_features else "token")
+        self.scans = _backend.scans(backend)
+        self.num_threads = num_threads
+        self.params = {
+            "level": self.level,
+            "unknown": unknown,
+            "backend": _backend.resolve(backend),
+        }
+
+    def explain(
+        self, method: str, target: Any, backward: _Backward, params: dict[str, Any]
+    ) -> Attribution | Attributions:
+        """Explain the scores that `target` means."""
+        resolved = resolve_target(target, len(self.batch), self.model.num_classes)
+        result = _Result(self, self.model.num_classes if resolved.kind == "all" else 1)
+
+        def run(sequences: slice) -> None:
+            past = self._forward(sequences)
+            weighting = resolved.weighting(past.scores, sequences)
+            started = np.vecdot(weighting, past.scores)
+            result.put(sequences, past, started, backward(past, weighting, self.level))
+
+        result.fill(run)
+        return result.attributions(
+            method, resolved.explained(result.scores), params | self.params, resolved
+        )
+
+    def explain_hidden(
+        self, method: str, hidden_relevance: Any, backward: _Backward, params: dict[str, Any]
+    ) -> Attribution | Attributions:
+        """Explain given relevance of the top layer's hidden states."""
+        hidden = self._check_hidden(hidden_relevance)
+        result = _Result(self, 1)
+
+        def run(sequences: slice) -> None:
+            past = self._forward(sequences)
+            part = hidden[self.batch.steps(sequences)]
+            started = _sum_steps(part.sum(axis=-1), past.offsets)
+            found = backward(past, part[np.newaxis], self.level)
+            result.put(sequences, past, started[np.newaxis], found)
+
+        result.fill(run)
+        params = params | self.params | {"hidden_relevance": hidden}
+        return result.attributions(method, None, params, None)
+
+    def _forward(self, sequences: slice) -> ForwardPass:
+        steps = self.batch.steps(sequences)
+        offsets = self.batch.offsets[sequences.start : sequences.stop + 1] - steps.start
+        return network.forward(self.model, self.batch.features(steps), offsets, self.scans)
+
+    def _check_hidden(self, given: Any) -> Array:
+        """Return hidden relevance of any accepted form as one new array, (steps, width)."""
+        top = network.directions(self.model.layers[-1])
+        width = sum(weights.hidden_size for weights in top)
+        single = self.batch.single
+        parts = [given] if single else given
+        if not single and (not isinstance(given, Sequence | np.ndarray) or isinstance(given, str)):
+            raise TypeError(
+                f"hidden_relevance: expected one array a sequence, got {type(given).__name__}"
+            )
+        if len(parts) != len(self.batch):
+            raise ValueError(
+                f"hidden_relevance: expected {len(self.batch)} arrays, got {len(parts)}"
+            )
+        checked = []
+        for b, part in enumerate(parts):
+            name = "hidden_relevance" if single else f"hidden_relevance[{b}]"
+            try:
+                array = np.asarray(part)
+            except ValueError:
+                raise ValueError(f"{name}: expected rows of one length") from None
+            want = (int(self.batch.offsets[b + 1] - self.batch.offsets[b]), width)
+            if array.dtype.kind not in "iuf":
+                raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+            if array.shape != want:
+                raise ValueError(f"{name}: expected shape {want}, got {array.shape}")
+            with np.errstate(over="ignore"):
+                array = array.astype(self.model.dtype)
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+            checked.append(array)
+        return np.concatenate(checked)
+
+
+class _Result:
+    """The arrays of the whole batch, filled run by run of sequences."""
+
+    def __init__(self, request: _Request, targets: int) -> None:
+        model, batch, dtype = request.model, request.batch, request.model.dtype
+        B, steps = len(batch), int(batch.offsets[-1])
+        self.request = request
+        self.targets = targets
+        self.scores = np.empty((B, model.num_classes), dtype)
+        self.token = np.empty((targets, steps), dtype)
+        self.input: Array | None = None
+        if request.level == "input":
+            self.input = np.empty((targets, steps, model.input_size), dtype)
+        self.initial = np.empty((targets, B), dtype)
+        self.delta = np.empty((targets, B), dtype)
+
+    def fill(self, run: Callable[[slice], None]) -> None:
+        """Call `run` with runs of sequences that together are the batch."""
+        request = self.request
+        size = network.bytes_per_step(request.model, self.targets)
+        parts = list(_backend.chunks(request.batch.offsets, size))
+        _backend.for_each(run, parts, request.num_threads)
+
+    def put(
+        self, sequences: slice, past: ForwardPass, started: Array, found: InputRelevance
+    ) -> None:
+        """Take what was found for a run of sequences."""
+        steps = self.request.batch.steps(sequences)
+        self.scores[sequences] = past.scores
+        self.token[:, steps] = found.token
+        if self.input is not None:
+            self.input[:, steps] = found.input
+        self.initial[:, sequences] = found.initial
+        arrived = _sum_steps(found.token, past.offsets) + found.initial
+        self.delta[:, sequences] = started - arrived
+
+    def attributions(
+        self, method: str, explained: Any, params: dict[str, Any], target: Target | None
+    ) -> Attribution | Attributions:
+        """Return it all, as users see it."""
+        batch = self.request.batch
+        every_class = target is not None and target.kind == "all"
+
+        def targets(array: Array) -> Array:
+            return array if every_class else array[0]
+
+        results = Attributions(
+            offsets=batch.offsets,
+            scores=self.scores,
+            predicted=self.scores.argmax(axis=1),
+            target=explained,
+            token_relevance=targets(self.token),
+            input_relevance=None if self.input is None else targets(self.input),
+            initial_relevance=targets(self.initial),
+            delta=targets(self.delta),
+            unknown=batch.unknown,
+            method=method,
+            params=params,
+            class_names=self.request.model.class_names,
+            _batch=batch,
+        )
+        return results[0] if batch.single else results
+
+
+def _sum_steps(values: Array, offsets: Array) -> Array:
+    """Sum each sequence's steps, in float64: (..., steps) -> (..., B)."""
+    return np.asarray(np.add.reduceat(values, offsets[:-1], axis=-1, dtype=np.float64))

@@ -1,0 +1,417 @@
+"""LSTMModel: the weights of a whole network and what belongs to them, frozen and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from lrplstm import _backend, network, storage
+from lrplstm.sequences import InputEncoder
+from lrplstm.weights import Array, Layer, LSTMWeights, check_dtype, frozen, same_dtype
+
+__all__ = ["DEFAULT_UNKNOWN_TOKEN", "LSTMModel"]
+
+DEFAULT_UNKNOWN_TOKEN = "<unk>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LSTMModel:
+    """A trained LSTM network: layers, head, and what turns words into its inputs.
+
+    Parameters
+    ----------
+    layers : sequence of LSTMWeights or of (LSTMWeights, LSTMWeights)
+        First layer first. One `LSTMWeights` a layer for one direction; a (forward, backward) pair
+        for two. A layer reads the hidden states of the one below it, forward half first.
+    head_weight : array_like of shape (num_classes, width), optional
+        Linear layer that makes scores of the pooled hidden state of the top layer; width is H, or
+        2H with two directions (forward half first). Without it the pooled hidden state itself is
+        the score.
+    head_bias : array_like of shape (num_classes,), optional
+        Bias of the head.
+    pooling : {"last"}
+        What the head reads: "last" is the final hidden state of each direction.
+    embedding : array_like of shape (V, input_size), optional
+        What the first layer reads for each token id.
+    vocabulary : sequence of str of length V, optional
+        The token of each id.
+    class_names : sequence of str of length num_classes, optional
+        What the classes are called.
+    unknown_token : str, optional
+        The token of `vocabulary` that stands for all that are not in it. Default: "<unk>" if the
+        vocabulary has that, else none.
+    tokenizer : str, optional
+        Name of the tokenizer that makes this model's tokens from text, for the command line.
+
+    Attributes
+    ----------
+    input_size, hidden_size, num_layers, num_classes : int
+        D of the first layer, H of the top one, number of layers, number of scores C.
+    bidirectional : bool
+        Whether the layers have two directions.
+    dtype : numpy.dtype
+        float32 or float64, the one of all its arrays; results have it too.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or an array neither float32 nor float64.
+    ValueError
+        If shapes, sizes or dtypes do not fit together, a number is NaN or infinite, or a token
+        occurs twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> rng = np.random.default_rng(0)
+    >>> lstm = lrplstm.LSTMWeights(*(rng.normal(0, 0.3, s) for s in [(8, 3), (8, 2), (8,)]))
+    >>> model = lrplstm.LSTMModel([lstm], head_weight=rng.normal(size=(4, 2)))
+    >>> model
+    LSTMModel(input_size=3, hidden_size=2, num_layers=1, bidirectional=False, num_classes=4, \
+pooling='last', dtype=float64)
+    >>> model.predict(rng.normal(size=(5, 3))).shape
+    (4,)
+    """
+
+    layers: tuple[Layer, ...]
+    head_weight: Array | None = None
+    head_bias: Array | None = None
+    _: KW_ONLY
+    pooling: str = "last"
+    embedding: Array | None = None
+    vocabulary: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+    unknown_token: str | None = None
+    tokenizer: str | None = None
+    encoder: InputEncoder = field(init=False)
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        head_weight: npt.ArrayLike | None = None,
+        head_bias: npt.ArrayLike | None = None,
+        *,
+        pooling: str = "last",
+        embedding: npt.ArrayLike | None = None,
+        vocabulary: Sequence[str] | None = None,
+        class_names: Sequence[str] | None = None,
+        unknown_token: str | None = None,
+        tokenizer: str | None = None,
+    ) -> None:
+        checked: dict[str, Any] = {"layers": _check_layers(layers)}
+        top = network.directions(checked["layers"][-1])
+        width = sum(weights.hidden_size for weights in top)
+        input_size = network.directions(checked["layers"][0])[0].input_size
+
+        num_classes = width
+        if head_weight is not None:
+            head_weight = frozen("head_weight", head_weight, ("num_classes", width))
+            num_classes = len(head_weight)
+        if head_bias is not None:
+            if head_weight is None:
+                raise ValueError("head_bias: expected None where there is no head_weight")
+            head_bias = frozen("head_bias", head_bias, (num_classes,))
+        if pooling not in network.POOLINGS:
+            raise ValueError(
+                f"pooling: expected one of {', '.join(map(repr, network.POOLINGS))}, "
+                f"got {pooling!r}"
+            )
+        if embedding is not None:
+            embedding = frozen("embedding", embedding, ("vocabulary size", input_size))
+        checked |= {
+            "head_weight": head_weight,
+            "head_bias": head_bias,
+            "pooling": pooling,
+            "embedding": embedding,
+        }
+        extra = ("head_weight", "head_bias", "embedding")
+        arrays = {"layers": top[0].weight_ih} | {
+            name: checked[name] for name in extra if checked[name] is not None
+        }
+        dtype = same_dtype(arrays)
+
+        if vocabulary is not None:
+            vocabulary = _check_strings("vocabulary", vocabulary)
+            if embedding is None:
+                raise ValueError("vocabulary: expected None where there is no embedding")
+            if len(vocabulary) != len(embedding):
+                raise ValueError(
+                    f"vocabulary: expected {len(embedding)} tokens as the embedding has rows, "
+                    f"got {len(vocabulary)}"
+                )
+            _check_distinct(vocabulary)
+        if class_names is not None:
+            class_names = _check_strings("class_names", class_names)
+            if len(class_names) != num_classes:
+                raise ValueError(
+                    f"class_names: expected {num_classes} names, got {len(class_names)}"
+                )
+        if unknown_token is None:
+            if vocabulary is not None and DEFAULT_UNKNOWN_TOKEN in vocabulary:
+                unknown_token = DEFAULT_UNKNOWN_TOKEN
+        elif vocabulary is None or unknown_token not in vocabulary:
+            raise ValueError(
+                f"unknown_token: expected a token of the vocabulary, got {unknown_token!r}"
+            )
+        if tokenizer is not None and not isinstance(tokenizer, str):
+            raise TypeError(f"tokenizer: expected a name, got {tokenizer!r}")
+        checked |= {
+            "vocabulary": vocabulary,
+            "class_names": class_names,
+            "unknown_token": unknown_token,
+            "tokenizer": tokenizer,
+            "encoder": InputEncoder(input_size, dtype, embedding, vocabulary, unknown_token),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    # Sizes --------------------------------------------------------------------------------------
+
+    @property
+    def input_size(self) -> int:
+        """Width D of what the first layer reads."""
+        return network.directions(self.layers[0])[0].input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """Width H of the top layer's states, of one direction."""
+        return network.directions(self.layers[-1])[0].hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers, two directions counted as one."""
+        return len(self.layers)
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether layers have two directions."""
+        return len(network.directions(self.layers[-1])) == 2
+
+    @property
+    def num_classes(self) -> int:
+        """Number C of scores: the head's, or without one the width of the pooled hidden state."""
+        if self.head_weight is not None:
+            return len(self.head_weight)
+        return sum(weights.hidden_size for weights in network.directions(self.layers[-1]))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Either float32 or float64."""
+        return network.directions(self.layers[0])[0].dtype
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}={value!r}" for name, value in self._sizes().items())
+        text = f"LSTMModel({sizes}, pooling={self.pooling!r}, dtype={self.dtype}"
+        if self.embedding is not None:
+            text += f", vocabulary of {len(self.embedding)}"
+        return text + ")"
+
+    def _sizes(self) -> dict[str, Any]:
+        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
+        return {name: getattr(self, name) for name in names}
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return what the constructor was given."""
+        names = (
+            "layers",
+            "head_weight",
+            "head_bias",
+            "pooling",
+            "embedding",
+            "vocabulary",
+            "class_names",
+            "unknown_token",
+            "tokenizer",
+        )
+        return {name: getattr(self, name) for name in names}
+
+    # What a model does --------------------------------------------------------------------------
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return the same model in float32 or float64.
+
+        Parameters
+        ----------
+        dtype : dtype_like
+            float32 or float64.
+
+        Returns
+        -------
+        LSTMModel
+
+        Raises
+        ------
+        TypeError
+            If `dtype` is another.
+        ValueError
+            If a number is too large for float32.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> lrplstm.load_default().astype("float64").dtype
+        dtype('float64')
+        """
+        resolved = check_dtype(dtype)
+        arguments = self._arguments()
+        arguments["layers"] = [
+            layer.astype(resolved)
+            if isinstance(layer, LSTMWeights)
+            else tuple(weights.astype(resolved) for weights in layer)
+            for layer in self.layers
+        ]
+        with np.errstate(over="ignore"):  # infinite numbers are refused by the constructor
+            for name in ("head_weight", "head_bias", "embedding"):
+                if arguments[name] is not None:
+                    arguments[name] = arguments[name].astype(resolved)
+        return type(self)(**arguments)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a folder, from which `lrplstm.load` reads it.
+
+        Parameters
+        ----------
+        path : str or path
+            Folder; made where it does not exist. See `lrplstm.storage` for its files.
+
+        Raises
+        ------
+        ValueError
+            If a token contains a line break.
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import lrplstm
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lrplstm.load_default().save(folder)
+        ...     lrplstm.load(folder).num_classes
+        5
+        """
+        storage.write_folder(path, **self._arguments(), sizes=self._sizes())
+
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        unknown: str | None = None,
+        backend: str = "auto",
+        num_threads: int | None = None,
+    ) -> Array:
+        """Return the scores (logits, before any softmax) of one or more sequences.
+
+        Parameters
+        ----------
+        inputs, unknown, backend, num_threads
+            As for `lrplstm.lrp`.
+
+        Returns
+        -------
+        ndarray of shape (C,) or (B, C)
+            One row of scores for one sequence; a row each for a batch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `lrplstm.lrp`.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> model = lrplstm.load_default()
+        >>> scores = model.predict("a fine film .".split())
+        >>> model.class_names[scores.argmax()]
+        'positive'
+        """
+        batch = self.encoder.encode(inputs, unknown)
+        scans = _backend.scans(backend)
+        scores = np.empty((len(batch), self.num_classes), self.dtype)
+
+        def run(sequences: slice) -> None:
+            steps = batch.steps(sequences)
+            offsets = batch.offsets[sequences.start : sequences.stop + 1] - steps.start
+            past = network.forward(self, batch.features(steps), offsets, scans)
+            scores[sequences] = past.scores
+
+        parts = list(_backend.chunks(batch.offsets, network.bytes_per_step(self, 0)))
+        _backend.for_each(run, parts, num_threads)
+        return scores[0] if batch.single else scores
+
+
+def _check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    if isinstance(layers, LSTMWeights) or not isinstance(layers, Sequence):
+        raise TypeError(
+            "layers: expected a sequence of LSTMWeights or of (forward, backward) pairs, "
+            f"got {type(layers).__name__}"
+        )
+    if not layers:
+        raise ValueError("layers: expected at least one layer, got none")
+    checked: list[Layer] = []
+    for n, layer in enumerate(layers):
+        if not isinstance(layer, LSTMWeights):
+            if (
+                not isinstance(layer, Sequence)
+                or len(layer) != 2
+                or not all(isinstance(weights, LSTMWeights) for weights in layer)
+            ):
+                raise TypeError(
+                    f"layers[{n}]: expected LSTMWeights or a (forward, backward) pair of them, "
+                    f"got {layer!r:.80}"
+                )
+            layer = tuple(layer)  # noqa: PLW2901
+            if layer[0].hidden_size != layer[1].hidden_size:
+                raise ValueError(
+                    f"layers[{n}]: expected one hidden_size in both directions, "
+                    f"got {layer[0].hidden_size} and {layer[1].hidden_size}"
+                )
+        checked.append(layer)
+
+    first = network.directions(checked[0])
+    expected = first[0].input_size
+    for n, layer in enumerate(checked):
+        both = network.directions(layer)
+        if len(both) != len(first):
+            raise ValueError(
+                f"layers[{n}]: expected {len(first)} direction(s) as in layers[0], got {len(both)}"
+            )
+        for weights in both:
+            if weights.input_size != expected:
+                raise ValueError(
+                    f"layers[{n}]: expected input_size {expected}, got {weights.input_size}"
+                )
+        expected = sum(weights.hidden_size for weights in both)
+    same_dtype(
+        {
+            f"layers[{n}]" + (f"[{d}]" if len(first) == 2 else ""): weights.weight_ih
+            for n, layer in enumerate(checked)
+            for d, weights in enumerate(network.directions(layer))
+        }
+    )
+    return tuple(checked)
+
+
+def _check_strings(name: str, values: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError(f"{name}: expected a sequence of str, got {type(values).__name__}")
+    for position, value in enumerate(values):
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected str, got {value!r:.60} at position {position}")
+    return tuple(map(str, values))
+
+
+def _check_distinct(vocabulary: tuple[str, ...]) -> None:
+    seen: dict[str, int] = {}
+    for id_, token in enumerate(vocabulary):
+        first = seen.setdefault(token, id_)
+        if first != id_:
+            raise ValueError(
+                f"vocabulary: expected distinct tokens, got {token!r} at {first} and at {id_}"
+            )

@@ -1,0 +1,97 @@
+"""The rules of Layer-wise Relevance Propagation, as formulas.
+
+Notation: y are the lower units, z = W y + b the upper ones, R the relevance of the upper ones.
+
+Sources: Bach et al. 2015 (doi 10.1371/journal.pone.0130140); Arras et al. 2017
+(doi 10.18653/v1/W17-5221).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+
+from lrplstm.weights import Array
+
+__all__ = ["PRODUCT_RULES", "EpsilonRule"]
+
+PRODUCT_RULES = ("all",)
+"""How relevance of a product gate * signal is shared: "all" gives it all to the signal."""
+
+
+@dataclass(frozen=True)
+class EpsilonRule:
+    """The epsilon rule of a linear layer z = W y + b with N lower units.
+
+    ::
+
+        R_i = sum_j ( w_ji y_i + (bias_factor b_j + epsilon_factor eps(z_j)) / N )
+                    / (z_j + eps(z_j)) * R_j
+
+    With q_j = R_j / (z_j + eps(z_j)) that is ``y * (W.T @ q) + share``: one product of a matrix and
+    a vector, and one number that is the same for every lower unit.
+
+    Parameters
+    ----------
+    epsilon : float, at least 0
+        Size of the stabilizer eps(z), which has the sign of z (and is positive at z = 0).
+    bias_factor : float
+        Part of the bias' relevance that is handed on to the lower units. 1 conserves relevance.
+    epsilon_factor : float
+        The same for the stabilizer's relevance.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is not a real number.
+    ValueError
+        If epsilon is negative, or a parameter NaN or infinite.
+    """
+
+    epsilon: float = 1e-3
+    bias_factor: float = 0.0
+    epsilon_factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("epsilon", "bias_factor", "epsilon_factor"):
+            value = getattr(self, name)
+            if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+                raise TypeError(f"{name}: expected a number, got {value!r}")
+            if not math.isfinite(value):
+                raise ValueError(f"{name}: expected a finite number, got {value}")
+            object.__setattr__(self, name, float(value))
+        if self.epsilon < 0:
+            raise ValueError(f"epsilon: expected a number of at least 0, got {self.epsilon}")
+
+    def stabilizer(self, z: Array) -> Array:
+        """Return eps(z): epsilon with the sign of z."""
+        epsilon = z.dtype.type(self.epsilon)
+        return np.where(z >= 0, epsilon, -epsilon)
+
+    def quotient(self, z: Array, relevance: Array) -> Array:
+        """Return q = R / (z + eps(z)).
+
+        Where the denominator is exactly zero (only with epsilon = 0) q is 0: a unit that is zero
+        passes nothing on.
+        """
+        denominator = z + self.stabilizer(z)
+        zero = np.zeros(np.broadcast_shapes(z.shape, relevance.shape), relevance.dtype)
+        return np.divide(relevance, denominator, out=zero, where=denominator != 0)
+
+    def share(self, q: Array, z: Array, bias: Array | float, units: int) -> Array:
+        """Return what each of the N = `units` lower units gets of biases and stabilizers."""
+        kept = self.bias_factor * bias + self.epsilon_factor * self.stabilizer(z)
+        return np.asarray((kept * q).sum(axis=-1) / units, dtype=q.dtype)
+
+    def linear(
+        self, y: Array, weight: Array, bias: Array | float, z: Array, relevance: Array, units: int
+    ) -> Array:
+        """Return the relevance of y, of shape (..., lower), for z = weight @ y + bias + ...
+
+        `units` is N, more than y has where y is only a part of what z reads.
+        """
+        q = self.quotient(z, relevance)
+        return y * (q @ weight) + self.share(q, z, bias, units)[..., np.newaxis]

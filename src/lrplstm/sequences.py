@@ -1,0 +1,315 @@
+"""Inputs of any accepted form -> one `Batch`: all steps in a row, with offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from lrplstm.weights import Array
+
+__all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "to_offsets"]
+
+UNKNOWN_CHOICES = ("error", "unk", "zero")
+
+_ZERO = -1
+"""The id of a step whose features are all zero."""
+
+
+def to_offsets(lengths: Sequence[int]) -> Array:
+    """Return where each of some sequences begins in their concatenation, and its length: (B + 1,)."""
+    offsets = np.zeros(len(lengths) + 1, np.intp)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Sequences, one after the other.
+
+    Attributes
+    ----------
+    offsets : ndarray of shape (B + 1,)
+        Sequence b has the steps ``offsets[b]:offsets[b + 1]``.
+    ids : ndarray of shape (steps,) or None
+        Rows of the embedding; -1 stands for a zero vector.
+    values : ndarray of shape (steps, D) or None
+        Features given as such, where there are no ids.
+    tokens : list of list of str, or None
+        One list a sequence.
+    unknown : ndarray of bool of shape (steps,)
+        True where the vocabulary lacks the token.
+    single : bool
+        True where the input was one sequence rather than a batch of one.
+    """
+
+    offsets: Array
+    ids: Array | None
+    values: Array | None
+    tokens: list[list[str]] | None
+    unknown: Array
+    single: bool
+    _encoder: InputEncoder
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def from_features(self) -> bool:
+        """True where the input was numbers rather than tokens or ids."""
+        return self.values is not None
+
+    def steps(self, sequences: slice) -> slice:
+        """Return the steps of a run of sequences."""
+        return slice(int(self.offsets[sequences.start]), int(self.offsets[sequences.stop]))
+
+    def features(self, steps: slice) -> Array:
+        """Return what the model reads at `steps`, of shape (steps, D)."""
+        if self.values is not None:
+            return self.values[steps]
+        assert self.ids is not None and self._encoder.embedding is not None
+        ids = self.ids[steps]
+        features = self._encoder.embedding[ids]
+        features[ids == _ZERO] = 0
+        return features
+
+
+def _is_sequence(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _is_row(value: object) -> bool:
+    """Whether `value` is one step's features: floats in one dimension."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.dtype.kind == "f"
+    return _is_sequence(value) and any(
+        _is_number(x) and not isinstance(x, Integral) for x in value  # type: ignore[attr-defined]
+    )
+
+
+def _array(name: str, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{name}: expected rows of one length, got rows of several") from None
+
+
+def _split(inputs: Any) -> tuple[list[Any], bool]:
+    """Return the sequences in `inputs`, and whether it was just one."""
+    if isinstance(inputs, str | bytes):
+        raise TypeError(
+            "inputs: expected a list of tokens, ids or floats, got a plain string; pass a list of "
+            "tokens"
+        )
+    if not _is_sequence(inputs) and hasattr(inputs, "__array__"):  # a tensor, a column
+        inputs = np.asarray(inputs)
+    if not _is_sequence(inputs):
+        raise TypeError(
+            "inputs: expected a list of tokens, an array of ids or floats, or a list of those, "
+            f"got {type(inputs).__name__}"
+        )
+    if len(inputs) == 0:
+        raise ValueError("inputs: expected at least one sequence of at least one step, got nothing")
+    if isinstance(inputs, np.ndarray):
+        if inputs.ndim == 3:
+            return list(inputs), False
+        return [inputs], True
+    if all(isinstance(element, str) or _is_number(element) for element in inputs):
+        return [inputs], True
+    if any(_is_row(element) for element in inputs):
+        return [inputs], True
+    return list(inputs), False
+
+
+@dataclass(frozen=True, eq=False)
+class InputEncoder:
+    """What turns tokens and ids into features, and checks all three.
+
+    Parameters
+    ----------
+    input_size : int
+        D, the width of features.
+    dtype : numpy.dtype
+        What features are converted to.
+    embedding : ndarray of shape (V, D), optional
+        Features of each id.
+    vocabulary : tuple of str of length V, optional
+        Token of each id.
+    unknown_token : str, optional
+        The token of `vocabulary` that stands for all others.
+    """
+
+    input_size: int
+    dtype: np.dtype[Any]
+    embedding: Array | None
+    vocabulary: tuple[str, ...] | None
+    unknown_token: str | None
+    _ids: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        ids = {token: id_ for id_, token in enumerate(self.vocabulary or ())}
+        object.__setattr__(self, "_ids", ids)
+
+    def encode(self, inputs: Any, unknown: str | None = None) -> Batch:
+        """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
+        unknown_id = self._unknown_id(unknown)
+        sequences, single = _split(inputs)
+        names = ["inputs"] if single else [f"inputs[{b}]" for b in range(len(sequences))]
+        for name, sequence in zip(names, sequences, strict=True):
+            if not _is_sequence(sequence):
+                raise TypeError(
+                    f"{name}: expected a sequence of tokens, ids or floats, got {sequence!r:.60}"
+                )
+            if len(sequence) == 0:
+                raise ValueError(f"{name}: expected at least one step, got an empty sequence")
+        kinds = [self._kind(n, s) for n, s in zip(names, sequences, strict=True)]
+        if len(set(kinds)) > 1:
+            other = next(b for b, kind in enumerate(kinds) if kind != kinds[0])
+            raise TypeError(f"{names[other]}: expected {kinds[0]} as in inputs[0], got {kinds[other]}")
+        offsets = to_offsets([len(s) for s in sequences])
+        if kinds[0] == "floats":
+            values = self._features(names, sequences)
+            return Batch(
+                offsets, None, values, None, np.zeros(len(values), bool), single, self
+            )
+        if kinds[0] == "tokens":
+            tokens = [[str(token) for token in sequence] for sequence in sequences]
+            ids, lacking = self._token_ids(names, tokens, unknown_id)
+            return Batch(offsets, ids, None, tokens, lacking, single, self)
+        ids = self._check_ids(names, sequences, offsets)
+        return self._batch_of_ids(ids, offsets, single)
+
+    def _unknown_id(self, unknown: str | None) -> int | None:
+        """Return the id for tokens that the vocabulary lacks; None: they are an error."""
+        if unknown is not None and unknown not in UNKNOWN_CHOICES:
+            raise ValueError(
+                f"unknown: expected one of {', '.join(UNKNOWN_CHOICES)} or None, got {unknown!r}"
+            )
+        if unknown == "zero":
+            return _ZERO
+        if unknown == "unk" and self.unknown_token is None:
+            raise ValueError("unknown: expected 'error' or 'zero', got 'unk': the model has no unknown token")
+        if unknown == "error" or self.unknown_token is None:
+            return None
+        return self._ids[self.unknown_token]
+
+    def _kind(self, name: str, sequence: Any) -> str:
+        """Return what `sequence` holds: "tokens", "ids" or "floats"."""
+        if isinstance(sequence, np.ndarray):
+            kind, ndim = sequence.dtype.kind, sequence.ndim
+            if kind == "O" and ndim == 1 and all(isinstance(t, str) for t in sequence):
+                kind = "U"
+        else:
+            if all(isinstance(token, str) for token in sequence):
+                return "tokens"
+            if all(_is_number(x) and isinstance(x, Integral) for x in sequence):
+                return "ids"
+            array = _array(name, sequence)
+            kind, ndim = array.dtype.kind, array.ndim
+        if kind == "U" and ndim == 1:
+            return "tokens"
+        if kind in "iu" and ndim == 1:
+            return "ids"
+        if kind in "iuf" and ndim == 2:
+            if kind != "f" and self.embedding is not None:
+                raise TypeError(
+                    f"{name}: expected floats in an array of 2 dimensions, got integers; "
+                    "pass a list of integer arrays for a batch of ids"
+                )
+            return "floats"
+        what = {"U": "strings", "i": "integers", "u": "integers", "f": "floats", "b": "bools"}
+        raise TypeError(
+            f"{name}: expected a list of tokens, an integer array (T,) or a float array "
+            f"(T, {self.input_size}), got {what.get(kind, 'other things')} in {ndim} dimension(s)"
+        )
+
+    def _features(self, names: list[str], sequences: list[Any]) -> Array:
+        arrays = []
+        for name, sequence in zip(names, sequences, strict=True):
+            array = _array(name, sequence)
+            if array.shape[1] != self.input_size:
+                raise ValueError(
+                    f"{name}: expected shape (T, {self.input_size}), got {array.shape}"
+                )
+            # A number too large for float32 becomes infinite, and is then refused as such.
+            with np.errstate(over="ignore"):
+                arrays.append(array.astype(self.dtype, copy=False))
+            if not np.isfinite(arrays[-1]).all():
+                raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        return np.concatenate(arrays)
+
+    def _token_ids(
+        self, names: list[str], sequences: list[list[str]], unknown_id: int | None
+    ) -> tuple[Array, Array]:
+        if self.vocabulary is None or self.embedding is None:
+            raise ValueError(
+                "inputs: expected ids or floats, got tokens, and the model has no vocabulary"
+            )
+        find = self._ids.get
+        if unknown_id is None:
+            for name, sequence in zip(names, sequences, strict=True):
+                for position, token in enumerate(sequence):
+                    if token not in self._ids:
+                        raise ValueError(
+                            f"{name}: token {token!r} at position {position} is not in the "
+                            "vocabulary; choose with unknown= what to do: 'error', 'unk' (the "
+                            "model's unknown token) or 'zero' (a zero vector)"
+                        )
+            unknown_id = _ZERO  # for none
+        missing = -2
+        found = [find(token, missing) for token in chain.from_iterable(sequences)]
+        ids = np.array(found, np.intp)
+        lacking = ids == missing
+        ids[lacking] = unknown_id
+        return ids, lacking
+
+    def _check_ids(self, names: list[str], sequences: list[Any], offsets: Array) -> Array:
+        if self.embedding is None:
+            raise ValueError(
+                f"inputs: expected floats of shape (T, {self.input_size}), got ids, and the model "
+                "has no embedding"
+            )
+        arrays = [_array(n, s) for n, s in zip(names, sequences, strict=True)]
+        ids = np.concatenate([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
+        outside = (ids < 0) | (ids >= len(self.embedding))
+        if outside.any():
+            step = int(outside.argmax())
+            b = int(offsets.searchsorted(step, side="right")) - 1
+            position = step - int(offsets[b])
+            raise ValueError(
+                f"{names[b]}: id {arrays[b][position]} at position {position} is out of range; "
+                f"expected 0 <= id < {len(self.embedding)}"
+            )
+        return ids
+
+    def _batch_of_ids(self, ids: Array, offsets: Array, single: bool) -> Batch:
+        if self.vocabulary is None:
+            return Batch(offsets, ids, None, None, np.zeros(len(ids), bool), single, self)
+        vocabulary = self.vocabulary
+        tokens = [
+            [vocabulary[id_] for id_ in ids[start:stop].tolist()]
+            for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+        ]
+        unknown = np.zeros(len(ids), bool)
+        if self.unknown_token is not None:
+            unknown = ids == self._ids[self.unknown_token]
+        return Batch(offsets, ids, None, tokens, unknown, single, self)
+
+
+def _to_intp(ids: Array) -> Array:
+    """Return ids of any integer dtype as intp; one too large for it as -1."""
+    if ids.dtype.kind == "O":  # Python ints beyond 64 bits
+        return np.full(ids.shape, -1, np.intp)
+    if ids.dtype == np.uint64:
+        return np.where(ids > np.iinfo(np.intp).max, -1, ids.astype(np.intp))
+    return ids.astype(np.intp)
