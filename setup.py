@@ -9,7 +9,7 @@ from setuptools import Extension, setup
 # for finding a wrong index while working on them, too slow for use.
 BOUNDSCHECK = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
 
-# Typed memoryviews need CPython 3.11 for the limited API; one wheel then serves every later version.
+# With the limited API one wheel serves every later Python; typed memoryviews need that of 3.11.
 LIMITED_API = "0x030B0000"
 
 kernels = Extension(

@@ -69,7 +69,11 @@ def instruction_set() -> str:
 
 def _threads(num_threads: int | None) -> int:
     if num_threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     if isinstance(num_threads, bool) or not isinstance(num_threads, Integral):
         raise TypeError(f"num_threads: expected an int or None, got {num_threads!r}")
     if num_threads < 1:
@@ -103,9 +107,7 @@ def chunks(offsets: Array, bytes_per_step: int) -> Iterator[slice]:
         first = stop
 
 
-def for_each(
-    function: Callable[[_T], None], items: Sequence[_T], num_threads: int | None
-) -> None:
+def for_each(function: Callable[[_T], None], items: Sequence[_T], num_threads: int | None) -> None:
     """Call `function` with every item, in up to `num_threads` threads (None: all processors).
 
     The first exception of any call ends the work and is raised; so does Ctrl-C.

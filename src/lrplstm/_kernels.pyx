@@ -226,7 +226,7 @@ def lrp_scan(trace, weights, offsets, bint reverse, hidden_relevance, rule):
     arguments = (
         np.ascontiguousarray(trace.gates), np.ascontiguousarray(trace.candidate),
         np.ascontiguousarray(trace.cell), np.ascontiguousarray(trace.hidden),
-        weights.weight_hh[2 * H:3 * H], weights.bias[2 * H:3 * H],
+        weights.weight_hh[weights.rows_g], weights.bias[weights.rows_g],
         weights.initial_hidden, weights.initial_cell, offsets, reverse,
         np.ascontiguousarray(hidden_relevance),
         rule.epsilon, rule.bias_factor, rule.epsilon_factor, weights.weight_ih.shape[1] + H,

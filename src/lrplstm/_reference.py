@@ -1,13 +1,14 @@
 """The readable specification of the three scans, in NumPy: one sequence, one step at a time.
 
-Notation: i, f, g, o are the gates, a^g the pre-activation of g, c and h the states, R_z the relevance
-of z. Formulas: Hochreiter and Schmidhuber's cell with forget gates; Arras et al. 2017
+Notation: i, f, g, o are the gates, a^g the pre-activation of g, c and h the states, R_z the
+relevance of z. Formulas: Hochreiter and Schmidhuber's cell with forget gates; Arras et al. 2017
 (doi 10.18653/v1/W17-5221), section 2, for the relevance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,12 +22,12 @@ __all__ = ["forward_scan", "gradient_scan", "lrp_scan"]
 def _sigmoid(a: Array) -> Array:
     # exp overflows to infinity for a < -88 in float32; 1 / (1 + inf) is then 0, as it should be.
     with np.errstate(over="ignore"):
-        return np.asarray(1 / (1 + np.exp(-a)))
+        return 1 / (1 + np.exp(-a))
 
 
 def _steps(offsets: Array, reverse: bool) -> Iterator[tuple[int, list[int]]]:
     """Yield each sequence's number and its rows in the order in which they are read."""
-    for b, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for b, (start, stop) in enumerate(pairwise(offsets)):
         rows = list(range(start, stop))
         yield b, rows[::-1] if reverse else rows
 
@@ -36,9 +37,7 @@ def _with_initial(states: Array, rows: list[int], initial: Array) -> Array:
     return np.concatenate([initial[np.newaxis], states[rows]])
 
 
-def forward_scan(
-    projection: Array, weights: LSTMWeights, offsets: Array, reverse: bool
-) -> Trace:
+def forward_scan(projection: Array, weights: LSTMWeights, offsets: Array, reverse: bool) -> Trace:
     """Run the cell over every sequence; see `lrplstm.scans`."""
     H = weights.hidden_size
     gates = np.empty_like(projection)
@@ -67,8 +66,7 @@ def lrp_scan(
 ) -> LRPResult:
     """Run relevance back over every sequence, product rule "all"; see `lrplstm.scans`."""
     H = weights.hidden_size
-    rows_g = slice(2 * H, 3 * H)
-    weight_g, bias_g = weights.weight_hh[rows_g], weights.bias[rows_g]
+    weight_g, bias_g = weights.weight_hh[weights.rows_g], weights.bias[weights.rows_g]
     lower_units_g = weights.input_size + H
 
     K = len(hidden_relevance)
@@ -89,7 +87,7 @@ def lrp_scan(
             # h = o tanh(c): all to the signal.
             R_c = R_c + R_h
 
-            # c_t = f c_{t-1} + i g: the epsilon rule with identity weights, 2H lower units, no bias.
+            # c_t = f c_{t-1} + i g: the epsilon rule, identity weights, 2H lower units, no bias.
             q_c = rule.quotient(c[s + 1], R_c)
             share_c = rule.share(q_c, c[s + 1], 0.0, 2 * H)[:, np.newaxis]
             R_c = f * c[s] * q_c + share_c  # all of f c_{t-1} to c_{t-1}

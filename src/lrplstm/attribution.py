@@ -251,8 +251,7 @@ class Attributions(Sequence[Attribution]):
 
     def __repr__(self) -> str:
         return (
-            f"Attributions(method={self.method!r}, {len(self)} sequences, "
-            f"{self.offsets[-1]} steps)"
+            f"Attributions(method={self.method!r}, {len(self)} sequences, {self.offsets[-1]} steps)"
         )
 
     @overload
@@ -279,9 +278,7 @@ class Attributions(Sequence[Attribution]):
             target=target,
             token_relevance=self.token_relevance[..., steps].copy(),
             input_relevance=(
-                None
-                if self.input_relevance is None
-                else self.input_relevance[..., steps, :].copy()
+                None if self.input_relevance is None else self.input_relevance[..., steps, :].copy()
             ),
             initial_relevance=_number_or_row(self.initial_relevance[..., b]),
             delta=_number_or_row(self.delta[..., b]),

@@ -75,8 +75,8 @@ def lrp(
         H, or 2H with two directions. For heads of your own: attention, dense layers. `target` must
         then be None.
     unknown : {"error", "unk", "zero"}, optional
-        What to do with a token that the vocabulary lacks: raise, use the model's unknown token, or a
-        zero vector. Default: "unk" where the model has an unknown token, else "error".
+        What to do with a token that the vocabulary lacks: raise, use the model's unknown token, or
+        a zero vector. Default: "unk" where the model has an unknown token, else "error".
     backend : {"auto", "kernel", "reference"}
         "kernel" is compiled, "reference" plain NumPy, and "auto" the kernel for all it can do.
     num_threads : int, optional

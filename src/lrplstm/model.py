@@ -366,7 +366,7 @@ def _check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
                     f"layers[{n}]: expected LSTMWeights or a (forward, backward) pair of them, "
                     f"got {layer!r:.80}"
                 )
-            layer = tuple(layer)  # noqa: PLW2901
+            layer = tuple(layer)
             if layer[0].hidden_size != layer[1].hidden_size:
                 raise ValueError(
                     f"layers[{n}]: expected one hidden_size in both directions, "

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from lrplstm.rules import EpsilonRule
-from lrplstm.scans import Scans, Trace
+from lrplstm.scans import LRPResult, Scans, Trace
 from lrplstm.weights import Array, Layer, LSTMWeights
 
 __all__ = [
@@ -125,7 +126,7 @@ def forward(network: Network, features: Array, offsets: Array, scans: Scans) -> 
 
 
 def _final_steps(layer: _LayerPass, offsets: Array) -> list[Array]:
-    """Return the steps at which each direction ends: the last ones, and for the backward one the first."""
+    """Return where each direction ends: at last steps, the backward one at first steps."""
     return [offsets[1:] - 1, offsets[:-1]][: len(layer.directions)]
 
 
@@ -133,7 +134,7 @@ def _final_steps(layer: _LayerPass, offsets: Array) -> list[Array]:
 
 
 def _unpool(past: ForwardPass, pooled: Array) -> list[Array]:
-    """Return what belongs to `pooled`, of shape (K, B, width), at the hidden states it came from."""
+    """Return `pooled`, of shape (K, B, width), at the hidden states that it came from."""
     top = past.layers[-1]
     final = _final_steps(top, past.offsets)
     per_direction = []
@@ -201,28 +202,41 @@ def _lrp_layers(
 ) -> InputRelevance:
     initial = np.zeros((len(hidden_relevance[0]), len(past.offsets) - 1), past.scores.dtype)
     for depth, layer in reversed(list(enumerate(past.layers))):
-        only_tokens = depth == 0 and level == "token"
-        relevance: Array | float = 0.0
-        for d, weights in enumerate(layer.directions):
-            H, D = weights.hidden_size, weights.input_size
-            rows_g = slice(2 * H, 3 * H)
-            result = past.scans.lrp_scan(
-                layer.traces[d], weights, past.offsets, d == 1, hidden_relevance[d], rule
-            )
+        results = [
+            past.scans.lrp_scan(trace, weights, past.offsets, d == 1, hidden_relevance[d], rule)
+            for d, (trace, weights) in enumerate(zip(layer.traces, layer.directions, strict=True))
+        ]
+        for result in results:
             initial += result.initial
-            if only_tokens:
-                # The sum over D of what follows below, without making its D parts.
-                of_step = np.vecdot(result.quotient, layer.projections[d][:, rows_g])
-                relevance = relevance + of_step + D * result.share
-            else:
-                messages = result.quotient @ weights.weight_ih[rows_g]
-                relevance = relevance + layer.inputs * messages + result.share[..., np.newaxis]
-        relevance = np.asarray(relevance)
-        if only_tokens:
-            return InputRelevance(relevance, None, initial)
+        if depth == 0 and level == "token":
+            return InputRelevance(_token_relevance(layer, results), None, initial)
+        relevance = reduce(
+            np.add,
+            [
+                layer.inputs * (result.quotient @ weights.weight_ih[weights.rows_g])
+                + result.share[..., np.newaxis]
+                for result, weights in zip(results, layer.directions, strict=True)
+            ],
+        )
         if depth > 0:
             hidden_relevance = _split_directions(past.layers[depth - 1], relevance)
     return InputRelevance(relevance.sum(axis=-1), relevance, initial)
+
+
+def _token_relevance(layer: _LayerPass, results: list[LRPResult]) -> Array:
+    """Return the sum over D of x * (W_ih^g.T @ q) + share, without making its D parts.
+
+    It is q . (W_ih^g @ x) + D share, and W_ih^g @ x is known from the way forward.
+    """
+    parts = zip(results, layer.projections, layer.directions, strict=True)
+    return reduce(
+        np.add,
+        [
+            np.vecdot(result.quotient, projection[:, weights.rows_g])
+            + weights.input_size * result.share
+            for result, projection, weights in parts
+        ],
+    )
 
 
 class _LayerGradient(NamedTuple):
@@ -235,8 +249,7 @@ class _LayerGradient(NamedTuple):
     def inputs(self) -> Array:
         """Return the gradient of what the layer read, of shape (K, steps, D)."""
         parts = zip(self.preactivation, self.layer.directions, strict=True)
-        first, *others = [a @ weights.weight_ih for a, weights in parts]
-        return np.asarray(sum(others, first))
+        return reduce(np.add, [a @ weights.weight_ih for a, weights in parts])
 
 
 def gradient(past: ForwardPass, weighting: Array) -> Iterator[_LayerGradient]:
@@ -285,5 +298,5 @@ def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRe
         return InputRelevance(products.sum(axis=-1), products, initial)
     # x . (W_ih.T @ da) = (W_ih @ x) . da, and W_ih @ x is known.
     parts = zip(at_layer.preactivation, at_layer.layer.projections, strict=True)
-    first, *others = [np.vecdot(a, projection) for a, projection in parts]
-    return InputRelevance(np.asarray(sum(others, first)), None, initial)
+    token = reduce(np.add, [np.vecdot(a, projection) for a, projection in parts])
+    return InputRelevance(token, None, initial)

@@ -84,7 +84,7 @@ class EpsilonRule:
     def share(self, q: Array, z: Array, bias: Array | float, units: int) -> Array:
         """Return what each of the N = `units` lower units gets of biases and stabilizers."""
         kept = self.bias_factor * bias + self.epsilon_factor * self.stabilizer(z)
-        return np.asarray((kept * q).sum(axis=-1) / units, dtype=q.dtype)
+        return (kept * q).sum(axis=-1) / units
 
     def linear(
         self, y: Array, weight: Array, bias: Array | float, z: Array, relevance: Array, units: int

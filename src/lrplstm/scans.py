@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 from lrplstm.rules import EpsilonRule
 from lrplstm.weights import Array, LSTMWeights
 
-__all__ = ["LRPResult", "GradientResult", "Scans", "Trace"]
+__all__ = ["GradientResult", "LRPResult", "Scans", "Trace"]
 
 
 class Trace(NamedTuple):

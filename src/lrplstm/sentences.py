@@ -31,7 +31,7 @@ class Sentence:
 
 
 def parse_sentences(text: str, name: str) -> list[Sentence]:
-    """Return the sentences in the text of a sentence file.
+    r"""Return the sentences in the text of a sentence file.
 
     Parameters
     ----------
@@ -48,13 +48,13 @@ def parse_sentences(text: str, name: str) -> list[Sentence]:
     Examples
     --------
     >>> from lrplstm.sentences import parse_sentences
-    >>> parse_sentences("4\\ta | fine | film", "example")
+    >>> parse_sentences("4\ta | fine | film", "example")
     [Sentence(tokens=('a', 'fine', 'film'), label=4)]
     """
     sentences = []
     # Not splitlines, nor split(): a word may contain other line breaks and spaces than these two.
     for number, line in enumerate(text.split("\n"), start=1):
-        line = line.removesuffix("\r")  # noqa: PLW2901
+        line = line.removesuffix("\r")
         if not line:
             continue
         label, tab, words = line.partition("\t")
@@ -73,7 +73,7 @@ def parse_sentences(text: str, name: str) -> list[Sentence]:
 
 
 def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
-    """Read a file of labelled sentences.
+    r"""Read a file of labelled sentences.
 
     Parameters
     ----------
@@ -98,14 +98,16 @@ def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
     >>> import lrplstm
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "sentences.txt")
-    ...     _ = path.write_text("5\\ta | fine | film | .\\n", encoding="utf-8")
+    ...     _ = path.write_text("5\ta | fine | film | .\n", encoding="utf-8")
     ...     lrplstm.read_sentences(path)
     [Sentence(tokens=('a', 'fine', 'film', '.'), label=5)]
     """
     try:
         text = Path(path).read_bytes().decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{os.fspath(path)}: expected UTF-8, got something else at byte {error.start}") from None
+        raise ValueError(
+            f"{os.fspath(path)}: expected UTF-8, got something else at byte {error.start}"
+        ) from None
     return parse_sentences(text, os.fspath(path))
 
 

@@ -21,7 +21,7 @@ _ZERO = -1
 
 
 def to_offsets(lengths: Sequence[int]) -> Array:
-    """Return where each of some sequences begins in their concatenation, and its length: (B + 1,)."""
+    """Return where sequences begin in their concatenation, and where it ends: (B + 1,)."""
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
@@ -71,7 +71,8 @@ class Batch:
         """Return what the model reads at `steps`, of shape (steps, D)."""
         if self.values is not None:
             return self.values[steps]
-        assert self.ids is not None and self._encoder.embedding is not None
+        assert self.ids is not None
+        assert self._encoder.embedding is not None
         ids = self.ids[steps]
         features = self._encoder.embedding[ids]
         features[ids == _ZERO] = 0
@@ -93,7 +94,8 @@ def _is_row(value: object) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind == "f"
     return _is_sequence(value) and any(
-        _is_number(x) and not isinstance(x, Integral) for x in value  # type: ignore[attr-defined]
+        _is_number(x) and not isinstance(x, Integral)
+        for x in value  # type: ignore[attr-defined]
     )
 
 
@@ -175,13 +177,13 @@ class InputEncoder:
         kinds = [self._kind(n, s) for n, s in zip(names, sequences, strict=True)]
         if len(set(kinds)) > 1:
             other = next(b for b, kind in enumerate(kinds) if kind != kinds[0])
-            raise TypeError(f"{names[other]}: expected {kinds[0]} as in inputs[0], got {kinds[other]}")
+            raise TypeError(
+                f"{names[other]}: expected {kinds[0]} as in inputs[0], got {kinds[other]}"
+            )
         offsets = to_offsets([len(s) for s in sequences])
         if kinds[0] == "floats":
             values = self._features(names, sequences)
-            return Batch(
-                offsets, None, values, None, np.zeros(len(values), bool), single, self
-            )
+            return Batch(offsets, None, values, None, np.zeros(len(values), bool), single, self)
         if kinds[0] == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
             ids, lacking = self._token_ids(names, tokens, unknown_id)
@@ -198,7 +200,9 @@ class InputEncoder:
         if unknown == "zero":
             return _ZERO
         if unknown == "unk" and self.unknown_token is None:
-            raise ValueError("unknown: expected 'error' or 'zero', got 'unk': the model has no unknown token")
+            raise ValueError(
+                "unknown: expected 'error' or 'zero', got 'unk': the model has no unknown token"
+            )
         if unknown == "error" or self.unknown_token is None:
             return None
         return self._ids[self.unknown_token]

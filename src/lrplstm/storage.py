@@ -185,7 +185,9 @@ def _read_vocabulary(path: Path) -> list[str]:
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8, got something else at byte {error.start}") from None
+        raise ValueError(
+            f"{path}: expected UTF-8, got something else at byte {error.start}"
+        ) from None
     # Not splitlines: a token may well contain U+0085 or U+2028.
     return text.removesuffix("\n").split("\n")
 

@@ -161,6 +161,11 @@ class LSTMWeights:
         """Either float32 or float64."""
         return self.weight_ih.dtype
 
+    @property
+    def rows_g(self) -> slice:
+        """Rows of the cell candidate g, the only ones through which relevance passes."""
+        return slice(2 * self.hidden_size, 3 * self.hidden_size)
+
     def arrays(self) -> dict[str, Array]:
         """All arrays by their names."""
         names = ("weight_ih", "weight_hh", "bias", "initial_hidden", "initial_cell")

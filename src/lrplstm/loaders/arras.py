@@ -31,9 +31,9 @@ def from_arras(
     Parameters
     ----------
     source : str, path or mapping
-        A folder with the files ``model``, ``vocab`` (pickles) and ``embeddings.npy``; or the dict of
-        arrays that ``model`` holds: ``Wxh_Left`` (4H, D), ``bxh_Left`` (4H,), ``Whh_Left`` (4H, H),
-        ``bhh_Left`` (4H,), ``Why_Left`` (C, H), and the same with ``_Right``, gates in the order
+        A folder with the files ``model``, ``vocab`` (pickles) and ``embeddings.npy``; or the dict
+        of arrays that ``model`` holds: ``Wxh_Left`` (4H, D), ``bxh_Left`` (4H,), ``Whh_Left``
+        (4H, H), ``bhh_Left`` (4H,), ``Why_Left`` (C, H), and the same with ``_Right``, gates in the order
         i, g, f, o. The right encoder reads the sequence backwards. Pickles are read by an unpickler
         that knows lists, dicts, strings, numbers and arrays, and runs nothing.
     embedding : array_like of shape (V, D), optional

@@ -41,24 +41,26 @@ def load_plain_pickle(content: bytes, name: str) -> Any:
             # latin1 is what NumPy arrays in pickles of Python 2 need.
             loaded = _PlainUnpickler(file, encoding="latin1").load()
         return _finish(loaded, {})
-    except _Refused as error:
+    except _RefusedError as error:
         raise ValueError(f"{name}: refused: {error}") from None
     except RecursionError:
         raise ValueError(f"{name}: refused: nested too deep") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         text = str(error).partition("\n")[0]
-        raise ValueError(f"{name}: not a readable pickle ({type(error).__name__}: {text:.100})") from None
+        raise ValueError(
+            f"{name}: not a readable pickle ({type(error).__name__}: {text:.100})"
+        ) from None
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The pickle asks for something that it may not have."""
 
 
 def _check_memo(content: bytes) -> None:
     """Refuse memo numbers that would make the unpickler reserve memory for them."""
     for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
-            raise _Refused(f"memo number {argument} in {len(content)} bytes")
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+            raise _RefusedError(f"memo number {argument} in {len(content)} bytes")
 
 
 # Stand-ins --------------------------------------------------------------------------------------
@@ -69,21 +71,21 @@ class _Dtype:
 
     def __init__(self, code: Any, *_: Any) -> None:
         self.code = code
-        self.byteorder = "|"
+        self.byteorder: Any = "="
 
     def __setstate__(self, state: Any) -> None:
         # (version, byte order, subarray, names, fields, item size, alignment, ...)
         if state[2] is not None or state[3] is not None or state[4] is not None:
-            raise _Refused("an array of records")
+            raise _RefusedError("an array of records")
         self.byteorder = state[1]
 
     def resolve(self) -> np.dtype[Any]:
-        if not isinstance(self.code, str) or not isinstance(self.byteorder, str):
-            raise _Refused("an array of no plain dtype")
+        if not isinstance(self.code, str) or self.byteorder not in ("<", ">", "=", "|"):
+            raise _RefusedError("an array of no plain dtype")
         dtype = np.dtype(self.code)
         if dtype.kind not in "biufSU" or dtype.itemsize == 0:
-            raise _Refused(f"an array of dtype {dtype}")
-        return dtype if self.byteorder == "|" else dtype.newbyteorder(self.byteorder)
+            raise _RefusedError(f"an array of dtype {dtype}")
+        return dtype.newbyteorder(self.byteorder)
 
 
 class _Ndarray:
@@ -98,7 +100,7 @@ class _Ndarray:
 
     def resolve(self) -> Array:
         if not isinstance(self.dtype, _Dtype):
-            raise _Refused("an array without a dtype")
+            raise _RefusedError("an array without a dtype")
         dtype, shape, data = self.dtype.resolve(), self.shape, self.data
         if isinstance(data, str):  # bytes in a pickle of Python 2
             data = data.encode("latin1")
@@ -108,7 +110,7 @@ class _Ndarray:
             or not isinstance(data, bytes | bytearray)
             or math.prod(shape) * dtype.itemsize != len(data)
         ):
-            raise _Refused(f"an array of shape {shape!r:.60} that its bytes do not fill")
+            raise _RefusedError(f"an array of shape {shape!r:.60} that its bytes do not fill")
         return np.frombuffer(data, dtype).reshape(shape, order=self.order)
 
 
@@ -134,7 +136,7 @@ def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> _Ndarray:
 def _encode(text: Any, encoding: Any) -> bytes:
     """Stands in for _codecs.encode, by which protocols 0 to 2 write bytes."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise _Refused(f"text in the encoding {encoding!r:.40}")
+        raise _RefusedError(f"text in the encoding {encoding!r:.40}")
     return text.encode("latin1")
 
 
@@ -154,12 +156,12 @@ class _PlainUnpickler(pickle.Unpickler):
         try:
             return _NAMES[module, name]
         except KeyError:
-            raise _Refused(
+            raise _RefusedError(
                 f"it names {module}.{name}; expected lists, dicts, strings and arrays only"
             ) from None
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _Refused("it refers to an object outside")
+        raise _RefusedError("it refers to an object outside")
 
 
 def _finish(value: Any, done: dict[int, Any]) -> Any:
@@ -181,6 +183,6 @@ def _finish(value: Any, done: dict[int, Any]) -> Any:
     elif isinstance(value, str | bytes | int | float | None):
         return value
     else:
-        raise _Refused(f"a {type(value).__name__}")
+        raise _RefusedError(f"a {type(value).__name__}")
     done[id(value)] = finished
     return finished

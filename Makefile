@@ -1,0 +1,59 @@
+# make demo   explain some sentences: coloured words in the terminal, pages and pictures in demo/
+# make test   run all tests
+# Both make .venv by themselves, and again only what has changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+PACKAGE := $(shell find src model/sst5 data -type f \
+             -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
+           pyproject.toml setup.py MANIFEST.in README.md LICENSE
+
+.PHONY: demo test lint test-boundscheck clean
+
+demo: $(VENV)/installed
+	@$(BIN)/python examples/demo.py demo
+
+test: $(VENV)/installed $(VENV)/test-tools
+	@$(BIN)/python -m pytest
+
+# The same tests with kernels that raise IndexError instead of reading out of bounds.
+test-boundscheck: $(VENV)/test-tools
+	@rm -rf build/boundscheck build/lib*
+	@LRPLSTM_BOUNDSCHECK=1 $(PIP) install --quiet --no-deps --target build/boundscheck .
+	@PYTHONPATH=build/boundscheck LRPLSTM_BOUNDSCHECK=1 $(BIN)/python -m pytest -m "not packaging"
+
+lint: $(VENV)/installed $(VENV)/lint-tools
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/cython-lint src
+	@$(BIN)/mypy
+
+
+# A venv knows where it is, so a copied or moved one is made anew; .venv/made is its last step.
+$(VENV)/made:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing; on Debian: apt-get install python3 python3-venv python3-dev gcc" >&2; exit 1; }
+	@$(PYTHON) tools/check_toolchain.py
+	@echo "making $(VENV)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# build/lib would keep modules that are gone from the source.
+$(VENV)/installed: $(VENV)/made $(PACKAGE)
+	@$(PYTHON) tools/check_toolchain.py
+	@echo "building and installing lrplstm"
+	@rm -rf build/lib*
+	@$(PIP) install --quiet --force-reinstall --no-deps . && $(PIP) install --quiet .
+	@touch $@
+
+# pyproject.toml names what an extra needs.
+$(VENV)/test-tools $(VENV)/lint-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
+	@echo "installing what $* needs"
+	@$(PIP) install --quiet $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$*'])")
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo

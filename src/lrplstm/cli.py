@@ -1,0 +1,409 @@
+"""The command `lrplstm`: explain and predict text, and tell what is installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+import lrplstm
+from lrplstm import _backend, heatmap
+from lrplstm.attribution import Attribution
+from lrplstm.methods import ALIASES, METHODS
+from lrplstm.model import LSTMModel
+from lrplstm.sentences import parse_sentences
+from lrplstm.tokenizers import tokenize
+from lrplstm.weights import Array
+
+__all__ = ["main"]
+
+_STDIN = _STDOUT = "-"
+
+
+class _InputError(Exception):
+    """Something the user gave cannot be used; its text is the one line to show."""
+
+
+# The command line -------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, without the usage before it."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lrplstm",
+        description="Explain what an LSTM decided, word by word.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    shared = _Parser(add_help=False)
+    shared.add_argument("text", nargs="?", metavar="TEXT", help="one text")
+    shared.add_argument(
+        "--file",
+        metavar="FILE",
+        help="many texts, one a line; or lines of LABEL<tab>word | word | word; - for standard "
+        "input",
+    )
+    shared.add_argument("--model", metavar="DIR", help="model folder (default: the one shipped)")
+    shared.add_argument(
+        "--tokenized",
+        action="store_true",
+        help="take the text's words, separated by spaces, as they are",
+    )
+    shared.add_argument(
+        "--unknown",
+        choices=["error", "unk", "zero"],
+        help="words that the model does not know: an error, its unknown token, or a zero vector "
+        "(default: unk if the model has an unknown token, else error)",
+    )
+    shared.add_argument(
+        "--json",
+        nargs="?",
+        const=_STDOUT,
+        metavar="FILE",
+        help="write JSON, one object a line for each text, to FILE or to standard output",
+    )
+    shared.add_argument("--backend", choices=list(_backend.BACKENDS), default="auto")
+    shared.add_argument("--threads", type=int, metavar="N", help="default: all processors")
+
+    explain = commands.add_parser(
+        "explain",
+        parents=[shared],
+        help="colour words by how much they speak for a class",
+        description="Colour words by how much they speak for (red) or against (blue) a class.",
+    )
+    explain.add_argument(
+        "--method",
+        choices=[*METHODS, *ALIASES],
+        default="lrp",
+        help="lrp: layer-wise relevance propagation; sa: sensitivity analysis; gi: gradient x "
+        "input (default: lrp)",
+    )
+    explain.add_argument(
+        "--target",
+        metavar="CLASS",
+        help="class to explain, by number from 0 or by name; all; or weights of the scores as in "
+        "1,0,0,0,-1 (default: the predicted class)",
+    )
+    explain.add_argument("--epsilon", type=float, help="stabilizer of lrp (default: 0.001)")
+    explain.add_argument(
+        "--bias-factor", type=float, help="part of biases that lrp hands on (default: 0)"
+    )
+    explain.add_argument(
+        "--epsilon-factor",
+        type=float,
+        help="the same for the stabilizer (default: as --bias-factor)",
+    )
+    explain.add_argument("--html", metavar="FILE", help="write a page")
+    explain.add_argument("--png", metavar="FILE", help="write a picture")
+    explain.add_argument(
+        "--color",
+        choices=["auto", "always", "never"],
+        default="auto",
+        help="colours in the terminal (default: auto)",
+    )
+    explain.set_defaults(run=_explain)
+
+    predict = commands.add_parser(
+        "predict", parents=[shared], help="show the class and scores of texts"
+    )
+    predict.set_defaults(run=_predict)
+
+    info = commands.add_parser("info", help="show version, backend and model")
+    info.add_argument("--model", metavar="DIR", help="model folder (default: the one shipped)")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets an escape, not an error.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except (_InputError, ValueError, TypeError, ImportError, MemoryError) as error:
+        text = str(error) or type(error).__name__
+        print(f"lrplstm: error: {heatmap.visible(text)}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader has gone, as with `| head`; nothing more can be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"lrplstm: error: {heatmap.visible(f'{where}{error.strerror}')}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+# What to explain --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Text:
+    tokens: list[str]
+    label: int | None = None  # counted from 0, as classes are
+
+
+def _load_model(options: argparse.Namespace) -> LSTMModel:
+    return lrplstm.load_default() if options.model is None else lrplstm.load(options.model)
+
+
+def _texts(options: argparse.Namespace, model: LSTMModel) -> list[_Text]:
+    if options.text is None and options.file is None and options.json not in (None, _STDOUT):
+        # `--json TEXT`: what looks like the option's file is the only text there is.
+        options.text, options.json = options.json, _STDOUT
+    if (options.text is None) == (options.file is None):
+        raise _InputError("expected either a text or --file")
+    if options.text is not None:
+        # Bytes of the command line that are no UTF-8 arrive as lone surrogates.
+        text = options.text.encode(errors="surrogateescape").decode(errors="replace")
+        return [_Text(_tokenize(text, "text", options, model))]
+    return _texts_of_file(options, model)
+
+
+def _texts_of_file(options: argparse.Namespace, model: LSTMModel) -> list[_Text]:
+    if options.file == _STDIN:
+        name, content = "standard input", sys.stdin.buffer.read()
+    else:
+        name, content = options.file, Path(options.file).read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _InputError(
+            f"{name}: expected UTF-8 text, got something else at byte {error.start}"
+        ) from None
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not lines:
+        raise _InputError(f"{name}: expected texts, found none")
+    label, tab, _ = lines[0][1].partition("\t")
+    if tab and label.strip().isdigit():
+        return [
+            _Text(list(sentence.tokens), sentence.target)
+            for sentence in parse_sentences(text, name)
+        ]
+    return [_Text(_tokenize(line, f"{name}: line {n}", options, model)) for n, line in lines]
+
+
+def _tokenize(text: str, name: str, options: argparse.Namespace, model: LSTMModel) -> list[str]:
+    if options.tokenized:
+        tokens = text.split()
+    elif model.tokenizer is None:
+        raise _InputError("the model names no tokenizer; pass --tokenized")
+    else:
+        tokens = tokenize(text, model.tokenizer)
+    if not tokens:
+        raise _InputError(f"{name}: expected at least one word, got none")
+    return tokens
+
+
+def _target(given: str | None, model: LSTMModel) -> Any:
+    if given is None or given == "all":
+        return given
+    if model.class_names is not None and given in model.class_names:
+        return model.class_names.index(given)
+    try:
+        if "," in given:
+            return np.array([float(weight) for weight in given.split(",")])
+        return int(given)
+    except ValueError:
+        names = "" if model.class_names is None else f", one of {', '.join(model.class_names)}"
+        raise _InputError(
+            f"--target: expected a class from 0 to {model.num_classes - 1}{names}, weights, or "
+            f"all; got {given!r:.60}"
+        ) from None
+
+
+def _name(model: LSTMModel, index: int) -> str:
+    """Return the name of a class; its number where it has none."""
+    names = model.class_names or ()
+    return names[index] if index < len(names) else str(index)
+
+
+def _scores_line(model: LSTMModel, scores: Array) -> str:
+    return ", ".join(f"{_name(model, c)} {score:.3f}" for c, score in enumerate(scores))
+
+
+def _accuracy_line(texts: list[_Text], predicted: Array) -> str | None:
+    if texts[0].label is None:
+        return None
+    right = sum(int(p) == text.label for text, p in zip(texts, predicted, strict=True))
+    return f"accuracy: {right} of {len(texts)} ({right / len(texts):.1%})"
+
+
+def _write(path: str, content: str) -> None:
+    Path(path).write_text(content, encoding="utf-8")
+
+
+def _write_json(destination: str, objects: list[dict[str, Any]]) -> None:
+    content = "".join(json.dumps(o, ensure_ascii=False) + "\n" for o in objects)
+    if destination == _STDOUT:
+        sys.stdout.write(content)
+    else:
+        _write(destination, content)
+
+
+# Commands ---------------------------------------------------------------------------------------
+
+
+def _explain(options: argparse.Namespace) -> None:
+    model = _load_model(options)
+    texts = _texts(options, model)
+    method = ALIASES.get(options.method, options.method)
+    chosen = {
+        name: getattr(options, name)
+        for name in ("epsilon", "bias_factor", "epsilon_factor")
+        if getattr(options, name) is not None
+    }
+    if chosen and method != "lrp":
+        flag = "--" + next(iter(chosen)).replace("_", "-")
+        raise _InputError(f"{flag}: expected only with --method lrp, got --method {options.method}")
+    attributions = lrplstm.explain(
+        model,
+        [text.tokens for text in texts],
+        method,
+        _target(options.target, model),
+        unknown=options.unknown,
+        backend=options.backend,
+        num_threads=options.threads,
+        **chosen,
+    )
+    assert isinstance(attributions, lrplstm.Attributions)
+
+    if options.json is not None:
+        _write_json(
+            options.json,
+            [
+                attribution.to_dict() | {"label": text.label}
+                for text, attribution in zip(texts, attributions, strict=True)
+            ],
+        )
+    if options.html is not None:
+        fragments = [attribution.to_html() for attribution in attributions]
+        _write(options.html, heatmap.to_html_page(fragments, title=f"lrplstm: {method}"))
+    if options.png is not None:
+        heatmap.save_png(options.png, [_panel(attribution) for attribution in attributions])
+    if options.json != _STDOUT:
+        _print_explanations(options, model, texts, attributions)
+
+
+def _panel(a: Attribution) -> tuple[Any, ...]:
+    return (a.words, a.token_relevance, a.unknown, a.row_labels, a.caption)
+
+
+def _print_explanations(
+    options: argparse.Namespace,
+    model: LSTMModel,
+    texts: list[_Text],
+    attributions: lrplstm.Attributions,
+) -> None:
+    colored = sys.stdout.isatty() if options.color == "auto" else options.color == "always"
+    for text, attribution in zip(texts, attributions, strict=True):
+        if text.label is not None:
+            print(f"label: {_name(model, text.label)}")
+        print(f"predicted: {_name(model, attribution.predicted)}")
+        print(f"scores: {_scores_line(model, attribution.scores)}")
+        print(attribution.caption)
+        print(
+            heatmap.to_terminal(
+                attribution.words,
+                attribution.token_relevance,
+                unknown=attribution.unknown,
+                row_labels=attribution.row_labels,
+                color_system="auto" if colored else None,
+            )
+        )
+        print()
+    accuracy = _accuracy_line(texts, attributions.predicted)
+    if accuracy:
+        print(accuracy)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    model = _load_model(options)
+    texts = _texts(options, model)
+    scores = model.predict(
+        [text.tokens for text in texts],
+        unknown=options.unknown,
+        backend=options.backend,
+        num_threads=options.threads,
+    )
+    predicted = scores.argmax(axis=1)
+    if options.json is not None:
+        _write_json(
+            options.json,
+            [
+                {
+                    "tokens": text.tokens,
+                    "scores": row.tolist(),
+                    "predicted": int(best),
+                    "class_name": _name(model, best),
+                    "label": text.label,
+                }
+                for text, row, best in zip(texts, scores, predicted, strict=True)
+            ],
+        )
+    if options.json == _STDOUT:
+        return
+    for text, row, best in zip(texts, scores, predicted, strict=True):
+        print(f"{_name(model, best)}\t{heatmap.visible(' '.join(text.tokens))}")
+        print(f"    scores: {_scores_line(model, row)}")
+    accuracy = _accuracy_line(texts, predicted)
+    if accuracy:
+        print(accuracy)
+
+
+def _info(options: argparse.Namespace) -> None:
+    model = _load_model(options)
+    where = "default, shipped with the package" if options.model is None else options.model
+    directions = "two directions" if model.bidirectional else "one direction"
+    vocabulary = "none" if model.vocabulary is None else f"{len(model.vocabulary):,} tokens"
+    rows = {
+        "version": lrplstm.__version__,
+        "backend": _backend.resolve("auto"),
+        "instruction set": _backend.instruction_set(),
+        "model": where,
+        "layers": f"{model.num_layers}, {directions}",
+        "input size": model.input_size,
+        "hidden size": model.hidden_size,
+        "classes": model.num_classes
+        if model.class_names is None
+        else f"{model.num_classes}: {', '.join(model.class_names)}",
+        "pooling": model.pooling,
+        "head": _head(model),
+        "dtype": model.dtype,
+        "vocabulary": vocabulary,
+        "unknown token": model.unknown_token or "none",
+        "tokenizer": model.tokenizer or "none",
+    }
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def _head(model: LSTMModel) -> str:
+    if model.head_weight is None:
+        return "none"
+    rows, columns = model.head_weight.shape
+    return f"linear, {columns} to {rows}, {'no bias' if model.head_bias is None else 'bias'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
