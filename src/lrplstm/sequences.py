@@ -220,6 +220,8 @@ class InputEncoder:
                 return "ids"
             array = _array(name, sequence)
             kind, ndim = array.dtype.kind, array.ndim
+            if kind in "US":  # some are strings, and NumPy would make strings of all
+                kind = "O"
         if kind == "U" and ndim == 1:
             return "tokens"
         if kind in "iu" and ndim == 1:

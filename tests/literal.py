@@ -1,0 +1,96 @@
+"""LRP a second time, as the papers print it: every message from every upper to every lower unit.
+
+One sequence, one target, nothing shared with the package: relevance is held in dicts of arrays,
+messages in (N, M) arrays that are added up, and the sum c_t = f c_{t-1} + i g is a layer with an
+identity matrix.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def messages(y, W, b, z, R, N, epsilon, bias_factor, epsilon_factor):
+    """Relevance of the lower units y, from an (N, M) array of messages."""
+    sign = np.where(z >= 0, 1.0, -1.0)
+    numerator = W.T * y[:, np.newaxis]
+    numerator = numerator + (bias_factor * b + epsilon_factor * epsilon * sign) / N
+    return (numerator / (z + epsilon * sign) * R).sum(axis=1)
+
+
+def forward_direction(weights, x):
+    h, c = [weights.initial_hidden], [weights.initial_cell]
+    gates = []
+    for x_t in x:
+        a = weights.weight_ih @ x_t + weights.weight_hh @ h[-1] + weights.bias
+        a_i, a_f, a_g, a_o = a.reshape(4, -1)
+        i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
+        c.append(f * c[-1] + i * g)
+        h.append(o * np.tanh(c[-1]))
+        gates.append((i, f, g, a_g))
+    return h, c, gates
+
+
+def lrp_direction(weights, x, forward, R_top, **rule):
+    """R_x (T, D) and what ended on the initial states, given the relevance of h_t, (T, H)."""
+    h, c, gates = forward
+    H, D = weights.hidden_size, weights.input_size
+    W_x, W_h = (w[2 * H : 3 * H] for w in (weights.weight_ih, weights.weight_hh))
+    b_g = weights.bias[2 * H : 3 * H]
+    identity, no_bias = np.eye(H), np.zeros(H)
+    R_h, R_c, R_x = {}, {}, np.zeros((len(x), D))
+    R_h[len(x) - 1], R_c[len(x) - 1] = np.zeros(H), np.zeros(H)
+    for t in reversed(range(len(x))):
+        i, f, g, a_g = gates[t]
+        R_h[t] = R_h[t] + R_top[t]
+        R_c[t] = R_c[t] + R_h[t]
+        through_c = (identity, no_bias, c[t + 1], R_c[t], 2 * H)
+        R_c[t - 1] = messages(f * c[t], *through_c, **rule)
+        R_g = messages(i * g, *through_c, **rule)
+        R_x[t] = messages(x[t], W_x, b_g, a_g, R_g, D + H, **rule)
+        R_h[t - 1] = messages(h[t], W_h, b_g, a_g, R_g, D + H, **rule)
+    return R_x, R_h[-1].sum() + R_c[-1].sum()
+
+
+def lrp(model, x, target=None, hidden_relevance=None, *, epsilon, bias_factor, epsilon_factor):
+    """R_x (T, D), what ended on initial states, and the scores."""
+    rule = {"epsilon": epsilon, "bias_factor": bias_factor, "epsilon_factor": epsilon_factor}
+    layers = [layer if isinstance(layer, tuple) else (layer,) for layer in model.layers]
+    inputs, passes = [x], []
+    for layer in layers:
+        both = [forward_direction(w, inputs[-1][:: (-1) ** d]) for d, w in enumerate(layer)]
+        passes.append(both)
+        states = [np.array(h[1:])[:: (-1) ** d] for d, (h, _, _) in enumerate(both)]
+        inputs.append(np.concatenate(states, axis=1))
+
+    H = model.hidden_size
+    final = np.concatenate([h[-1] for h, _, _ in passes[-1]])
+    R = np.zeros((len(x), len(final)))
+    scores = final
+    if model.head_weight is not None:
+        bias = np.zeros(model.num_classes) if model.head_bias is None else model.head_bias
+        scores = model.head_weight @ final + bias
+    if hidden_relevance is not None:
+        R += hidden_relevance
+    else:
+        R_top = np.where(np.arange(len(scores)) == target, scores, 0.0)
+        if model.head_weight is not None:
+            R_top = messages(final, model.head_weight, bias, scores, R_top, len(final), **rule)
+        R[-1, :H] += R_top[:H]
+        R[0, H:] += R_top[H:]
+
+    rest = 0.0
+    for layer, both, x_below in reversed(list(zip(layers, passes, inputs[:-1], strict=True))):
+        R_below = np.zeros_like(x_below)
+        for d, weights in enumerate(layer):
+            turn = slice(None, None, (-1) ** d)
+            half = R[:, d * H : (d + 1) * H][turn]
+            R_x, ended = lrp_direction(weights, x_below[turn], both[d], half, **rule)
+            R_below += R_x[turn]
+            rest += ended
+        R = R_below
+    return R, rest, scores

@@ -1,0 +1,224 @@
+"""Every accepted form of inputs means what it says; every other is one clear error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_models import random_batch, random_model
+
+import lrplstm
+
+VOCABULARY = ["<unk>", "a", "fine", "film", "dull", "."]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model(vocabulary=VOCABULARY)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """A model with neither embedding nor vocabulary."""
+    return random_model()
+
+
+# Accepted forms ---------------------------------------------------------------------------------
+
+
+def test_tokens_ids_and_features_of_one_sequence_agree(model):
+    tokens = ["a", "dull", "film", "."]
+    ids = np.array([1, 4, 3, 5])
+    by_tokens, by_ids, by_features = (
+        lrplstm.lrp(model, inputs) for inputs in (tokens, ids, model.embedding[ids])
+    )
+    assert by_tokens.tokens == by_ids.tokens == tokens
+    assert by_features.tokens is None
+    assert by_tokens.input_relevance is None
+    assert by_ids.input_relevance is None
+    assert by_features.input_relevance.shape == (4, 5)
+    for a in (by_ids, by_features):
+        assert (a.scores == by_tokens.scores).all()
+        np.testing.assert_allclose(a.token_relevance, by_tokens.token_relevance, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [1, 4, 3],
+        (1, 4, 3),
+        np.array([1, 4, 3], np.int8),
+        np.array([1, 4, 3], np.uint64),
+        np.array([1, 9, 4, 9, 3])[::2],
+        [np.int32(1), 4, 3],
+        ["a", "dull", "film"],
+        ("a", "dull", "film"),
+        np.array(["a", "dull", "film"]),
+        np.array(["a", "dull", "film"], object),
+    ],
+    ids=repr,
+)
+def test_forms_of_one_sequence(model, inputs):
+    expected = model.predict(model.embedding[[1, 4, 3]])
+    scores = model.predict(inputs)
+    assert scores.shape == (3,)
+    assert (scores == expected).all()
+    batch = model.predict([inputs, inputs])
+    assert batch.shape == (2, 3)
+    np.testing.assert_allclose(batch, [expected, expected], rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, np.uint8, ">f8"])
+def test_features_of_any_real_dtype_are_converted(plain, dtype):
+    x = np.array([[1, 2, 3, 4, 5], [0, 1, 0, 2, 7]], dtype)
+    expected = plain.predict(x.astype(np.float64))
+    assert expected.dtype == np.float64
+    for same in (x, x.tolist(), np.asfortranarray(x), [list(row) for row in x]):
+        if isinstance(same, list) and np.dtype(dtype).kind in "iu":
+            continue  # a list of lists of integers is a batch of ids
+        assert (plain.predict(same) == expected).all()
+
+
+def test_an_array_of_three_dimensions_is_a_batch(plain):
+    x = np.stack(random_batch(lengths=(4, 4, 4)))
+    scores = plain.predict(x)
+    assert scores.shape == (3, 3)
+    np.testing.assert_allclose(scores, [plain.predict(one) for one in x], rtol=1e-13)
+
+
+def test_rows_of_numbers_are_one_sequence_of_features(plain):
+    rows = [[0, 1, 2, 3, 4], [0.5, 0, 0, 0, 1]]
+    assert (plain.predict(rows) == plain.predict(np.array(rows))).all()
+
+
+def test_one_sequence_in_one_attribution_out_and_a_batch_of_one_stays_a_batch(model):
+    assert isinstance(lrplstm.lrp(model, ["a"]), lrplstm.Attribution)
+    batch = lrplstm.lrp(model, [["a"]])
+    assert isinstance(batch, lrplstm.Attributions)
+    assert len(batch) == 1
+    assert model.predict([["a"]]).shape == (1, 3)
+
+
+def test_inputs_are_never_changed(model, plain):
+    x = random_batch(lengths=(4, 2))
+    ids = [np.array([1, 0, 3]), np.array([2])]
+    tokens = [["a", "new", "film"], ["."]]
+    hidden = random_batch(5, D=8, lengths=(4, 2))
+    target = np.array([[0.5, 0, 1], [1, 2, -3]])
+    before = [array.copy() for array in (*x, *ids, *hidden, target)]
+    for method in lrplstm.METHODS:
+        for backend in ("kernel", "reference"):
+            lrplstm.explain(plain, x, method, target, backend=backend)
+            lrplstm.explain(model, ids, method, "all", backend=backend)
+            lrplstm.explain(model, tokens, method, backend=backend)
+    lrplstm.lrp(plain, x, hidden_relevance=hidden)
+    for array, old in zip((*x, *ids, *hidden, target), before, strict=True):
+        assert (array == old).all()
+    assert tokens == [["a", "new", "film"], ["."]]
+
+
+# Unknown tokens ---------------------------------------------------------------------------------
+
+
+def test_unknown_tokens_share_the_unknown_tokens_vector_and_are_marked(model):
+    a = lrplstm.lrp(model, ["a", "zany", "film"])
+    assert a.tokens == ["a", "zany", "film"]
+    assert a.unknown.tolist() == [False, True, False]
+    assert (a.scores == model.predict(["a", "<unk>", "film"])).all()
+    assert (a.scores == model.predict(["a", "odd", "film"], unknown="unk")).all()
+
+
+def test_unknown_zero_is_a_zero_vector(model):
+    a = lrplstm.lrp(model, ["a", "zany", "film"], unknown="zero", level="input")
+    features = model.embedding[[1, 0, 3]].copy()
+    features[1] = 0
+    assert (a.scores == model.predict(features)).all()
+    assert a.unknown.tolist() == [False, True, False]
+    assert (lrplstm.gradient_x_input(model, ["zany"], unknown="zero").token_relevance == 0).all()
+
+
+def test_unknown_error_names_token_position_and_choices(model):
+    with pytest.raises(ValueError, match=r"'zany' at position 1.*'error', 'unk'.*'zero'"):
+        model.predict(["a", "zany"], unknown="error")
+    with pytest.raises(ValueError, match=r"inputs\[1\]: token 'odd' at position 0"):
+        model.predict([["a"], ["odd"]], unknown="error")
+
+
+def test_without_an_unknown_token_the_default_is_an_error():
+    model = random_model(vocabulary=["a", "film"])
+    assert model.unknown_token is None
+    with pytest.raises(ValueError, match="'zany'"):
+        model.predict(["zany"])
+    with pytest.raises(ValueError, match="no unknown token"):
+        model.predict(["a"], unknown="unk")
+    assert np.isfinite(model.predict(["zany"], unknown="zero")).all()
+
+
+def test_ids_of_the_unknown_token_are_marked(model):
+    assert lrplstm.lrp(model, [1, 0, 3]).unknown.tolist() == [False, True, False]
+    assert not lrplstm.lrp(random_model(), random_batch()[0]).unknown.any()
+
+
+# Errors -----------------------------------------------------------------------------------------
+
+NAN = np.full((2, 5), np.nan)
+BAD = [
+    ("a fine film", TypeError, "list of tokens"),
+    (b"a fine film", TypeError, "list of tokens"),
+    (None, TypeError, "NoneType"),
+    (7, TypeError, "int"),
+    (np.array(7), TypeError, "ndarray"),
+    ({"a": 1}, TypeError, "dict"),
+    ([], ValueError, "at least one"),
+    ((), ValueError, "at least one"),
+    (np.zeros((0, 5)), ValueError, "at least one"),
+    (np.zeros((2, 0, 5)), ValueError, r"inputs\[0\].*empty"),
+    (np.zeros((0, 3, 5)), ValueError, "at least one"),
+    ([["a"], []], ValueError, r"inputs\[1\].*empty"),
+    ([["a"], "b"], TypeError, r"inputs\[1\]"),
+    ([["a"], None], TypeError, r"inputs\[1\].*None"),
+    ([["a"], [1]], TypeError, r"inputs\[1\]: expected tokens.*got ids"),
+    (["a", 1], TypeError, "inputs"),
+    ([["a", None]], TypeError, r"inputs\[0\]"),
+    ([True, False], TypeError, "inputs"),
+    (np.array([True, False]), TypeError, "bools"),
+    (np.array([1.0, 2.0]), TypeError, "floats in 1 dimension"),
+    ([6], ValueError, "id 6 at position 0.*0 <= id < 6"),
+    ([[1, 2], [3, -1]], ValueError, r"inputs\[1\]: id -1 at position 1"),
+    ([2**70], ValueError, "out of range"),
+    (np.array([2**63 + 1], np.uint64), ValueError, "out of range"),
+    (np.array([[1, 2], [3, 4]]), TypeError, "batch of ids"),
+    (np.zeros((3, 4)), ValueError, r"\(T, 5\), got \(3, 4\)"),
+    ([np.zeros((3, 5)), np.zeros((3, 6))], ValueError, r"inputs\[1\].*\(3, 6\)"),
+    (np.zeros((2, 2, 2, 5)), TypeError, "4 dimension"),
+    (np.zeros((2, 5), complex), TypeError, "inputs"),
+    (np.full((2, 5), object()), TypeError, "inputs"),
+    (NAN, ValueError, "NaN"),
+    ([np.zeros((2, 5)), NAN], ValueError, r"inputs\[1\].*NaN"),
+    (np.full((2, 5), np.inf), ValueError, "infinity"),
+    ([[0.5, 1.0], [1.0]], ValueError, "one length"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "error", "match"), BAD, ids=lambda value: repr(value)[:40])
+def test_bad_inputs(model, inputs, error, match):
+    with pytest.raises(error, match=match):
+        model.predict(inputs)
+    for method in lrplstm.METHODS:
+        with pytest.raises(error, match=match):
+            lrplstm.explain(model, inputs, method)
+
+
+def test_features_too_large_for_float32():
+    with pytest.raises(ValueError, match="infinity"):
+        random_model(dtype=np.float32).predict(np.full((2, 5), 1e60))
+
+
+def test_models_without_embedding_or_vocabulary_say_so(plain):
+    with pytest.raises(ValueError, match="no vocabulary"):
+        plain.predict(["a"])
+    with pytest.raises(ValueError, match="no embedding"):
+        plain.predict([1, 2])
+    only_ids = lrplstm.LSTMModel(plain.layers, embedding=np.ones((4, 5)))
+    assert lrplstm.lrp(only_ids, [3, 1]).tokens is None
+    with pytest.raises(ValueError, match="no vocabulary"):
+        only_ids.predict(["a"])
