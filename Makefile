@@ -46,7 +46,7 @@ $(VENV)/installed: $(VENV)/made $(PACKAGE)
 	@$(PYTHON) tools/check_toolchain.py
 	@echo "building and installing lrplstm"
 	@rm -rf build/lib*
-	@$(PIP) install --quiet --force-reinstall --no-deps . && $(PIP) install --quiet .
+	@$(PIP) install --quiet .
 	@touch $@
 
 # pyproject.toml names what an extra needs.

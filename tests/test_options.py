@@ -32,7 +32,7 @@ def test_forms_of_target_agree(method):
 
 
 def test_none_is_the_predicted_class_of_each_sequence():
-    model = random_model(1, C=4)
+    model = random_model(1, C=4, H=12, head="no bias", initial=False)
     batch = [3 * x for x in random_batch(3, lengths=(4,) * 20)]
     predicted = model.predict(batch).argmax(axis=1)
     assert len(set(predicted.tolist())) > 1

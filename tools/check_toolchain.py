@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import sysconfig
 
@@ -28,12 +29,19 @@ def missing():
             "Python's headers are missing (no Python.h in %s); on Debian: apt-get install "
             "python3-dev" % include
         )
-    elif not any(
-        os.path.exists(os.path.join(folder, "limits.h"))
-        for folder in ("/usr/include", "/usr/local/include")
-    ) and sys.platform.startswith("linux"):
-        lines.append("the C library's headers are missing; on Debian: apt-get install libc6-dev")
+    if not lines and not compiles(compiler, include):
+        lines.append(
+            "%s cannot compile a file that includes Python.h; on Debian: apt-get install "
+            "python3-dev libc6-dev" % compiler
+        )
     return lines
+
+
+def compiles(compiler, include):
+    """Return whether the smallest extension there is gets past the compiler."""
+    command = shlex.split(compiler) + ["-fsyntax-only", "-I", include, "-x", "c", "-"]
+    process = subprocess.run(command, input=b"#include <Python.h>\n", stderr=subprocess.DEVNULL)
+    return process.returncode == 0
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def frozen(name: str, value: npt.ArrayLike, shape: tuple[int | str, ...]) -> Arr
         array = np.asarray(value)
     except ValueError:
         raise ValueError(f"{name}: expected an array, got rows of different lengths") from None
-    if array.dtype not in _DTYPES:
+    if array.dtype.newbyteorder("=") not in _DTYPES:
         raise TypeError(f"{name}: expected float32 or float64, got dtype {array.dtype}")
     fits = array.ndim == len(shape) and all(
         size >= 1 if isinstance(want, str) else size == want

@@ -1,0 +1,111 @@
+"""The shape of the code: imports run downward, and importing the package is light."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lrplstm
+
+# Each module may import only from lines above its own.
+LAYERS = [
+    {"heatmap", "sentences", "tokenizers", "weights"},
+    {"rules", "sequences", "storage", "targets"},
+    {"scans"},
+    {"_kernels", "_reference"},
+    {"_backend"},
+    {"network"},
+    {"model"},
+    {"attribution", "loaders.plain_pickle", "loaders.native"},
+    {"loaders.arras"},
+    {"loaders", "methods"},
+    {""},  # the package itself, lrplstm/__init__.py
+    {"cli"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+MODULES = sorted(
+    {module.name for module in pkgutil.walk_packages(lrplstm.__path__, "lrplstm.")} | {"lrplstm"}
+)
+
+
+def source(name):
+    folder = Path(lrplstm.__file__).parent
+    path = folder.joinpath(*name.split(".")[1:])
+    return next(p for p in (path / "__init__.py", path.with_suffix(".py"), path) if p.exists())
+
+
+def imported(name):
+    """Names within the package that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(source(name).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            # `from lrplstm import rules` names a module; `from lrplstm import lrp` does not.
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+            found = [f if f in MODULES else node.module for f in found]
+            assert node.level == 0, "relative import"
+        else:
+            continue
+        yield from (f for f in found if f.split(".")[0] == "lrplstm")
+
+
+def short(name):
+    return name.removeprefix("lrplstm").removeprefix(".")
+
+
+def test_every_module_has_its_layer():
+    shipped_folders = {"default_model", "sample_data"}
+    assert {short(name) for name in MODULES} - shipped_folders == set(LEVEL)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in MODULES if short(n) in LEVEL and short(n) != "_kernels"]
+)
+def test_imports_run_downward(name):
+    for other in imported(name):
+        assert LEVEL[short(other)] < LEVEL[short(name)], f"{name} imports {other}"
+
+
+def test_heatmap_knows_nothing_of_the_package():
+    assert list(imported("lrplstm.heatmap")) == []
+
+
+def test_importing_the_package_is_light():
+    """Neither frameworks nor plots nor tokenizers, nor anything else that takes its time."""
+    code = (
+        "import sys, numpy; before = set(sys.modules); import lrplstm;"
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    heavy = {"torch", "matplotlib", "rich", "nltk", "safetensors", "argparse", "asyncio"}
+    assert "lrplstm" in output.split()
+    assert not heavy & set(output.split())
+
+
+def test_public_names_are_documented():
+    for name in lrplstm.__all__:
+        value = getattr(lrplstm, name)
+        assert not callable(value) or value.__doc__.strip()
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if short(n) in LEVEL])
+def test_examples_in_docstrings(name):
+    result = doctest.testmod(importlib.import_module(name), raise_on_error=False)
+    assert result.failed == 0
+
+
+def test_public_functions_have_examples():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for name in lrplstm.__all__:
+        value = getattr(lrplstm, name)
+        if callable(value) and name != "Sentence":
+            assert any(test.examples for test in finder.find(value, name)), name
