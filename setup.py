@@ -16,7 +16,7 @@ kernels = Extension(
     "lrplstm._kernels",
     ["src/lrplstm/_kernels.pyx"],
     define_macros=[("Py_LIMITED_API", LIMITED_API), ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK)))],
-    extra_compile_args=["-O3", "-fno-math-errno"],
+    extra_compile_args=["-O3", "-g0", "-fno-math-errno"],
     py_limited_api=True,
 )
 

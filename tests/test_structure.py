@@ -28,6 +28,7 @@ LAYERS = [
     {"loaders", "methods"},
     {""},  # the package itself, lrplstm/__init__.py
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(

@@ -403,7 +403,3 @@ def _head(model: LSTMModel) -> str:
         return "none"
     rows, columns = model.head_weight.shape
     return f"linear, {columns} to {rows}, {'no bias' if model.head_bias is None else 'bias'}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from importlib.resources import as_file, files
+from importlib.resources import files
+from pathlib import Path
 
 from lrplstm.model import LSTMModel
 from lrplstm.storage import read_folder
@@ -64,5 +65,5 @@ def load_default() -> LSTMModel:
     >>> lrplstm.load_default().class_names
     ('very negative', 'negative', 'neutral', 'positive', 'very positive')
     """
-    with as_file(files("lrplstm.default_model")) as folder:
-        return load(folder)
+    config = files("lrplstm.default_model").joinpath("config.json")
+    return load(Path(str(config)).parent)

@@ -1,0 +1,392 @@
+"""The command as a user runs it: its output, its files, and one line for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_models import random_model
+
+import lrplstm
+
+COMMAND = [str(Path(sysconfig.get_path("scripts")) / "lrplstm")]
+SENTENCE = "neither charming nor exciting nor remotely well-lit ."
+
+
+def run(*arguments, stdin="", check=True, **environment):
+    """Run the installed command; with `check`, expect it to succeed and to warn of nothing."""
+    process = subprocess.run(
+        [*COMMAND, *map(os.fsencode, arguments)],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        env=os.environ | {"PYTHONWARNINGS": "error"} | environment,
+        timeout=120,
+        check=False,
+    )
+    process.stdout, process.stderr = (s.decode() for s in (process.stdout, process.stderr))
+    if check:
+        assert process.returncode == 0, process.stderr
+        assert process.stderr == ""
+    return process
+
+
+def fails(*arguments, **options):
+    """Run the command; expect one line on standard error and nothing else, and return that line."""
+    process = run(*arguments, check=False, **options)
+    assert process.returncode not in (0, -11, 139)
+    assert process.stdout == ""
+    assert process.stderr.startswith("lrplstm")
+    assert process.stderr.count("\n") == 1
+    assert process.stderr.endswith("\n")
+    assert "Traceback" not in process.stderr
+    return process.stderr
+
+
+def explained(*arguments, **options):
+    """Return the objects that --json writes."""
+    output = run("explain", "--json", *arguments, **options).stdout
+    return [json.loads(line) for line in output.splitlines()]
+
+
+# explain ----------------------------------------------------------------------------------------
+
+
+def test_explain_shows_words_numbers_class_and_scores():
+    output = run("explain", SENTENCE).stdout
+    model = lrplstm.load_default()
+    a = lrplstm.lrp(model, SENTENCE.split())
+    assert f"predicted: {model.class_names[a.predicted]}" in output
+    for score, name in zip(a.scores, model.class_names, strict=True):
+        assert f"{name} {score:.3f}" in output
+    for token in a.tokens:
+        assert token in output
+    assert "\x1b" not in output  # not a terminal
+
+
+def test_color_can_be_forced_and_forbidden():
+    assert "\x1b[" in run("explain", "--color", "always", SENTENCE).stdout
+    assert "\x1b" not in run("explain", "--color", "never", SENTENCE).stdout
+    assert "\x1b" not in run("explain", "--color", "always", SENTENCE, NO_COLOR="1").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "target", "options"),
+    [
+        ([], "lrp", None, {}),
+        (["--method", "sa", "--target", "0"], "sensitivity", 0, {}),
+        (["--method", "gi", "--target", "very positive"], "gradient_x_input", 4, {}),
+        (["--target", "all"], "lrp", "all", {}),
+        (["--target", "1,0,0,0,-1"], "lrp", [1.0, 0, 0, 0, -1], {}),
+        (
+            ["--epsilon", "0.01", "--bias-factor", "1", "--epsilon-factor", "0.5"],
+            "lrp",
+            None,
+            {"epsilon": 0.01, "bias_factor": 1.0, "epsilon_factor": 0.5},
+        ),
+        (["--backend", "reference", "--threads", "1"], "lrp", None, {"backend": "reference"}),
+        (["--unknown", "zero"], "lrp", None, {"unknown": "zero"}),
+    ],
+    ids=lambda value: (
+        " ".join(value) if isinstance(value, list) and value and isinstance(value[0], str) else ""
+    ),
+)
+def test_explain_json_is_what_python_computes(arguments, method, target, options):
+    text = "a zqxv film ."
+    (found,) = explained(*arguments, "--tokenized", text)
+    model = lrplstm.load_default()
+    # The command explains a batch of one.
+    (expected,) = lrplstm.explain(model, [text.split()], method, target, **options)
+    assert found["tokens"] == text.split()
+    assert found["unknown"] == [False, True, False, False]
+    assert found["method"] == method
+    assert found["predicted"] == expected.predicted
+    for name in ("scores", "token_relevance", "delta", "initial_relevance"):
+        np.testing.assert_array_equal(found[name], np.asarray(getattr(expected, name)).tolist())
+
+
+def test_text_is_tokenized_as_the_model_wants():
+    (found,) = explained("It isn't funny!")
+    assert found["tokens"] == ["it", "is", "n't", "funny", "!"]
+    (found,) = explained("--tokenized", "It isn't funny!")
+    assert found["tokens"] == ["It", "isn't", "funny!"]
+
+
+def test_explain_writes_pages_pictures_and_json(tmp_path):
+    html, png, objects = (tmp_path / name for name in ("out.html", "out.png", "out.json"))
+    output = run("explain", "--html", html, "--png", png, "--json", objects, "A fine film!").stdout
+    assert "predicted: " in output
+    page = html.read_text(encoding="utf-8")
+    assert page.lower().startswith("<!doctype html>")
+    assert all(word in page for word in ("fine", "film", "lrp"))
+    assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert json.loads(objects.read_text())["tokens"] == ["a", "fine", "film", "!"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--json", "a film"], ["a film", "--json"], ["--json", "-", "a film"]]
+)
+def test_json_goes_to_standard_output_and_nothing_else_does(arguments):
+    output = run("explain", *arguments).stdout
+    assert json.loads(output)["tokens"] == ["a", "film"]
+
+
+def test_a_labelled_file(tmp_path):
+    path = tmp_path / "sentences.txt"
+    path.write_text("5\ta | fine | film | .\n\n1\tdull | .\n", encoding="utf-8")
+    found = explained("--file", path)
+    assert [o["tokens"] for o in found] == [["a", "fine", "film", "."], ["dull", "."]]
+    assert [o["label"] for o in found] == [4, 0]
+    output = run("explain", "--file", path).stdout
+    assert "label: very positive" in output
+    assert re.search(r"accuracy: \d of 2", output)
+
+
+def test_a_file_of_plain_lines_and_standard_input(tmp_path):
+    text = "\ufeffIt isn't funny!\r\n\r\nA fine film.\r\n"
+    path = tmp_path / "lines.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    expected = [["it", "is", "n't", "funny", "!"], ["a", "fine", "film", "."]]
+    assert [o["tokens"] for o in explained("--file", path)] == expected
+    assert [o["tokens"] for o in explained("--file", "-", stdin=text)] == expected
+
+
+# predict and info -------------------------------------------------------------------------------
+
+
+def test_predict(tmp_path):
+    model = lrplstm.load_default()
+    scores = model.predict([SENTENCE.split()])[0]
+    output = run("predict", SENTENCE).stdout
+    assert output.startswith(f"{model.class_names[scores.argmax()]}\t")
+    assert f"{scores.max():.3f}" in output
+    found = json.loads(run("predict", "--json", SENTENCE).stdout)
+    assert found["scores"] == scores.tolist()
+    assert found["class_name"] == model.class_names[scores.argmax()]
+    path = tmp_path / "sentences.txt"
+    path.write_text("5\ta | fine | film | .\n", encoding="utf-8")
+    assert "accuracy: " in run("predict", "--file", path).stdout
+
+
+def test_info_names_version_backend_and_model():
+    output = run("info").stdout
+    for part in (lrplstm.__version__, "kernel", "baseline", "default", "very negative", "treebank"):
+        assert part in output
+
+
+def test_help_and_no_command():
+    assert "explain" in run("--help").stdout
+    assert "--target" in run("explain", "--help").stdout
+    assert "COMMAND" in fails()
+
+
+def test_python_m(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "lrplstm", "info"], capture_output=True, text=True, check=True
+    )
+    assert lrplstm.__version__ in process.stdout
+
+
+@pytest.fixture
+def other_model(tmp_path):
+    path = tmp_path / "other"
+    random_model(vocabulary=["a", "fine", "film"]).save(path)
+    return path
+
+
+def test_a_model_of_ones_own(other_model):
+    (found,) = explained("--model", other_model, "--tokenized", "a fine film")
+    assert len(found["scores"]) == 3
+    assert found["class_names"] is None
+    assert "hidden size      4" in run("info", "--model", other_model).stdout
+    assert "--tokenized" in fails("explain", "--model", other_model, "a fine film")
+    assert "'odd'" in fails(
+        "explain", "--model", other_model, "--tokenized", "an odd film".split()[1]
+    )
+
+
+# Odd input is explained -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "zqxv flombast wibbly",
+        "😀 🎬👩‍👩‍👧 great!!! 👍🏽",
+        "映画はとても面白かった",
+        "فيلم رائع",
+        '<script>alert(1)</script> & "quotes" \'',
+        "$x^2$ \\frac{1}{2} %s {0} __class__",
+        "\x1b[31mred\x1b[0m \x07 bell",
+        "\u202eright to left override",
+        "-not an option",
+        "--",
+        "a" * 5000,
+    ],
+    ids=ascii,
+)
+def test_odd_text_is_explained(text, tmp_path):
+    html, png = tmp_path / "out.html", tmp_path / "out.png"
+    arguments = ["explain", "--html", html, "--png", png, "--color", "always", "--", text]
+    output = run(*arguments, PYTHONUTF8="1").stdout
+    assert "predicted: " in output
+    assert "\x1b[31mred" not in output
+    assert "\x07" not in output
+    assert "<script" not in html.read_text(encoding="utf-8")
+    assert png.stat().st_size > 1000
+
+
+def test_a_sentence_of_10_000_words_is_explained(tmp_path):
+    words = np.random.default_rng(0).choice(["good", "bad", "film", "zqxv", "not"], 10_000)
+    html, png = tmp_path / "out.html", tmp_path / "out.png"
+    run("explain", "--html", html, "--png", png, " ".join(words))
+    assert html.read_text(encoding="utf-8").count("zqxv") >= (words == "zqxv").sum()
+    (found,) = explained(" ".join(words))
+    assert found["tokens"] == words.tolist()
+    assert np.isfinite(found["token_relevance"]).all()
+
+
+def test_output_that_the_terminal_cannot_show():
+    output = run("explain", "caf\u00e9 😀", PYTHONIOENCODING="ascii", PYTHONUTF8="0").stdout
+    assert "\\xe9" in output
+
+
+def test_bytes_that_are_no_text():
+    (found,) = explained(b"caf\xe9 film")
+    assert found["tokens"] == ["caf\ufffd", "film"]
+
+
+# Errors are one line ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["explain", ""], "text: expected at least one word"),
+        (["explain", "   \n\t "], "text: expected at least one word"),
+        (["explain"], "expected either a text or --file"),
+        (["explain", "--json"], "expected either a text or --file"),
+        (["explain", "a", "--file", "b"], "expected either a text or --file"),
+        (["explain", "a", "b"], "unrecognized arguments: b"),
+        (["explain", "--model", "/no/such/folder", "a"], "/no/such/folder: .*found nothing"),
+        (["info", "--model", "/no/such/folder"], "/no/such/folder"),
+        (["explain", "--file", "/no/such/file"], "/no/such/file: No such file"),
+        (["explain", "--file", "/"], "/: Is a directory"),
+        (["explain", "--target", "5", "a"], "target: expected classes from 0 to 4, got 5"),
+        (["explain", "--target=-1", "a"], "target: expected classes from 0 to 4, got -1"),
+        (["explain", "--target", "superb", "a"], "--target: .*very positive.*'superb'"),
+        (["explain", "--target", "1,2", "a"], r"target: .*shape \(2,\)"),
+        (["explain", "--target", "1,x", "a"], "--target"),
+        (["explain", "--target", "nan,0,0,0,0", "a"], "target: .*NaN"),
+        (["explain", "--method", "magic", "a"], "--method: invalid choice: 'magic'"),
+        (["explain", "--epsilon", "-1", "a"], "epsilon: .*at least 0"),
+        (["explain", "--epsilon", "x", "a"], "--epsilon: invalid float"),
+        (
+            ["explain", "--method", "sa", "--epsilon", "1", "a"],
+            "--epsilon: .*only with --method lrp",
+        ),
+        (["explain", "--threads", "0", "a"], "num_threads: .*at least 1"),
+        (["explain", "--unknown", "error", "a zqxv"], "'zqxv' at position 1"),
+        (
+            ["explain", "--html", "/no/such/folder/out.html", "a"],
+            "/no/such/folder/out.html: No such",
+        ),
+        (["explain", "--png", "/no/such/folder/out.png", "a"], "/no/such/folder/out.png: No such"),
+        (["explain", "--json", "/no/such/folder/out", "a"], "/no/such/folder/out: No such"),
+        (["paint"], "invalid choice: 'paint'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors(arguments, match):
+    assert re.search(match, fails(*arguments))
+
+
+def test_files_that_are_no_sentences(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_bytes(b"")
+    assert "expected texts, found none" in fails("explain", "--file", path)
+    path.write_bytes(b"caf\xe9\n")
+    assert "expected UTF-8" in fails("predict", "--file", path)
+    path.write_text("5\tfine\nno label\n")
+    assert f"{path}: line 2: " in fails("predict", "--file", path)
+    path.write_text("fine\n...\n   \n")
+    assert len(explained("--file", path)) == 2
+
+
+def damaged(path, name, content):
+    (path / name).write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("command", ["explain", "predict"])
+def test_damaged_models(command, tmp_path):
+    path = tmp_path / "model"
+    lrplstm.load_default().save(path)
+    weights = (path / "weights.safetensors").read_bytes()
+    for content in (
+        b"",
+        weights[:1000],
+        weights[:-1],
+        b"\xff" * 64,
+        weights.replace(b"F32", b"F16", 1),
+    ):
+        line = fails(command, "--model", damaged(path, "weights.safetensors", content), "a film")
+        assert str(path) in line
+    nan = bytearray(weights)
+    nan[-4:] = np.float32(np.nan).tobytes()
+    assert "NaN" in fails(command, "--model", damaged(path, "weights.safetensors", bytes(nan)), "a")
+    (path / "weights.safetensors").unlink()
+    assert "weights.safetensors" in fails(command, "--model", path, "a film")
+    assert "config.json" in fails(command, "--model", damaged(path, "config.json", b"{"), "a film")
+    (path / "config.json").unlink()
+    assert "not a model folder" in fails(command, "--model", path, "a film")
+
+
+class RunsACommand:
+    def __reduce__(self):
+        return os.system, ("touch pwned; echo pwned",)
+
+
+def test_a_pickle_that_would_run_a_command(tmp_path, monkeypatch):
+    """Neither as a model folder of the command line nor through Python is it run."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("model", "vocab"):
+        Path(name).write_bytes(pickle.dumps(RunsACommand()))
+    assert "model" in fails("explain", "--model", ".", "a film")
+    with pytest.raises(ValueError, match=r"refused: it names (posix|nt)\.system"):
+        lrplstm.from_arras(tmp_path)
+    assert not Path("pwned").exists()
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = subprocess.run(
+        f"{COMMAND[0]} predict --file - | head -n 1",
+        shell=True,
+        input="a fine film .\n" * 5000,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.count("\n") == 1
+    assert process.stderr == ""
+
+
+def test_ctrl_c_is_no_traceback():
+    code = (
+        "import sys, lrplstm, lrplstm.cli as cli\n"
+        "def stop(*args, **kwargs): raise KeyboardInterrupt\n"
+        "lrplstm.explain = stop\n"
+        "sys.exit(cli.main(['explain', 'a film']))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 130
+    assert process.stderr == ""

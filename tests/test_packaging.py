@@ -1,0 +1,79 @@
+"""The wheel: what is in it, and that it works alone in an empty environment."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import lrplstm
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.packaging
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    # A copy of what is tracked or would be, so that builds leave nothing in the tree.
+    ignore = re.compile(r"(^|/)(\.git|\.venv[^/]*|build|dist|demo|__pycache__|[^/]*\.so)(/|$)")
+    for path in ROOT.rglob("*"):
+        name = path.relative_to(ROOT).as_posix()
+        if path.is_file() and not ignore.search(name):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes(path.read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_name_says_one_wheel_for_every_python(wheel):
+    assert re.fullmatch(rf"lrplstm-{lrplstm.__version__}-cp311-abi3-.*\.whl", wheel.name)
+
+
+def test_what_is_in_it(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = archive.read(f"lrplstm-{lrplstm.__version__}.dist-info/METADATA").decode()
+    inside = {name.removeprefix("lrplstm/") for name in names if name.startswith("lrplstm/")}
+    model = {f"default_model/{n}" for n in ("config.json", "weights.safetensors", "vocab.txt")}
+    assert inside >= model | {"sample_data/sentences.txt", "py.typed", "_kernels.pyi", "cli.py"}
+    assert "_kernels.abi3.so" in inside
+    assert not [name for name in names if re.search(r"test|train|\.pyx$|\.c$|golden", name)]
+    assert "License-Expression: BSD-3-Clause" in metadata
+    assert 'Requires-Dist: torch==2.13.0; extra == "train"' in metadata
+    assert wheel.stat().st_size < 4e6
+
+
+def test_it_works_in_an_empty_environment(wheel, tmp_path):
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+
+    def run(*command):
+        return subprocess.run(
+            command, cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+
+    run(python, "-m", "pip", "install", "--quiet", wheel)
+    lrplstm_command = python.with_name("lrplstm")
+    assert "very negative" in run(lrplstm_command, "info")
+    output = run(
+        lrplstm_command, "explain", "--html", "a.html", "--png", "a.png", "It isn't funny!"
+    )
+    assert "n't" in output
+    assert (tmp_path / "a.html").stat().st_size > 1000
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    code = (
+        "import lrplstm; m = lrplstm.load_default();"
+        "a = lrplstm.lrp(m, 'a fine film .'.split()); print(a.tokens, lrplstm.__file__)"
+    )
+    assert "['a', 'fine', 'film', '.']" in run(python, "-c", code)
+    assert run(python, "-m", "pip", "check").strip() == "No broken requirements found."
