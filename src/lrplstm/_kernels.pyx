@@ -182,7 +182,7 @@ cdef int _forward_sequence(
     real[::1] c,
 ) except -1 nogil:
     cdef Py_ssize_t H = h.shape[0], step, t, j, k
-    cdef real i, f, g, o
+    cdef real i, f, g, o, h_k
     h[:] = initial_hidden
     c[:] = initial_cell
     for step in range(stop - start):
@@ -191,8 +191,9 @@ cdef int _forward_sequence(
         for j in range(4 * H):
             gates[t, j] = projection[t, j] + bias[j]
         for k in range(H):
+            h_k = h[k]
             for j in range(4 * H):
-                gates[t, j] += weight_hh_t[k, j] * h[k]
+                gates[t, j] += weight_hh_t[k, j] * h_k
         for j in range(H):
             candidate[t, j] = gates[t, 2 * H + j]
             i = _sigmoid(gates[t, j])
@@ -331,8 +332,9 @@ cdef int _lrp_sequence(
         share[t] = kept / lower_units_g
         R_h[:] = 0
         for k in range(H):
+            q = quotient[t, k]
             for j in range(H):
-                R_h[j] += weight_g[k, j] * quotient[t, k]
+                R_h[j] += weight_g[k, j] * q
         for j in range(H):
             h_before = hidden[before, j] if step > 0 else initial_hidden[j]
             R_h[j] = h_before * R_h[j] + share[t]
@@ -407,7 +409,7 @@ cdef int _gradient_sequence(
 ) except -1 nogil:
     """Take the gradient back over one sequence; dh and dc end as those of the initial states."""
     cdef Py_ssize_t H = dh.shape[0], step, t, before, j, k
-    cdef real i, f, g, o, tanh_c, c_before
+    cdef real i, f, g, o, tanh_c, c_before, da_k
     dh[:] = 0
     dc[:] = 0
     for step in range(stop - start - 1, -1, -1):
@@ -429,6 +431,7 @@ cdef int _gradient_sequence(
             dc[j] *= f
         dh[:] = 0
         for k in range(4 * H):
+            da_k = da[t, k]
             for j in range(H):
-                dh[j] += weight_hh[k, j] * da[t, k]
+                dh[j] += weight_hh[k, j] * da_k
     return 0

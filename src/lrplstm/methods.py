@@ -107,7 +107,7 @@ def lrp(
     >>> model = lrplstm.load_default()
     >>> a = lrplstm.lrp(model, "a fine film .".split())
     >>> model.class_names[a.target], a.tokens[a.token_relevance.argmax()]
-    ('positive', 'fine')
+    ('very positive', 'fine')
 
     With ``bias_factor=1`` nothing is lost but to rounding:
 

@@ -329,7 +329,7 @@ pooling='last', dtype=float64)
         >>> model = lrplstm.load_default()
         >>> scores = model.predict("a fine film .".split())
         >>> model.class_names[scores.argmax()]
-        'positive'
+        'very positive'
         """
         batch = self.encoder.encode(inputs, unknown)
         scans = _backend.scans(backend)
