@@ -22,14 +22,12 @@ TEXTS = [
 ]
 
 
-def show(model: lrplstm.LSTMModel, a: lrplstm.Attribution) -> None:
-    """Print one explanation: what was predicted, the scores, and the words."""
-    scores = ", ".join(
-        f"{name} {score:.2f}" for name, score in zip(model.class_names, a.scores, strict=True)
-    )
+def show(a: lrplstm.Attribution) -> None:
+    """Print one explanation: what was predicted, the scores, the words and their relevance."""
+    numbers = zip(a.words, a.token_relevance, strict=True)
     print(a.caption)
-    print(f"scores: {scores}")
-    print(f"{a}\n")
+    print(a)
+    print("relevance:", ", ".join(f"{word} {number:+.2f}" for word, number in numbers), end="\n\n")
 
 
 def write(folder: Path, name: str, title: str, attributions: list[lrplstm.Attribution]) -> None:
@@ -52,7 +50,7 @@ def main(folder: Path) -> None:
 
     by_lrp = list(lrplstm.lrp(model, texts + [list(s.tokens) for s in samples[:8]]))
     for a in by_lrp:
-        show(model, a)
+        show(a)
     write(folder, "lrp", "Layer-wise relevance propagation", by_lrp)
 
     methods = [lrplstm.explain(model, texts[0], method) for method in lrplstm.METHODS]

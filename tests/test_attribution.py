@@ -151,12 +151,18 @@ def test_str_is_coloured_unless_the_user_wants_no_colours(monkeypatch):
 
 def test_captions_name_what_was_explained():
     explain = lambda target: lrplstm.lrp(MODEL, TOKENS[0], target).caption  # noqa: E731
-    assert "lrp: good (" in explain(2)
+    predicted = lrplstm.lrp(MODEL, TOKENS[0]).predicted
+    other = (predicted + 1) % 3
+    assert explain(predicted).startswith(f"lrp: {MODEL.class_names[predicted]} (predicted); scores")
+    assert f"predicted: {MODEL.class_names[predicted]}" in explain(other)
+    assert all(f"{name} " in explain(2) for name in MODEL.class_names)
     assert "every class" in explain("all")
-    assert "weighted" in explain([0.5, 0.1, 0.2])
+    assert "weighted by 0.5, 0.1, 0.2" in explain([0.5, 0.1, 0.2])
     hidden = np.ones((4, 8))
     assert "hidden" in lrplstm.lrp(MODEL, TOKENS[0], hidden_relevance=hidden).caption
-    assert "lrp: 2 (" in lrplstm.lrp(random_model(), random_batch()[0], 2).caption
+    assert "lrp: 2" in lrplstm.lrp(random_model(), random_batch()[0], 2).caption
+    wide = lrplstm.lrp(random_model(C=11), random_batch()[0], 2)
+    assert wide.caption.endswith(f"its score: {wide.scores.max():.3g}")
 
 
 def test_steps_without_tokens_are_numbered():

@@ -161,7 +161,7 @@ def test_methods_by_name():
         long, abbreviated = (lrplstm.explain(MODEL, ONE, method, 1) for method in (name, short))
         assert (long.token_relevance == abbreviated.token_relevance).all()
         assert abbreviated.method == name
-    with pytest.raises(ValueError, match="method: .*lrp, sensitivity"):
+    with pytest.raises(ValueError, match=r"method: .*lrp, sensitivity"):
         lrplstm.explain(MODEL, ONE, "magic")
     with pytest.raises(TypeError, match="model: expected an LSTMModel"):
         lrplstm.lrp("model", ONE)

@@ -39,7 +39,7 @@ def missing():
 
 def compiles(compiler, include):
     """Return whether the smallest extension there is gets past the compiler."""
-    command = shlex.split(compiler) + ["-fsyntax-only", "-I", include, "-x", "c", "-"]
+    command = [*shlex.split(compiler), "-fsyntax-only", "-I", include, "-x", "c", "-"]
     process = subprocess.run(command, input=b"#include <Python.h>\n", stderr=subprocess.DEVNULL)
     return process.returncode == 0
 

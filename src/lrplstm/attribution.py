@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attribution", "Attributions"]
 
+_MOST_SCORES = 10
+"""A caption lists the scores of so many classes, not of more."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution:
@@ -104,18 +107,30 @@ class Attribution:
         return [self.class_name(index) for index in range(len(self.token_relevance))]
 
     @property
-    def caption(self) -> str:
-        """One line: method, what was explained, and the predicted class with its score."""
+    def explained(self) -> str:
+        """What `target` was, in words."""
         if self.target is None:
-            explained = "given hidden relevance"
-        elif isinstance(self.target, str):
-            explained = "every class"
-        elif isinstance(self.target, int):
-            explained = f"{self.class_name(self.target)} ({self.scores[self.target]:.3g})"
+            return "given hidden relevance"
+        if isinstance(self.target, str):
+            return "every class"
+        if isinstance(self.target, int):
+            predicted = " (predicted)" if self.target == self.predicted else ""
+            return f"{self.class_name(self.target)}{predicted}"
+        weights = ", ".join(f"{weight:g}" for weight in self.target)
+        return f"scores weighted by {weights}"
+
+    @property
+    def caption(self) -> str:
+        """Method, what was explained, the predicted class, and the scores, in one line."""
+        parts = [f"{self.method}: {self.explained}"]
+        if not isinstance(self.target, int) or self.target != self.predicted:
+            parts.append(f"predicted: {self.class_name(self.predicted)}")
+        if len(self.scores) <= _MOST_SCORES:
+            scores = (f"{self.class_name(c)} {score:.3g}" for c, score in enumerate(self.scores))
+            parts.append(f"scores: {', '.join(scores)}")
         else:
-            explained = "weighted scores"
-        predicted = f"{self.class_name(self.predicted)} ({self.scores[self.predicted]:.3g})"
-        return f"{self.method}: {explained}; predicted: {predicted}"
+            parts.append(f"its score: {self.scores[self.predicted]:.3g}")
+        return "; ".join(parts)
 
     def to_html(self) -> str:
         """Return a page fragment: the words, coloured by relevance, with a legend.

@@ -320,20 +320,30 @@ def _print_explanations(
             print(f"label: {_name(model, text.label)}")
         print(f"predicted: {_name(model, attribution.predicted)}")
         print(f"scores: {_scores_line(model, attribution.scores)}")
-        print(attribution.caption)
-        print(
-            heatmap.to_terminal(
-                attribution.words,
-                attribution.token_relevance,
-                unknown=attribution.unknown,
-                row_labels=attribution.row_labels,
-                color_system="auto" if colored else None,
-            )
-        )
+        print(f"{attribution.method}: {attribution.explained}")
+        print(_words(attribution, "auto" if colored else None))
+        if colored and attribution.row_labels is None:
+            print(f"relevance: {_relevance_line(attribution)}")
         print()
     accuracy = _accuracy_line(texts, attributions.predicted)
     if accuracy:
         print(accuracy)
+
+
+def _words(a: Attribution, color_system: str | None) -> str:
+    return heatmap.to_terminal(
+        a.words,
+        a.token_relevance,
+        unknown=a.unknown,
+        row_labels=a.row_labels,
+        color_system=color_system,
+    )
+
+
+def _relevance_line(a: Attribution) -> str:
+    """Return the numbers that colours alone do not tell."""
+    pairs = zip(a.words, a.token_relevance, strict=True)
+    return ", ".join(f"{heatmap.visible(word)} {relevance:+.3g}" for word, relevance in pairs)
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -351,9 +351,7 @@ class _Request:
         return result.attributions(method, None, params, None)
 
     def _forward(self, sequences: slice) -> ForwardPass:
-        steps = self.batch.steps(sequences)
-        offsets = self.batch.offsets[sequences.start : sequences.stop + 1] - steps.start
-        return network.forward(self.model, self.batch.features(steps), offsets, self.scans)
+        return network.forward(self.model, *self.batch.part(sequences), self.scans)
 
     def _check_hidden(self, given: Any) -> Array:
         """Return hidden relevance of any accepted form as one new array, (steps, width)."""

@@ -336,10 +336,7 @@ pooling='last', dtype=float64)
         scores = np.empty((len(batch), self.num_classes), self.dtype)
 
         def run(sequences: slice) -> None:
-            steps = batch.steps(sequences)
-            offsets = batch.offsets[sequences.start : sequences.stop + 1] - steps.start
-            past = network.forward(self, batch.features(steps), offsets, scans)
-            scores[sequences] = past.scores
+            scores[sequences] = network.forward(self, *batch.part(sequences), scans).scores
 
         parts = list(_backend.chunks(batch.offsets, network.bytes_per_step(self, 0)))
         _backend.for_each(run, parts, num_threads)

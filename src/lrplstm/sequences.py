@@ -67,16 +67,18 @@ class Batch:
         """Return the steps of a run of sequences."""
         return slice(int(self.offsets[sequences.start]), int(self.offsets[sequences.stop]))
 
-    def features(self, steps: slice) -> Array:
-        """Return what the model reads at `steps`, of shape (steps, D)."""
+    def part(self, sequences: slice) -> tuple[Array, Array]:
+        """Return a run of sequences by themselves: features of shape (steps, D), and offsets."""
+        steps = self.steps(sequences)
+        offsets = self.offsets[sequences.start : sequences.stop + 1] - steps.start
         if self.values is not None:
-            return self.values[steps]
+            return self.values[steps], offsets
         assert self.ids is not None
         assert self._encoder.embedding is not None
         ids = self.ids[steps]
         features = self._encoder.embedding[ids]
         features[ids == _ZERO] = 0
-        return features
+        return features, offsets
 
 
 def _is_sequence(value: object) -> bool:
