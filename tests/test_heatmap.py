@@ -1,0 +1,771 @@
+"""Heat maps: what is drawn is what was given, in the right colours, and harmless."""
+
+import doctest
+import io
+import itertools
+import re
+import subprocess
+import sys
+import unicodedata
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.text import Text
+from rich.cells import cell_len
+
+from lrplstm import heatmap
+
+WORDS = ["neither", "funny", "nor", "suspenseful", "<b>", "it's", '"x"', "a&b;", "$x^2$", "20°"]
+RELEVANCE = [-0.53, 0.31, -0.424, 0.125, 0.0, -0.21, 0.0803, 0.271, -1.2e-7, 0.019]
+UNKNOWN = [False, False, False, True, False, False, False, True, False, False]
+ROWS = np.array([RELEVANCE, np.roll(RELEVANCE, 3), -0.5 * np.array(RELEVANCE)])
+LABELS = ["very <negative>", "neutral", "positive & more"]
+
+FRACTIONS = np.linspace(-1, 1, 4001)
+XTERM_LEVELS = [0, 95, 135, 175, 215, 255]
+XTERM_CUBE = dict(enumerate(itertools.product(XTERM_LEVELS, repeat=3), start=16))
+
+
+def linear(rgb):
+    channels = np.asarray(rgb) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one, other):
+    """WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+    lights = np.stack([linear(rgb) @ [0.2126, 0.7152, 0.0722] for rgb in (one, other)])
+    return (lights.max(axis=0) + 0.05) / (lights.min(axis=0) + 0.05)
+
+
+def lightness(rgb):
+    """L of OKLab, by the matrices that lead there."""
+    lms = linear(rgb) @ np.transpose(
+        [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ]
+    )
+    return np.cbrt(lms) @ [0.2104542553, 0.7936177850, -0.0040720468]
+
+
+def parse_hex(text):
+    """``#rgb`` or ``#rrggbb`` as a tuple."""
+    digits = text.removeprefix("#")
+    if len(digits) == 3:
+        digits = "".join(2 * digit for digit in digits)
+    return tuple(bytes.fromhex(digits))
+
+
+class Page(HTMLParser):
+    """Parse HTML strictly and collect the words: (text, title, background, ink, underlined)."""
+
+    VOID = ("meta",)
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.tags, self.words, self.texts, self.attributes = [], [], [], [], []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "bdi":
+            style = dict(item.split(":") for item in dict(attrs)["style"].split(";"))
+            self.words.append(
+                [
+                    "",
+                    dict(attrs)["title"],
+                    parse_hex(style.get("background", "#fff")),
+                    parse_hex(style.get("color", "#000")),
+                    "dotted" in style.get("text-decoration", ""),
+                ]
+            )
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.open and self.open[-1] == "bdi":
+            self.words[-1][0] += data
+
+    def column(self, index):
+        return [word[index] for word in self.words]
+
+
+SGR = re.compile(r"\x1b\[([0-9;]*)m([^\x1b]*)\x1b\[0m")
+
+
+def terminal_styles(text):
+    """Every styled stretch as (text, text colour, background, underlined)."""
+    found = []
+    for codes, shown in SGR.findall(text):
+        numbers = [int(code) for code in codes.split(";")]
+        underlined = numbers[0] == 4
+        colors = numbers[1:] if underlined else numbers
+        match colors:
+            case [38, 2, a, b, c, 48, 2, d, e, f]:
+                colors = (a, b, c), (d, e, f)
+            case [38, 5, foreground, 48, 5, background]:
+                colors = XTERM_CUBE[foreground], XTERM_CUBE[background]
+            case []:
+                colors = None, None
+        found.append((shown, *colors, underlined))
+    return found
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def new_axes(width=7.0, height=4.0):
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height)).add_axes((0, 0, 1, 1))
+
+
+def shapes(collection):
+    """Colours (N, 3) and extents (N, 4: left, top, right, bottom) of what a collection draws."""
+    extents = [path.get_extents().extents for path in collection.get_paths()]
+    return np.rint(255 * collection.get_facecolors()[:, :3]).astype(int), np.array(extents)
+
+
+def boxes(ax):
+    """Colours and extents of the boxes behind the words."""
+    return shapes(ax.collections[0])
+
+
+def same_outline(one, other):
+    """Whether two paths are the same but for their place."""
+    return np.array_equal(one.codes, other.codes) and np.allclose(
+        one.vertices - one.vertices[0], other.vertices - other.vertices[0], atol=1e-6
+    )
+
+
+def drawn_texts(ax, candidates):
+    """Tell from its outline which of the candidates each drawn text is."""
+    from matplotlib.path import Path
+    from matplotlib.textpath import TextPath
+
+    known = {}
+    for text in candidates:
+        path = TextPath((0, 0), text.replace("$", r"\$"), size=1, prop={"family": "DejaVu Sans"})
+        known[text] = Path(path.vertices * [1, -1], path.codes)
+    return [
+        next((text for text, path in known.items() if same_outline(path, drawn)), None)
+        for drawn in ax.collections[1].get_paths()
+    ]
+
+
+def read_png(source):
+    from matplotlib.image import imread
+
+    return np.rint(255 * imread(source)[..., :3]).astype(int)
+
+
+def has_color(image, rgb):
+    return bool((image == rgb).all(axis=-1).any())
+
+
+# Colours ------------------------------------------------------------------------------------------
+
+
+def test_zero_is_white_and_nothing_is_whiter():
+    assert heatmap.color(0).tolist() == [255, 255, 255]
+    assert heatmap.color(-0.0).tolist() == [255, 255, 255]
+    assert (heatmap.color([-0.02, 0.02]).min(axis=-1) < 255).all()
+
+
+def test_text_is_readable_on_every_colour():
+    backgrounds = heatmap.color(FRACTIONS)
+    text = heatmap.ink(backgrounds)
+    assert {tuple(rgb) for rgb in text.tolist()} == {(0, 0, 0), (255, 255, 255)}
+    assert contrast(backgrounds, text).min() >= 4.5
+    assert (contrast(backgrounds, text) >= contrast(backgrounds, 255 - text)).all()
+
+
+def test_positive_is_red_and_negative_is_blue():
+    red, _, blue = heatmap.color(FRACTIONS[FRACTIONS > 0.01]).T.astype(int)
+    assert (red > blue).all()
+    red, _, blue = heatmap.color(FRACTIONS[FRACTIONS < -0.01]).T.astype(int)
+    assert (red < blue).all()
+
+
+def test_lightness_falls_evenly_and_equally_on_both_sides():
+    light = lightness(heatmap.color(FRACTIONS))
+    np.testing.assert_allclose(light, light[::-1], atol=0.005)
+    np.testing.assert_allclose(light, 1 - 0.5 * np.abs(FRACTIONS), atol=0.005)
+
+
+@pytest.mark.parametrize("fraction", [1.001, -2.0, np.nan])
+def test_color_refuses_what_is_no_fraction(fraction):
+    with pytest.raises(ValueError, match="fraction: expected numbers from -1 to 1"):
+        heatmap.color([0.5, fraction])
+
+
+def test_one_scale_for_all_rows():
+    expected = heatmap.color(ROWS / 0.53).reshape(-1, 3).tolist()
+    page = Page(heatmap.to_html(WORDS, ROWS))
+    assert [list(rgb) for rgb in page.column(2)] == expected
+    assert (ROWS == -0.53).sum() == 2  # the word at full colour, in two of the rows
+    assert expected.count(heatmap.color(-1).tolist()) == 2
+
+
+@pytest.mark.parametrize("factor", [5e-324 / 0.53, 1e-30, 7.0, 1e300])
+def test_colours_do_not_depend_on_the_unit(factor):
+    relevance = factor * np.array([-0.53, 0.0, 0.53])
+    assert Page(heatmap.to_html(["a", "b", "c"], relevance)).column(2) == [
+        tuple(rgb) for rgb in heatmap.color([-1, 0, 1]).tolist()
+    ]
+
+
+def test_the_outputs_agree_on_every_colour():
+    page = Page(heatmap.to_html(WORDS, ROWS, unknown=UNKNOWN))
+    terminal = terminal_styles(
+        heatmap.to_terminal(WORDS, ROWS, unknown=UNKNOWN, color_system="truecolor")
+    )
+    shown = [style for style in terminal if style[0].strip()]
+    ax = heatmap.plot(WORDS, ROWS, unknown=UNKNOWN, ax=new_axes())
+    count = ROWS.size
+    inks = [tuple(rgb) for rgb in shapes(ax.collections[1])[0].tolist()]
+    assert page.column(2) == [style[2] for style in shown[:count]]
+    assert page.column(2) == [tuple(rgb) for rgb in boxes(ax)[0].tolist()]
+    assert page.column(3) == [style[1] for style in shown[:count]] == inks[:count]
+    assert page.column(4) == [style[3] for style in shown[:count]] == UNKNOWN * 3
+
+
+# HTML ---------------------------------------------------------------------------------------------
+
+
+def test_html_gives_back_words_and_numbers():
+    words = [*WORDS, "映画", "👩\u200d🔬", "e\u0301", "الفيلم", " the", "&amp;", "\\n"]
+    relevance = np.random.default_rng(5).normal(0, 3, len(words)).round(4)
+    page = Page(heatmap.to_html(words, relevance, unknown=[True, *[False] * (len(words) - 1)]))
+    assert page.column(0) == words
+    assert [float(title.split(",")[0]) for title in page.column(1)] == relevance.tolist()
+    assert page.words[0][1].endswith(", not in the vocabulary")
+    assert not any("vocabulary" in title for title in page.column(1)[1:])
+
+
+def test_html_rows_come_in_order():
+    page = Page(heatmap.to_html(WORDS, ROWS, row_labels=LABELS))
+    assert page.column(0) == WORDS * 3
+    np.testing.assert_allclose([float(title) for title in page.column(1)], ROWS.ravel(), rtol=1e-5)
+    shown = [text for text in page.texts if text in LABELS]
+    assert shown == LABELS
+
+
+def test_html_signs_its_numbers():
+    page = Page(heatmap.to_html(["a", "b", "c"], [0.25, -3, -0.0]))
+    assert page.column(1) == ["+0.25", "-3", "0"]
+
+
+def test_html_escapes_everything_that_is_given():
+    attack = '<script>alert("1")</script><img src=\'x\' onerror=y>" onclick="z'
+    source = heatmap.to_html(
+        [attack, "ok"], [1.5, -0.5], row_labels=[attack], caption=attack, unknown=[True, False]
+    )
+    page = Page(heatmap.to_html_page([source], title=attack))
+    assert set(page.tags) == {
+        *["html", "head", "meta", "title", "style", "body", "h1"],
+        *["figure", "figcaption", "div", "span", "bdi"],
+    }
+    assert {name for name, _ in page.attributes}.isdisjoint({"onclick", "onerror", "src"})
+    assert page.texts.count(attack) == 5  # title, heading, caption, label, word
+
+
+def test_html_needs_no_stylesheet_and_no_theme():
+    source = heatmap.to_html(WORDS, RELEVANCE)
+    assert source.startswith('<figure class="lrplstm-heatmap"')
+    assert source.endswith("</figure>")
+    style = re.search('style="(.*?)"', source)[1]
+    assert "background:#fff" in style
+    assert ";color:#000" in style
+    assert "<style" not in source
+    assert "white-space:pre-wrap" in source  # spaces within words are kept
+
+
+def test_html_legend_gives_the_scale_in_numbers():
+    texts = Page(heatmap.to_html(["a", "b"], [0.123456, -0.05])).texts
+    legend = [text for text in texts if text.strip()][2:]
+    assert legend == ["speaks against", "-0.123", "0", "+0.123", "speaks for"]
+
+
+def test_legend_bars_run_from_blue_over_white_to_red():
+    ends = heatmap.color([-1, 0, 1]).tolist()
+    source = heatmap.to_html(WORDS, RELEVANCE)
+    stops = re.search(r"linear-gradient\(90deg,(.*?)\)", source)[1].split(",")
+    assert [list(parse_hex(stops[index])) for index in (0, len(stops) // 2, -1)] == ends
+    text = heatmap.to_terminal(WORDS, RELEVANCE, color_system="truecolor")
+    cells = terminal_styles(text.splitlines()[-1])
+    assert [list(cells[index][2]) for index in (0, len(cells) // 2, -1)] == ends
+    (image,) = heatmap.plot(WORDS, RELEVANCE, ax=new_axes()).images
+    cells = image.get_array()[0]
+    assert [cells[index].tolist() for index in (0, len(cells) // 2, -1)] == ends
+    left, right, bottom, top = image.get_extent()
+    assert left < right
+    assert top < bottom  # y points downwards
+
+
+def test_html_without_legend():
+    texts = Page(
+        heatmap.to_html(["a", "b"], [0.5, -0.25], unknown=[True, False], legend=False)
+    ).texts
+    assert [text for text in texts if text.strip()] == ["a", "b"]
+
+
+def test_html_runs_in_the_direction_of_the_words():
+    assert 'dir="rtl"' in heatmap.to_html(["1.", "الفيلم", "good"], [1, 2, 3])
+    assert 'dir="rtl"' not in heatmap.to_html(["1.", "good", "الفيلم"], [1, 2, 3])
+
+
+def test_html_of_ten_thousand_words_is_small():
+    rng = np.random.default_rng(1)
+    words = [f"w{number}" for number in range(10_000)]
+    source = heatmap.to_html(words, rng.normal(size=10_000))
+    assert Page(source).column(0) == words
+    assert len(source) < 110 * 10_000
+
+
+def test_html_page():
+    fragments = [heatmap.to_html(WORDS, RELEVANCE, caption="one"), "<p>two</p>"]
+    source = heatmap.to_html_page(fragments, title="Q & A")
+    assert source.startswith("<!DOCTYPE html>\n")
+    page = Page(source)
+    assert ("charset", "utf-8") in page.attributes
+    assert ("name", "viewport") in page.attributes
+    assert page.texts.count("Q & A") == 2
+    assert all(fragment in source for fragment in fragments)
+    with pytest.raises(TypeError, match="fragments: expected a sequence of str, got str"):
+        heatmap.to_html_page(fragments[0], title="x")
+    with pytest.raises(TypeError, match="title: expected str, got NoneType"):
+        heatmap.to_html_page(fragments, title=None)
+
+
+# Terminal -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("color_system", ["truecolor", "256"])
+def test_terminal_keeps_the_text(color_system):
+    first, *_ = heatmap.to_terminal(WORDS, RELEVANCE, color_system=color_system).splitlines()
+    assert plain(first) == " ".join(WORDS)
+    assert SGR.sub("", first) == ""  # the gaps are white as well, on a dark terminal too
+
+
+def test_terminal_without_colours_gives_every_number():
+    text = heatmap.to_terminal(WORDS, RELEVANCE, color_system=None)
+    assert "\x1b" not in text
+    items = re.findall(r"(\S+)\(([^ ()]+)\)", text.splitlines()[0])
+    assert [word for word, _ in items] == WORDS
+    np.testing.assert_allclose([float(number) for _, number in items], RELEVANCE, rtol=5e-3)
+
+
+def test_terminal_shows_rows_below_each_other():
+    lines = heatmap.to_terminal(WORDS, ROWS, row_labels=LABELS, color_system="256").splitlines()
+    assert [plain(line) for line in lines[:3]] == [
+        f"{label:17}{' '.join(WORDS)}" for label in LABELS
+    ]
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize("color_system", ["truecolor", "256", None])
+def test_terminal_legend_gives_the_scale_in_numbers(color_system):
+    lines = heatmap.to_terminal(["a", "b"], [0.123456, -0.05], color_system=color_system)
+    assert plain(lines.splitlines()[-1]).split() == (
+        ["speaks", "against", "-0.123", "0", "+0.123", "speaks", "for"]
+    )
+
+
+def test_256_colours_keep_the_sign_and_the_contrast():
+    words = [f"w{number}" for number in range(len(FRACTIONS))]
+    row, *_ = heatmap.to_terminal(words, FRACTIONS, color_system="256").splitlines()
+    styles = [style for style in terminal_styles(row) if style[0] != " "]
+    assert [style[0] for style in styles] == words
+    text, background = (np.array([style[index] for style in styles]) for index in (1, 2))
+    assert contrast(text, background).min() >= 4.5
+    warmth = background[:, 0] - background[:, 2]
+    assert (warmth[FRACTIONS > 0.15] > 0).all()
+    assert (warmth[FRACTIONS < -0.15] < 0).all()
+    assert (np.diff(lightness(background)[FRACTIONS >= 0]) <= 0).all()
+    assert (np.diff(lightness(background)[FRACTIONS <= 0]) >= 0).all()
+    assert background[FRACTIONS == 0].tolist() == [[255, 255, 255]]
+
+
+@pytest.mark.parametrize("color_system", ["truecolor", None])
+@pytest.mark.parametrize("width", [1, 2, 7, 20, 61])
+def test_terminal_lines_fit_the_width(color_system, width):
+    words = ["映画", "👍", "verylong" * 9, "e\u0301tude", "", "面白い面白い面白い", *WORDS]
+    relevance = np.random.default_rng(2).normal(size=(2, len(words)))
+    labels = ["短い", "a label of 20 letters"]
+    text = heatmap.to_terminal(
+        words, relevance, row_labels=labels, color_system=color_system, width=width
+    )
+    lines = plain(text).splitlines()
+    assert max(map(cell_len, lines)) <= max(width, 2)  # a wide character has two cells
+    seen = "".join(lines).replace(" ", "")
+    assert seen.count("verylong" * 9) == 2
+    if color_system:
+        assert seen.count("".join(words[:4]) + '""' + "".join(words[5:])) == 2
+
+
+def test_terminal_fills_its_lines():
+    text = heatmap.to_terminal(["映画"] * 7, [0.5] * 7, color_system="truecolor", width=14)
+    assert plain(text).splitlines()[:3] == ["映画 映画 映画", "映画 映画 映画", "映画"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "truecolor"),
+        ({"TERM": "xterm-256color", "COLORTERM": "24bit"}, "truecolor"),
+        ({"TERM": "xterm-256color"}, "256"),
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, None),
+        ({"TERM": "xterm-256color", "NO_COLOR": ""}, "256"),
+        ({"TERM": "dumb", "COLORTERM": "truecolor"}, None),
+        ({}, None),
+    ],
+)
+def test_auto_goes_by_the_environment(monkeypatch, environment, expected):
+    for name in ("TERM", "COLORTERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert heatmap.to_terminal(WORDS, RELEVANCE) == heatmap.to_terminal(
+        WORDS, RELEVANCE, color_system=expected
+    )
+    outputs = {
+        heatmap.to_terminal(WORDS, RELEVANCE, color_system=c) for c in ("truecolor", "256", None)
+    }
+    assert len(outputs) == 3
+
+
+def test_terminal_errors():
+    with pytest.raises(ValueError, match=r"color_system: expected .*, got 'ansi'"):
+        heatmap.to_terminal(WORDS, RELEVANCE, color_system="ansi")
+    with pytest.raises(ValueError, match="width: expected at least 1, got 0"):
+        heatmap.to_terminal(WORDS, RELEVANCE, width=0)
+
+
+# matplotlib ---------------------------------------------------------------------------------------
+
+
+def test_plot_shows_words_labels_legend_and_title():
+    ax = heatmap.plot(WORDS, ROWS, unknown=UNKNOWN, row_labels=LABELS, ax=new_axes(), title="$why$")
+    low, high = ["speaks against", "-0.53"], ["+0.53", "speaks for", "not in the vocabulary"]
+    expected = [text for label in LABELS for text in [label, *WORDS]] + [*low, "0", *high]
+    assert drawn_texts(ax, expected) == expected
+    assert ax.get_title(loc="left") == "$why$"
+    (title,) = (text for text in ax.findobj(Text) if text.get_text() == "$why$")
+    assert not title.get_parse_math()
+
+
+def test_plot_of_zeros_says_so():
+    message = "the relevance of every word is 0"
+    ax = heatmap.plot(["a", "b"], [0, -0.0], ax=new_axes())
+    assert drawn_texts(ax, ["a", "b", message]) == ["a", "b", message]
+    assert boxes(ax)[0].tolist() == [[255, 255, 255]] * 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(7, 4), (3, 2), (2, 6), (12, 0.7)])
+def test_plot_fits_the_words_into_the_axes(width, height):
+    words = ["映画", "verylong" * 12, "e\u0301tude", *WORDS * 4]
+    relevance = np.random.default_rng(3).normal(size=len(words))
+    ax = heatmap.plot(words, relevance, ax=new_axes(width, height), row_labels=["label"])
+    for _, extents in map(shapes, ax.collections[:2]):
+        assert (extents >= 0).all()
+        assert (extents <= [ax.get_xlim()[1], ax.get_ylim()[0]] * 2).all()
+    _, extents = boxes(ax)
+    one, other = np.array(list(itertools.combinations(extents, 2))).transpose(1, 0, 2)
+    apart = (one[:, 2:] < other[:, :2]) | (other[:, 2:] < one[:, :2])
+    assert apart.any(axis=1).all()  # no two boxes overlap
+
+
+def test_plot_puts_every_word_in_its_box():
+    words = ["illicit", "MAXIMUM", "映画", "e\u0301tude", "😀", "QJgjpqy", "الفيلم", *WORDS]
+    ax = heatmap.plot(words, np.arange(1, len(words) + 1), ax=new_axes())
+    box, text = boxes(ax)[1], shapes(ax.collections[1])[1][: len(words)]
+    assert (box[:, :2] < text[:, :2]).all()
+    assert (text[:, 2:] < box[:, 2:]).all()
+    assert (text[:, 0] - box[:, 0] < 0.5).all()  # and the box is not too wide, in font sizes
+    assert (box[:, 2] - text[:, 2] < 0.5).all()
+
+
+def test_plot_keeps_its_proportions_when_the_figure_is_resized():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    ax = heatmap.plot(WORDS, RELEVANCE, ax=new_axes(8, 2))
+    ax.figure.set_size_inches(3, 5)
+    FigureCanvasAgg(ax.figure).draw()
+    (x0, y0), (x1, y1) = ax.transData.transform([(0, 0), (1, 1)])
+    assert x1 - x0 == pytest.approx(y0 - y1)
+
+
+def test_plot_underlines_unknown_words_only():
+    ax = heatmap.plot(WORDS, RELEVANCE, unknown=UNKNOWN, ax=new_axes())
+    _, extents = boxes(ax)
+    *lines, legend = ax.collections[2].get_segments()
+    assert len(lines) == 2
+    for line, extent in zip(lines, extents[UNKNOWN], strict=True):
+        assert (line > extent[:2]).all()
+        assert (line < extent[2:]).all()
+    assert (legend[:, 1] > extents[:, 3].max()).all()
+    assert ax.collections[2].get_linestyle()[0][1] is not None  # not a solid line
+    assert heatmap.plot(WORDS, RELEVANCE, ax=new_axes()).collections[2].get_segments() == []
+
+
+def test_plot_draws_full_stops_however_small():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    ax = heatmap.plot(["."] * 40, [0.0] * 40, ax=new_axes(2, 2))
+    _, extents = shapes(ax.collections[1])
+    canvas = FigureCanvasAgg(ax.figure)
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[::-1, :, 0]
+    centers = ax.transData.transform((extents[:40, :2] + extents[:40, 2:]) / 2).astype(int)
+    assert (picture[centers[:, 1], centers[:, 0]] < 230).all()
+
+
+def test_plot_runs_from_the_right_where_the_words_do():
+    _, extents = boxes(heatmap.plot(["الفيلم", "جيد"], [0.5, -0.25], ax=new_axes()))
+    assert extents[0, 0] > extents[1, 2]
+
+
+def test_plot_makes_a_pyplot_figure_as_high_as_it_must_be():
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    before = plt.get_fignums()
+    heights = [heatmap.plot(WORDS * n, RELEVANCE * n).figure.get_figheight() for n in (1, 10)]
+    assert len(plt.get_fignums()) == len(before) + 2
+    with plt.style.context("dark_background"):
+        figure = heatmap.plot(WORDS, RELEVANCE).figure
+    plt.close("all")
+    assert figure.get_facecolor() == (1, 1, 1, 1)
+    assert heights[1] > 2 * heights[0]
+
+
+def test_characters_that_no_font_has_are_replaced():
+    ax = heatmap.plot(["a\U0010fffdb", "ok"], [0.5, -0.25], ax=new_axes(), title="\U0010fffd")
+    assert drawn_texts(ax, ["a\ufffdb", "ok"])[:2] == ["a\ufffdb", "ok"]
+    assert ax.get_title(loc="left") == "\ufffd"
+
+
+def test_png_shows_the_colours(tmp_path):
+    path = tmp_path / "picture.png"
+    panels = [
+        (WORDS, ROWS, UNKNOWN, LABELS, "first"),
+        (["映画", "😀", "\U0010fffd", "\x1b[0m", "$\\"], [1, 2, -3, -1, 0.5], None, None, None),
+    ]
+    heatmap.save_png(path, panels, dpi=100)
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    image = read_png(path)
+    assert image.shape[1] == 800
+    drawn = [*heatmap.color(ROWS / 0.53).reshape(-1, 3), *heatmap.color(np.array([1, 2, -3]) / 3)]
+    assert all(has_color(image, rgb) for rgb in drawn)
+    assert (image[[0, -1]] == 255).all()
+    assert not has_color(image, (0, 255, 0))
+
+
+def test_png_of_zeros_is_black_on_white():
+    file = io.BytesIO()
+    heatmap.save_png(file, [(WORDS, np.zeros(10), None, None, None)], dpi=80)
+    file.seek(0)
+    image = read_png(file)
+    assert (image.max(axis=-1) == image.min(axis=-1)).all()
+    assert image.min() < 100
+
+
+def test_png_panels_have_scales_of_their_own():
+    file = io.BytesIO()
+    heatmap.save_png(file, [(["a"], [s], None, None, None) for s in (-1e-3, 50.0)], dpi=80)
+    file.seek(0)
+    image = read_png(file)
+    assert has_color(image, heatmap.color(-1))
+    assert has_color(image, heatmap.color(1))
+
+
+def test_png_stays_within_what_matplotlib_can_draw(monkeypatch):
+    monkeypatch.setattr(heatmap, "_MAX_PIXELS", 500)
+    file = io.BytesIO()
+    heatmap.save_png(file, [(WORDS * 60, RELEVANCE * 60, None, None, None)], dpi=150)
+    file.seek(0)
+    height, width, _ = read_png(file).shape
+    assert 490 <= height <= 500
+    assert width < 8 * 150
+
+
+def test_png_of_ten_thousand_words():
+    rng = np.random.default_rng(4)
+    words = [f"w{number}" for number in rng.integers(0, 100, 10_000)]
+    relevance = rng.normal(size=10_000)
+    relevance[-1] = -10.0
+    file = io.BytesIO()
+    heatmap.save_png(file, [(words, relevance, None, None, None)])
+    file.seek(0)
+    image = read_png(file)
+    assert 1000 < max(image.shape) < 2**16
+    assert has_color(image[-300:], heatmap.color(-1))  # the last word is there
+
+
+def test_png_errors(tmp_path):
+    panel = (WORDS, RELEVANCE, None, None, None)
+    with pytest.raises(FileNotFoundError):
+        heatmap.save_png(tmp_path / "missing" / "x.png", [panel])
+    with pytest.raises(IsADirectoryError):
+        heatmap.save_png(tmp_path, [panel])
+    with pytest.raises(ValueError, match="panels: expected at least one, got none"):
+        heatmap.save_png(tmp_path / "x.png", [])
+    with pytest.raises(ValueError, match=r"panels\[1\]: expected \(words, .* got 2 items"):
+        heatmap.save_png(tmp_path / "x.png", [panel, panel[:2]])
+    with pytest.raises(ValueError, match="dpi: expected a positive number, got 0"):
+        heatmap.save_png(tmp_path / "x.png", [panel], dpi=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_png_leaves_pyplot_alone_and_the_import_is_light():
+    code = (
+        "import io, sys\n"
+        "from lrplstm import heatmap\n"
+        "assert not {'matplotlib', 'rich'} & set(sys.modules)\n"
+        "heatmap.save_png(io.BytesIO(), [(['a'], [1.0], None, None, 'title')])\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# All outputs --------------------------------------------------------------------------------------
+
+
+def as_html(words, relevance, **options):
+    return heatmap.to_html(words, relevance, **options)
+
+
+def as_terminal(words, relevance, **options):
+    return heatmap.to_terminal(words, relevance, color_system="truecolor", **options)
+
+
+def as_plain(words, relevance, **options):
+    return heatmap.to_terminal(words, relevance, color_system=None, **options)
+
+
+def as_plot(words, relevance, **options):
+    heatmap.plot(words, relevance, ax=new_axes(), **options)
+
+
+def as_png(words, relevance, *, unknown=None, row_labels=None):
+    heatmap.save_png(io.BytesIO(), [(words, relevance, unknown, row_labels, None)])
+
+
+TEXTS = [as_html, as_terminal, as_plain]
+
+
+@pytest.mark.parametrize("draw", TEXTS)
+def test_unknown_words_are_marked_and_explained(draw):
+    marked = draw(WORDS, RELEVANCE, unknown=UNKNOWN)
+    assert "not in the vocabulary" in marked
+    assert "not in the vocabulary" not in draw(WORDS, RELEVANCE, unknown=np.zeros(10, dtype=bool))
+    assert draw(WORDS, RELEVANCE, unknown=[False] * 10) == draw(WORDS, RELEVANCE)
+    if draw is not as_html:
+        row = plain(marked).splitlines()[0]
+        assert re.findall(r"(\w+|\S+)°", row) == ["suspenseful", "a&b;", "20"]
+
+
+@pytest.mark.parametrize("draw", TEXTS)
+def test_all_zero(draw):
+    shown = draw(["a", "b"], [0, -0.0])
+    assert "the relevance of every word is 0" in shown
+    assert "speaks" not in shown
+    if draw is as_html:
+        assert Page(shown).column(2) == [(255, 255, 255)] * 2
+    if draw is as_terminal:
+        assert {style[2] for style in terminal_styles(shown)} == {(255, 255, 255)}
+
+
+@pytest.mark.parametrize("draw", TEXTS)
+def test_one_word(draw):
+    assert "only" in draw(["only"], [-2.5])
+    assert "+2.5" in draw(["only"], [-2.5])  # the scale
+
+
+@pytest.mark.parametrize("draw", TEXTS)
+def test_words_that_would_not_show_are_made_visible(draw):
+    words = ["\x1b[31m", "\n", "\x00", "\x9b", "\u202e", "\u2028", "\ud800", "", "  ", "\ufeff"]
+    shown = draw(words, np.arange(1, 11), row_labels=["\t"])
+    for visible in ["\\x1b[31m", "\\n", "\\x00", "\\x9b", "\\u202e", "\\u2028", "\\ud800", "␣␣"]:
+        assert visible in plain(shown)
+    assert "\\ufeff" in shown
+    assert "\\t" in shown
+    assert ("&quot;&quot;" if draw is as_html else '""') in plain(shown)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(), min_size=1, max_size=5), st.text())
+def test_nothing_raw_reaches_a_reader(words, caption):
+    relevance = np.linspace(-1, 0.7, len(words))
+    source = heatmap.to_html(words, relevance, row_labels=[caption], caption=caption)
+    assert len(Page(source).words) == len(words)
+    text = heatmap.to_terminal(words, relevance, row_labels=[caption], color_system="256")
+    shown = source + plain(text) + as_plain(words, relevance)
+    for char in set(shown) - {"\n"}:
+        assert unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
+        assert unicodedata.bidirectional(char) not in (
+            *["LRE", "RLE", "LRO", "RLO", "PDF"],
+            *["LRI", "RLI", "FSI", "PDI"],
+        )
+    assert text.count("\n") == 1
+    shown.encode()
+
+
+@pytest.mark.parametrize("draw", [*TEXTS, as_plot, as_png])
+@pytest.mark.parametrize(
+    ("words", "relevance", "options", "error", "message"),
+    [
+        ("plain text", [1.0] * 10, {}, TypeError, "words: expected a sequence of str, got str"),
+        (7, [1.0], {}, TypeError, "words: expected a sequence of str, got int"),
+        (["a", b"b"], [1, 2], {}, TypeError, r"words\[1\]: expected str, got bytes"),
+        ([], [], {}, ValueError, "words: expected at least one word, got none"),
+        (["a", "b"], [1.0], {}, ValueError, r"relevance: expected shape \(2,\) or .* got \(1,\)"),
+        (["a"], [[[1.0]]], {}, ValueError, r"relevance: expected shape .* got \(1, 1, 1\)"),
+        (["a"], 1.0, {}, ValueError, r"relevance: expected shape .* got \(\)"),
+        (["a", "b"], np.ones((0, 2)), {}, ValueError, r"relevance: .* got \(0, 2\)"),
+        (["a", "b"], [[1, 2], [3]], {}, ValueError, "relevance: expected shape"),
+        (["a", "b"], [1, np.nan], {}, ValueError, "relevance: .* finite .* got nan for word 1"),
+        (["a", "b"], [-np.inf, 0], {}, ValueError, "relevance: .* finite .* got -inf for word 0"),
+        (["a"], [1j], {}, TypeError, "relevance: expected real numbers, got dtype complex128"),
+        (["a"], ["1"], {}, TypeError, "relevance: expected real numbers, got dtype <U1"),
+        (["a"], [1], {"unknown": [1]}, TypeError, "unknown: expected booleans, got dtype int64"),
+        (["a"], [1], {"unknown": [True] * 2}, ValueError, r"unknown: expected shape \(1,\)"),
+        (["a"], [1], {"row_labels": "x"}, TypeError, "row_labels: expected a sequence of str"),
+        (["a"], [1], {"row_labels": [3]}, TypeError, r"row_labels\[0\]: expected str, got int"),
+        (["a"], [1], {"row_labels": ["x", "y"]}, ValueError, "row_labels: expected 1, .* got 2"),
+    ],
+)
+def test_errors_name_the_argument(draw, words, relevance, options, error, message):
+    with pytest.raises(error, match=message):
+        draw(words, relevance, **options)
+
+
+@pytest.mark.parametrize("draw", TEXTS)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int8", "uint8"])
+def test_every_real_dtype_will_do_and_nothing_is_changed(draw, dtype):
+    words, relevance = np.array(["a", "b", "c"]), np.array([3, 0, 2], dtype=dtype)
+    unknown = np.array([False, True, False])
+    relevance.flags.writeable = unknown.flags.writeable = False
+    shown = draw(words, relevance, unknown=unknown)
+    assert shown == draw(["a", "b", "c"], [3.0, 0.0, 2.0], unknown=[False, True, False])
+
+
+def test_examples_run():
+    attempted = doctest.testmod(heatmap)
+    assert attempted.failed == 0
+    assert attempted.attempted > 10
