@@ -7,6 +7,7 @@ Prints coloured words, and writes pages and pictures to FOLDER (default: demo).
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def show(a: lrplstm.Attribution) -> None:
     """Print one explanation: what was predicted, the scores, the words and their relevance."""
     numbers = zip(a.words, a.token_relevance, strict=True)
     print(a.caption)
-    print(a)
+    width = shutil.get_terminal_size().columns
+    print(heatmap.to_terminal(a.words, a.token_relevance, unknown=a.unknown, width=width))
     print("relevance:", ", ".join(f"{word} {number:+.2f}" for word, number in numbers), end="\n\n")
 
 

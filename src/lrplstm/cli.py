@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -314,14 +315,16 @@ def _print_explanations(
     texts: list[_Text],
     attributions: lrplstm.Attributions,
 ) -> None:
-    colored = sys.stdout.isatty() if options.color == "auto" else options.color == "always"
+    terminal = sys.stdout.isatty()
+    colored = terminal if options.color == "auto" else options.color == "always"
+    width = shutil.get_terminal_size().columns if terminal else None
     for text, attribution in zip(texts, attributions, strict=True):
         if text.label is not None:
             print(f"label: {_name(model, text.label)}")
         print(f"predicted: {_name(model, attribution.predicted)}")
         print(f"scores: {_scores_line(model, attribution.scores)}")
         print(f"{attribution.method}: {attribution.explained}")
-        print(_words(attribution, "auto" if colored else None))
+        print(_words(attribution, "auto" if colored else None, width))
         if colored and attribution.row_labels is None:
             print(f"relevance: {_relevance_line(attribution)}")
         print()
@@ -330,13 +333,14 @@ def _print_explanations(
         print(accuracy)
 
 
-def _words(a: Attribution, color_system: str | None) -> str:
+def _words(a: Attribution, color_system: str | None, width: int | None) -> str:
     return heatmap.to_terminal(
         a.words,
         a.token_relevance,
         unknown=a.unknown,
         row_labels=a.row_labels,
         color_system=color_system,
+        width=width,
     )
 
 

@@ -58,7 +58,7 @@ def parse_sentences(text: str, name: str) -> list[Sentence]:
         if not line:
             continue
         label, tab, words = line.partition("\t")
-        if not tab or not (label.isascii() and label.isdigit()) or int(label) < 1:
+        if not tab or not _is_label(label):
             raise ValueError(
                 f"{name}: line {number}: expected a label from 1, a tab and words separated by "
                 f"' | ', got {line!r:.60}"
@@ -66,10 +66,20 @@ def parse_sentences(text: str, name: str) -> list[Sentence]:
         tokens = tuple(words.split(" | "))
         if "" in tokens:
             raise ValueError(f"{name}: line {number}: expected words, got an empty one")
+        several = next((token for token in tokens if " " in token or "\t" in token), None)
+        if several is not None:
+            raise ValueError(
+                f"{name}: line {number}: expected words separated by ' | ', got {several!r:.60}"
+            )
         sentences.append(Sentence(tokens, int(label)))
     if not sentences:
         raise ValueError(f"{name}: expected sentences, found none")
     return sentences
+
+
+def _is_label(text: str) -> bool:
+    # Nine digits are more than enough for a class, and few enough for int().
+    return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= 1
 
 
 def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
@@ -78,8 +88,8 @@ def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
     Parameters
     ----------
     path : str or path
-        UTF-8 text with lines of ``label<TAB>word | word | word``, labels from 1: the format of
-        the 2017 reference code.
+        UTF-8 text, with or without a byte order mark, with lines of
+        ``label<TAB>word | word | word``, labels from 1: the format of the 2017 reference code.
 
     Returns
     -------
@@ -87,6 +97,8 @@ def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     ValueError
         If it is not UTF-8, a line is not of that form, or there is none.
     OSError
@@ -102,8 +114,10 @@ def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
     ...     lrplstm.read_sentences(path)
     [Sentence(tokens=('a', 'fine', 'film', '.'), label=5)]
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path: expected the path of a file, got {type(path).__name__}")
     try:
-        text = Path(path).read_bytes().decode()
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{os.fspath(path)}: expected UTF-8, got something else at byte {error.start}"

@@ -30,12 +30,16 @@ _ABBREVIATIONS = frozenset(
     "mr mrs ms dr st vs jr sr prof etc e.g i.e bros u.s u.k l.a n.y d.c e.t".split()
 )
 
+# What begins with an apostrophe rather than with a quotation mark.
+_APOSTROPHES = frozenset("'s 't 'm 'd 'n 're 've 'll 'em 'til 'cause".split())
+
 
 def treebank(text: str) -> list[str]:
     """Split text as the Penn Treebank does, in lower case.
 
-    Clitics (n't, 's) and punctuation become tokens, quotation marks `` and '', parentheses -lrb-
-    and -rrb-, and a slash is escaped. A period is apart at the end of each sentence.
+    Clitics (n't, 's) and punctuation become tokens, quotation marks `` and '' or ` and ',
+    parentheses -lrb- and -rrb-; slashes and asterisks are escaped. A period is apart at the end of
+    each sentence.
 
     Examples
     --------
@@ -46,15 +50,48 @@ def treebank(text: str) -> list[str]:
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
     from nltk.tokenize.treebank import TreebankWordTokenizer
 
+    text = text.translate(_TYPEWRITER)
     parameters = PunktParameters()
-    parameters.abbrev_types = set(_ABBREVIATIONS)
+    parameters.abbrev_types = _ABBREVIATIONS | _initials(text)
     split_sentences = PunktSentenceTokenizer(parameters).tokenize
     split_words = TreebankWordTokenizer().tokenize
     return [
-        word.lower().replace("/", "\\/")
-        for sentence in split_sentences(text.translate(_TYPEWRITER))
-        for word in split_words(sentence, convert_parentheses=True)
+        _escape(word.lower())
+        for sentence in split_sentences(text)
+        for word in _open_quotes(split_words(sentence, convert_parentheses=True))
     ]
+
+
+def _initials(text: str) -> set[str]:
+    """Return the words that are letters with periods between, as j.k, in lower case."""
+    words = {word.lower().rstrip(".") for word in text.split() if word.endswith(".")}
+    return {
+        word
+        for word in words
+        if "." in word and all(len(part) == 1 and part.isalpha() for part in word.split("."))
+    }
+
+
+def _open_quotes(words: list[str]) -> list[str]:
+    """Part a single quotation mark from the word it opens, if there is one that closes it."""
+    parted: list[str] = []
+    closing = 0
+    for word in reversed(words):
+        closing += word == "'"
+        opens = word[0] == "'" and word[1:2].isalpha() and word.lower() not in _APOSTROPHES
+        if opens and closing:
+            closing -= 1
+            parted += [word[1:], "`"]
+        else:
+            parted.append(word)
+    return parted[::-1]
+
+
+def _escape(word: str) -> str:
+    for character in "/*":
+        escaped = f"\\{character}"
+        word = word.replace(escaped, character).replace(character, escaped)
+    return word
 
 
 def whitespace(text: str) -> list[str]:
@@ -80,9 +117,13 @@ def tokenize(text: str, tokenizer: str) -> list[str]:
 
     Raises
     ------
+    TypeError
+        If `text` is no string.
     ValueError
         If there is no such tokenizer.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"text: expected a string, got {type(text).__name__}")
     if tokenizer not in TOKENIZERS:
         raise ValueError(
             f"tokenizer: expected one of {', '.join(TOKENIZERS)}, got {tokenizer!r:.60}"
