@@ -354,12 +354,30 @@ class RunsACommand:
         return os.system, ("touch pwned; echo pwned",)
 
 
+def test_a_model_in_the_2017_format(tmp_path):
+    rng = np.random.default_rng(0)
+    shapes = {"Wxh": (8, 3), "bxh": (8,), "Whh": (8, 2), "bhh": (8,), "Why": (4, 2)}
+    arrays = {
+        f"{name}_{side}": rng.normal(0, 0.5, shape)
+        for side in ("Left", "Right")
+        for name, shape in shapes.items()
+    }
+    (tmp_path / "model").write_bytes(pickle.dumps(arrays))
+    (tmp_path / "vocab").write_bytes(pickle.dumps(["fine", "film"]))
+    np.save(tmp_path / "embeddings.npy", rng.normal(size=(2, 3)))
+    (found,) = explained("--model", tmp_path, "--tokenized", "fine film")
+    expected = lrplstm.lrp(lrplstm.from_arras(tmp_path), [["fine", "film"]])
+    assert found["token_relevance"] == expected.token_relevance.tolist()
+
+
 def test_a_pickle_that_would_run_a_command(tmp_path, monkeypatch):
     """Neither as a model folder of the command line nor through Python is it run."""
     monkeypatch.chdir(tmp_path)
     for name in ("model", "vocab"):
         Path(name).write_bytes(pickle.dumps(RunsACommand()))
-    assert "model" in fails("explain", "--model", ".", "a film")
+    for command in (["explain", "a film"], ["predict", "a film"], ["info"]):
+        line = fails(*command, "--model", tmp_path)
+        assert re.search(r"model: refused: it names (posix|nt)\.system", line)
     with pytest.raises(ValueError, match=r"refused: it names (posix|nt)\.system"):
         lrplstm.from_arras(tmp_path)
     assert not Path("pwned").exists()

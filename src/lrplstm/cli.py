@@ -27,6 +27,11 @@ __all__ = ["main"]
 
 _STDIN = _STDOUT = "-"
 
+_MODEL_HELP = (
+    "folder of a model that LSTMModel.save wrote, or of one in the format of the 2017 reference "
+    "code (default: the model shipped)"
+)
+
 
 class _InputError(Exception):
     """Something the user gave cannot be used; its text is the one line to show."""
@@ -56,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         help="many texts, one a line; or lines of LABEL<tab>word | word | word; - for standard "
         "input",
     )
-    shared.add_argument("--model", metavar="DIR", help="model folder (default: the one shipped)")
+    shared.add_argument("--model", metavar="DIR", help=_MODEL_HELP)
     shared.add_argument(
         "--tokenized",
         action="store_true",
@@ -122,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     info = commands.add_parser("info", help="show version, backend and model")
-    info.add_argument("--model", metavar="DIR", help="model folder (default: the one shipped)")
+    info.add_argument("--model", metavar="DIR", help=_MODEL_HELP)
     info.set_defaults(run=_info)
     return parser
 
@@ -164,7 +169,12 @@ class _Text:
 
 
 def _load_model(options: argparse.Namespace) -> LSTMModel:
-    return lrplstm.load_default() if options.model is None else lrplstm.load(options.model)
+    if options.model is None:
+        return lrplstm.load_default()
+    folder = Path(options.model)
+    if (folder / "model").is_file() and not (folder / "config.json").exists():
+        return lrplstm.from_arras(folder)
+    return lrplstm.load(folder)
 
 
 def _texts(options: argparse.Namespace, model: LSTMModel) -> list[_Text]:
