@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,11 +21,12 @@ from typing import Any
 
 from lrplstm.weights import Array, Layer, LSTMWeights
 
-__all__ = ["read_folder", "write_folder"]
+__all__ = ["model_folder", "read_file", "read_folder", "write_folder"]
 
 _FORMAT, _VERSION = "lrplstm", 1
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
 _DIRECTIONS = ("forward", "backward")
+_SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
 _SETTINGS = ("pooling", "class_names", "unknown_token", "tokenizer")
 _REQUIRED = ("weight_ih", "weight_hh", "bias")
 _OPTIONAL = ("initial_hidden", "initial_cell")
@@ -43,17 +45,20 @@ def write_folder(
 ) -> None:
     """Write a model's parts to a folder, which is made where it does not exist.
 
-    Each file is complete before it takes the place of an older one.
+    All files are complete before the first takes the place of an older one.
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     ValueError
-        If a token contains a line break, or is not valid Unicode.
+        If a token contains a line break, or a string is not valid Unicode.
     OSError
         If the folder or a file cannot be written.
     """
     from safetensors.numpy import save
 
+    folder = _to_path(path)
     tensors: dict[str, Array] = {}
     for n, layer in enumerate(layers):
         pair = (layer,) if isinstance(layer, LSTMWeights) else tuple(layer)
@@ -64,99 +69,142 @@ def write_folder(
     extra = {"head.weight": head_weight, "head.bias": head_bias, "embedding": embedding}
     tensors |= {name: array for name, array in extra.items() if array is not None}
 
-    config = {"format": _FORMAT, "format_version": _VERSION, **sizes, **settings}
-    files = {
-        _WEIGHTS: save(tensors),
-        _CONFIG: (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode(),
-    }
+    vocabulary_size = None if vocabulary is None else len(vocabulary)
+    config = {"format": _FORMAT, "format_version": _VERSION, **sizes}
+    config |= {"vocabulary_size": vocabulary_size, **settings}
+    for name, value in settings.items():
+        _encode(name, _to_json(value))
+    files = {_WEIGHTS: save(tensors), _CONFIG: _to_json(config).encode()}
     if vocabulary is not None:
         files[_VOCABULARY] = _encode_vocabulary(vocabulary)
 
-    folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        _replace(folder / name, content)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+        for name, content in files.items():
+            Path(temporary, name).write_bytes(content)
+        for name in files:
+            os.replace(Path(temporary, name), folder / name)
     if vocabulary is None:
         # A vocabulary left from a model that was here before would not be this one's.
         (folder / _VOCABULARY).unlink(missing_ok=True)
 
 
+def _to_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _encode(name: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        found = text[error.start : error.end]
+        raise ValueError(f"{name}: expected valid Unicode, got {found!r:.60}") from None
+
+
 def _encode_vocabulary(vocabulary: Sequence[str]) -> bytes:
+    lines = []
     for id_, token in enumerate(vocabulary):
         if "\n" in token or "\r" in token:
-            raise ValueError(f"vocabulary: token {id_}, {token!r}, contains a line break")
+            raise ValueError(f"vocabulary: token {id_}, {token!r:.60}, contains a line break")
+        lines.append(_encode(f"vocabulary: token {id_}", token) + b"\n")
+    return b"".join(lines)
+
+
+def _to_path(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path: expected the path of a folder, got {type(path).__name__}")
+    return Path(path)
+
+
+def model_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder that exists, or raise a ValueError that says what is there."""
+    folder = _to_path(path)
     try:
-        return "".join(f"{token}\n" for token in vocabulary).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"vocabulary: expected valid Unicode, got {error.object!r:.60}") from None
+        if folder.is_dir():
+            return folder
+        found = "a file" if folder.exists() else "nothing"
+    except OSError as error:
+        found = f"none ({error.strerror})"
+    raise ValueError(f"{folder}: expected a model folder, found {found}")
 
 
-def _replace(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def read_file(path: Path, missing: str | None = None) -> bytes:
+    """Return what a regular file contains, or raise a ValueError; `missing`: if there is none."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's file is its owner's alone
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        if path.is_file():
+            return path.read_bytes()
+        exists = path.exists()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    if exists:  # a pipe or a device may have no end
+        raise ValueError(f"{path}: expected a file, found something else")
+    raise ValueError(missing or f"{path}: expected a file, found none")
 
 
-def read_folder(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read what `write_folder` wrote, as the arguments of `LSTMModel`.
+def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read what `write_folder` wrote: the arguments of `LSTMModel`, and the sizes it was to have.
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     ValueError
         If the folder or a file of it is missing, or is not what it should be.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: expected a model folder, found {_what(folder)}")
+    folder = model_folder(path)
     config = _read_config(folder / _CONFIG)
     tensors = _read_tensors(folder / _WEIGHTS)
     arguments: dict[str, Any] = {name: config.get(name) for name in _SETTINGS}
     arguments["head_weight"] = tensors.pop("head.weight", None)
     arguments["head_bias"] = tensors.pop("head.bias", None)
     arguments["embedding"] = tensors.pop("embedding", None)
-    arguments["vocabulary"] = None
-    if arguments["embedding"] is not None and (folder / _VOCABULARY).exists():
-        arguments["vocabulary"] = _read_vocabulary(folder / _VOCABULARY)
+    arguments["vocabulary"] = vocabulary = _read_vocabulary(folder / _VOCABULARY)
     arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
-    return arguments
+
+    found = None if vocabulary is None else len(vocabulary)
+    expected = config.get("vocabulary_size", found)
+    if found != expected:
+        raise ValueError(
+            f"{folder / _VOCABULARY}: expected {_count(expected)} as {_CONFIG} has it, "
+            f"found {_count(found)}"
+        )
+    return arguments, {name: config[name] for name in _SIZES if name in config}
 
 
-def _what(path: Path) -> str:
-    return "a file" if path.exists() else "nothing"
+def _count(tokens: Any) -> str:
+    return "no vocabulary" if tokens is None else f"{reprlib.repr(tokens)} tokens"
+
+
+def _read_part(path: Path) -> bytes:
+    return read_file(path, f"{path.parent}: not a model folder: it has no {path.name}")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    content = _read_part(path)
     try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ValueError(f"{path.parent}: not a model folder: it has no {path.name}") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+        config = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected JSON, got something else ({error})") from None
     if not isinstance(config, dict) or config.get("format") != _FORMAT:
         raise ValueError(f'{path}: expected "format": "{_FORMAT}"; this is no lrplstm model')
     if config.get("format_version") != _VERSION:
         raise ValueError(
-            f"{path}: expected format_version {_VERSION}, got {config.get('format_version')!r}"
+            f"{path}: expected format_version {_VERSION}, "
+            f"got {reprlib.repr(config.get('format_version'))}"
         )
-    for name, kind in {"pooling": str, "unknown_token": str, "tokenizer": str}.items():
+    for name in ("pooling", "unknown_token", "tokenizer"):
         value = config.get(name)
-        if not isinstance(value, kind) and (value is not None or name == "pooling"):
-            raise ValueError(f"{path}: {name}: expected a string, got {value!r:.60}")
+        if not isinstance(value, str) and (value is not None or name == "pooling"):
+            raise ValueError(f"{path}: {name}: expected a string, got {reprlib.repr(value)}")
     names = config.get("class_names")
     if names is not None and not (
         isinstance(names, list) and all(isinstance(name, str) for name in names)
     ):
-        raise ValueError(f"{path}: class_names: expected a list of strings, got {names!r:.60}")
+        raise ValueError(
+            f"{path}: class_names: expected a list of strings, got {reprlib.repr(names)}"
+        )
+    for name in _SETTINGS:
+        _encode(f"{path}: {name}", _to_json(config.get(name)))
     return config
 
 
@@ -164,58 +212,62 @@ def _read_tensors(path: Path) -> dict[str, Array]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"{path.parent}: not a model folder: it has no {path.name}") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    content = _read_part(path)
     try:
         tensors: dict[str, Array] = load(content)
-    except (SafetensorError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
+    except KeyError as error:
+        raise ValueError(
+            f"{path}: expected tensors of float32 or float64, got dtype {error.args[0]}"
+        ) from None
+    except (SafetensorError, ValueError, TypeError, OverflowError) as error:
+        text = str(error).partition("\n")[0]  # it may quote the file
+        raise ValueError(f"{path}: not a readable safetensors file ({text:.100})") from None
     for array in tensors.values():
         array.flags.writeable = False  # a model can then hold it without a copy
     return tensors
 
 
-def _read_vocabulary(path: Path) -> list[str]:
+def _read_vocabulary(path: Path) -> list[str] | None:
+    if not path.exists():
+        return None
+    content = read_file(path)
     try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+        text = content.decode()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: expected UTF-8, got something else at byte {error.start}"
         ) from None
     # Not splitlines: a token may well contain U+0085 or U+2028.
-    return text.removesuffix("\n").split("\n")
+    lines = text.removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if "\r" in line:
+            raise ValueError(
+                f"{path}: line {number}: expected a line feed at its end, got a carriage return"
+            )
+    return lines
 
 
 def _collect_layers(path: Path, tensors: dict[str, Array]) -> list[Layer]:
     """Return the layers in `tensors`, which are to be used up by them."""
     layers: list[Layer] = []
-    while any(name.startswith(f"layers.{len(layers)}.") for name in tensors):
-        pair = []
-        for direction in _DIRECTIONS:
-            prefix = f"layers.{len(layers)}.{direction}."
-            found = {
-                name: tensors.pop(prefix + name)
-                for name in _REQUIRED + _OPTIONAL
-                if prefix + name in tensors
-            }
-            if not found and direction == "backward":
-                continue
-            missing = [name for name in _REQUIRED if name not in found]
-            if missing:
-                raise ValueError(f"{path}: expected a tensor {prefix}{missing[0]}, found none")
-            try:
-                pair.append(LSTMWeights(**found))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}: {prefix}{error}") from None
-        layers.append(pair[0] if len(pair) == 1 else tuple(pair))
-    if tensors:
-        raise ValueError(f"{path}: expected no tensor {min(tensors)!r:.60}")
+    while forward := _collect_direction(path, f"layers.{len(layers)}.forward.", tensors):
+        backward = _collect_direction(path, f"layers.{len(layers)}.backward.", tensors)
+        layers.append((forward, backward) if backward else forward)
     if not layers:
         raise ValueError(f"{path}: expected tensors layers.0.forward.*, found none")
+    if tensors:
+        raise ValueError(f"{path}: expected no tensor {min(tensors)!r:.60}")
     return layers
+
+
+def _collect_direction(path: Path, prefix: str, tensors: dict[str, Array]) -> LSTMWeights | None:
+    names = [name for name in _REQUIRED + _OPTIONAL if prefix + name in tensors]
+    if not names:
+        return None
+    missing = [name for name in _REQUIRED if name not in names]
+    if missing:
+        raise ValueError(f"{path}: expected a tensor {prefix}{missing[0]}, found none")
+    try:
+        return LSTMWeights(**{name: tensors.pop(prefix + name) for name in names})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {prefix}{error}") from None

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 import numpy.typing as npt
 
 from lrplstm.loaders.plain_pickle import load_plain_pickle
 from lrplstm.model import LSTMModel
-from lrplstm.weights import Array, LSTMWeights
+from lrplstm.storage import model_folder, read_file
+from lrplstm.weights import Array, LSTMWeights, frozen, same_dtype
 
 __all__ = ["from_arras"]
 
 _SIDES = ("Left", "Right")
 _PARTS = ("Wxh", "bxh", "Whh", "bhh", "Why")
+_WEIGHT_PREFIXES = ("W", "b")
 
 
 def from_arras(
@@ -33,9 +39,11 @@ def from_arras(
     source : str, path or mapping
         A folder with the files ``model``, ``vocab`` (pickles) and ``embeddings.npy``; or the dict
         of arrays that ``model`` holds: ``Wxh_Left`` (4H, D), ``bxh_Left`` (4H,), ``Whh_Left``
-        (4H, H), ``bhh_Left`` (4H,), ``Why_Left`` (C, H), and the same with ``_Right``, gates in the order
-        i, g, f, o. The right encoder reads the sequence backwards. Pickles are read by an unpickler
-        that knows lists, dicts, strings, numbers and arrays, and runs nothing.
+        (4H, H), ``bhh_Left`` (4H,), ``Why_Left`` (C, H), and the same with ``_Right``, gates in
+        the order i, g, f, o. The right encoder reads the sequence backwards. Weights of other
+        names (W..., b...) are an error: the network would be another one. Anything else that lies
+        beside them, such as inputs, is passed over. Pickles are read by an unpickler that knows
+        lists, dicts, strings, numbers and arrays, and runs nothing.
     embedding : array_like of shape (V, D), optional
         Instead of ``embeddings.npy``; converted to the dtype of the weights.
     vocabulary : sequence of str, optional
@@ -48,7 +56,8 @@ def from_arras(
     Raises
     ------
     TypeError
-        If `source` is neither a path nor a mapping.
+        If `source` is neither a path nor a mapping, or an array of a mapping is neither float32
+        nor float64.
     ValueError
         If a file is missing or is not what it should be, a pickle names anything else than plain
         data, or arrays are missing, superfluous or do not fit together.
@@ -68,118 +77,135 @@ def from_arras(
     >>> lrplstm.from_arras(arrays).predict(rng.normal(size=(5, 3))).shape
     (4,)
     """
-    where = ""
     if isinstance(source, Mapping):
-        arrays = dict(source)
-    elif isinstance(source, str | os.PathLike):
-        folder = Path(source)
-        where = f"{folder}: "
-        if not folder.is_dir():
-            found = "a file" if folder.exists() else "nothing"
-            raise ValueError(f"{folder}: expected a folder, found {found}")
-        arrays = _read_arrays(folder / "model")
-        if embedding is None:
-            embedding = _read_embedding(folder / "embeddings.npy")
-        if vocabulary is None:
-            vocabulary = _read_vocabulary(folder / "vocab")
-    else:
+        return _build(source, embedding, vocabulary)
+    if not isinstance(source, str | os.PathLike):
         raise TypeError(
             f"source: expected a folder or a mapping of arrays, got {type(source).__name__}"
         )
+    folder = model_folder(source)
+    arrays = _read_arrays(folder / "model")
+    if embedding is None:
+        embedding = _read_embedding(folder / "embeddings.npy")
+    if vocabulary is None:
+        vocabulary = _read_vocabulary(folder / "vocab")
     try:
         return _build(arrays, embedding, vocabulary)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}{error}") from None
+        raise ValueError(f"{folder}: {error}") from None
 
 
 def _build(
-    arrays: dict[str, Any],
+    source: Mapping[str, npt.ArrayLike],
     embedding: npt.ArrayLike | None,
     vocabulary: Sequence[str] | None,
 ) -> LSTMModel:
     expected = [f"{part}_{side}" for side in _SIDES for part in _PARTS]
-    missing = [name for name in expected if name not in arrays]
+    missing = [name for name in expected if name not in source]
     if missing:
         raise ValueError(f"source: expected an array {missing[0]}, found none")
-    others = [name for name in arrays if name not in expected]
-    if others:
-        raise ValueError(f"source: expected no {others[0]!r:.60}, only {', '.join(expected)}")
+    for name in source:
+        if str(name).startswith(_WEIGHT_PREFIXES) and name not in expected:
+            raise ValueError(
+                f"source: expected no weights {name!r:.60}, only {', '.join(expected)}"
+            )
+    arrays = {name: array for side in _SIDES for name, array in _check(source, side).items()}
+    dtype = same_dtype(arrays)
     layer = tuple(_direction(arrays, side) for side in _SIDES)
-    heads = [_matrix(f"Why_{side}", arrays[f"Why_{side}"]) for side in _SIDES]
+    heads = [arrays[f"Why_{side}"] for side in _SIDES]
     if len(heads[0]) != len(heads[1]):
         raise ValueError(
             f"Why_Right: expected {len(heads[0])} rows as Why_Left has, got {len(heads[1])}"
         )
-    if embedding is not None:
-        embedding = np.asarray(embedding)
-        if embedding.dtype.kind in "fiu":
-            embedding = embedding.astype(layer[0].dtype, copy=False)
     return LSTMModel(
-        [layer], np.concatenate(heads, axis=1), embedding=embedding, vocabulary=vocabulary
+        [layer],
+        np.concatenate(heads, axis=1),
+        embedding=None if embedding is None else _convert(embedding, dtype),
+        vocabulary=vocabulary,
     )
 
 
-def _matrix(name: str, value: Any) -> Array:
-    array = np.asarray(value)
-    if array.ndim != 2:
-        raise ValueError(f"{name}: expected 2 dimensions, got shape {array.shape}")
-    return array
+def _check(source: Mapping[str, npt.ArrayLike], side: str) -> dict[str, Array]:
+    """Return the arrays of one encoder by their names, of shapes that fit together."""
+
+    def check(part: str, *shape: int | str) -> Array:
+        return frozen(f"{part}_{side}", source[f"{part}_{side}"], shape)
+
+    weight_hh = check("Whh", "4 * hidden_size", "hidden_size")
+    hidden_size = weight_hh.shape[1]
+    rows = 4 * hidden_size
+    arrays = {
+        "Whh": check("Whh", rows, hidden_size),
+        "Wxh": check("Wxh", rows, "input_size"),
+        "bxh": check("bxh", rows),
+        "bhh": check("bhh", rows),
+        "Why": check("Why", "num_classes", hidden_size),
+    }
+    return {f"{part}_{side}": array for part, array in arrays.items()}
 
 
-def _direction(arrays: dict[str, Any], side: str) -> LSTMWeights:
+def _direction(arrays: dict[str, Array], side: str) -> LSTMWeights:
     def gates(part: str) -> Array:
         """Return an array whose rows are in the order i, g, f, o in the order i, f, g, o."""
-        array = np.asarray(arrays[f"{part}_{side}"])
-        if array.ndim == 0 or len(array) % 4 or array.dtype.kind not in "fiu":
-            raise ValueError(
-                f"{part}_{side}: expected numbers in 4 * hidden_size rows, got shape {array.shape} "
-                f"of dtype {array.dtype}"
-            )
-        i, g, f, o = np.split(array, 4)
+        i, g, f, o = np.split(arrays[f"{part}_{side}"], 4)
         return np.concatenate([i, f, g, o])
 
-    input_bias, hidden_bias = gates("bxh"), gates("bhh")
-    if input_bias.shape != hidden_bias.shape:
-        raise ValueError(
-            f"bhh_{side}: expected shape {input_bias.shape} as bxh_{side}, got {hidden_bias.shape}"
-        )
-    try:
-        return LSTMWeights(gates("Wxh"), gates("Whh"), input_bias + hidden_bias)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"the {side} encoder's {error}") from None
+    with np.errstate(over="ignore"):
+        bias = gates("bxh") + gates("bhh")
+    if not np.isfinite(bias).all():
+        raise ValueError(f"bhh_{side}: expected a finite sum with bxh_{side}, got infinity")
+    return LSTMWeights(gates("Wxh"), gates("Whh"), bias)
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"{path}: expected a file, found none") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+def _convert(embedding: npt.ArrayLike, dtype: np.dtype[Any]) -> npt.ArrayLike:
+    """Return numbers of any dtype in this one; what is wrong with others, the model says."""
+    with suppress(ValueError):
+        array = np.asarray(embedding)
+        if array.dtype.kind in "fiu":
+            with np.errstate(over="ignore"):  # the model refuses infinite numbers
+                return array.astype(dtype, copy=False)
+    return embedding
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
-    arrays = load_plain_pickle(_read_bytes(path), str(path))
-    if not isinstance(arrays, dict) or not all(isinstance(name, str) for name in arrays):
+    arrays = load_plain_pickle(read_file(path), str(path))
+    if not isinstance(arrays, dict) or not all(isinstance(a, np.ndarray) for a in arrays.values()):
         raise ValueError(f"{path}: expected a pickled dict of arrays")
     return arrays
 
 
 def _read_vocabulary(path: Path) -> list[str]:
-    words = load_plain_pickle(_read_bytes(path), str(path))
+    words = load_plain_pickle(read_file(path), str(path))
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError(f"{path}: expected a pickled list of strings")
     return words
 
 
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
 def _read_embedding(path: Path) -> Array:
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a file, found none; pass the array as embedding=")
+    missing = f"{path}: expected a file, found none; pass the array as embedding="
+    content = read_file(path, missing)
     try:
-        # Mapped, so that a header cannot ask for more memory than the file has.
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        raise ValueError(f"{path}: not a readable .npy file ({error})") from None
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path}: expected one array, as numpy.save writes it")
-    return array
+        with io.BytesIO(content) as file:
+            shape, fortran, dtype = _HEADERS[npy.read_magic(file)](file)
+            start = file.tell()
+    except Exception as error:  # a damaged header can raise nearly anything
+        text = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{path}: not a readable .npy file ({type(error).__name__}: {text:.100})"
+        ) from None
+    # Seen to agree before NumPy makes anything of these sizes.
+    if (
+        len(shape) != 2
+        or min(shape) < 1
+        or dtype.kind not in "fiu"
+        or math.prod(shape) * dtype.itemsize != len(content) - start
+    ):
+        raise ValueError(
+            f"{path}: expected a table of numbers, got {len(content) - start} bytes for "
+            f"shape {shape!r:.60}, dtype {dtype!s:.60}"
+        )
+    numbers = np.frombuffer(content[start:], dtype)  # a copy, so that numbers lie aligned
+    return numbers.reshape(shape, order="F" if fortran else "C")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -27,8 +28,11 @@ def load(path: str | os.PathLike[str]) -> LSTMModel:
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     ValueError
-        If the folder or a file of it is missing or damaged; it names the file.
+        If the folder or a file of it is missing or damaged, or what the files say of the model
+        differs; it names the file.
 
     Examples
     --------
@@ -40,11 +44,19 @@ def load(path: str | os.PathLike[str]) -> LSTMModel:
     >>> model.class_names[0]
     'very negative'
     """
-    arguments = read_folder(path)
+    arguments, sizes = read_folder(path)
     try:
-        return LSTMModel(**arguments)
+        model = LSTMModel(**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
+    for name, size in sizes.items():
+        actual = getattr(model, name)
+        if size != actual:
+            raise ValueError(
+                f"{os.fspath(path)}: expected {name} {actual} in config.json as the tensors have "
+                f"it, got {reprlib.repr(size)}"
+            )
+    return model
 
 
 @cache

@@ -1,16 +1,20 @@
 """Pickles from strangers: plain data and NumPy arrays come out, and nothing is ever run.
 
-A pickle is a small program that may import and call anything. Here every name that it asks for is
-looked up in a short table of stand-ins, which only collect what an array is made of; NumPy's own
-functions are not called until shape, dtype and bytes were seen to agree.
+A pickle is a program for a small stack machine, and Python's own unpickler imports, calls and
+changes whatever it is told to. The machine here has only the instructions that plain data and
+arrays are written with, and calls nothing at all: a name is a word of a short list, and an array
+is made by NumPy only once its shape, dtype and bytes were seen to agree.
 """
 
 from __future__ import annotations
 
-import io
+import codecs
 import math
 import pickle
-import pickletools
+import struct
+import sys
+from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,9 @@ from lrplstm.weights import Array
 
 __all__ = ["load_plain_pickle"]
 
+_MAX_DEPTH = 100
+"""How deep lists, tuples and dicts may lie in each other."""
+
 
 def load_plain_pickle(content: bytes, name: str) -> Any:
     """Return the data in a pickle of lists, tuples, dicts, strings, numbers and NumPy arrays.
@@ -26,25 +33,20 @@ def load_plain_pickle(content: bytes, name: str) -> Any:
     Parameters
     ----------
     content : bytes
-        The pickle, of any protocol.
+        The pickle, of any protocol, from Python 2 or 3. Keys of dicts have to be strings. Arrays
+        come out read-only.
     name : str
         What errors call it, such as its file.
 
     Raises
     ------
     ValueError
-        If it names anything else, or is damaged.
+        If it holds anything else, or is damaged.
     """
     try:
-        _check_memo(content)
-        with io.BytesIO(content) as file:
-            # latin1 is what NumPy arrays in pickles of Python 2 need.
-            loaded = _PlainUnpickler(file, encoding="latin1").load()
-        return _finish(loaded, {})
+        return _finish(_Machine(content).run(), {}, 0)
     except _RefusedError as error:
         raise ValueError(f"{name}: refused: {error}") from None
-    except RecursionError:
-        raise ValueError(f"{name}: refused: nested too deep") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         text = str(error).partition("\n")[0]
         raise ValueError(
@@ -56,133 +58,355 @@ class _RefusedError(Exception):
     """The pickle asks for something that it may not have."""
 
 
-def _check_memo(content: bytes) -> None:
-    """Refuse memo numbers that would make the unpickler reserve memory for them."""
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
-            raise _RefusedError(f"memo number {argument} in {len(content)} bytes")
+# What arrays are made of ------------------------------------------------------------------------
 
 
-# Stand-ins --------------------------------------------------------------------------------------
+class _Name(Enum):
+    """What a pickle may call, or rather: what it may believe that it calls."""
+
+    NDARRAY = "numpy.ndarray"
+    DTYPE = "numpy.dtype"
+    RECONSTRUCT = "_reconstruct"
+    SCALAR = "scalar"
+    FROMBUFFER = "_frombuffer"
+    ENCODE = "_codecs.encode"  # how protocols 0 to 2 write bytes
+    BYTES = "bytes"  # and how they write none
+
+
+_NAMES = {
+    ("numpy", "ndarray"): _Name.NDARRAY,
+    ("numpy", "dtype"): _Name.DTYPE,
+    ("_codecs", "encode"): _Name.ENCODE,
+    ("__builtin__", "bytes"): _Name.BYTES,
+}
+for _core in ("numpy.core", "numpy._core"):  # NumPy 1 and 2
+    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Name.RECONSTRUCT
+    _NAMES[f"{_core}.multiarray", "scalar"] = _Name.SCALAR
+    _NAMES[f"{_core}.numeric", "_frombuffer"] = _Name.FROMBUFFER
 
 
 class _Dtype:
-    """Stands in for numpy.dtype: a code like "f8" and a byte order."""
+    """A dtype: a code like "f8", and a byte order, which a second instruction sets."""
 
-    def __init__(self, code: Any, *_: Any) -> None:
+    def __init__(self, code: Any) -> None:
         self.code = code
         self.byteorder: Any = "="
 
-    def __setstate__(self, state: Any) -> None:
-        # (version, byte order, subarray, names, fields, item size, alignment, ...)
-        if state[2] is not None or state[3] is not None or state[4] is not None:
-            raise _RefusedError("an array of records")
-        self.byteorder = state[1]
-
     def resolve(self) -> np.dtype[Any]:
-        if not isinstance(self.code, str) or self.byteorder not in ("<", ">", "=", "|"):
-            raise _RefusedError("an array of no plain dtype")
-        dtype = np.dtype(self.code)
-        if dtype.kind not in "biufSU" or dtype.itemsize == 0:
-            raise _RefusedError(f"an array of dtype {dtype}")
-        return dtype.newbyteorder(self.byteorder)
-
-
-class _Ndarray:
-    """Stands in for numpy.ndarray: what an array is made of."""
-
-    def __init__(self, dtype: Any = None, shape: Any = None, data: Any = None, order: Any = "C"):
-        self.dtype, self.shape, self.data, self.order = dtype, shape, data, order
-
-    def __setstate__(self, state: Any) -> None:
-        _, self.shape, self.dtype, fortran, self.data = state
-        self.order = "F" if fortran else "C"
-
-    def resolve(self) -> Array:
-        if not isinstance(self.dtype, _Dtype):
-            raise _RefusedError("an array without a dtype")
-        dtype, shape, data = self.dtype.resolve(), self.shape, self.data
-        if isinstance(data, str):  # bytes in a pickle of Python 2
-            data = data.encode("latin1")
+        code = self.code
         if (
-            not isinstance(shape, tuple)
-            or not all(type(size) is int and size >= 0 for size in shape)
-            or not isinstance(data, bytes | bytearray)
-            or math.prod(shape) * dtype.itemsize != len(data)
+            not isinstance(code, str)
+            or code[:1] not in tuple("biufSU")
+            or not (code.isascii() and code[1:].isdigit())
+            or self.byteorder not in ("<", ">", "=", "|")
         ):
-            raise _RefusedError(f"an array of shape {shape!r:.60} that its bytes do not fill")
-        return np.frombuffer(data, dtype).reshape(shape, order=self.order)
+            raise _RefusedError("an array of no plain dtype")
+        return np.dtype(self.byteorder + code)
 
 
-class _Scalar(_Ndarray):
-    """Stands in for a NumPy scalar."""
+class _Array:
+    """The place of an array that a second instruction fills."""
 
-    def resolve(self) -> Any:
-        return super().resolve()[()]
-
-
-def _reconstruct(*_: Any) -> _Ndarray:
-    return _Ndarray()
+    value: Array | None = None
 
 
-def _scalar(dtype: Any, data: Any) -> _Scalar:
-    return _Scalar(dtype, (), data)
+def _array(data: Any, dtype: Any, shape: Any, order: str = "C") -> Array:
+    if not isinstance(dtype, _Dtype):
+        raise _RefusedError("an array without a dtype")
+    resolved = dtype.resolve()
+    if (
+        type(shape) is not tuple
+        or len(shape) > 32
+        or not all(type(size) is int and 0 <= size <= sys.maxsize for size in shape)
+        or not isinstance(data, bytes)
+        or math.prod(shape) * resolved.itemsize != len(data)
+    ):
+        raise _RefusedError(f"an array of {resolved} whose bytes do not fill its shape")
+    if order not in ("C", "F", "K"):  # K: as it lies in memory, its axes are set right afterwards
+        raise _RefusedError("an array in an unknown order")
+    array: Array = np.frombuffer(data, resolved).reshape(shape, order="F" if order == "F" else "C")
+    if resolved.kind == "U" and array.size:
+        codes = np.frombuffer(data, np.dtype(np.uint32).newbyteorder(resolved.byteorder))
+        if codes.max() > sys.maxunicode:
+            raise _RefusedError("an array of text that is not Unicode")
+    return array
 
 
-def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> _Ndarray:
-    return _Ndarray(dtype, shape, bytes(data) if type(data) is bytearray else data, order)
+# The machine ------------------------------------------------------------------------------------
 
 
-def _encode(text: Any, encoding: Any) -> bytes:
-    """Stands in for _codecs.encode, by which protocols 0 to 2 write bytes."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise _RefusedError(f"text in the encoding {encoding!r:.40}")
-    return text.encode("latin1")
+def _int(line: bytes) -> int:
+    return line == b"01" if line in (b"00", b"01") else int(line)
 
 
-_NAMES: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): _Ndarray,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _encode,
+def _quoted(line: bytes) -> str:
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
+        raise _RefusedError("a string without quotes")
+    return _latin1(codecs.escape_decode(line[1:-1])[0])
+
+
+def _latin1(data: bytes) -> str:
+    return data.decode("latin1")
+
+
+def _utf8(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
+
+
+def _long(data: bytes) -> int:
+    return int.from_bytes(data, "little", signed=True)
+
+
+_CONSTANTS: dict[bytes, Any] = {
+    pickle.NONE: None,
+    pickle.NEWTRUE: True,
+    pickle.NEWFALSE: False,
+    pickle.EMPTY_TUPLE: (),
 }
-for _core in ("numpy.core", "numpy._core"):
-    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
-    _NAMES[f"{_core}.multiarray", "scalar"] = _scalar
-    _NAMES[f"{_core}.numeric", "_frombuffer"] = _frombuffer
+_NUMBERS = {pickle.BININT: "<i", pickle.BININT1: "<B", pickle.BININT2: "<H", pickle.BINFLOAT: ">d"}
+_LINES: dict[bytes, Callable[[bytes], Any]] = {
+    pickle.INT: _int,
+    pickle.LONG: lambda line: int(line.removesuffix(b"L")),
+    pickle.FLOAT: float,
+    pickle.STRING: _quoted,
+    pickle.UNICODE: lambda line: line.decode("raw-unicode-escape"),
+}
+_COUNTED: dict[bytes, tuple[str, Callable[[bytes], Any]]] = {
+    # Strings of Python 2 are latin1, for those are the ones that hold the bytes of arrays.
+    pickle.SHORT_BINSTRING: ("<B", _latin1),
+    pickle.BINSTRING: ("<i", _latin1),
+    pickle.SHORT_BINUNICODE: ("<B", _utf8),
+    pickle.BINUNICODE: ("<I", _utf8),
+    pickle.BINUNICODE8: ("<Q", _utf8),
+    pickle.SHORT_BINBYTES: ("<B", bytes),
+    pickle.BINBYTES: ("<I", bytes),
+    pickle.BINBYTES8: ("<Q", bytes),
+    pickle.BYTEARRAY8: ("<Q", bytes),
+    pickle.LONG1: ("<B", _long),
+    pickle.LONG4: ("<i", _long),
+}
+_TUPLES = {pickle.TUPLE1: 1, pickle.TUPLE2: 2, pickle.TUPLE3: 3}
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _NAMES[module, name]
-        except KeyError:
-            raise _RefusedError(
-                f"it names {module}.{name}; expected lists, dicts, strings and arrays only"
-            ) from None
+class _Machine:
+    """The instructions of a pickle that make plain data, arrays and places of arrays."""
 
-    def persistent_load(self, pid: Any) -> Any:
-        raise _RefusedError("it refers to an object outside")
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._position = 0
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._encoded: dict[str, bytes] = {}
+
+    def run(self) -> Any:
+        while (code := self._take(1)) != pickle.STOP:
+            if code in _CONSTANTS:
+                self._stack.append(_CONSTANTS[code])
+            elif code in _NUMBERS:
+                self._stack.append(self._number(_NUMBERS[code]))
+            elif code in _LINES:
+                self._stack.append(_LINES[code](self._line()))
+            elif code in _COUNTED:
+                layout, decode = _COUNTED[code]
+                self._stack.append(decode(self._take(self._number(layout))))
+            elif code in _TUPLES:
+                self._stack.append(tuple(self._pop_from(len(self._stack) - _TUPLES[code])))
+            else:
+                self._step(code)
+        return self._stack.pop()
+
+    def _step(self, code: bytes) -> None:
+        stack = self._stack
+        match code:
+            case pickle.PROTO:
+                self._take(1)
+            case pickle.FRAME:
+                self._take(8)
+            # The memo
+            case pickle.MEMOIZE:
+                self._put(len(self._memo))
+            case pickle.PUT:
+                self._put(int(self._line()))
+            case pickle.BINPUT:
+                self._put(self._number("<B"))
+            case pickle.LONG_BINPUT:
+                self._put(self._number("<I"))
+            case pickle.GET:
+                stack.append(self._memo[int(self._line())])
+            case pickle.BINGET:
+                stack.append(self._memo[self._number("<B")])
+            case pickle.LONG_BINGET:
+                stack.append(self._memo[self._number("<I")])
+            # Containers
+            case pickle.MARK:
+                self._marks.append(len(stack))
+            case pickle.EMPTY_LIST:
+                stack.append([])
+            case pickle.EMPTY_DICT:
+                stack.append({})
+            case pickle.TUPLE:
+                stack.append(tuple(self._pop_marked()))
+            case pickle.LIST:
+                stack.append(self._pop_marked())
+            case pickle.DICT:
+                items = self._pop_marked()
+                stack.append({})
+                self._set_items(items)
+            case pickle.APPEND:
+                self._extend([stack.pop()])
+            case pickle.APPENDS:
+                self._extend(self._pop_marked())
+            case pickle.SETITEM:
+                self._set_items(self._pop_from(len(stack) - 2))
+            case pickle.SETITEMS:
+                self._set_items(self._pop_marked())
+            # What arrays are made with
+            case pickle.GLOBAL:
+                module, name = _utf8(self._line()), _utf8(self._line())
+                stack.append(_look_up(module, name))
+            case pickle.STACK_GLOBAL:
+                module, name = self._pop_from(len(stack) - 2)
+                stack.append(_look_up(module, name))
+            case pickle.REDUCE:
+                name, arguments = self._pop_from(len(stack) - 2)
+                stack.append(self._call(name, arguments))
+            case pickle.BUILD:
+                state = stack.pop()
+                self._build(stack[-1], state)
+            case _:
+                raise _RefusedError(
+                    f"it has the instruction {code!r}, which plain data and arrays do not need"
+                )
+
+    def _take(self, size: int) -> bytes:
+        stop = self._position + size
+        if size < 0 or stop > len(self._content):
+            raise _RefusedError("it is cut short")
+        taken = self._content[self._position : stop]
+        self._position = stop
+        return taken
+
+    def _line(self) -> bytes:
+        stop = self._content.find(b"\n", self._position)
+        if stop < 0:
+            raise _RefusedError("it is cut short")
+        line = self._take(stop - self._position)
+        self._position += 1
+        return line
+
+    def _number(self, layout: str) -> Any:
+        return struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
+
+    def _put(self, index: int) -> None:
+        # Numbers that nobody needs could be made so that the dict takes for ever.
+        if not 0 <= index <= len(self._content):
+            raise _RefusedError("a memo number that is out of range")
+        self._memo[index] = self._stack[-1]
+
+    def _pop_from(self, start: int) -> list[Any]:
+        if start < 0:
+            raise _RefusedError("it takes more than it has")
+        popped = self._stack[start:]
+        del self._stack[start:]
+        return popped
+
+    def _pop_marked(self) -> list[Any]:
+        return self._pop_from(self._marks.pop())
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if type(target) is not list:
+            raise _RefusedError("it appends to something that is no list")
+        target.extend(items)
+
+    def _set_items(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if type(target) is not dict:
+            raise _RefusedError("it sets items of something that is no dict")
+        keys = items[::2]
+        # As above: a dict of numbers or tuples could be made so that it takes for ever.
+        if not all(type(key) is str for key in keys):
+            raise _RefusedError("a dict with keys that are no strings")
+        target.update(zip(keys, items[1::2], strict=True))
+
+    def _call(self, name: Any, arguments: Any) -> Any:
+        if not isinstance(name, _Name) or type(arguments) is not tuple:
+            raise _RefusedError("it calls something")
+        match name:
+            case _Name.NDARRAY | _Name.RECONSTRUCT:
+                return _Array()
+            case _Name.DTYPE:
+                return _Dtype(arguments[0])
+            case _Name.SCALAR:
+                dtype, data = arguments
+                return _array(self._bytes(data), dtype, ())[()]
+            case _Name.FROMBUFFER:
+                data, dtype, shape, order, *axes = arguments
+                array = _array(self._bytes(data), dtype, shape, order)
+                return array.transpose(axes[0]) if order == "K" else array
+            case _Name.ENCODE:
+                text, encoding = arguments
+                if not isinstance(text, str) or encoding != "latin1":
+                    raise _RefusedError("text in an encoding other than latin1")
+                return self._bytes(text)
+            case _Name.BYTES:
+                if arguments:
+                    raise _RefusedError("it calls bytes")
+                return b""
+
+    def _build(self, target: Any, state: Any) -> None:
+        if isinstance(target, _Dtype):
+            # (version, byte order, subarray, names, fields, item size, alignment, ...)
+            _, byteorder, *record = state[:5]
+            if record != [None, None, None]:
+                raise _RefusedError("an array of records")
+            target.byteorder = byteorder
+        elif isinstance(target, _Array):
+            _, shape, dtype, fortran, data = state
+            target.value = _array(self._bytes(data), dtype, shape, "F" if fortran else "C")
+        else:
+            raise _RefusedError("it changes something that is no array")
+
+    def _bytes(self, data: Any) -> Any:
+        """Return text as the bytes that it stands for, only once however often it is asked for."""
+        if not isinstance(data, str):
+            return data
+        if data not in self._encoded:
+            self._encoded[data] = data.encode("latin1")
+        return self._encoded[data]
 
 
-def _finish(value: Any, done: dict[int, Any]) -> Any:
-    """Return the data with arrays in the place of their stand-ins.
+def _look_up(module: Any, name: Any) -> _Name:
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise _RefusedError("a name that is no string")
+    if (module, name) not in _NAMES:
+        named = repr(f"{module}.{name}")[1:-1]
+        raise _RefusedError(
+            f"it names {named:.100}; expected lists, dicts, strings and arrays only"
+        )
+    return _NAMES[module, name]
+
+
+def _finish(value: Any, done: dict[int, Any], depth: int) -> Any:
+    """Return the data with arrays in their places.
 
     `done` holds what was finished already: a few bytes can name one list a billion times over.
     """
+    if value is None or isinstance(value, str | bytes | int | float | np.ndarray | np.generic):
+        return value
     if id(value) in done:
         return done[id(value)]
+    if depth > _MAX_DEPTH:
+        raise _RefusedError(f"it is nested more than {_MAX_DEPTH} deep")
     finished: Any
-    if isinstance(value, _Ndarray):
-        finished = value.resolve()
-    elif isinstance(value, dict):
-        finished = {_finish(key, done): _finish(item, done) for key, item in value.items()}
-    elif isinstance(value, list):
-        finished = [_finish(item, done) for item in value]
-    elif isinstance(value, tuple):
-        finished = tuple(_finish(item, done) for item in value)
-    elif isinstance(value, str | bytes | int | float | None):
-        return value
+    if isinstance(value, dict):
+        finished = {key: _finish(item, done, depth + 1) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        finished = type(value)([_finish(item, done, depth + 1) for item in value])
+    elif isinstance(value, _Array) and value.value is not None:
+        finished = value.value
     else:
-        raise _RefusedError(f"a {type(value).__name__}")
+        raise _RefusedError("a part of an array where data should be")
     done[id(value)] = finished
     return finished
