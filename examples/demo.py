@@ -28,7 +28,7 @@ def show(a: lrplstm.Attribution) -> None:
     numbers = zip(a.words, a.token_relevance, strict=True)
     print(a.caption)
     width = shutil.get_terminal_size().columns
-    print(heatmap.to_terminal(a.words, a.token_relevance, unknown=a.unknown, width=width))
+    print(a.to_terminal(width=width))
     print("relevance:", ", ".join(f"{word} {number:+.2f}" for word, number in numbers), end="\n\n")
 
 
@@ -36,10 +36,7 @@ def write(folder: Path, name: str, title: str, attributions: list[lrplstm.Attrib
     """Write the same explanations as a page and as a picture."""
     page = heatmap.to_html_page([a.to_html() for a in attributions], title=title)
     (folder / f"{name}.html").write_text(page, encoding="utf-8")
-    heatmap.save_png(
-        folder / f"{name}.png",
-        [(a.words, a.token_relevance, a.unknown, a.row_labels, a.caption) for a in attributions],
-    )
+    heatmap.save_png(folder / f"{name}.png", [a.to_panel() for a in attributions])
     print(f"wrote {folder / name}.html and {folder / name}.png")
 
 

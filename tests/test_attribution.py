@@ -196,3 +196,10 @@ def test_to_dict_is_json(target):
     assert np.array(loaded["input_relevance"]).tolist() == a.input_relevance.tolist()
     assert loaded["delta"] == (a.delta.tolist() if target == "all" else a.delta)
     assert loaded["class_names"] == ["bad", "fair", "good"]
+
+
+def test_sensitivity_speaks_neither_for_nor_against():
+    assert "speaks for" in lrplstm.lrp(MODEL, TOKENS[0]).to_html()
+    html = lrplstm.sensitivity(MODEL, TOKENS[0]).to_html()
+    assert "speaks" not in html
+    assert "sensitive" in html

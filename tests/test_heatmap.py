@@ -1,22 +1,31 @@
 """Heat maps: what is drawn is what was given, in the right colours, and harmless."""
 
 import doctest
+import importlib
 import io
 import itertools
+import pkgutil
 import re
 import subprocess
 import sys
 import unicodedata
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.path import Path
 from matplotlib.text import Text
-from rich.cells import cell_len
+from matplotlib.textpath import TextPath
+from wcwidth import wcswidth
 
 from lrplstm import heatmap
+from lrplstm.heatmap import Panel
 
 WORDS = ["neither", "funny", "nor", "suspenseful", "<b>", "it's", '"x"', "a&b;", "$x^2$", "20°"]
 RELEVANCE = [-0.53, 0.31, -0.424, 0.125, 0.0, -0.21, 0.0803, 0.271, -1.2e-7, 0.019]
@@ -60,8 +69,21 @@ def parse_hex(text):
     return tuple(bytes.fromhex(digits))
 
 
+@dataclass
+class Word:
+    text: str
+    ink: tuple
+    background: tuple
+    underlined: bool
+    title: str = ""
+
+
+def column(words, name):
+    return [getattr(word, name) for word in words]
+
+
 class Page(HTMLParser):
-    """Parse HTML strictly and collect the words: (text, title, background, ink, underlined)."""
+    """Parse HTML strictly and collect tags, attributes, texts and words."""
 
     VOID = ("meta",)
 
@@ -79,15 +101,10 @@ class Page(HTMLParser):
             self.open.append(tag)
         if tag == "bdi":
             style = dict(item.split(":") for item in dict(attrs)["style"].split(";"))
-            self.words.append(
-                [
-                    "",
-                    dict(attrs)["title"],
-                    parse_hex(style.get("background", "#fff")),
-                    parse_hex(style.get("color", "#000")),
-                    "dotted" in style.get("text-decoration", ""),
-                ]
-            )
+            ink, background = style.get("color", "#000"), style.get("background", "#fff")
+            underlined = "dotted" in style.get("text-decoration", "")
+            word = Word("", parse_hex(ink), parse_hex(background), underlined, dict(attrs)["title"])
+            self.words.append(word)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -95,30 +112,26 @@ class Page(HTMLParser):
     def handle_data(self, data):
         self.texts.append(data)
         if self.open and self.open[-1] == "bdi":
-            self.words[-1][0] += data
-
-    def column(self, index):
-        return [word[index] for word in self.words]
+            self.words[-1].text += data
 
 
 SGR = re.compile(r"\x1b\[([0-9;]*)m([^\x1b]*)\x1b\[0m")
 
 
-def terminal_styles(text):
-    """Every styled stretch as (text, text colour, background, underlined)."""
+def styled(text):
+    """Every stretch between escape codes, spaces too."""
     found = []
     for codes, shown in SGR.findall(text):
         numbers = [int(code) for code in codes.split(";")]
         underlined = numbers[0] == 4
-        colors = numbers[1:] if underlined else numbers
-        match colors:
+        match numbers[underlined:]:
             case [38, 2, a, b, c, 48, 2, d, e, f]:
                 colors = (a, b, c), (d, e, f)
             case [38, 5, foreground, 48, 5, background]:
                 colors = XTERM_CUBE[foreground], XTERM_CUBE[background]
             case []:
                 colors = None, None
-        found.append((shown, *colors, underlined))
+        found.append(Word(shown, *colors, underlined))
     return found
 
 
@@ -127,8 +140,6 @@ def plain(text):
 
 
 def new_axes(width=7.0, height=4.0):
-    from matplotlib.figure import Figure
-
     return Figure(figsize=(width, height)).add_axes((0, 0, 1, 1))
 
 
@@ -152,9 +163,6 @@ def same_outline(one, other):
 
 def drawn_texts(ax, candidates):
     """Tell from its outline which of the candidates each drawn text is."""
-    from matplotlib.path import Path
-    from matplotlib.textpath import TextPath
-
     known = {}
     for text in candidates:
         path = TextPath((0, 0), text.replace("$", r"\$"), size=1, prop={"family": "DejaVu Sans"})
@@ -165,9 +173,15 @@ def drawn_texts(ax, candidates):
     ]
 
 
-def read_png(source):
-    from matplotlib.image import imread
+def png(*panels, **options):
+    """The picture of these panels, as numbers."""
+    file = io.BytesIO()
+    heatmap.save_png(file, panels, **options)
+    file.seek(0)
+    return read_png(file)
 
+
+def read_png(source):
     return np.rint(255 * imread(source)[..., :3]).astype(int)
 
 
@@ -212,34 +226,30 @@ def test_color_refuses_what_is_no_fraction(fraction):
 
 
 def test_one_scale_for_all_rows():
-    expected = heatmap.color(ROWS / 0.53).reshape(-1, 3).tolist()
-    page = Page(heatmap.to_html(WORDS, ROWS))
-    assert [list(rgb) for rgb in page.column(2)] == expected
+    expected = list(map(tuple, heatmap.color(ROWS / 0.53).reshape(-1, 3).tolist()))
+    assert column(Page(heatmap.to_html(WORDS, ROWS)).words, "background") == expected
     assert (ROWS == -0.53).sum() == 2  # the word at full colour, in two of the rows
-    assert expected.count(heatmap.color(-1).tolist()) == 2
+    assert expected.count(tuple(heatmap.color(-1).tolist())) == 2
 
 
 @pytest.mark.parametrize("factor", [5e-324 / 0.53, 1e-30, 7.0, 1e300])
 def test_colours_do_not_depend_on_the_unit(factor):
-    relevance = factor * np.array([-0.53, 0.0, 0.53])
-    assert Page(heatmap.to_html(["a", "b", "c"], relevance)).column(2) == [
-        tuple(rgb) for rgb in heatmap.color([-1, 0, 1]).tolist()
-    ]
+    page = Page(heatmap.to_html(["a", "b", "c"], factor * np.array([-0.53, 0.0, 0.53])))
+    ends = [tuple(rgb) for rgb in heatmap.color([-1, 0, 1]).tolist()]
+    assert column(page.words, "background") == ends
 
 
 def test_the_outputs_agree_on_every_colour():
-    page = Page(heatmap.to_html(WORDS, ROWS, unknown=UNKNOWN))
-    terminal = terminal_styles(
-        heatmap.to_terminal(WORDS, ROWS, unknown=UNKNOWN, color_system="truecolor")
-    )
-    shown = [style for style in terminal if style[0].strip()]
+    page = Page(heatmap.to_html(WORDS, ROWS, unknown=UNKNOWN)).words
+    text = heatmap.to_terminal(WORDS, ROWS, unknown=UNKNOWN, color_system="truecolor")
+    terminal = [word for word in styled(text) if word.text.strip()][: ROWS.size]
     ax = heatmap.plot(WORDS, ROWS, unknown=UNKNOWN, ax=new_axes())
-    count = ROWS.size
-    inks = [tuple(rgb) for rgb in shapes(ax.collections[1])[0].tolist()]
-    assert page.column(2) == [style[2] for style in shown[:count]]
-    assert page.column(2) == [tuple(rgb) for rgb in boxes(ax)[0].tolist()]
-    assert page.column(3) == [style[1] for style in shown[:count]] == inks[:count]
-    assert page.column(4) == [style[3] for style in shown[:count]] == UNKNOWN * 3
+    plot_boxes, plot_inks = (
+        [tuple(rgb) for rgb in shapes(collection)[0].tolist()] for collection in ax.collections[:2]
+    )
+    assert column(page, "background") == column(terminal, "background") == plot_boxes
+    assert column(page, "ink") == column(terminal, "ink") == plot_inks[: ROWS.size]
+    assert column(page, "underlined") == column(terminal, "underlined") == UNKNOWN * 3
 
 
 # HTML ---------------------------------------------------------------------------------------------
@@ -249,23 +259,24 @@ def test_html_gives_back_words_and_numbers():
     words = [*WORDS, "映画", "👩\u200d🔬", "e\u0301", "الفيلم", " the", "&amp;", "\\n"]
     relevance = np.random.default_rng(5).normal(0, 3, len(words)).round(4)
     page = Page(heatmap.to_html(words, relevance, unknown=[True, *[False] * (len(words) - 1)]))
-    assert page.column(0) == words
-    assert [float(title.split(",")[0]) for title in page.column(1)] == relevance.tolist()
-    assert page.words[0][1].endswith(", not in the vocabulary")
-    assert not any("vocabulary" in title for title in page.column(1)[1:])
+    assert column(page.words, "text") == words
+    first, *titles = column(page.words, "title")
+    number, _, remark = first.partition(", ")
+    assert list(map(float, [number, *titles])) == relevance.tolist()
+    assert remark == "not in the vocabulary"
 
 
 def test_html_rows_come_in_order():
     page = Page(heatmap.to_html(WORDS, ROWS, row_labels=LABELS))
-    assert page.column(0) == WORDS * 3
-    np.testing.assert_allclose([float(title) for title in page.column(1)], ROWS.ravel(), rtol=1e-5)
-    shown = [text for text in page.texts if text in LABELS]
-    assert shown == LABELS
+    assert column(page.words, "text") == WORDS * 3
+    numbers = list(map(float, column(page.words, "title")))
+    np.testing.assert_allclose(numbers, ROWS.ravel(), rtol=1e-5)
+    assert [text for text in page.texts if text in LABELS] == LABELS
 
 
 def test_html_signs_its_numbers():
     page = Page(heatmap.to_html(["a", "b", "c"], [0.25, -3, -0.0]))
-    assert page.column(1) == ["+0.25", "-3", "0"]
+    assert column(page.words, "title") == ["+0.25", "-3", "0"]
 
 
 def test_html_escapes_everything_that_is_given():
@@ -293,20 +304,14 @@ def test_html_needs_no_stylesheet_and_no_theme():
     assert "white-space:pre-wrap" in source  # spaces within words are kept
 
 
-def test_html_legend_gives_the_scale_in_numbers():
-    texts = Page(heatmap.to_html(["a", "b"], [0.123456, -0.05])).texts
-    legend = [text for text in texts if text.strip()][2:]
-    assert legend == ["speaks against", "-0.123", "0", "+0.123", "speaks for"]
-
-
 def test_legend_bars_run_from_blue_over_white_to_red():
     ends = heatmap.color([-1, 0, 1]).tolist()
     source = heatmap.to_html(WORDS, RELEVANCE)
     stops = re.search(r"linear-gradient\(90deg,(.*?)\)", source)[1].split(",")
     assert [list(parse_hex(stops[index])) for index in (0, len(stops) // 2, -1)] == ends
     text = heatmap.to_terminal(WORDS, RELEVANCE, color_system="truecolor")
-    cells = terminal_styles(text.splitlines()[-1])
-    assert [list(cells[index][2]) for index in (0, len(cells) // 2, -1)] == ends
+    cells = styled(text.splitlines()[-1])
+    assert [list(cells[index].background) for index in (0, len(cells) // 2, -1)] == ends
     (image,) = heatmap.plot(WORDS, RELEVANCE, ax=new_axes()).images
     cells = image.get_array()[0]
     assert [cells[index].tolist() for index in (0, len(cells) // 2, -1)] == ends
@@ -316,10 +321,8 @@ def test_legend_bars_run_from_blue_over_white_to_red():
 
 
 def test_html_without_legend():
-    texts = Page(
-        heatmap.to_html(["a", "b"], [0.5, -0.25], unknown=[True, False], legend=False)
-    ).texts
-    assert [text for text in texts if text.strip()] == ["a", "b"]
+    source = heatmap.to_html(["a", "b"], [0.5, -0.25], unknown=[True, False], legend=False)
+    assert "".join(Page(source).texts).split() == ["a", "b"]
 
 
 def test_html_runs_in_the_direction_of_the_words():
@@ -331,7 +334,7 @@ def test_html_of_ten_thousand_words_is_small():
     rng = np.random.default_rng(1)
     words = [f"w{number}" for number in range(10_000)]
     source = heatmap.to_html(words, rng.normal(size=10_000))
-    assert Page(source).column(0) == words
+    assert column(Page(source).words, "text") == words
     assert len(source) < 110 * 10_000
 
 
@@ -376,21 +379,13 @@ def test_terminal_shows_rows_below_each_other():
     assert len(lines) == 4
 
 
-@pytest.mark.parametrize("color_system", ["truecolor", "256", None])
-def test_terminal_legend_gives_the_scale_in_numbers(color_system):
-    lines = heatmap.to_terminal(["a", "b"], [0.123456, -0.05], color_system=color_system)
-    assert plain(lines.splitlines()[-1]).split() == (
-        ["speaks", "against", "-0.123", "0", "+0.123", "speaks", "for"]
-    )
-
-
 def test_256_colours_keep_the_sign_and_the_contrast():
     words = [f"w{number}" for number in range(len(FRACTIONS))]
     row, *_ = heatmap.to_terminal(words, FRACTIONS, color_system="256").splitlines()
-    styles = [style for style in terminal_styles(row) if style[0] != " "]
-    assert [style[0] for style in styles] == words
-    text, background = (np.array([style[index] for style in styles]) for index in (1, 2))
-    assert contrast(text, background).min() >= 4.5
+    shown = [word for word in styled(row) if word.text != " "]
+    assert column(shown, "text") == words
+    background = np.array(column(shown, "background"))
+    assert contrast(column(shown, "ink"), background).min() >= 4.5
     warmth = background[:, 0] - background[:, 2]
     assert (warmth[FRACTIONS > 0.15] > 0).all()
     assert (warmth[FRACTIONS < -0.15] < 0).all()
@@ -409,7 +404,7 @@ def test_terminal_lines_fit_the_width(color_system, width):
         words, relevance, row_labels=labels, color_system=color_system, width=width
     )
     lines = plain(text).splitlines()
-    assert max(map(cell_len, lines)) <= max(width, 2)  # a wide character has two cells
+    assert max(map(wcswidth, lines)) <= max(width, 2)  # a wide character has two cells
     seen = "".join(lines).replace(" ", "")
     assert seen.count("verylong" * 9) == 2
     if color_system:
@@ -421,6 +416,17 @@ def test_terminal_fills_its_lines():
     assert plain(text).splitlines()[:3] == ["映画 映画 映画", "映画 映画 映画", "映画"]
 
 
+def test_terminal_measures_control_characters_as_they_are_shown():
+    words = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]  # wcwidth says -1 to these
+    assert wcswidth("\x1b") == -1
+    text = heatmap.to_terminal(words, [1.0] * len(words), color_system="truecolor", width=20)
+    lines = plain(text).splitlines()
+    assert " ".join(lines).startswith(" ".join(map(heatmap.visible, words)))
+    assert max(map(len, lines)) <= 20
+    every = heatmap.visible("".join(map(chr, range(sys.maxunicode + 1))))
+    assert wcswidth(every) > sys.maxunicode
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
@@ -430,7 +436,9 @@ def test_terminal_fills_its_lines():
         ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, None),
         ({"TERM": "xterm-256color", "NO_COLOR": ""}, "256"),
         ({"TERM": "dumb", "COLORTERM": "truecolor"}, None),
-        ({}, None),
+        ({"COLORTERM": "truecolor"}, "truecolor"),
+        ({"NO_COLOR": "1"}, None),
+        ({}, "256"),
     ],
 )
 def test_auto_goes_by_the_environment(monkeypatch, environment, expected):
@@ -438,13 +446,12 @@ def test_auto_goes_by_the_environment(monkeypatch, environment, expected):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert heatmap.to_terminal(WORDS, RELEVANCE) == heatmap.to_terminal(
-        WORDS, RELEVANCE, color_system=expected
-    )
     outputs = {
-        heatmap.to_terminal(WORDS, RELEVANCE, color_system=c) for c in ("truecolor", "256", None)
+        system: heatmap.to_terminal(WORDS, RELEVANCE, color_system=system)
+        for system in ("truecolor", "256", None)
     }
-    assert len(outputs) == 3
+    assert heatmap.to_terminal(WORDS, RELEVANCE) == outputs[expected]
+    assert len(set(outputs.values())) == 3
 
 
 def test_terminal_errors():
@@ -499,8 +506,6 @@ def test_plot_puts_every_word_in_its_box():
 
 
 def test_plot_keeps_its_proportions_when_the_figure_is_resized():
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     ax = heatmap.plot(WORDS, RELEVANCE, ax=new_axes(8, 2))
     ax.figure.set_size_inches(3, 5)
     FigureCanvasAgg(ax.figure).draw()
@@ -522,8 +527,6 @@ def test_plot_underlines_unknown_words_only():
 
 
 def test_plot_draws_full_stops_however_small():
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     ax = heatmap.plot(["."] * 40, [0.0] * 40, ax=new_axes(2, 2))
     _, extents = shapes(ax.collections[1])
     canvas = FigureCanvasAgg(ax.figure)
@@ -563,8 +566,8 @@ def test_characters_that_no_font_has_are_replaced():
 def test_png_shows_the_colours(tmp_path):
     path = tmp_path / "picture.png"
     panels = [
-        (WORDS, ROWS, UNKNOWN, LABELS, "first"),
-        (["映画", "😀", "\U0010fffd", "\x1b[0m", "$\\"], [1, 2, -3, -1, 0.5], None, None, None),
+        Panel(WORDS, ROWS, UNKNOWN, LABELS, title="first"),
+        Panel(["映画", "😀", "\U0010fffd", "\x1b[0m", "$\\"], [1, 2, -3, -1, 0.5]),
     ]
     heatmap.save_png(path, panels, dpi=100)
     assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -577,29 +580,20 @@ def test_png_shows_the_colours(tmp_path):
 
 
 def test_png_of_zeros_is_black_on_white():
-    file = io.BytesIO()
-    heatmap.save_png(file, [(WORDS, np.zeros(10), None, None, None)], dpi=80)
-    file.seek(0)
-    image = read_png(file)
+    image = png(Panel(WORDS, np.zeros(10)), dpi=80)
     assert (image.max(axis=-1) == image.min(axis=-1)).all()
     assert image.min() < 100
 
 
 def test_png_panels_have_scales_of_their_own():
-    file = io.BytesIO()
-    heatmap.save_png(file, [(["a"], [s], None, None, None) for s in (-1e-3, 50.0)], dpi=80)
-    file.seek(0)
-    image = read_png(file)
+    image = png(*(Panel(["a"], [number]) for number in (-1e-3, 50.0)), dpi=80)
     assert has_color(image, heatmap.color(-1))
     assert has_color(image, heatmap.color(1))
 
 
 def test_png_stays_within_what_matplotlib_can_draw(monkeypatch):
-    monkeypatch.setattr(heatmap, "_MAX_PIXELS", 500)
-    file = io.BytesIO()
-    heatmap.save_png(file, [(WORDS * 60, RELEVANCE * 60, None, None, None)], dpi=150)
-    file.seek(0)
-    height, width, _ = read_png(file).shape
+    monkeypatch.setattr("lrplstm.heatmap.figure._MAX_PIXELS", 500)
+    height, width, _ = png(Panel(WORDS * 60, RELEVANCE * 60), dpi=150).shape
     assert 490 <= height <= 500
     assert width < 8 * 150
 
@@ -609,24 +603,30 @@ def test_png_of_ten_thousand_words():
     words = [f"w{number}" for number in rng.integers(0, 100, 10_000)]
     relevance = rng.normal(size=10_000)
     relevance[-1] = -10.0
-    file = io.BytesIO()
-    heatmap.save_png(file, [(words, relevance, None, None, None)])
-    file.seek(0)
-    image = read_png(file)
+    image = png(Panel(words, relevance))
     assert 1000 < max(image.shape) < 2**16
     assert has_color(image[-300:], heatmap.color(-1))  # the last word is there
 
 
+def test_an_empty_title_is_none():
+    ax = new_axes()
+    ax.set_title("kept", loc="left")
+    assert heatmap.plot(WORDS, RELEVANCE, ax=ax, title="").get_title(loc="left") == "kept"
+    panels = [Panel(WORDS, RELEVANCE, title=title) for title in (None, "", "x")]
+    without, empty, with_title = (png(panel, dpi=50).shape[0] for panel in panels)
+    assert without == empty < with_title
+
+
 def test_png_errors(tmp_path):
-    panel = (WORDS, RELEVANCE, None, None, None)
+    panel = Panel(WORDS, RELEVANCE)
     with pytest.raises(FileNotFoundError):
         heatmap.save_png(tmp_path / "missing" / "x.png", [panel])
     with pytest.raises(IsADirectoryError):
         heatmap.save_png(tmp_path, [panel])
     with pytest.raises(ValueError, match="panels: expected at least one, got none"):
         heatmap.save_png(tmp_path / "x.png", [])
-    with pytest.raises(ValueError, match=r"panels\[1\]: expected \(words, .* got 2 items"):
-        heatmap.save_png(tmp_path / "x.png", [panel, panel[:2]])
+    with pytest.raises(ValueError, match="relevance: expected shape"):
+        heatmap.save_png(tmp_path / "x.png", [panel, Panel(WORDS, [1.0])])
     with pytest.raises(ValueError, match="dpi: expected a positive number, got 0"):
         heatmap.save_png(tmp_path / "x.png", [panel], dpi=0)
     assert list(tmp_path.iterdir()) == []
@@ -636,8 +636,8 @@ def test_png_leaves_pyplot_alone_and_the_import_is_light():
     code = (
         "import io, sys\n"
         "from lrplstm import heatmap\n"
-        "assert not {'matplotlib', 'rich'} & set(sys.modules)\n"
-        "heatmap.save_png(io.BytesIO(), [(['a'], [1.0], None, None, 'title')])\n"
+        "assert not {'matplotlib', 'wcwidth'} & set(sys.modules)\n"
+        "heatmap.save_png(io.BytesIO(), [heatmap.Panel(['a'], [1.0], title='title')])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -646,12 +646,15 @@ def test_png_leaves_pyplot_alone_and_the_import_is_light():
 # All outputs --------------------------------------------------------------------------------------
 
 
-def as_html(words, relevance, **options):
-    return heatmap.to_html(words, relevance, **options)
+as_html = heatmap.to_html
 
 
-def as_terminal(words, relevance, **options):
+def as_truecolor(words, relevance, **options):
     return heatmap.to_terminal(words, relevance, color_system="truecolor", **options)
+
+
+def as_256(words, relevance, **options):
+    return heatmap.to_terminal(words, relevance, color_system="256", **options)
 
 
 def as_plain(words, relevance, **options):
@@ -662,11 +665,24 @@ def as_plot(words, relevance, **options):
     heatmap.plot(words, relevance, ax=new_axes(), **options)
 
 
-def as_png(words, relevance, *, unknown=None, row_labels=None):
-    heatmap.save_png(io.BytesIO(), [(words, relevance, unknown, row_labels, None)])
+def as_png(words, relevance, **options):
+    heatmap.save_png(io.BytesIO(), [Panel(words, relevance, **options)])
 
 
-TEXTS = [as_html, as_terminal, as_plain]
+TEXTS = [as_html, as_truecolor, as_256, as_plain]
+
+
+@pytest.mark.parametrize("draw", TEXTS)
+def test_the_legend_gives_the_scale_in_numbers(draw):
+    shown = draw(["a", "b"], [0.123456, -0.05])
+    text = " ".join(Page(shown).texts) if draw is as_html else plain(shown)
+    legend = " ".join(text.split())
+    assert legend.endswith(" speaks against -0.123 0 +0.123 speaks for")
+    shown = draw(["a", "b"], [0.123456, 0.05], ends=("", "<sensitive>"))
+    text = " ".join(Page(shown).texts) if draw is as_html else plain(shown)
+    legend = " ".join(text.split())
+    assert legend.endswith(" -0.123 0 +0.123 <sensitive>")
+    assert "speaks" not in legend
 
 
 @pytest.mark.parametrize("draw", TEXTS)
@@ -685,10 +701,9 @@ def test_all_zero(draw):
     shown = draw(["a", "b"], [0, -0.0])
     assert "the relevance of every word is 0" in shown
     assert "speaks" not in shown
-    if draw is as_html:
-        assert Page(shown).column(2) == [(255, 255, 255)] * 2
-    if draw is as_terminal:
-        assert {style[2] for style in terminal_styles(shown)} == {(255, 255, 255)}
+    if draw is not as_plain:
+        words = Page(shown).words if draw is as_html else styled(shown)
+        assert set(column(words, "background")) == {(255, 255, 255)}
 
 
 @pytest.mark.parametrize("draw", TEXTS)
@@ -766,6 +781,18 @@ def test_every_real_dtype_will_do_and_nothing_is_changed(draw, dtype):
 
 
 def test_examples_run():
-    attempted = doctest.testmod(heatmap)
-    assert attempted.failed == 0
-    assert attempted.attempted > 10
+    modules = [
+        importlib.import_module(f"lrplstm.heatmap.{module.name}")
+        for module in pkgutil.iter_modules(heatmap.__path__)
+    ]
+    results = [doctest.testmod(module) for module in modules]
+    assert sum(result.failed for result in results) == 0
+    assert sum(result.attempted for result in results) > 10
+
+
+@pytest.mark.parametrize("draw", [as_html, as_plain, as_plot, as_png])
+def test_ends_are_two_texts(draw):
+    with pytest.raises(ValueError, match="ends: expected 2 texts, got 3"):
+        draw(WORDS, RELEVANCE, ends=("a", "b", "c"))
+    with pytest.raises(TypeError, match="ends: expected a sequence of str, got str"):
+        draw(WORDS, RELEVANCE, ends="ab")

@@ -194,7 +194,7 @@ def test_astype():
         with pytest.raises(TypeError, match="dtype: expected float32 or float64"):
             double.astype(dtype)
     huge = LSTMModel([LSTMWeights(W_IH * 1e300, W_HH, B)])
-    with pytest.raises(ValueError, match="weight_ih: .*infinity"):
+    with pytest.raises(ValueError, match=r"weight_ih: .*infinity"):
         huge.astype(np.float32)
 
 

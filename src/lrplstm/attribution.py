@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Attribution", "Attributions"]
 
+_ENDS = {"sensitivity": ("", "sensitive")}
+"""What relevance says where it is neither for nor against the explained class."""
+
 _MOST_SCORES = 10
 """A caption lists the scores of so many classes, not of more."""
 
@@ -142,13 +145,7 @@ class Attribution:
         >>> html.startswith("<figure")
         True
         """
-        return heatmap.to_html(
-            self.words,
-            self.token_relevance,
-            unknown=self.unknown,
-            row_labels=self.row_labels,
-            caption=self.caption,
-        )
+        return heatmap.to_html(**self._picture(), caption=self.caption)
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -165,19 +162,34 @@ class Attribution:
         -------
         matplotlib Axes
         """
-        return heatmap.plot(
-            self.words,
-            self.token_relevance,
-            unknown=self.unknown,
-            row_labels=self.row_labels,
-            ax=ax,
-            title=self.caption,
-        )
+        return heatmap.plot(**self._picture(), ax=ax, title=self.caption)
+
+    def to_panel(self) -> heatmap.Panel:
+        """Return what `lrplstm.heatmap.save_png` draws of it, one of several in a picture."""
+        return heatmap.Panel(**self._picture(), title=self.caption)
+
+    def to_terminal(self, *, color_system: str | None = "auto", width: int | None = None) -> str:
+        """Return the coloured words as text, in lines of at most `width` cells.
+
+        Parameters
+        ----------
+        color_system, width
+            As for `lrplstm.heatmap.to_terminal`.
+        """
+        return heatmap.to_terminal(**self._picture(), color_system=color_system, width=width)
 
     def __str__(self) -> str:
-        return heatmap.to_terminal(
-            self.words, self.token_relevance, unknown=self.unknown, row_labels=self.row_labels
-        )
+        return self.to_terminal()
+
+    def _picture(self) -> dict[str, Any]:
+        """Return what every picture is made from."""
+        return {
+            "words": self.words,
+            "relevance": self.token_relevance,
+            "unknown": self.unknown,
+            "row_labels": self.row_labels,
+            "ends": _ENDS.get(self.method, heatmap.ENDS),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as lists, numbers and strings, ready for JSON.

@@ -310,13 +310,9 @@ def _explain(options: argparse.Namespace) -> None:
         fragments = [attribution.to_html() for attribution in attributions]
         _write(options.html, heatmap.to_html_page(fragments, title=f"lrplstm: {method}"))
     if options.png is not None:
-        heatmap.save_png(options.png, [_panel(attribution) for attribution in attributions])
+        heatmap.save_png(options.png, [attribution.to_panel() for attribution in attributions])
     if options.json != _STDOUT:
         _print_explanations(options, model, texts, attributions)
-
-
-def _panel(a: Attribution) -> tuple[Any, ...]:
-    return (a.words, a.token_relevance, a.unknown, a.row_labels, a.caption)
 
 
 def _print_explanations(
@@ -334,24 +330,13 @@ def _print_explanations(
         print(f"predicted: {_name(model, attribution.predicted)}")
         print(f"scores: {_scores_line(model, attribution.scores)}")
         print(f"{attribution.method}: {attribution.explained}")
-        print(_words(attribution, "auto" if colored else None, width))
+        print(attribution.to_terminal(color_system="auto" if colored else None, width=width))
         if colored and attribution.row_labels is None:
             print(f"relevance: {_relevance_line(attribution)}")
         print()
     accuracy = _accuracy_line(texts, attributions.predicted)
     if accuracy:
         print(accuracy)
-
-
-def _words(a: Attribution, color_system: str | None, width: int | None) -> str:
-    return heatmap.to_terminal(
-        a.words,
-        a.token_relevance,
-        unknown=a.unknown,
-        row_labels=a.row_labels,
-        color_system=color_system,
-        width=width,
-    )
 
 
 def _relevance_line(a: Attribution) -> str:

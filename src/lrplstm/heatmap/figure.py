@@ -1,0 +1,392 @@
+"""Pictures with matplotlib, which is imported only when there is something to draw."""
+
+from __future__ import annotations
+
+import math
+import os
+import string
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lrplstm.heatmap.colors import color, ink, to_hex
+from lrplstm.heatmap.content import (
+    ENDS,
+    NOT_IN_VOCABULARY,
+    Content,
+    checked_content,
+    checked_text,
+    visible,
+)
+from lrplstm.heatmap.layout import Piece, flow, legend_block, lines, row_blocks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
+
+__all__ = ["Panel", "plot", "save_png"]
+
+_WIDTH, _MARGIN = 8.0, 0.2  # of a figure of our own, inches
+_FONT_SIZE, _TITLE_SIZE = 11.0, 12.0  # points
+_MIN_COLUMNS = 33.0  # a font has to be so small that a line has this many font sizes
+_MAX_PIXELS = 2**16 - 1  # the largest side of a picture that matplotlib can draw
+
+# In font sizes:
+_LINE = 1.8  # distance of the lines
+_ROW_GAP, _LEGEND_GAP = 0.2, 0.6  # between rows, and on top of that above the legend
+_WORD_GAP, _WORD_PADDING, _WORD_HEIGHT = 0.9, 0.3, 1.4
+_BAR, _BAR_HEIGHT = "0".center(29), 1.1
+_BASELINE, _UNDERLINE = 0.28, 0.46  # below the middle of the line
+
+_NOTE_COLOR = "#444444"
+_SUBSTITUTE = "\ufffd"  # for a character that no font has
+
+# Fonts beside the one that comes with matplotlib, for scripts that it lacks; used where installed.
+_MORE_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Segoe UI Symbol",
+    "Arial Unicode MS",
+)
+
+
+class Panel(NamedTuple):
+    """One sentence of several in a picture; the arguments of :func:`plot`."""
+
+    words: Sequence[str]
+    relevance: npt.ArrayLike
+    unknown: npt.ArrayLike | None = None
+    row_labels: Sequence[str] | None = None
+    ends: tuple[str, str] = ENDS
+    title: str | None = None
+
+
+def plot(
+    words: Sequence[str],
+    relevance: npt.ArrayLike,
+    *,
+    unknown: npt.ArrayLike | None = None,
+    row_labels: Sequence[str] | None = None,
+    ends: tuple[str, str] = ENDS,
+    ax: Axes | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw words on boxes coloured by their relevance, with matplotlib.
+
+    Words that the vocabulary lacks have a dotted underline, which the legend explains. A character
+    that no font has is drawn as U+FFFD. Words are drawn as shapes, so that they keep to their boxes
+    wherever the axes go and however large they get.
+
+    Parameters
+    ----------
+    words, relevance, unknown, row_labels, ends
+        As in :func:`to_html`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw, in a font small enough for all words to fit in. By default a new pyplot
+        figure, as high as it must be.
+    title : str, optional
+        Title of the axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`to_html`.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = plot(["not", "bad"], [0.5, -0.25], ax=Figure().add_subplot(), title="Why?")
+    >>> ax.get_title(loc="left")
+    'Why?'
+    """
+    drawable = _drawable(Panel(words, relevance, unknown, row_labels, ends, title))
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        sheet = _sheet(drawable)
+        figure = plt.figure(figsize=(_WIDTH, sheet.height + _MARGIN), facecolor="white")
+        return _fill(figure, [sheet])[0]
+
+    width, height = ax.bbox.width / ax.figure.dpi, ax.bbox.height / ax.figure.dpi
+    sheet = _sheet(drawable, width, min(_FONT_SIZE, width * 72 / _MIN_COLUMNS))
+    while sheet.text_height > height and sheet.font_size > 0.5:
+        sheet = _sheet(drawable, width, 0.95 * sheet.font_size)
+    _draw(ax, sheet)
+    return ax
+
+
+def save_png(
+    path: str | os.PathLike[str] | IO[bytes], panels: Iterable[Panel], *, dpi: float = 150
+) -> None:
+    r"""Draw sentences one under another and write them to a PNG file.
+
+    Neither pyplot nor the user's choice of a matplotlib backend is involved.
+
+    Parameters
+    ----------
+    path : str, path-like or binary file
+        Where to write.
+    panels : iterable of Panel
+        The sentences, each with a scale of its own.
+    dpi : float
+        Pixels per inch; the picture is 8 inches wide. Lowered where the picture would be higher
+        than the 65535 pixels that matplotlib can draw.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    TypeError, ValueError
+        As :func:`plot`; also if there are no panels, or `dpi` is not positive.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> save_png(file, [Panel(["not", "bad"], [0.5, -0.25], title="Why?")])
+    >>> file.getvalue()[:8]
+    b'\x89PNG\r\n\x1a\n'
+    """
+    from matplotlib.figure import Figure
+
+    if not 0 < dpi < math.inf:
+        raise ValueError(f"dpi: expected a positive number, got {dpi}")
+    sheets = [_sheet(_drawable(panel)) for panel in panels]
+    if not sheets:
+        raise ValueError("panels: expected at least one, got none")
+    height = sum(sheet.height for sheet in sheets) + _MARGIN
+    dpi = min(dpi, _MAX_PIXELS / max(_WIDTH, height))
+    figure = Figure(figsize=(_WIDTH, height), dpi=dpi)
+    _fill(figure, sheets)
+    figure.savefig(path, format="png", dpi=dpi, facecolor="white")
+
+
+@dataclass(frozen=True)
+class _Drawable:
+    """A sentence in characters that the fonts have."""
+
+    content: Content
+    title: str  # empty for none
+    font: _Font
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A panel laid out on a width."""
+
+    pieces: list[tuple[float, Piece]]  # each with the middle of its line, in font sizes from above
+    font_size: float  # points
+    title: str
+    font: _Font
+
+    @property
+    def text_height(self) -> float:
+        """Height without the title, inches."""
+        middle, _ = self.pieces[-1]
+        return (middle + _LINE / 2) * self.font_size / 72
+
+    @property
+    def height(self) -> float:
+        """Height with the title and the margin above, inches."""
+        title_lines = self.title.count("\n") + 1.9 if self.title else 0.0
+        return _MARGIN + title_lines * 1.2 * _TITLE_SIZE / 72 + self.text_height
+
+
+def _drawable(panel: Panel) -> _Drawable:
+    """Check a sentence and its title, and replace the characters that no font has."""
+    content = checked_content(
+        panel.words, panel.relevance, panel.unknown, panel.row_labels, panel.ends
+    )
+    title = "" if panel.title is None else visible(checked_text("title", panel.title))
+    labels, (low, high) = content.labels, content.ends
+    texts = [*content.words, *(labels or []), low, high, title]
+    families, missing = _families({*"".join(texts)})
+    substitutes = {ord(char): _SUBSTITUTE for char in missing}
+    content = replace(
+        content,
+        words=[word.translate(substitutes) for word in content.words],
+        labels=None if labels is None else [label.translate(substitutes) for label in labels],
+        ends=(low.translate(substitutes), high.translate(substitutes)),
+    )
+    return _Drawable(content, title.translate(substitutes), _Font(families))
+
+
+def _families(chars: set[str]) -> tuple[list[str], set[str]]:
+    """Return the installed fonts that have the characters, and the characters that none has."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import findfont, fontManager, get_font
+
+    missing = {*chars, *string.printable.strip(), _SUBSTITUTE}
+    installed = set(fontManager.get_font_names())
+    preferred = [*rcParams["font.family"], *rcParams["font.sans-serif"]]
+    families = []
+    for family in dict.fromkeys([*preferred, "DejaVu Sans", *_MORE_FONTS]):
+        if family in installed:
+            face = get_font(findfont(_font_properties([family])))
+            found = {char for char in missing if face.get_char_index(ord(char))}
+            if found:
+                families.append(family)
+                missing -= found
+    return families, missing
+
+
+def _font_properties(families: list[str], size: float = 1.0) -> FontProperties:
+    """Return a font; style and weight are set, whatever the user's settings say."""
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(
+        family=families,
+        style="normal",
+        variant="normal",
+        weight="normal",
+        stretch="normal",
+        size=size,
+    )
+
+
+class _Font:
+    """Widths and shapes of texts, in font sizes; a text is worked out once."""
+
+    def __init__(self, families: list[str]) -> None:
+        from matplotlib.textpath import text_to_path
+
+        self.families = families
+        properties = _font_properties(families)
+
+        @cache
+        def measure(text: str) -> float:
+            width: float = text_to_path.get_text_width_height_descent(text, properties, False)[0]
+            return width
+
+        @cache
+        def outline(text: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+            vertices, codes = text_to_path.get_text_path(properties, text, False)
+            scale = (1 / text_to_path.FONT_SCALE, -1 / text_to_path.FONT_SCALE)
+            return np.reshape(vertices, (-1, 2)) * scale, np.asarray(codes, dtype=np.uint8)
+
+        self.measure, self.outline = measure, outline
+
+
+def _sheet(
+    drawable: _Drawable, width: float = _WIDTH - 2 * _MARGIN, font_size: float = _FONT_SIZE
+) -> _Sheet:
+    """Lay a sentence out on so many inches."""
+    content, measure = drawable.content, drawable.font.measure
+    columns = width * 72 / font_size
+    rows = row_blocks(
+        content,
+        [content.words] * len(content.relevance),
+        columns - 2 * _WORD_PADDING,
+        _WORD_GAP,
+        measure,
+        mirrored=content.right_to_left,
+    )
+    legend = legend_block(content, columns, 1, measure, bar=_BAR, unknown=NOT_IN_VOCABULARY)
+    pieces: list[tuple[float, Piece]] = []
+    top = 0.0
+    for block in (*rows, legend):
+        if block is legend:
+            top += _LEGEND_GAP
+        pieces += ((top + _LINE * (piece.line + 0.5), piece) for piece in block)
+        top += _LINE * (block[-1].line + 1) + _ROW_GAP
+    words = map(Piece, drawable.title.split())
+    title_lines = lines(flow(words, width * 72 / _TITLE_SIZE, measure(" "), measure))
+    title = "\n".join(" ".join(word.text for word in line) for line in title_lines)
+    return _Sheet(pieces, font_size, title, drawable.font)
+
+
+def _fill(figure: Figure, sheets: list[_Sheet]) -> list[Axes]:
+    """Draw sheets one under another, each on axes of its own."""
+    figure.set_layout_engine("none")
+    width, top = figure.get_size_inches()
+    drawn = []
+    unit = np.array([width, top, width, top])
+    for sheet in sheets:
+        top -= sheet.height
+        ax = figure.add_axes(tuple((_MARGIN, top, width - 2 * _MARGIN, sheet.text_height) / unit))
+        _draw(ax, sheet)
+        drawn.append(ax)
+    return drawn
+
+
+def _draw(ax: Axes, sheet: _Sheet) -> None:
+    """Draw a sheet; x and y, which points downwards, count font sizes."""
+    _draw_pieces(ax, sheet)
+    if sheet.title:
+        _draw_title(ax, sheet)
+    em = sheet.font_size / 72 * ax.figure.dpi
+    ax.set_xlim(0, ax.bbox.width / em)
+    ax.set_ylim(ax.bbox.height / em, 0)
+    ax.set_aspect("equal", anchor="NW")
+    ax.xaxis.set_visible(False)
+    ax.yaxis.set_visible(False)
+    ax.set_facecolor("white")
+    ax.spines[:].set_visible(False)
+
+
+def _draw_pieces(ax: Axes, sheet: _Sheet) -> None:
+    """Draw boxes, texts, underlines and the colour bar."""
+    from matplotlib.collections import LineCollection, PathCollection
+    from matplotlib.patches import BoxStyle
+    from matplotlib.path import Path
+
+    boxes, box_colors, texts, text_colors, underlines, line_colors = [], [], [], [], [], []
+    rounded = BoxStyle.Round(pad=0, rounding_size=0.2)
+    for middle, piece in sheet.pieces:
+        text_color = "black" if piece.bar else _NOTE_COLOR
+        left = piece.column
+        if piece.background:
+            text_color = to_hex(ink(piece.background))
+            extent = left, middle - _WORD_HEIGHT / 2, piece.width + 2 * _WORD_PADDING, _WORD_HEIGHT
+            boxes.append(rounded(*extent, 1))
+            box_colors.append(to_hex(piece.background))
+            left += _WORD_PADDING
+        right = left + piece.width
+        if piece.bar:
+            edges = left, right, middle + _BAR_HEIGHT / 2, middle - _BAR_HEIGHT / 2
+            ax.imshow([color(np.linspace(-1, 1, 255))], extent=edges)
+        if piece.unknown:
+            underlines.append([(left, middle + _UNDERLINE), (right, middle + _UNDERLINE)])
+            line_colors.append(text_color)
+        vertices, codes = sheet.font.outline(piece.text)
+        texts.append(Path(vertices + np.array([left, middle + _BASELINE]), codes))
+        text_colors.append(text_color)
+    thin = 0.1 * sheet.font_size
+    for collection in (
+        PathCollection(boxes, facecolors=box_colors, linewidths=0),
+        PathCollection(texts, facecolors=text_colors, linewidths=0, snap=False),
+        LineCollection(underlines, colors=line_colors, linestyles=":", linewidths=thin),
+    ):
+        ax.add_collection(collection, autolim=False)
+
+
+def _draw_title(ax: Axes, sheet: _Sheet) -> None:
+    """Write the title as it is, in black or white, whatever the figure's background."""
+    from matplotlib.colors import to_rgb
+
+    paper = np.multiply(255, to_rgb(ax.figure.get_facecolor()))
+    ax.set_title(
+        sheet.title,
+        loc="left",
+        pad=0.75 * _TITLE_SIZE,
+        color=to_hex(ink(paper)),
+        fontproperties=_font_properties(sheet.font.families, _TITLE_SIZE),
+        parse_math=False,
+        usetex=False,
+    )
