@@ -28,7 +28,7 @@ test-boundscheck: $(VENV)/test-tools
 lint: $(VENV)/installed $(VENV)/lint-tools
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/cython-lint src
+	@PATH="$(abspath $(BIN)):$$PATH" cython-lint src  # it calls pycodestyle
 	@$(BIN)/mypy
 
 

@@ -1,6 +1,7 @@
 """The compiled extension; everything else about the package is in pyproject.toml."""
 
 import os
+import sysconfig
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -10,14 +11,18 @@ from setuptools import Extension, setup
 BOUNDSCHECK = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
 
 # With the limited API one wheel serves every later Python; typed memoryviews need that of 3.11.
-LIMITED_API = "0x030B0000"
+# Free-threaded Pythons have no limited API.
+LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 kernels = Extension(
     "lrplstm._kernels",
     ["src/lrplstm/_kernels.pyx"],
-    define_macros=[("Py_LIMITED_API", LIMITED_API), ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK)))],
+    define_macros=[
+        ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK))),
+        *([("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []),
+    ],
     extra_compile_args=["-O3", "-g0", "-fno-math-errno"],
-    py_limited_api=True,
+    py_limited_api=LIMITED_API,
 )
 
 setup(
@@ -34,5 +39,5 @@ setup(
         force=True,
         build_dir="build/cython",
     ),
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
 )

@@ -212,9 +212,9 @@ def test_arrays_of_a_wrong_kind(arrays, match, tmp_path):
 
 
 def test_rows_of_different_lengths():
-    with refused("Wxh_Left: expected an array, got rows of different lengths"):
+    with refused("Wxh_Left: expected rows of one length, got rows of several"):
         lrplstm.from_arras(golden_arrays() | {"Wxh_Left": [[1.0], [1.0, 2.0]]})
-    with refused("embedding: expected an array, got rows of different lengths"):
+    with refused("embedding: expected rows of one length, got rows of several"):
         lrplstm.from_arras(golden_arrays(), embedding=[[1.0], [1.0, 2.0]])
 
 

@@ -83,6 +83,9 @@ def test_method_target_and_params_make_it_again(method, target):
 
 def test_hidden_relevance_is_part_of_params():
     hidden = random_batch(5, D=8, lengths=(4, 1, 2))
+    batch = lrplstm.lrp(MODEL, TOKENS, hidden_relevance=hidden)
+    again = lrplstm.explain(MODEL, TOKENS, batch.method, batch.target, **batch.params)
+    assert (again.token_relevance == batch.token_relevance).all()
     for a, tokens in zip(lrplstm.lrp(MODEL, TOKENS, hidden_relevance=hidden), TOKENS, strict=True):
         again = lrplstm.explain(MODEL, tokens, a.method, a.target, **a.params)
         np.testing.assert_allclose(again.token_relevance, a.token_relevance, rtol=1e-12)

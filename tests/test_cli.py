@@ -84,7 +84,7 @@ def test_color_can_be_forced_and_forbidden():
         (["--method", "sa", "--target", "0"], "sensitivity", 0, {}),
         (["--method", "gi", "--target", "very positive"], "gradient_x_input", 4, {}),
         (["--target", "all"], "lrp", "all", {}),
-        (["--target", "1,0,0,0,-1"], "lrp", [1.0, 0, 0, 0, -1], {}),
+        (["--target=-1,0,0,0,1"], "lrp", [-1.0, 0, 0, 0, 1], {}),
         (
             ["--epsilon", "0.01", "--bias-factor", "1", "--epsilon-factor", "0.5"],
             "lrp",
@@ -115,8 +115,11 @@ def test_explain_json_is_what_python_computes(arguments, method, target, options
 def test_text_is_tokenized_as_the_model_wants():
     (found,) = explained("It isn't funny!")
     assert found["tokens"] == ["it", "is", "n't", "funny", "!"]
-    (found,) = explained("--tokenized", "It isn't funny!")
+    (found,) = explained("--tokenized", "It isn't  funny!")
     assert found["tokens"] == ["It", "isn't", "funny!"]
+    (found,) = explained("--tokenized", "2\N{NO-BREAK SPACE}1\\/2 hours")  # one token is known
+    assert found["tokens"] == ["2\N{NO-BREAK SPACE}1\\/2", "hours"]
+    assert found["unknown"] == [False, False]
 
 
 def test_explain_writes_pages_pictures_and_json(tmp_path):
@@ -182,6 +185,7 @@ def test_info_names_version_backend_and_model():
 
 
 def test_help_and_no_command():
+    assert run("--version").stdout == f"lrplstm {lrplstm.__version__}\n"
     assert "explain" in run("--help").stdout
     assert "--target" in run("explain", "--help").stdout
     assert "COMMAND" in fails()
@@ -287,13 +291,15 @@ def test_bytes_that_are_no_text():
         (["explain", "--target", "nan,0,0,0,0", "a"], "target: .*NaN"),
         (["explain", "--method", "magic", "a"], "--method: invalid choice: 'magic'"),
         (["explain", "--epsilon", "-1", "a"], "epsilon: .*at least 0"),
+        (["explain", "--epsilon", "1e39", "a"], "epsilon: expected at most"),
         (["explain", "--epsilon", "x", "a"], "--epsilon: invalid float"),
         (
             ["explain", "--method", "sa", "--epsilon", "1", "a"],
             "--epsilon: .*only with --method lrp",
         ),
-        (["explain", "--threads", "0", "a"], "num_threads: .*at least 1"),
-        (["explain", "--unknown", "error", "a zqxv"], "'zqxv' at position 1"),
+        (["explain", "--threads", "0", "a"], "--threads: expected a number from 1, got '0'"),
+        (["explain", "--json", "out.json"], "expected either a text or --file"),
+        (["explain", "--unknown", "error", "a zqxv"], "error: text: token 'zqxv' at position 1"),
         (
             ["explain", "--html", "/no/such/folder/out.html", "a"],
             "/no/such/folder/out.html: No such",
@@ -318,6 +324,11 @@ def test_files_that_are_no_sentences(tmp_path):
     assert f"{path}: line 2: " in fails("predict", "--file", path)
     path.write_text("fine\n...\n   \n")
     assert len(explained("--file", path)) == 2
+    path.write_text("fine\n\nzqxv\n")
+    line = fails("predict", "--file", path, "--unknown", "error")
+    assert f"{path}: line 3: token 'zqxv'" in line
+    path.write_text("5\tfine\n6\tfine\n")
+    assert "sentence 2: expected a label from 1 to 5, got 6" in fails("predict", "--file", path)
 
 
 def damaged(path, name, content):
@@ -381,6 +392,26 @@ def test_a_pickle_that_would_run_a_command(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"refused: it names (posix|nt)\.system"):
         lrplstm.from_arras(tmp_path)
     assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize("command", ["info", "predict a", "explain a", "explain --json a"])
+def test_closed_standard_output(command):
+    process = subprocess.run(
+        f"{COMMAND[0]} {command} >&-", shell=True, capture_output=True, text=True, check=False
+    )
+    assert process.stderr == ""
+
+
+def test_closed_standard_input():
+    process = subprocess.run(
+        f"{COMMAND[0]} explain --file - <&-",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    assert process.stderr == "lrplstm: error: standard input is closed\n"
 
 
 def test_a_reader_that_goes_away_is_no_error():

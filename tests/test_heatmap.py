@@ -592,9 +592,9 @@ def test_png_panels_have_scales_of_their_own():
 
 
 def test_png_stays_within_what_matplotlib_can_draw(monkeypatch):
-    monkeypatch.setattr("lrplstm.heatmap.figure._MAX_PIXELS", 500)
+    monkeypatch.setattr("lrplstm.heatmap.figure._MAX_PIXELS", 1000)
     height, width, _ = png(Panel(WORDS * 60, RELEVANCE * 60), dpi=150).shape
-    assert 490 <= height <= 500
+    assert 990 <= height <= 1000
     assert width < 8 * 150
 
 
@@ -627,6 +627,8 @@ def test_png_errors(tmp_path):
         heatmap.save_png(tmp_path / "x.png", [])
     with pytest.raises(ValueError, match="relevance: expected shape"):
         heatmap.save_png(tmp_path / "x.png", [panel, Panel(WORDS, [1.0])])
+    with pytest.raises(ValueError, match=r"panels: .*at most 1638 inches high.*draw fewer"):
+        heatmap.save_png(tmp_path / "x.png", [panel] * 2000)
     with pytest.raises(ValueError, match="dpi: expected a positive number, got 0"):
         heatmap.save_png(tmp_path / "x.png", [panel], dpi=0)
     assert list(tmp_path.iterdir()) == []

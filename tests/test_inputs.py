@@ -153,8 +153,9 @@ def test_without_an_unknown_token_the_default_is_an_error():
     assert np.isfinite(model.predict(["zany"], unknown="zero")).all()
 
 
-def test_ids_of_the_unknown_token_are_marked(model):
-    assert lrplstm.lrp(model, [1, 0, 3]).unknown.tolist() == [False, True, False]
+def test_the_unknown_token_itself_is_marked(model):
+    for inputs in ([1, 0, 3], ["a", "<unk>", "film"]):
+        assert lrplstm.lrp(model, inputs).unknown.tolist() == [False, True, False]
     assert not lrplstm.lrp(random_model(), random_batch()[0]).unknown.any()
 
 

@@ -129,6 +129,38 @@ def test_arrays_that_are_not_contiguous_are_read_right(name):
         assert (found == expected).all()
 
 
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (3, 4, 16), (2, 5, 9), (7, 61, 33), (4, 3, 1)], ids=str
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_product(shape, dtype):
+    rows, n, columns = shape
+    rng = np.random.default_rng(7)
+    a, b = (rng.normal(size=s).astype(dtype) for s in ((2, rows, n), (n, columns)))
+    found = _kernels.product(a, b)
+    assert found.dtype == dtype
+    assert relative_error(found, np.einsum("trn,nc->trc", a, b)) < 20 * np.finfo(dtype).eps
+    assert (_kernels.product(a[:, :1], b) == found[:, :1]).all()
+    assert (_kernels.product(a, np.asfortranarray(b)) == found).all()
+    assert (_kernels.product(a[::-1], b) == found[::-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (np.ones((2, 3)), np.ones((4, 5))),
+        (np.ones(3), np.ones((3, 5))),
+        (np.ones((2, 3)), np.ones(3)),
+        (np.ones((2, 3)), np.ones((3, 5), np.float32)),
+        (np.ones((2, 3), int), np.ones((3, 5), int)),
+        ([[1.0]], np.ones((1, 1))),
+    ],
+)
+def test_products_that_do_not_fit_are_refused(a, b):
+    with pytest.raises((TypeError, ValueError), match="expected"):
+        _kernels.product(a, b)
+
+
 def test_instruction_set_has_a_name():
     assert _backend.instruction_set() == _kernels.INSTRUCTION_SET
     assert _kernels.INSTRUCTION_SET

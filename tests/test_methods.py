@@ -247,14 +247,21 @@ def test_weights_are_linear_in_gradient_x_input_and_in_lrp(backend):
 
 @backends
 @pytest.mark.parametrize("method", lrplstm.METHODS)
-def test_a_batch_is_its_sequences(backend, method):
-    model = random_model(31, layers=2)
-    batch = random_batch(lengths=(3, 1, 40, 2, 2, 17))
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_batch_is_its_sequences(backend, method, dtype):
+    model = random_model(31, H=7, layers=2, dtype=dtype)
+    batch = random_batch(lengths=(3, 1, 40, 2, 2, 17), dtype=dtype)
     together = lrplstm.explain(model, batch, method, "all", backend=backend)
     alone = [lrplstm.explain(model, x, method, "all", backend=backend) for x in batch]
     for a, b in zip(together, alone, strict=True):
-        assert relative_error(a.input_relevance, b.input_relevance) < 1e-10
-        assert relative_error(a.scores, b.scores) < 1e-13
+        if backend == "kernel":  # to the last bit
+            assert (a.input_relevance == b.input_relevance).all()
+            assert (a.token_relevance == b.token_relevance).all()
+            assert (a.scores == b.scores).all()
+        else:
+            bound = 1e-10 if dtype == np.float64 else 2e-4
+            assert relative_error(a.input_relevance, b.input_relevance) < bound
+            assert relative_error(a.scores, b.scores) < bound
 
 
 @backends

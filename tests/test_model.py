@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from dataclasses import FrozenInstanceError
 
@@ -90,8 +91,8 @@ TWO = (LSTM, LSTMWeights(-W_IH, W_HH, B))
             r"head_bias: expected shape \(5,\), got \(4,\)",
         ),
         ([LSTM], {"head_bias": np.ones(2)}, ValueError, "head_bias: .*no head_weight"),
-        ([LSTM], {"pooling": "first"}, ValueError, "pooling: expected one of 'last', got 'first'"),
-        ([LSTM], {"pooling": None}, ValueError, "pooling"),
+        ([LSTM], {"pooling": "first"}, ValueError, "pooling: expected 'last', got 'first'"),
+        ([LSTM], {"pooling": None}, TypeError, "pooling: .*NoneType"),
         ([LSTM], {"embedding": EMBEDDING.T}, ValueError, r"embedding: .*3\), got \(3, 4\)"),
         ([LSTM], {"embedding": EMBEDDING.astype("f4")}, ValueError, "embedding: .*float32"),
         ([LSTM], {"vocabulary": TOKENS}, ValueError, "vocabulary: .*no embedding"),
@@ -190,7 +191,7 @@ def test_astype():
     np.testing.assert_allclose(scores, double.predict(["a", "film"]), rtol=1e-5)
     back = single.astype("float64")
     np.testing.assert_array_equal(back.embedding, single.embedding)
-    for dtype in (np.float16, int, "words"):
+    for dtype in (np.float16, int, "words", None):
         with pytest.raises(TypeError, match="dtype: expected float32 or float64"):
             double.astype(dtype)
     huge = LSTMModel([LSTMWeights(W_IH * 1e300, W_HH, B)])
@@ -201,9 +202,23 @@ def test_astype():
 def test_a_model_can_be_pickled():
     """As multiprocessing does."""
     model = random_model(vocabulary=TOKENS)
-    copy = pickle.loads(pickle.dumps(model))
-    assert (copy.predict(["a", "new"]) == model.predict(["a", "new"])).all()
-    assert copy.unknown_token == "<unk>"
+    for same in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert (same.predict(["a", "new"]) == model.predict(["a", "new"])).all()
+        assert same.unknown_token == "<unk>"
+        assert not same.embedding.flags.writeable
+        assert not same.layers[0][1].weight_hh.flags.writeable
+
+
+def test_a_read_only_view_of_what_can_change_is_copied():
+    base = W_IH.copy()
+    view = base.view()
+    view.flags.writeable = False
+    weights = LSTMWeights(view, W_HH, B)
+    base[:] = 7
+    assert (weights.weight_ih == W_IH).all()
+    frozen = W_IH.copy()
+    frozen.flags.writeable = False
+    assert LSTMWeights(frozen, W_HH, B).weight_ih is frozen
 
 
 def test_layers_may_differ_in_width():

@@ -120,9 +120,12 @@ def test_as_many_sequences_as_classes():
         ({"bias_factor": None}, TypeError, "bias_factor"),
         ({"epsilon_factor": np.nan}, ValueError, "epsilon_factor"),
         ({"product_rule": "prop"}, ValueError, "product_rule: .*'all', got 'prop'"),
-        ({"level": "word"}, ValueError, "level: .*token, input"),
-        ({"backend": "gpu"}, ValueError, "backend: .*auto, kernel, reference"),
-        ({"unknown": "skip"}, ValueError, "unknown: .*error, unk, zero"),
+        ({"epsilon": 10**400}, ValueError, "epsilon: .*finite"),
+        ({"level": np.array(["token"])}, TypeError, "level: .*ndarray"),
+        ({"unknown": np.array(["unk"])}, TypeError, "unknown: .*ndarray"),
+        ({"level": "word"}, ValueError, "level: .*'token', 'input', got 'word'"),
+        ({"backend": "gpu"}, ValueError, "backend: .*'auto', 'kernel', 'reference'"),
+        ({"unknown": "skip"}, ValueError, "unknown: .*'error', 'unk', 'zero'"),
         ({"num_threads": 0}, ValueError, "num_threads: .*at least 1"),
         ({"num_threads": 1.5}, TypeError, "num_threads"),
         ({"hidden_relevance": np.ones((3, 8))}, ValueError, r"expected shape \(6, 8\)"),
@@ -147,6 +150,17 @@ def test_hidden_relevance_of_a_batch_is_one_array_for_each_sequence(given):
         lrplstm.lrp(MODEL, BATCH, hidden_relevance=hidden)
 
 
+@pytest.mark.parametrize("backend", ["kernel", "reference"])
+def test_numbers_too_large_for_float32(backend):
+    model = MODEL.astype(np.float32)
+    assert np.isfinite(lrplstm.lrp(MODEL, ONE, epsilon=1e39, backend=backend).delta)
+    for name in ("epsilon", "bias_factor", "epsilon_factor"):
+        with pytest.raises(ValueError, match=f"{name}: expected at most 3.4e"):
+            lrplstm.lrp(model, ONE, backend=backend, **{name: 1e39})
+    with pytest.raises(ValueError, match=r"target: .*infinity"):
+        lrplstm.lrp(model, ONE, [1e300, 0.0, 0.0, 0.0], backend=backend)
+
+
 def test_epsilon_factor_defaults_to_bias_factor():
     explicit = lrplstm.lrp(MODEL, ONE, 0, bias_factor=0.6, epsilon_factor=0.6)
     default = lrplstm.lrp(MODEL, ONE, 0, bias_factor=0.6)
@@ -161,8 +175,10 @@ def test_methods_by_name():
         long, abbreviated = (lrplstm.explain(MODEL, ONE, method, 1) for method in (name, short))
         assert (long.token_relevance == abbreviated.token_relevance).all()
         assert abbreviated.method == name
-    with pytest.raises(ValueError, match=r"method: .*lrp, sensitivity"):
+    with pytest.raises(ValueError, match=r"method: .*'lrp', 'sensitivity'"):
         lrplstm.explain(MODEL, ONE, "magic")
+    with pytest.raises(TypeError, match=r"method: .*list"):
+        lrplstm.explain(MODEL, ONE, ["lrp"])
     with pytest.raises(TypeError, match="model: expected an LSTMModel"):
         lrplstm.lrp("model", ONE)
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TypeVar, cast
 
 from lrplstm import _reference
+from lrplstm.checks import check_choice
 from lrplstm.scans import Scans
 from lrplstm.weights import Array
 
@@ -39,11 +40,10 @@ def resolve(backend: str) -> str:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If `backend` is not one of `BACKENDS`.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    check_choice("backend", backend, BACKENDS)
     # Every option of today is implemented by the kernels.
     return "reference" if backend == "reference" else "kernel"
 

@@ -5,6 +5,7 @@ from lrplstm.weights import Array, LSTMWeights
 INSTRUCTION_SET: str
 BOUNDSCHECK: bool
 
+def product(a: Array, b: Array) -> Array: ...
 def forward_scan(
     projection: Array, weights: LSTMWeights, offsets: Array, reverse: bool
 ) -> Trace: ...

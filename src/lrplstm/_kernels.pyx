@@ -1,4 +1,4 @@
-"""The three scans, compiled: the same names, arguments and results as in `_reference`.
+"""A backend, compiled: the same names, arguments and results as in `_reference`.
 
 Each scan has three parts: a `def` that checks what it is given and makes the outputs, a loop over
 sequences without the GIL, and one function that takes one sequence through the formulas. Rows are
@@ -59,30 +59,39 @@ def _check_offsets(offsets, Py_ssize_t steps):
 
 
 def _check_scan(projection_name, projection, weights, offsets):
-    """Check a scan's first arguments; return the number of steps, H and the dtype."""
-    dtype = weights.weight_hh.dtype
+    """Check a scan's first arguments; return the number of steps and the weights' arrays."""
+    weight_hh, bias = weights.weight_hh, weights.bias
+    initial_hidden, initial_cell = weights.initial_hidden, weights.initial_cell
+    if not isinstance(weight_hh, np.ndarray) or weight_hh.ndim != 2:
+        raise TypeError("weight_hh: expected a 2-dimensional ndarray")
     if not isinstance(projection, np.ndarray) or projection.ndim != 2:
         raise TypeError(f"{projection_name}: expected a 2-dimensional ndarray")
-    steps, H = len(projection), weights.weight_hh.shape[1]
+    steps, H, dtype = len(projection), weight_hh.shape[1], weight_hh.dtype
     _check(projection_name, projection, (steps, 4 * H), dtype)
-    _check("weight_hh", weights.weight_hh, (4 * H, H), dtype)
-    _check("bias", weights.bias, (4 * H,), dtype)
-    _check("initial_hidden", weights.initial_hidden, (H,), dtype)
-    _check("initial_cell", weights.initial_cell, (H,), dtype)
+    _check("weight_hh", weight_hh, (4 * H, H), dtype)
+    _check("bias", bias, (4 * H,), dtype)
+    _check("initial_hidden", initial_hidden, (H,), dtype)
+    _check("initial_cell", initial_cell, (H,), dtype)
     _check_offsets(offsets, steps)
-    return steps, H, dtype
+    return steps, weight_hh, bias, initial_hidden, initial_cell
 
 
-def _check_backward(trace, weights, offsets, name, hidden):
-    """Check a backward scan's arguments; return K, the number of steps, H and the dtype."""
-    steps, H, dtype = _check_scan("gates", trace.gates, weights, offsets)
-    _check("candidate", trace.candidate, (steps, H), dtype)
-    _check("cell", trace.cell, (steps, H), dtype)
-    _check("hidden", trace.hidden, (steps, H), dtype)
+def _check_trace(trace, Py_ssize_t steps, Py_ssize_t H, dtype):
+    """Check what a forward scan left; return it contiguous."""
+    gates, candidate, cell, hidden = trace
+    _check("gates", gates, (steps, 4 * H), dtype)
+    _check("candidate", candidate, (steps, H), dtype)
+    _check("cell", cell, (steps, H), dtype)
+    _check("hidden", hidden, (steps, H), dtype)
+    return tuple(np.ascontiguousarray(array) for array in (gates, candidate, cell, hidden))
+
+
+def _check_hidden(name, hidden, Py_ssize_t steps, Py_ssize_t H, dtype):
+    """Check what goes into a backward scan; return it contiguous."""
     if not isinstance(hidden, np.ndarray) or hidden.ndim != 3:
         raise TypeError(f"{name}: expected a 3-dimensional ndarray")
     _check(name, hidden, (len(hidden), steps, H), dtype)
-    return len(hidden), steps, H, dtype
+    return np.ascontiguousarray(hidden)
 
 
 # Activations and the stabilizer -----------------------------------------------------------------
@@ -115,23 +124,82 @@ cdef inline real _quotient(real z, real relevance, real epsilon) noexcept nogil:
     return relevance / denominator if denominator != 0 else 0
 
 
+# Product ----------------------------------------------------------------------------------------
+
+def product(a, b):
+    """Multiply many rows by one matrix; see `lrplstm.scans`.
+
+    Unlike a BLAS it adds up each number in one order, whatever the shape of the rest, and runs in
+    the caller's thread.
+    """
+    if not isinstance(a, np.ndarray) or a.ndim < 2:
+        raise TypeError("a: expected an ndarray of at least 2 dimensions")
+    if not isinstance(b, np.ndarray) or b.ndim != 2:
+        raise TypeError("b: expected a 2-dimensional ndarray")
+    if b.dtype != np.float32 and b.dtype != np.float64:
+        raise TypeError(f"b: expected float32 or float64, got {b.dtype}")
+    n, columns = b.shape
+    _check("a", a, (*a.shape[:a.ndim - 1], n), b.dtype)
+    result = np.empty((*a.shape[:a.ndim - 1], columns), b.dtype)
+    arguments = (
+        np.ascontiguousarray(a).reshape(-1, n), np.ascontiguousarray(b),
+        result.reshape(-1, columns),
+    )
+    if b.dtype == np.float32:
+        _product[float](*arguments)
+    else:
+        _product[double](*arguments)
+    return result
+
+
+cdef int _product(const real[:, ::1] a, const real[:, ::1] b, real[:, ::1] out) except -1:
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(a.shape[0]):
+            out[i, :] = 0
+            _add_product(a[i], b, out[i])
+    return 0
+
+
+cdef int _add_product(const real[::1] x, const real[:, ::1] b, real[::1] y) except -1 nogil:
+    """y += x @ b: to y are added x_k times row k of b, four rows in one go, in their order."""
+    cdef Py_ssize_t n = x.shape[0], k, j
+    cdef real x_0, x_1, x_2, x_3
+    for k in range(0, n - 3, 4):
+        x_0 = x[k]
+        x_1 = x[k + 1]
+        x_2 = x[k + 2]
+        x_3 = x[k + 3]
+        for j in range(y.shape[0]):
+            y[j] = (
+                (((y[j] + x_0 * b[k, j]) + x_1 * b[k + 1, j]) + x_2 * b[k + 2, j])
+                + x_3 * b[k + 3, j]
+            )
+    for k in range(n - n % 4, n):
+        x_0 = x[k]
+        for j in range(y.shape[0]):
+            y[j] += x_0 * b[k, j]
+    return 0
+
+
 # Forward ----------------------------------------------------------------------------------------
 
 def forward_scan(projection, weights, offsets, bint reverse):
     """Run the cell over every sequence; see `lrplstm.scans`."""
-    steps, H, dtype = _check_scan("projection", projection, weights, offsets)
+    steps, weight_hh, bias, initial_hidden, initial_cell = _check_scan(
+        "projection", projection, weights, offsets
+    )
+    H, dtype = weight_hh.shape[1], weight_hh.dtype
     trace = Trace(
         np.empty((steps, 4 * H), dtype),
         np.empty((steps, H), dtype),
         np.empty((steps, H), dtype),
         np.empty((steps, H), dtype),
     )
-    transposed = np.ascontiguousarray(weights.weight_hh.T)
     scratch = np.empty((2, H), dtype)
     arguments = (
-        np.ascontiguousarray(projection), transposed, weights.bias,
-        weights.initial_hidden, weights.initial_cell, offsets, reverse,
-        trace.gates, trace.candidate, trace.cell, trace.hidden, scratch,
+        np.ascontiguousarray(projection), np.ascontiguousarray(weight_hh.T), bias,
+        initial_hidden, initial_cell, offsets, reverse, *trace, scratch,
     )
     if dtype == np.float32:
         _forward[float](*arguments)
@@ -181,8 +249,8 @@ cdef int _forward_sequence(
     real[::1] h,
     real[::1] c,
 ) except -1 nogil:
-    cdef Py_ssize_t H = h.shape[0], step, t, j, k
-    cdef real i, f, g, o, h_k
+    cdef Py_ssize_t H = h.shape[0], step, t, j
+    cdef real i, f, g, o
     h[:] = initial_hidden
     c[:] = initial_cell
     for step in range(stop - start):
@@ -190,10 +258,7 @@ cdef int _forward_sequence(
         # a = W_ih x + b + W_hh h, kept in the row of the gates until they replace it
         for j in range(4 * H):
             gates[t, j] = projection[t, j] + bias[j]
-        for k in range(H):
-            h_k = h[k]
-            for j in range(4 * H):
-                gates[t, j] += weight_hh_t[k, j] * h_k
+        _add_product(h, weight_hh_t, gates[t])
         for j in range(H):
             candidate[t, j] = gates[t, 2 * H + j]
             i = _sigmoid(gates[t, j])
@@ -215,9 +280,14 @@ cdef int _forward_sequence(
 
 def lrp_scan(trace, weights, offsets, bint reverse, hidden_relevance, rule):
     """Run relevance back over every sequence, product rule "all"; see `lrplstm.scans`."""
-    K, steps, H, dtype = _check_backward(
-        trace, weights, offsets, "hidden_relevance", hidden_relevance
+    gates, _, _, _ = trace
+    steps, weight_hh, bias, initial_hidden, initial_cell = _check_scan(
+        "gates", gates, weights, offsets
     )
+    H, dtype = weight_hh.shape[1], weight_hh.dtype
+    gates, candidate, cell, hidden = _check_trace(trace, steps, H, dtype)
+    hidden_relevance = _check_hidden("hidden_relevance", hidden_relevance, steps, H, dtype)
+    K = len(hidden_relevance)
     result = LRPResult(
         np.empty((K, steps, H), dtype),
         np.empty((K, steps), dtype),
@@ -225,13 +295,10 @@ def lrp_scan(trace, weights, offsets, bint reverse, hidden_relevance, rule):
     )
     scratch = np.empty((3, H), dtype)
     arguments = (
-        np.ascontiguousarray(trace.gates), np.ascontiguousarray(trace.candidate),
-        np.ascontiguousarray(trace.cell), np.ascontiguousarray(trace.hidden),
-        weights.weight_hh[weights.rows_g], weights.bias[weights.rows_g],
-        weights.initial_hidden, weights.initial_cell, offsets, reverse,
-        np.ascontiguousarray(hidden_relevance),
-        rule.epsilon, rule.bias_factor, rule.epsilon_factor, weights.weight_ih.shape[1] + H,
-        result.quotient, result.share, result.initial, scratch,
+        gates, candidate, cell, hidden, weight_hh[2 * H:3 * H], bias[2 * H:3 * H],
+        initial_hidden, initial_cell, offsets, reverse, hidden_relevance,
+        rule.epsilon, rule.bias_factor, rule.epsilon_factor, weights.input_size + H,
+        *result, scratch,
     )
     if dtype == np.float32:
         _lrp[float](*arguments)
@@ -300,7 +367,7 @@ cdef int _lrp_sequence(
     real[::1] R_g,
 ) except -1 nogil:
     """Take relevance back over one sequence; R_h, R_c and R_g are scratch."""
-    cdef Py_ssize_t H = R_h.shape[0], step, t, before, j, k
+    cdef Py_ssize_t H = R_h.shape[0], step, t, before, j
     cdef real q, c_before, h_before, kept, share_c
     R_h[:] = 0
     R_c[:] = 0
@@ -331,10 +398,7 @@ cdef int _lrp_sequence(
             quotient[t, j] = q
         share[t] = kept / lower_units_g
         R_h[:] = 0
-        for k in range(H):
-            q = quotient[t, k]
-            for j in range(H):
-                R_h[j] += weight_g[k, j] * q
+        _add_product(quotient[t], weight_g, R_h)
         for j in range(H):
             h_before = hidden[before, j] if step > 0 else initial_hidden[j]
             R_h[j] = h_before * R_h[j] + share[t]
@@ -348,20 +412,19 @@ cdef int _lrp_sequence(
 
 def gradient_scan(trace, weights, offsets, bint reverse, hidden_gradient):
     """Run gradients back over every sequence; see `lrplstm.scans`."""
-    K, steps, H, dtype = _check_backward(
-        trace, weights, offsets, "hidden_gradient", hidden_gradient
-    )
-    sequences = len(offsets) - 1
+    gates, _, _, _ = trace
+    steps, weight_hh, _, _, initial_cell = _check_scan("gates", gates, weights, offsets)
+    H, dtype = weight_hh.shape[1], weight_hh.dtype
+    gates, _, cell, _ = _check_trace(trace, steps, H, dtype)
+    hidden_gradient = _check_hidden("hidden_gradient", hidden_gradient, steps, H, dtype)
+    K, sequences = len(hidden_gradient), len(offsets) - 1
     result = GradientResult(
         np.empty((K, steps, 4 * H), dtype),
         np.empty((K, sequences, H), dtype),
         np.empty((K, sequences, H), dtype),
     )
     arguments = (
-        np.ascontiguousarray(trace.gates), np.ascontiguousarray(trace.cell),
-        weights.weight_hh, weights.initial_cell, offsets, reverse,
-        np.ascontiguousarray(hidden_gradient),
-        result.preactivation, result.initial_hidden, result.initial_cell,
+        gates, cell, weight_hh, initial_cell, offsets, reverse, hidden_gradient, *result,
     )
     if dtype == np.float32:
         _gradient[float](*arguments)
@@ -408,8 +471,8 @@ cdef int _gradient_sequence(
     real[::1] dc,
 ) except -1 nogil:
     """Take the gradient back over one sequence; dh and dc end as those of the initial states."""
-    cdef Py_ssize_t H = dh.shape[0], step, t, before, j, k
-    cdef real i, f, g, o, tanh_c, c_before, da_k
+    cdef Py_ssize_t H = dh.shape[0], step, t, before, j
+    cdef real i, f, g, o, tanh_c, c_before
     dh[:] = 0
     dc[:] = 0
     for step in range(stop - start - 1, -1, -1):
@@ -430,8 +493,5 @@ cdef int _gradient_sequence(
             da[t, 3 * H + j] = dh[j] * tanh_c * o * (1 - o)
             dc[j] *= f
         dh[:] = 0
-        for k in range(4 * H):
-            da_k = da[t, k]
-            for j in range(H):
-                dh[j] += weight_hh[k, j] * da_k
+        _add_product(da[t], weight_hh, dh)
     return 0

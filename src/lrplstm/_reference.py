@@ -1,4 +1,4 @@
-"""The readable specification of the three scans, in NumPy: one sequence, one step at a time.
+"""The readable specification of a backend, in NumPy: one sequence, one step at a time.
 
 Notation: i, f, g, o are the gates, a^g the pre-activation of g, c and h the states, R_z the
 relevance of z. Formulas: Hochreiter and Schmidhuber's cell with forget gates; Arras et al. 2017
@@ -16,7 +16,12 @@ from lrplstm.rules import EpsilonRule
 from lrplstm.scans import GradientResult, LRPResult, Trace
 from lrplstm.weights import Array, LSTMWeights
 
-__all__ = ["forward_scan", "gradient_scan", "lrp_scan"]
+__all__ = ["forward_scan", "gradient_scan", "lrp_scan", "product"]
+
+
+def product(a: Array, b: Array) -> Array:
+    """Multiply many rows by one matrix; see `lrplstm.scans`."""
+    return a @ b
 
 
 def _sigmoid(a: Array) -> Array:

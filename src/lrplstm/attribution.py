@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from lrplstm import heatmap
-from lrplstm.sequences import Batch
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:
@@ -35,7 +34,8 @@ class Attribution:
     tokens : list of str, or None
         None where the inputs were not tokens or ids of a vocabulary.
     unknown : ndarray of bool of shape (T,)
-        True where the vocabulary lacks the token. All those share one vector.
+        True where the vocabulary lacks the token, or the unknown token itself stands. All those
+        share one vector.
     scores : ndarray of shape (C,)
         Scores (logits) of the classes.
     predicted : int
@@ -246,6 +246,7 @@ class Attributions(Sequence[Attribution]):
     input_relevance : ndarray of shape (steps, D) or (C, steps, D), or None
     initial_relevance, delta : ndarray of shape (B,) or (C, B)
     unknown : ndarray of bool of shape (steps,)
+    tokens : list of list of str, or None
     method : str
     params : dict
     class_names : tuple of str, or None
@@ -271,7 +272,7 @@ class Attributions(Sequence[Attribution]):
     method: str
     params: dict[str, Any]
     class_names: tuple[str, ...] | None
-    _batch: Batch
+    tokens: list[list[str]] | None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -295,10 +296,9 @@ class Attributions(Sequence[Attribution]):
             target = int(target[b]) if target.ndim == 1 else target[b].copy()
         params = dict(self.params)
         if "hidden_relevance" in params:
-            params["hidden_relevance"] = params["hidden_relevance"][steps].copy()
-        tokens = self._batch.tokens
+            params["hidden_relevance"] = params["hidden_relevance"][b].copy()
         return Attribution(
-            tokens=None if tokens is None else list(tokens[b]),
+            tokens=None if self.tokens is None else list(self.tokens[b]),
             unknown=self.unknown[steps].copy(),
             scores=self.scores[b].copy(),
             predicted=int(self.predicted[b]),

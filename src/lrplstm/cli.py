@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -46,11 +49,18 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r:.60}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="lrplstm",
         description="Explain what an LSTM decided, word by word.",
     )
+    parser.add_argument("--version", action="version", version=f"lrplstm {lrplstm.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     shared = _Parser(add_help=False)
@@ -81,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         help="write JSON, one object a line for each text, to FILE or to standard output",
     )
     shared.add_argument("--backend", choices=list(_backend.BACKENDS), default="auto")
-    shared.add_argument("--threads", type=int, metavar="N", help="default: all processors")
+    shared.add_argument(
+        "--threads", type=_positive, metavar="N", help="threads to use (default: all processors)"
+    )
 
     explain = commands.add_parser(
         "explain",
@@ -100,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--target",
         metavar="CLASS",
         help="class to explain, by number from 0 or by name; all; or weights of the scores as in "
-        "1,0,0,0,-1 (default: the predicted class)",
+        "--target=-1,0,0,0,1 (default: the predicted class)",
     )
     explain.add_argument("--epsilon", type=float, help="stabilizer of lrp (default: 0.001)")
     explain.add_argument(
@@ -132,12 +144,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
+def _prepare_streams() -> None:
+    """Make standard output and error take whatever is written to them."""
+    # They are None where the caller has closed them.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets an escape, not an error.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    _prepare_streams()
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -164,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class _Text:
+    name: str  # what errors call it
     tokens: list[str]
     label: int | None = None  # counted from 0, as classes are
 
@@ -178,7 +201,12 @@ def _load_model(options: argparse.Namespace) -> LSTMModel:
 
 
 def _texts(options: argparse.Namespace, model: LSTMModel) -> list[_Text]:
-    if options.text is None and options.file is None and options.json not in (None, _STDOUT):
+    if (
+        options.text is None
+        and options.file is None
+        and options.json not in (None, _STDOUT)
+        and not options.json.endswith(".json")
+    ):
         # `--json TEXT`: what looks like the option's file is the only text there is.
         options.text, options.json = options.json, _STDOUT
     if (options.text is None) == (options.file is None):
@@ -186,12 +214,14 @@ def _texts(options: argparse.Namespace, model: LSTMModel) -> list[_Text]:
     if options.text is not None:
         # Bytes of the command line that are no UTF-8 arrive as lone surrogates.
         text = options.text.encode(errors="surrogateescape").decode(errors="replace")
-        return [_Text(_tokenize(text, "text", options, model))]
+        return [_Text("text", _tokenize(text, "text", options, model))]
     return _texts_of_file(options, model)
 
 
 def _texts_of_file(options: argparse.Namespace, model: LSTMModel) -> list[_Text]:
     if options.file == _STDIN:
+        if sys.stdin is None:
+            raise _InputError("standard input is closed")
         name, content = "standard input", sys.stdin.buffer.read()
     else:
         name, content = options.file, Path(options.file).read_bytes()
@@ -205,17 +235,38 @@ def _texts_of_file(options: argparse.Namespace, model: LSTMModel) -> list[_Text]
     if not lines:
         raise _InputError(f"{name}: expected texts, found none")
     label, tab, _ = lines[0][1].partition("\t")
-    if tab and label.strip().isdigit():
+    if not tab or not label.isdigit():
         return [
-            _Text(list(sentence.tokens), sentence.target)
-            for sentence in parse_sentences(text, name)
+            _Text(f"{name}: line {n}", _tokenize(line, f"{name}: line {n}", options, model))
+            for n, line in lines
         ]
-    return [_Text(_tokenize(line, f"{name}: line {n}", options, model)) for n, line in lines]
+    texts = []
+    for n, sentence in enumerate(parse_sentences(text, name), start=1):
+        if sentence.label > model.num_classes:
+            raise _InputError(
+                f"{name}: sentence {n}: expected a label from 1 to {model.num_classes}, got "
+                f"{sentence.label}"
+            )
+        texts.append(_Text(f"{name}: sentence {n}", list(sentence.tokens), sentence.target))
+    return texts
+
+
+@contextmanager
+def _naming(texts: list[_Text]) -> Iterator[None]:
+    """Let errors of the batch's inputs name the text that the user gave."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        position = re.match(r"inputs\[(\d+)\](.*)", str(error), flags=re.DOTALL)
+        if position is None:
+            raise
+        raise _InputError(f"{texts[int(position[1])].name}{position[2]}") from None
 
 
 def _tokenize(text: str, name: str, options: argparse.Namespace, model: LSTMModel) -> list[str]:
     if options.tokenized:
-        tokens = text.split()
+        # Not split(): a token may well contain another kind of space.
+        tokens = [token for token in text.removesuffix("\r").split(" ") if token.strip()]
     elif model.tokenizer is None:
         raise _InputError("the model names no tokenizer; pass --tokenized")
     else:
@@ -264,7 +315,13 @@ def _write(path: str, content: str) -> None:
 
 
 def _write_json(destination: str, objects: list[dict[str, Any]]) -> None:
-    content = "".join(json.dumps(o, ensure_ascii=False) + "\n" for o in objects)
+    try:
+        lines = [json.dumps(o, ensure_ascii=False, allow_nan=False) + "\n" for o in objects]
+    except ValueError:
+        raise _InputError(
+            "--json: a number is too large to be written: relevance overflowed"
+        ) from None
+    content = "".join(lines)
     if destination == _STDOUT:
         sys.stdout.write(content)
     else:
@@ -286,17 +343,17 @@ def _explain(options: argparse.Namespace) -> None:
     if chosen and method != "lrp":
         flag = "--" + next(iter(chosen)).replace("_", "-")
         raise _InputError(f"{flag}: expected only with --method lrp, got --method {options.method}")
-    attributions = lrplstm.explain(
-        model,
-        [text.tokens for text in texts],
-        method,
-        _target(options.target, model),
-        unknown=options.unknown,
-        backend=options.backend,
-        num_threads=options.threads,
-        **chosen,
-    )
-    assert isinstance(attributions, lrplstm.Attributions)
+    with _naming(texts):
+        attributions = lrplstm.explain(
+            model,
+            [text.tokens for text in texts],
+            method,
+            _target(options.target, model),
+            unknown=options.unknown,
+            backend=options.backend,
+            num_threads=options.threads,
+            **chosen,
+        )
 
     if options.json is not None:
         _write_json(
@@ -348,12 +405,13 @@ def _relevance_line(a: Attribution) -> str:
 def _predict(options: argparse.Namespace) -> None:
     model = _load_model(options)
     texts = _texts(options, model)
-    scores = model.predict(
-        [text.tokens for text in texts],
-        unknown=options.unknown,
-        backend=options.backend,
-        num_threads=options.threads,
-    )
+    with _naming(texts):
+        scores = model.predict(
+            [text.tokens for text in texts],
+            unknown=options.unknown,
+            backend=options.backend,
+            num_threads=options.threads,
+        )
     predicted = scores.argmax(axis=1)
     if options.json is not None:
         _write_json(

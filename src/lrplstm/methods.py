@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, cast, overload
 
 import numpy as np
 
 from lrplstm import _backend, network
 from lrplstm.attribution import Attribution, Attributions
+from lrplstm.checks import check_choice, to_array
 from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
@@ -24,7 +25,35 @@ __all__ = ["ALIASES", "METHODS", "explain", "gradient_x_input", "lrp", "sensitiv
 
 LEVELS = ("token", "input")
 
+# Types: one sequence gives an Attribution, a batch Attributions; an array may be either.
+_Sequence: TypeAlias = Sequence[str] | Sequence[int]
+_Batch: TypeAlias = Sequence[list[str] | list[int] | tuple[str, ...] | Array]
+_Options = ParamSpec("_Options")
 
+
+class _Method(Protocol[_Options]):
+    @overload
+    def __call__(
+        self, model: LSTMModel, inputs: _Sequence, *args: _Options.args, **options: _Options.kwargs
+    ) -> Attribution: ...
+    @overload
+    def __call__(
+        self, model: LSTMModel, inputs: _Batch, *args: _Options.args, **options: _Options.kwargs
+    ) -> Attributions: ...
+    @overload
+    def __call__(
+        self, model: LSTMModel, inputs: Any, *args: _Options.args, **options: _Options.kwargs
+    ) -> Attribution | Attributions: ...
+
+
+def _typed(
+    function: Callable[Concatenate[LSTMModel, Any, _Options], Attribution | Attributions],
+) -> _Method[_Options]:
+    """Return the function itself, which type checkers then know to be of the types above."""
+    return cast(_Method[_Options], function)
+
+
+@_typed
 def lrp(
     model: LSTMModel,
     inputs: Any,
@@ -118,11 +147,7 @@ def lrp(
     rule = EpsilonRule(
         epsilon, bias_factor, bias_factor if epsilon_factor is None else epsilon_factor
     )
-    if product_rule not in PRODUCT_RULES:
-        raise ValueError(
-            f"product_rule: expected one of {', '.join(map(repr, PRODUCT_RULES))}, "
-            f"got {product_rule!r}"
-        )
+    check_choice("product_rule", product_rule, PRODUCT_RULES)
     params = {
         "epsilon": rule.epsilon,
         "bias_factor": rule.bias_factor,
@@ -137,6 +162,7 @@ def lrp(
         return network.lrp_from_hidden(past, hidden, rule, level)
 
     request = _Request(model, inputs, level, unknown, backend, num_threads)
+    rule.check_range(model.dtype)
     if hidden_relevance is None:
         return request.explain("lrp", target, backward, params)
     if target is not None:
@@ -144,6 +170,7 @@ def lrp(
     return request.explain_hidden("lrp", hidden_relevance, backward_from_hidden, params)
 
 
+@_typed
 def sensitivity(
     model: LSTMModel,
     inputs: Any,
@@ -192,6 +219,7 @@ def sensitivity(
     return request.explain("sensitivity", target, network.sensitivity, {})
 
 
+@_typed
 def gradient_x_input(
     model: LSTMModel,
     inputs: Any,
@@ -245,6 +273,18 @@ ALIASES: MappingProxyType[str, str] = MappingProxyType(
 """Short names of methods, as the literature has them."""
 
 
+@overload
+def explain(
+    model: LSTMModel, inputs: _Sequence, method: str = ..., target: Any = ..., **options: Any
+) -> Attribution: ...
+@overload
+def explain(
+    model: LSTMModel, inputs: _Batch, method: str = ..., target: Any = ..., **options: Any
+) -> Attributions: ...
+@overload
+def explain(
+    model: LSTMModel, inputs: Any, method: str = ..., target: Any = ..., **options: Any
+) -> Attribution | Attributions: ...
 def explain(
     model: LSTMModel, inputs: Any, method: str = "lrp", target: Any = None, **options: Any
 ) -> Attribution | Attributions:
@@ -275,11 +315,8 @@ def explain(
     >>> for method in lrplstm.METHODS:
     ...     a = lrplstm.explain(model, "a fine film .".split(), method)
     """
-    function = METHODS.get(ALIASES.get(method, method))
-    if function is None:
-        known = ", ".join([*METHODS, *ALIASES])
-        raise ValueError(f"method: expected one of {known}, got {method!r}")
-    return function(model, inputs, target, **options)
+    check_choice("method", method, [*METHODS, *ALIASES])
+    return METHODS[ALIASES.get(method, method)](model, inputs, target, **options)
 
 
 # What the methods share -------------------------------------------------------------------------
@@ -301,8 +338,8 @@ class _Request:
     ) -> None:
         if not isinstance(model, LSTMModel):
             raise TypeError(f"model: expected an LSTMModel, got {type(model).__name__}")
-        if level is not None and level not in LEVELS:
-            raise ValueError(f"level: expected one of {', '.join(LEVELS)} or None, got {level!r}")
+        if level is not None:
+            check_choice("level", level, LEVELS)
         self.model = model
         self.batch: Batch = model.encoder.encode(inputs, unknown)
         self.level = level or ("input" if self.batch.from_features else "token")
@@ -318,7 +355,7 @@ class _Request:
         self, method: str, target: Any, backward: _Backward, params: dict[str, Any]
     ) -> Attribution | Attributions:
         """Explain the scores that `target` means."""
-        resolved = resolve_target(target, len(self.batch), self.model.num_classes)
+        resolved = resolve_target(target, len(self.batch), self.model.num_classes, self.model.dtype)
         result = _Result(self, self.model.num_classes if resolved.kind == "all" else 1)
 
         def run(sequences: slice) -> None:
@@ -347,7 +384,8 @@ class _Request:
             result.put(sequences, past, started[np.newaxis], found)
 
         result.fill(run)
-        params = params | self.params | {"hidden_relevance": hidden}
+        parts = np.split(hidden, self.batch.offsets[1:-1])
+        params = params | self.params | {"hidden_relevance": parts}
         return result.attributions(method, None, params, None)
 
     def _forward(self, sequences: slice) -> ForwardPass:
@@ -358,11 +396,13 @@ class _Request:
         top = network.directions(self.model.layers[-1])
         width = sum(weights.hidden_size for weights in top)
         single = self.batch.single
-        parts = [given] if single else given
+        if hasattr(given, "__array__"):
+            given = to_array("hidden_relevance", given)
         if not single and (not isinstance(given, Sequence | np.ndarray) or isinstance(given, str)):
             raise TypeError(
                 f"hidden_relevance: expected one array a sequence, got {type(given).__name__}"
             )
+        parts = [given] if single else given
         if len(parts) != len(self.batch):
             raise ValueError(
                 f"hidden_relevance: expected {len(self.batch)} arrays, got {len(parts)}"
@@ -370,10 +410,7 @@ class _Request:
         checked = []
         for b, part in enumerate(parts):
             name = "hidden_relevance" if single else f"hidden_relevance[{b}]"
-            try:
-                array = np.asarray(part)
-            except ValueError:
-                raise ValueError(f"{name}: expected rows of one length") from None
+            array = to_array(name, part)
             want = (int(self.batch.offsets[b + 1] - self.batch.offsets[b]), width)
             if array.dtype.kind not in "iuf":
                 raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
@@ -446,7 +483,7 @@ class _Result:
             method=method,
             params=params,
             class_names=self.request.model.class_names,
-            _batch=batch,
+            tokens=batch.tokens,
         )
         return results[0] if batch.single else results
 

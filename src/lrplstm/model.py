@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm import _backend, network, storage
+from lrplstm.checks import check_choice
 from lrplstm.sequences import InputEncoder
-from lrplstm.weights import Array, Layer, LSTMWeights, check_dtype, frozen, same_dtype
+from lrplstm.weights import Array, Layer, LSTMWeights, check_dtype, frozen, rebuild, same_dtype
 
 __all__ = ["DEFAULT_UNKNOWN_TOKEN", "LSTMModel"]
 
@@ -117,11 +118,7 @@ pooling='last', dtype=float64)
             if head_weight is None:
                 raise ValueError("head_bias: expected None where there is no head_weight")
             head_bias = frozen("head_bias", head_bias, (num_classes,))
-        if pooling not in network.POOLINGS:
-            raise ValueError(
-                f"pooling: expected one of {', '.join(map(repr, network.POOLINGS))}, "
-                f"got {pooling!r}"
-            )
+        check_choice("pooling", pooling, network.POOLINGS)
         if embedding is not None:
             embedding = frozen("embedding", embedding, ("vocabulary size", input_size))
         checked |= {
@@ -211,6 +208,10 @@ pooling='last', dtype=float64)
         if self.embedding is not None:
             text += f", vocabulary of {len(self.embedding)}"
         return text + ")"
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Any]]]:
+        # Through the constructor, so that copies are read-only too.
+        return rebuild, (type(self), self._arguments())
 
     def _sizes(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")

@@ -105,7 +105,7 @@ def forward(network: Network, features: Array, offsets: Array, scans: Scans) -> 
     inputs = features
     for layer in network.layers:
         both = directions(layer)
-        projections = [inputs @ weights.weight_ih.T for weights in both]
+        projections = [scans.product(inputs, weights.weight_ih.T) for weights in both]
         traces = [
             scans.forward_scan(projection, weights, offsets, reverse)
             for projection, weights, reverse in zip(projections, both, (False, True), strict=False)
@@ -119,7 +119,7 @@ def forward(network: Network, features: Array, offsets: Array, scans: Scans) -> 
     )
     scores = pooled
     if network.head_weight is not None:
-        scores = pooled @ network.head_weight.T
+        scores = scans.product(pooled, network.head_weight.T)
         if network.head_bias is not None:
             scores = scores + network.head_bias
     return ForwardPass(network, scans, offsets, layers, pooled, scores)
@@ -179,14 +179,10 @@ def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> I
     relevance = weighting * past.scores
     if network.head_weight is not None:
         bias = 0.0 if network.head_bias is None else network.head_bias
-        relevance = rule.linear(
-            past.pooled,
-            network.head_weight,
-            bias,
-            past.scores,
-            relevance,
-            units=past.pooled.shape[1],
-        )
+        q = rule.quotient(past.scores, relevance)
+        share = rule.share(q, past.scores, bias, units=past.pooled.shape[1])
+        relevance = past.pooled * past.scans.product(q, network.head_weight)
+        relevance += share[..., np.newaxis]
     return _lrp_layers(past, _unpool(past, relevance), rule, level)
 
 
@@ -213,7 +209,8 @@ def _lrp_layers(
         relevance = reduce(
             np.add,
             [
-                layer.inputs * (result.quotient @ weights.weight_ih[weights.rows_g])
+                layer.inputs
+                * past.scans.product(result.quotient, weights.weight_ih[weights.rows_g])
                 + result.share[..., np.newaxis]
                 for result, weights in zip(results, layer.directions, strict=True)
             ],
@@ -242,6 +239,7 @@ def _token_relevance(layer: _LayerPass, results: list[LRPResult]) -> Array:
 class _LayerGradient(NamedTuple):
     """Gradients at one layer, per direction: of its pre-activations and of its initial states."""
 
+    scans: Scans
     layer: _LayerPass
     preactivation: list[Array]
     initial: list[tuple[LSTMWeights, Array, Array]]
@@ -249,7 +247,7 @@ class _LayerGradient(NamedTuple):
     def inputs(self) -> Array:
         """Return the gradient of what the layer read, of shape (K, steps, D)."""
         parts = zip(self.preactivation, self.layer.directions, strict=True)
-        return reduce(np.add, [a @ weights.weight_ih for a, weights in parts])
+        return reduce(np.add, [self.scans.product(a, weights.weight_ih) for a, weights in parts])
 
 
 def gradient(past: ForwardPass, weighting: Array) -> Iterator[_LayerGradient]:
@@ -257,7 +255,7 @@ def gradient(past: ForwardPass, weighting: Array) -> Iterator[_LayerGradient]:
     network = past.network
     pooled = np.asarray(weighting, past.scores.dtype)
     if network.head_weight is not None:
-        pooled = pooled @ network.head_weight
+        pooled = past.scans.product(pooled, network.head_weight)
     hidden_gradient = _unpool(past, pooled)
     for depth, layer in reversed(list(enumerate(past.layers))):
         results = [
@@ -265,6 +263,7 @@ def gradient(past: ForwardPass, weighting: Array) -> Iterator[_LayerGradient]:
             for d, (trace, weights) in enumerate(zip(layer.traces, layer.directions, strict=True))
         ]
         found = _LayerGradient(
+            past.scans,
             layer,
             [r.preactivation for r in results],
             [
@@ -292,7 +291,8 @@ def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRe
     initial = np.zeros(weighting.shape[:2], past.scores.dtype)
     for at_layer in gradient(past, weighting):
         for weights, dh, dc in at_layer.initial:
-            initial += dh @ weights.initial_hidden + dc @ weights.initial_cell
+            initial += np.vecdot(dh, weights.initial_hidden)
+            initial += np.vecdot(dc, weights.initial_cell)
     if level == "input":
         products = at_layer.inputs() * at_layer.layer.inputs
         return InputRelevance(products.sum(axis=-1), products, initial)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -60,11 +61,25 @@ class EpsilonRule:
             value = getattr(self, name)
             if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
                 raise TypeError(f"{name}: expected a number, got {value!r}")
-            if not math.isfinite(value):
-                raise ValueError(f"{name}: expected a finite number, got {value}")
-            object.__setattr__(self, name, float(value))
+            try:
+                number = float(value)
+            except OverflowError:
+                number = math.inf
+            if not math.isfinite(number):
+                raise ValueError(f"{name}: expected a finite number, got {value!s:.60}")
+            object.__setattr__(self, name, number)
         if self.epsilon < 0:
             raise ValueError(f"epsilon: expected a number of at least 0, got {self.epsilon}")
+
+    def check_range(self, dtype: np.dtype[Any]) -> None:
+        """Raise a ValueError if a parameter is too large for numbers of `dtype`."""
+        largest = float(np.finfo(dtype).max)
+        for name in ("epsilon", "bias_factor", "epsilon_factor"):
+            if abs(getattr(self, name)) > largest:
+                raise ValueError(
+                    f"{name}: expected at most {largest:.3g} with a model of {dtype}, "
+                    f"got {getattr(self, name)}"
+                )
 
     def stabilizer(self, z: Array) -> Array:
         """Return eps(z): epsilon with the sign of z."""
@@ -85,13 +100,3 @@ class EpsilonRule:
         """Return what each of the N = `units` lower units gets of biases and stabilizers."""
         kept = self.bias_factor * bias + self.epsilon_factor * self.stabilizer(z)
         return (kept * q).sum(axis=-1) / units
-
-    def linear(
-        self, y: Array, weight: Array, bias: Array | float, z: Array, relevance: Array, units: int
-    ) -> Array:
-        """Return the relevance of y, of shape (..., lower), for z = weight @ y + bias + ...
-
-        `units` is N, more than y has where y is only a part of what z reads.
-        """
-        q = self.quotient(z, relevance)
-        return y * (q @ weight) + self.share(q, z, bias, units)[..., np.newaxis]

@@ -1,4 +1,4 @@
-"""What a backend is: three scans over the steps of many sequences.
+"""What a backend is: three scans over the steps of many sequences, and one product.
 
 Data that belongs to steps is *ragged*: the rows of all sequences one after the other, sequence b in
 rows ``offsets[b]:offsets[b + 1]``, in token order. A scan takes one direction of one layer; with
@@ -76,7 +76,10 @@ class GradientResult(NamedTuple):
 
 
 class Scans(Protocol):
-    """A backend: a module with these three functions."""
+    """A backend: a module with these four functions."""
+
+    def product(self, a: Array, b: Array) -> Array:
+        """Return a @ b for a of shape (..., rows, n) and b of shape (n, columns)."""
 
     def forward_scan(
         self, projection: Array, weights: LSTMWeights, offsets: Array, reverse: bool

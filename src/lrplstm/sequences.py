@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.checks import check_choice, to_array
 from lrplstm.weights import Array
 
 __all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "to_offsets"]
@@ -35,25 +36,24 @@ class Batch:
     ----------
     offsets : ndarray of shape (B + 1,)
         Sequence b has the steps ``offsets[b]:offsets[b + 1]``.
-    ids : ndarray of shape (steps,) or None
-        Rows of the embedding; -1 stands for a zero vector.
-    values : ndarray of shape (steps, D) or None
-        Features given as such, where there are no ids.
+    data : ndarray of shape (steps,) or (steps, D)
+        Ids, which are rows of `embedding`, -1 for a zero vector; or features.
+    embedding : ndarray of shape (V, D), or None
+        None where `data` are features.
     tokens : list of list of str, or None
         One list a sequence.
     unknown : ndarray of bool of shape (steps,)
-        True where the vocabulary lacks the token.
+        True where the vocabulary lacks the token, or the unknown token itself stands.
     single : bool
         True where the input was one sequence rather than a batch of one.
     """
 
     offsets: Array
-    ids: Array | None
-    values: Array | None
+    data: Array
+    embedding: Array | None
     tokens: list[list[str]] | None
     unknown: Array
     single: bool
-    _encoder: InputEncoder
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -61,7 +61,7 @@ class Batch:
     @property
     def from_features(self) -> bool:
         """True where the input was numbers rather than tokens or ids."""
-        return self.values is not None
+        return self.embedding is None
 
     def steps(self, sequences: slice) -> slice:
         """Return the steps of a run of sequences."""
@@ -71,13 +71,11 @@ class Batch:
         """Return a run of sequences by themselves: features of shape (steps, D), and offsets."""
         steps = self.steps(sequences)
         offsets = self.offsets[sequences.start : sequences.stop + 1] - steps.start
-        if self.values is not None:
-            return self.values[steps], offsets
-        assert self.ids is not None
-        assert self._encoder.embedding is not None
-        ids = self.ids[steps]
-        features = self._encoder.embedding[ids]
-        features[ids == _ZERO] = 0
+        data = self.data[steps]
+        if self.embedding is None:
+            return data, offsets
+        features = self.embedding[data]
+        features[data == _ZERO] = 0
         return features, offsets
 
 
@@ -85,6 +83,11 @@ def _is_sequence(value: object) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _is_tensor(value: object) -> bool:
+    """Whether `value` is like an array: a tensor of another library, a column of a table."""
+    return hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic)
 
 
 def _is_number(value: object) -> bool:
@@ -101,13 +104,6 @@ def _is_row(value: object) -> bool:
     )
 
 
-def _array(name: str, value: Any) -> Array:
-    try:
-        return np.asarray(value)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{name}: expected rows of one length, got rows of several") from None
-
-
 def _split(inputs: Any) -> tuple[list[Any], bool]:
     """Return the sequences in `inputs`, and whether it was just one."""
     if isinstance(inputs, str | bytes):
@@ -115,8 +111,8 @@ def _split(inputs: Any) -> tuple[list[Any], bool]:
             "inputs: expected a list of tokens, ids or floats, got a plain string; pass a list of "
             "tokens"
         )
-    if not _is_sequence(inputs) and hasattr(inputs, "__array__"):  # a tensor, a column
-        inputs = np.asarray(inputs)
+    if _is_tensor(inputs):
+        inputs = to_array("inputs", inputs)
     if not _is_sequence(inputs):
         raise TypeError(
             "inputs: expected a list of tokens, an array of ids or floats, or a list of those, "
@@ -132,7 +128,10 @@ def _split(inputs: Any) -> tuple[list[Any], bool]:
         return [inputs], True
     if any(_is_row(element) for element in inputs):
         return [inputs], True
-    return list(inputs), False
+    return [
+        to_array(f"inputs[{b}]", element) if _is_tensor(element) else element
+        for b, element in enumerate(inputs)
+    ], False
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,20 +184,18 @@ class InputEncoder:
         offsets = to_offsets([len(s) for s in sequences])
         if kinds[0] == "floats":
             values = self._features(names, sequences)
-            return Batch(offsets, None, values, None, np.zeros(len(values), bool), single, self)
+            return Batch(offsets, values, None, None, np.zeros(len(values), bool), single)
         if kinds[0] == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
             ids, lacking = self._token_ids(names, tokens, unknown_id)
-            return Batch(offsets, ids, None, tokens, lacking, single, self)
+            return Batch(offsets, ids, self.embedding, tokens, lacking, single)
         ids = self._check_ids(names, sequences, offsets)
         return self._batch_of_ids(ids, offsets, single)
 
     def _unknown_id(self, unknown: str | None) -> int | None:
         """Return the id for tokens that the vocabulary lacks; None: they are an error."""
-        if unknown is not None and unknown not in UNKNOWN_CHOICES:
-            raise ValueError(
-                f"unknown: expected one of {', '.join(UNKNOWN_CHOICES)} or None, got {unknown!r}"
-            )
+        if unknown is not None:
+            check_choice("unknown", unknown, UNKNOWN_CHOICES)
         if unknown == "zero":
             return _ZERO
         if unknown == "unk" and self.unknown_token is None:
@@ -220,7 +217,7 @@ class InputEncoder:
                 return "tokens"
             if all(_is_number(x) and isinstance(x, Integral) for x in sequence):
                 return "ids"
-            array = _array(name, sequence)
+            array = to_array(name, sequence)
             kind, ndim = array.dtype.kind, array.ndim
             if kind in "US":  # some are strings, and NumPy would make strings of all
                 kind = "O"
@@ -244,7 +241,7 @@ class InputEncoder:
     def _features(self, names: list[str], sequences: list[Any]) -> Array:
         arrays = []
         for name, sequence in zip(names, sequences, strict=True):
-            array = _array(name, sequence)
+            array = to_array(name, sequence)
             if array.shape[1] != self.input_size:
                 raise ValueError(
                     f"{name}: expected shape (T, {self.input_size}), got {array.shape}"
@@ -279,7 +276,7 @@ class InputEncoder:
         ids = np.array(found, np.intp)
         lacking = ids == missing
         ids[lacking] = unknown_id
-        return ids, lacking
+        return ids, lacking | self._is_unknown(ids)
 
     def _check_ids(self, names: list[str], sequences: list[Any], offsets: Array) -> Array:
         if self.embedding is None:
@@ -287,7 +284,7 @@ class InputEncoder:
                 f"inputs: expected floats of shape (T, {self.input_size}), got ids, and the model "
                 "has no embedding"
             )
-        arrays = [_array(n, s) for n, s in zip(names, sequences, strict=True)]
+        arrays = [to_array(n, s) for n, s in zip(names, sequences, strict=True)]
         ids = np.concatenate([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
         outside = (ids < 0) | (ids >= len(self.embedding))
         if outside.any():
@@ -302,16 +299,19 @@ class InputEncoder:
 
     def _batch_of_ids(self, ids: Array, offsets: Array, single: bool) -> Batch:
         if self.vocabulary is None:
-            return Batch(offsets, ids, None, None, np.zeros(len(ids), bool), single, self)
+            return Batch(offsets, ids, self.embedding, None, np.zeros(len(ids), bool), single)
         vocabulary = self.vocabulary
         tokens = [
             [vocabulary[id_] for id_ in ids[start:stop].tolist()]
             for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
         ]
-        unknown = np.zeros(len(ids), bool)
-        if self.unknown_token is not None:
-            unknown = ids == self._ids[self.unknown_token]
-        return Batch(offsets, ids, None, tokens, unknown, single, self)
+        return Batch(offsets, ids, self.embedding, tokens, self._is_unknown(ids), single)
+
+    def _is_unknown(self, ids: Array) -> Array:
+        """Return where the unknown token itself stands: it stands for a token that is lacking."""
+        if self.unknown_token is None:
+            return np.zeros(len(ids), bool)
+        return ids == self._ids[self.unknown_token]
 
 
 def _to_intp(ids: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.checks import to_array
 from lrplstm.weights import Array
 
 __all__ = ["Target", "resolve_target"]
@@ -35,9 +36,8 @@ class Target:
         B, C = scores.shape
         if self.kind == "all":
             return np.broadcast_to(np.eye(C, dtype=scores.dtype)[:, np.newaxis], (C, B, C))
-        if self.kind == "weights":
-            assert self.values is not None
-            return self.values[np.newaxis, sequences].astype(scores.dtype, copy=False)
+        if self.kind == "weights" and self.values is not None:
+            return self.values[np.newaxis, sequences]
         classes = scores.argmax(axis=1) if self.values is None else self.values[sequences]
         weighting = np.zeros((1, B, C), scores.dtype)
         weighting[0, np.arange(B), classes] = 1
@@ -50,7 +50,7 @@ class Target:
         return scores.argmax(axis=1) if self.values is None else self.values.copy()
 
 
-def resolve_target(target: Any, sequences: int, classes: int) -> Target:
+def resolve_target(target: Any, sequences: int, classes: int, dtype: np.dtype[Any]) -> Target:
     """Check `target` and return what it means for a batch.
 
     Parameters
@@ -59,6 +59,8 @@ def resolve_target(target: Any, sequences: int, classes: int) -> Target:
         As for `lrplstm.lrp`.
     sequences, classes : int
         B and C.
+    dtype : numpy.dtype
+        Of the model; weights are converted to it.
 
     Raises
     ------
@@ -77,10 +79,7 @@ def resolve_target(target: Any, sequences: int, classes: int) -> Target:
         raise TypeError(f"target: expected an int, weights or 'all', got {target!r}")
     if isinstance(target, Integral):
         return _classes(np.full(sequences, _bounded(target)), classes)
-    try:
-        values = np.asarray(target)
-    except (ValueError, OverflowError):
-        raise ValueError("target: expected rows of one length, got rows of several") from None
+    values = to_array("target", target)
     if values.ndim == 0 and values.dtype.kind in "iu":
         return _classes(np.full(sequences, _bounded(values.item())), classes)
     if values.dtype.kind not in "iuf" or values.ndim not in (1, 2):
@@ -96,7 +95,8 @@ def resolve_target(target: Any, sequences: int, classes: int) -> Target:
             f"target: expected one class for each of {sequences} sequence(s), or weights of shape "
             f"({classes},) or ({sequences}, {classes}), got shape {values.shape}"
         )
-    weights = values.astype(np.float64)
+    with np.errstate(over="ignore"):  # too large for float32 is refused as infinite
+        weights = values.astype(dtype)
     if not np.isfinite(weights).all():
         raise ValueError("target: expected finite weights, got NaN or infinity")
     return Target("weights", np.broadcast_to(weights, (sequences, classes)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "LSTMWeights", "check_dtype", "frozen", "same_dtype"]
+from lrplstm.checks import to_array
+
+__all__ = ["Array", "LSTMWeights", "Layer", "check_dtype", "frozen", "rebuild", "same_dtype"]
 
 Array = npt.NDArray[Any]
 
@@ -18,12 +20,15 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def check_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     """Return `dtype` as float32 or float64, or raise a TypeError."""
+    refused = TypeError(f"dtype: expected float32 or float64, got {dtype!r:.60}")
+    if dtype is None:  # which NumPy would read as float64
+        raise refused
     try:
         resolved = np.dtype(dtype)
     except TypeError:
-        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from None
+        raise refused from None
     if resolved not in _DTYPES:
-        raise TypeError(f"dtype: expected float32 or float64, got {resolved}")
+        raise refused
     return resolved
 
 
@@ -35,8 +40,8 @@ def frozen(name: str, value: npt.ArrayLike, shape: tuple[int | str, ...]) -> Arr
     name : str
         What errors call it.
     value : array_like
-        float32 or float64, finite. An array that could still be written to is copied, so that
-        nobody changes a model behind its back.
+        float32 or float64, finite. What could still be written to is copied, so that nobody
+        changes a model behind its back.
     shape : tuple of int or str
         Expected shape; a str names a dimension of any size of at least 1.
 
@@ -51,10 +56,7 @@ def frozen(name: str, value: npt.ArrayLike, shape: tuple[int | str, ...]) -> Arr
     ValueError
         If the shape is another, or a value is NaN or infinite.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name}: expected an array, got rows of different lengths") from None
+    array = to_array(name, value)
     if array.dtype.newbyteorder("=") not in _DTYPES:
         raise TypeError(f"{name}: expected float32 or float64, got dtype {array.dtype}")
     fits = array.ndim == len(shape) and all(
@@ -67,9 +69,19 @@ def frozen(name: str, value: npt.ArrayLike, shape: tuple[int | str, ...]) -> Arr
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
     # astype also brings a foreign byte order to the machine's own.
-    native = array.astype(array.dtype.newbyteorder("="), order="C", copy=array.flags.writeable)
+    native = array.astype(array.dtype.newbyteorder("="), order="C", copy=_may_change(array))
     native.flags.writeable = False
     return native
+
+
+def _may_change(array: Array) -> bool:
+    """Whether `array` can be written to, or lies in something that can."""
+    memory: object = array
+    while isinstance(memory, np.ndarray):
+        if memory.flags.writeable:
+            return True
+        memory = memory.base
+    return not (memory is None or isinstance(memory, bytes))
 
 
 def same_dtype(arrays: dict[str, Array]) -> np.dtype[Any]:
@@ -119,12 +131,19 @@ class LSTMWeights:
     weight_ih: Array
     weight_hh: Array
     bias: Array
-    _: KW_ONLY
-    initial_hidden: Array = None  # type: ignore[assignment]  # filled in below
-    initial_cell: Array = None  # type: ignore[assignment]
+    initial_hidden: Array
+    initial_cell: Array
 
-    def __post_init__(self) -> None:
-        weight_ih = frozen("weight_ih", self.weight_ih, ("4 * hidden_size", "input_size"))
+    def __init__(
+        self,
+        weight_ih: npt.ArrayLike,
+        weight_hh: npt.ArrayLike,
+        bias: npt.ArrayLike,
+        *,
+        initial_hidden: npt.ArrayLike | None = None,
+        initial_cell: npt.ArrayLike | None = None,
+    ) -> None:
+        weight_ih = frozen("weight_ih", weight_ih, ("4 * hidden_size", "input_size"))
         rows = weight_ih.shape[0]
         if rows % 4:
             raise ValueError(
@@ -134,13 +153,11 @@ class LSTMWeights:
         hidden_size = rows // 4
         arrays = {
             "weight_ih": weight_ih,
-            "weight_hh": frozen("weight_hh", self.weight_hh, (rows, hidden_size)),
-            "bias": frozen("bias", self.bias, (rows,)),
+            "weight_hh": frozen("weight_hh", weight_hh, (rows, hidden_size)),
+            "bias": frozen("bias", bias, (rows,)),
         }
-        for name in ("initial_hidden", "initial_cell"):
-            given = getattr(self, name)
-            if given is None:
-                given = np.zeros(hidden_size, weight_ih.dtype)
+        for name, state in {"initial_hidden": initial_hidden, "initial_cell": initial_cell}.items():
+            given = np.zeros(hidden_size, weight_ih.dtype) if state is None else state
             arrays[name] = frozen(name, given, (hidden_size,))
         same_dtype(arrays)
         for name, array in arrays.items():
@@ -179,11 +196,20 @@ class LSTMWeights:
             arrays = {name: array.astype(resolved) for name, array in self.arrays().items()}
         return type(self)(**arrays)
 
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Array]]]:
+        # Through the constructor, so that copies are read-only too.
+        return rebuild, (type(self), self.arrays())
+
     def __repr__(self) -> str:
         return (
             f"LSTMWeights(input_size={self.input_size}, hidden_size={self.hidden_size}, "
             f"dtype={self.dtype})"
         )
+
+
+def rebuild(cls: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """Call a class with these arguments: how frozen data comes out of a pickle."""
+    return cls(**arguments)
 
 
 Layer = LSTMWeights | Sequence[LSTMWeights]

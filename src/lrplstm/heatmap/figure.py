@@ -35,6 +35,7 @@ _WIDTH, _MARGIN = 8.0, 0.2  # of a figure of our own, inches
 _FONT_SIZE, _TITLE_SIZE = 11.0, 12.0  # points
 _MIN_COLUMNS = 33.0  # a font has to be so small that a line has this many font sizes
 _MAX_PIXELS = 2**16 - 1  # the largest side of a picture that matplotlib can draw
+_MIN_DPI = 40  # below that nobody can read it
 
 # In font sizes:
 _LINE = 1.8  # distance of the lines
@@ -153,7 +154,8 @@ def save_png(
     OSError
         If the file cannot be written.
     TypeError, ValueError
-        As :func:`plot`; also if there are no panels, or `dpi` is not positive.
+        As :func:`plot`; also if there are no panels, or too many for one picture, or `dpi` is not
+        positive.
 
     Examples
     --------
@@ -171,7 +173,13 @@ def save_png(
     if not sheets:
         raise ValueError("panels: expected at least one, got none")
     height = sum(sheet.height for sheet in sheets) + _MARGIN
-    dpi = min(dpi, _MAX_PIXELS / max(_WIDTH, height))
+    most = _MAX_PIXELS / max(_WIDTH, height)
+    if most < _MIN_DPI:
+        raise ValueError(
+            f"panels: expected a picture at most {_MAX_PIXELS / _MIN_DPI:.0f} inches high, which "
+            f"can still be read, got {height:.0f}; draw fewer sentences"
+        )
+    dpi = min(dpi, most)
     figure = Figure(figsize=(_WIDTH, height), dpi=dpi)
     _fill(figure, sheets)
     figure.savefig(path, format="png", dpi=dpi, facecolor="white")

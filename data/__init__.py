@@ -1,0 +1,1 @@
+"""The sample sentences, which the package carries as `lrplstm.sample_data`."""

@@ -1,0 +1,36 @@
+"""Checks of arguments that several modules share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["check_choice", "first_line", "to_array"]
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Raise a TypeError if `value` is no string, a ValueError if it is none of `choices`."""
+    expected = f"{name}: expected {'one of ' if len(choices) > 1 else ''}"
+    expected += ", ".join(map(repr, choices))
+    if not isinstance(value, str):
+        raise TypeError(f"{expected}, got {type(value).__name__}")
+    if value not in choices:
+        raise ValueError(f"{expected}, got {value!r:.60}")
+
+
+def first_line(error: Exception) -> str:
+    """Return the beginning of an error's text, for a message of one line."""
+    return f"{str(error).partition(chr(10))[0]:.100}"
+
+
+def to_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return anything like an array as one, or raise an error that names it."""
+    try:
+        return np.asarray(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{name}: expected rows of one length, got rows of several") from None
+    except Exception as error:  # a tensor of another framework may refuse for its own reasons
+        raise TypeError(f"{name}: expected an array, got {first_line(error)}") from None
