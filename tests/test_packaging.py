@@ -19,16 +19,21 @@ pytestmark = pytest.mark.packaging
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    # A copy of what is tracked or would be, so that builds leave nothing in the tree.
+def source(tmp_path_factory):
+    """A copy of what is tracked or would be, so that builds leave nothing in the tree."""
+    source = tmp_path_factory.mktemp("source")
     ignore = re.compile(r"(^|/)(\.git|\.venv[^/]*|build|dist|demo|__pycache__|[^/]*\.so)(/|$)")
     for path in ROOT.rglob("*"):
         name = path.relative_to(ROOT).as_posix()
         if path.is_file() and not ignore.search(name):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes(path.read_bytes())
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source]
     subprocess.run(command, check=True, capture_output=True)
     (path,) = folder.glob("*.whl")
@@ -53,21 +58,27 @@ def test_what_is_in_it(wheel):
     assert wheel.stat().st_size < 4e6
 
 
-def test_it_works_in_an_empty_environment(wheel, tmp_path):
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / "bin" / "python"
+def make_environment(folder, *requirement):
+    """Install into a new, empty environment; return a function that runs its commands there."""
+    venv.create(folder / "env", with_pip=True)
 
-    def run(*command):
+    def run(command, *arguments):
         return subprocess.run(
-            command, cwd=tmp_path, check=True, capture_output=True, text=True
+            [folder / "env" / "bin" / command, *arguments],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
 
-    run(python, "-m", "pip", "install", "--quiet", wheel)
-    lrplstm_command = python.with_name("lrplstm")
-    assert "very negative" in run(lrplstm_command, "info")
-    output = run(
-        lrplstm_command, "explain", "--html", "a.html", "--png", "a.png", "It isn't funny!"
-    )
+    run("python", "-m", "pip", "install", "--quiet", *requirement)
+    return run
+
+
+def test_it_works_in_an_empty_environment(wheel, tmp_path):
+    run = make_environment(tmp_path, wheel)
+    assert "very negative" in run("lrplstm", "info")
+    output = run("lrplstm", "explain", "--html", "a.html", "--png", "a.png", "It isn't funny!")
     assert "n't" in output
     assert (tmp_path / "a.html").stat().st_size > 1000
     assert (tmp_path / "a.png").stat().st_size > 1000
@@ -75,5 +86,14 @@ def test_it_works_in_an_empty_environment(wheel, tmp_path):
         "import lrplstm; m = lrplstm.load_default();"
         "a = lrplstm.lrp(m, 'a fine film .'.split()); print(a.tokens, lrplstm.__file__)"
     )
-    assert "['a', 'fine', 'film', '.']" in run(python, "-c", code)
-    assert run(python, "-m", "pip", "check").strip() == "No broken requirements found."
+    assert "['a', 'fine', 'film', '.']" in run("python", "-c", code)
+    assert run("python", "-m", "pip", "check").strip() == "No broken requirements found."
+
+
+def test_an_editable_install_has_model_and_sentences(source, tmp_path):
+    run = make_environment(tmp_path, "--editable", source)
+    assert "5: very negative" in run("lrplstm", "info")
+    code = "import lrplstm; print(lrplstm.__file__, len(lrplstm.sample_sentences()))"
+    output = run("python", "-c", code)
+    assert output.startswith(str(source))
+    assert output.split()[1] == "264"
