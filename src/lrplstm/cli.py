@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -389,17 +390,21 @@ def _print_explanations(
         print(f"{attribution.method}: {attribution.explained}")
         print(attribution.to_terminal(color_system="auto" if colored else None, width=width))
         if colored and attribution.row_labels is None:
-            print(f"relevance: {_relevance_line(attribution)}")
+            print(_relevance_lines(attribution, width))
         print()
     accuracy = _accuracy_line(texts, attributions.predicted)
     if accuracy:
         print(accuracy)
 
 
-def _relevance_line(a: Attribution) -> str:
+def _relevance_lines(a: Attribution, width: int | None) -> str:
     """Return the numbers that colours alone do not tell."""
     pairs = zip(a.words, a.token_relevance, strict=True)
-    return ", ".join(f"{heatmap.visible(word)} {relevance:+.3g}" for word, relevance in pairs)
+    text = ", ".join(f"{heatmap.visible(word)} {relevance:+.3g}" for word, relevance in pairs)
+    text = f"relevance: {text}"
+    if width is None:
+        return text
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _predict(options: argparse.Namespace) -> None:
