@@ -16,6 +16,7 @@ import pytest
 from random_models import random_model
 
 import lrplstm
+from lrplstm.cli import main
 
 COMMAND = [str(Path(sysconfig.get_path("scripts")) / "lrplstm")]
 SENTENCE = "neither charming nor exciting nor remotely well-lit ."
@@ -284,6 +285,10 @@ def test_bytes_that_are_no_text():
         (["explain", "--file", "/no/such/file"], "/no/such/file: No such file"),
         (["explain", "--file", "/"], "/: Is a directory"),
         (["explain", "--target", "5", "a"], "target: expected classes from 0 to 4, got 5"),
+        (["explain", "--target", "1_0", "a"], "--target: .*'1_0'"),
+        (["explain", "--model", "", "a"], "--model: expected a path, got nothing"),
+        (["explain", "--html", "", "a"], "--html: expected a path, got nothing"),
+        (["explain", "--html", "x", "--png", "./x", "a"], "a file of its own for each"),
         (["explain", "--target=-1", "a"], "target: expected classes from 0 to 4, got -1"),
         (["explain", "--target", "superb", "a"], "--target: .*very positive.*'superb'"),
         (["explain", "--target", "1,2", "a"], r"target: .*shape \(2,\)"),
@@ -312,6 +317,36 @@ def test_bytes_that_are_no_text():
 )
 def test_errors(arguments, match):
     assert re.search(match, fails(*arguments))
+
+
+def test_nothing_is_written_where_something_fails(tmp_path):
+    html = tmp_path / "out.html"
+    path = tmp_path / "long.txt"
+    path.write_text("a film .\n" * 3000)
+    line = fails("explain", "--file", path, "--html", html, "--png", tmp_path / "out.png")
+    assert "--png: panels: expected a picture at most" in line
+    assert not html.exists()
+
+
+def test_text_that_takes_the_tokenizer_too_long(monkeypatch, capsys):
+    from nltk.tokenize.punkt import PunktSentenceTokenizer
+
+    def give_up(self, text):
+        raise TimeoutError
+
+    monkeypatch.setattr(PunktSentenceTokenizer, "tokenize", give_up)
+    assert main(["explain", "a film"]) == 1
+    assert "takes too long" in capsys.readouterr().err
+
+
+def test_names_of_a_strange_model_cannot_write_to_the_terminal(tmp_path):
+    names = ["\x1b[31mred", "new\nline", "\u202erev"]
+    random_model(vocabulary=["<unk>", "a"], class_names=names).save(tmp_path / "m")
+    for command in (["info"], ["predict", "a b"], ["explain", "a b"]):
+        output = run(*command, "--model", tmp_path / "m", *(["--tokenized"] * (len(command) > 1)))
+        assert "\\x1b[31mred" in output.stdout
+        assert "\x1b" not in output.stdout
+        assert "\u202e" not in output.stdout
 
 
 def test_files_that_are_no_sentences(tmp_path):

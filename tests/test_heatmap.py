@@ -627,6 +627,8 @@ def test_png_errors(tmp_path):
         heatmap.save_png(tmp_path / "x.png", [])
     with pytest.raises(ValueError, match="relevance: expected shape"):
         heatmap.save_png(tmp_path / "x.png", [panel, Panel(WORDS, [1.0])])
+    with pytest.raises(TypeError, match=r"panels\[1\]: expected a Panel, got tuple"):
+        heatmap.save_png(tmp_path / "x.png", [panel, (["a"], [1.0])])
     with pytest.raises(ValueError, match=r"panels: .*at most 1638 inches high.*draw fewer"):
         heatmap.save_png(tmp_path / "x.png", [panel] * 2000)
     with pytest.raises(ValueError, match="dpi: expected a positive number, got 0"):
@@ -683,7 +685,8 @@ def test_the_legend_gives_the_scale_in_numbers(draw):
     shown = draw(["a", "b"], [0.123456, 0.05], ends=("", "<sensitive>"))
     text = " ".join(Page(shown).texts) if draw is as_html else plain(shown)
     legend = " ".join(text.split())
-    assert legend.endswith(" -0.123 0 +0.123 <sensitive>")
+    assert legend.endswith(" 0 +0.123 <sensitive>")  # the bar begins at 0
+    assert "-0.123" not in legend
     assert "speaks" not in legend
 
 

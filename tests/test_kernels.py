@@ -150,6 +150,8 @@ def test_product(shape, dtype):
     [
         (np.ones((2, 3)), np.ones((4, 5))),
         (np.ones(3), np.ones((3, 5))),
+        (np.ones((2, 0)), np.ones((0, 3))),
+        (np.ones((2, 3)), np.ones((3, 0))),
         (np.ones((2, 3)), np.ones(3)),
         (np.ones((2, 3)), np.ones((3, 5), np.float32)),
         (np.ones((2, 3), int), np.ones((3, 5), int)),

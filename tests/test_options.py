@@ -70,8 +70,8 @@ def test_weights_for_each_sequence():
     ("target", "error", "match"),
     [
         (4, ValueError, "from 0 to 3, got 4"),
-        (-1, ValueError, "from 0 to 3, got -1"),
-        (10**30, ValueError, "from 0 to 3"),
+        (-6, ValueError, "from 0 to 3, got -6"),
+        (10**30, ValueError, "from 0 to 3, got 10000"),
         ([0, 1, 4], ValueError, "got 4"),
         ([0, 1], ValueError, r"shape \(2,\)"),
         ([0, 1, 2, 3, 0], ValueError, r"shape \(5,\)"),

@@ -94,7 +94,6 @@ def test_the_treebank():
         ("²\ta", "expected a label"),
         ("٣\ta", "expected a label"),
         ("9" * 5000 + "\ta", "expected a label"),
-        ("   ", "expected a label"),
         ("4\t", "expected words, got an empty one"),
         ("4\ta | ", "expected words, got an empty one"),
         ("4\ta |  | b", "expected words, got an empty one"),

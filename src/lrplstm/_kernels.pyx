@@ -138,6 +138,8 @@ def product(a, b):
         raise TypeError("b: expected a 2-dimensional ndarray")
     if b.dtype != np.float32 and b.dtype != np.float64:
         raise TypeError(f"b: expected float32 or float64, got {b.dtype}")
+    if 0 in a.shape or 0 in b.shape:
+        raise ValueError(f"a, b: expected sizes from 1, got shapes {a.shape} and {b.shape}")
     n, columns = b.shape
     _check("a", a, (*a.shape[:a.ndim - 1], n), b.dtype)
     result = np.empty((*a.shape[:a.ndim - 1], columns), b.dtype)

@@ -50,6 +50,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return text
+
+
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r:.60}")
@@ -68,11 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("text", nargs="?", metavar="TEXT", help="one text")
     shared.add_argument(
         "--file",
+        type=_path,
         metavar="FILE",
-        help="many texts, one a line; or lines of LABEL<tab>word | word | word; - for standard "
-        "input",
+        help="many texts, one a line; or, if the first line is one, lines of "
+        "LABEL<tab>word | word | word; - for standard input",
     )
-    shared.add_argument("--model", metavar="DIR", help=_MODEL_HELP)
+    shared.add_argument("--model", type=_path, metavar="DIR", help=_MODEL_HELP)
     shared.add_argument(
         "--tokenized",
         action="store_true",
@@ -86,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     shared.add_argument(
         "--json",
+        type=_path,
         nargs="?",
         const=_STDOUT,
         metavar="FILE",
@@ -100,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         "explain",
         parents=[shared],
         help="colour words by how much they speak for a class",
-        description="Colour words by how much they speak for (red) or against (blue) a class.",
+        description="Colour words by how much they speak for (red) or against (blue) a class; with "
+        "--method sa by how much the class' score changes with them.",
     )
     explain.add_argument(
         "--method",
@@ -124,8 +133,8 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         help="the same for the stabilizer (default: as --bias-factor)",
     )
-    explain.add_argument("--html", metavar="FILE", help="write a page")
-    explain.add_argument("--png", metavar="FILE", help="write a picture")
+    explain.add_argument("--html", type=_path, metavar="FILE", help="write a page")
+    explain.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
     explain.add_argument(
         "--color",
         choices=["auto", "always", "never"],
@@ -140,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     info = commands.add_parser("info", help="show version, backend and model")
-    info.add_argument("--model", metavar="DIR", help=_MODEL_HELP)
+    info.add_argument("--model", type=_path, metavar="DIR", help=_MODEL_HELP)
     info.set_defaults(run=_info)
     return parser
 
@@ -175,7 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"lrplstm: error: {heatmap.visible(f'{where}{error.strerror}')}", file=sys.stderr)
+        text = heatmap.visible(f"{where}{error.strerror or error}")
+        print(f"lrplstm: error: {text}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -283,6 +293,8 @@ def _target(given: str | None, model: LSTMModel) -> Any:
     if model.class_names is not None and given in model.class_names:
         return model.class_names.index(given)
     try:
+        if "_" in given:  # which Python's numbers may contain
+            raise ValueError
         if "," in given:
             return np.array([float(weight) for weight in given.split(",")])
         return int(given)
@@ -297,11 +309,18 @@ def _target(given: str | None, model: LSTMModel) -> Any:
 def _name(model: LSTMModel, index: int) -> str:
     """Return the name of a class; its number where it has none."""
     names = model.class_names or ()
-    return names[index] if index < len(names) else str(index)
+    return heatmap.visible(names[index]) if index < len(names) else str(index)
 
 
-def _scores_line(model: LSTMModel, scores: Array) -> str:
+def _scores(model: LSTMModel, scores: Array) -> str:
     return ", ".join(f"{_name(model, c)} {score:.3f}" for c, score in enumerate(scores))
+
+
+def _wrapped(text: str, width: int | None) -> str:
+    """Break a text into lines, between its words; None: one line."""
+    if width is None:
+        return text
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _accuracy_line(texts: list[_Text], predicted: Array) -> str | None:
@@ -311,28 +330,45 @@ def _accuracy_line(texts: list[_Text], predicted: Array) -> str | None:
     return f"accuracy: {right} of {len(texts)} ({right / len(texts):.1%})"
 
 
-def _write(path: str, content: str) -> None:
-    Path(path).write_text(content, encoding="utf-8")
-
-
-def _write_json(destination: str, objects: list[dict[str, Any]]) -> None:
+def _json_lines(objects: list[dict[str, Any]]) -> bytes:
     try:
         lines = [json.dumps(o, ensure_ascii=False, allow_nan=False) + "\n" for o in objects]
     except ValueError:
         raise _InputError(
             "--json: a number is too large to be written: relevance overflowed"
         ) from None
-    content = "".join(lines)
-    if destination == _STDOUT:
-        sys.stdout.write(content)
-    else:
-        _write(destination, content)
+    return "".join(lines).encode()
+
+
+def _png(attributions: lrplstm.Attributions) -> bytes:
+    file = io.BytesIO()
+    try:
+        heatmap.save_png(file, [attribution.to_panel() for attribution in attributions])
+    except ValueError as error:
+        raise _InputError(f"--png: {error}") from None
+    return file.getvalue()
+
+
+def _write(outputs: dict[str, bytes]) -> None:
+    """Write what was made, when all of it was made."""
+    for path, content in outputs.items():
+        if path == _STDOUT:
+            sys.stdout.write(content.decode())
+        else:
+            Path(path).write_bytes(content)
+
+
+def _check_outputs(*paths: str | None) -> None:
+    files = [os.path.realpath(path) for path in paths if path not in (None, _STDOUT)]
+    if len(set(files)) < len(files):
+        raise _InputError("expected a file of its own for each of --json, --html and --png")
 
 
 # Commands ---------------------------------------------------------------------------------------
 
 
 def _explain(options: argparse.Namespace) -> None:
+    _check_outputs(options.json, options.html, options.png)
     model = _load_model(options)
     texts = _texts(options, model)
     method = ALIASES.get(options.method, options.method)
@@ -356,19 +392,21 @@ def _explain(options: argparse.Namespace) -> None:
             **chosen,
         )
 
+    outputs: dict[str, bytes] = {}
     if options.json is not None:
-        _write_json(
-            options.json,
+        outputs[options.json] = _json_lines(
             [
                 attribution.to_dict() | {"label": text.label}
                 for text, attribution in zip(texts, attributions, strict=True)
-            ],
+            ]
         )
     if options.html is not None:
         fragments = [attribution.to_html() for attribution in attributions]
-        _write(options.html, heatmap.to_html_page(fragments, title=f"lrplstm: {method}"))
+        page = heatmap.to_html_page(fragments, title=f"lrplstm: {method}")
+        outputs[options.html] = page.encode()
     if options.png is not None:
-        heatmap.save_png(options.png, [attribution.to_panel() for attribution in attributions])
+        outputs[options.png] = _png(attributions)
+    _write(outputs)
     if options.json != _STDOUT:
         _print_explanations(options, model, texts, attributions)
 
@@ -386,25 +424,21 @@ def _print_explanations(
         if text.label is not None:
             print(f"label: {_name(model, text.label)}")
         print(f"predicted: {_name(model, attribution.predicted)}")
-        print(f"scores: {_scores_line(model, attribution.scores)}")
-        print(f"{attribution.method}: {attribution.explained}")
+        print(_wrapped(f"scores: {_scores(model, attribution.scores)}", width))
+        print(heatmap.visible(f"{attribution.method}: {attribution.explained}"))
         print(attribution.to_terminal(color_system="auto" if colored else None, width=width))
         if colored and attribution.row_labels is None:
-            print(_relevance_lines(attribution, width))
+            print(_wrapped(f"relevance: {_relevance(attribution)}", width))
         print()
     accuracy = _accuracy_line(texts, attributions.predicted)
     if accuracy:
         print(accuracy)
 
 
-def _relevance_lines(a: Attribution, width: int | None) -> str:
+def _relevance(a: Attribution) -> str:
     """Return the numbers that colours alone do not tell."""
     pairs = zip(a.words, a.token_relevance, strict=True)
-    text = ", ".join(f"{heatmap.visible(word)} {relevance:+.3g}" for word, relevance in pairs)
-    text = f"relevance: {text}"
-    if width is None:
-        return text
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    return ", ".join(f"{heatmap.visible(word)} {relevance:+.3g}" for word, relevance in pairs)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -419,8 +453,7 @@ def _predict(options: argparse.Namespace) -> None:
         )
     predicted = scores.argmax(axis=1)
     if options.json is not None:
-        _write_json(
-            options.json,
+        objects = _json_lines(
             [
                 {
                     "tokens": text.tokens,
@@ -430,13 +463,14 @@ def _predict(options: argparse.Namespace) -> None:
                     "label": text.label,
                 }
                 for text, row, best in zip(texts, scores, predicted, strict=True)
-            ],
+            ]
         )
+        _write({options.json: objects})
     if options.json == _STDOUT:
         return
     for text, row, best in zip(texts, scores, predicted, strict=True):
         print(f"{_name(model, best)}\t{heatmap.visible(' '.join(text.tokens))}")
-        print(f"    scores: {_scores_line(model, row)}")
+        print(f"    scores: {_scores(model, row)}")
     accuracy = _accuracy_line(texts, predicted)
     if accuracy:
         print(accuracy)
@@ -467,7 +501,7 @@ def _info(options: argparse.Namespace) -> None:
     }
     width = max(map(len, rows))
     for name, value in rows.items():
-        print(f"{name:<{width}}  {value}")
+        print(f"{name:<{width}}  {heatmap.visible(str(value))}")
 
 
 def _head(model: LSTMModel) -> str:

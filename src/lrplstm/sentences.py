@@ -36,7 +36,7 @@ def parse_sentences(text: str, name: str) -> list[Sentence]:
     Parameters
     ----------
     text : str
-        Lines of ``label<TAB>word | word | word``. Empty lines are passed over.
+        Lines of ``label<TAB>word | word | word``. Blank lines are passed over.
     name : str
         What errors call it, such as its file.
 
@@ -55,7 +55,7 @@ def parse_sentences(text: str, name: str) -> list[Sentence]:
     # Not splitlines, nor split(): a word may contain other line breaks and spaces than these two.
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.removesuffix("\r")
-        if not line:
+        if not line.strip():
             continue
         label, tab, words = line.partition("\t")
         if not tab or not _is_label(label):

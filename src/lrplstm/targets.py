@@ -78,10 +78,10 @@ def resolve_target(target: Any, sequences: int, classes: int, dtype: np.dtype[An
     if isinstance(target, bool | np.bool_):
         raise TypeError(f"target: expected an int, weights or 'all', got {target!r}")
     if isinstance(target, Integral):
-        return _classes(np.full(sequences, _bounded(target)), classes)
+        return _classes(np.full(sequences, _checked_class(target, classes)), classes)
     values = to_array("target", target)
     if values.ndim == 0 and values.dtype.kind in "iu":
-        return _classes(np.full(sequences, _bounded(values.item())), classes)
+        return _classes(np.full(sequences, _checked_class(values.item(), classes)), classes)
     if values.dtype.kind not in "iuf" or values.ndim not in (1, 2):
         raise TypeError(
             "target: expected None, a class, a class for each sequence, weights of shape "
@@ -102,9 +102,11 @@ def resolve_target(target: Any, sequences: int, classes: int, dtype: np.dtype[An
     return Target("weights", np.broadcast_to(weights, (sequences, classes)))
 
 
-def _bounded(target: Integral) -> int:
-    """Return an int of any size as one that fits an array, no class becoming another."""
-    return max(-1, min(int(target), np.iinfo(np.int64).max))
+def _checked_class(target: Any, classes: int) -> int:
+    """Return an int of any size as a class, or raise a ValueError."""
+    if not 0 <= target < classes:
+        raise ValueError(f"target: expected classes from 0 to {classes - 1}, got {target}")
+    return int(target)
 
 
 def _classes(values: Array, classes: int) -> Target:

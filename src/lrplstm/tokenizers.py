@@ -41,16 +41,30 @@ def treebank(text: str) -> list[str]:
     parentheses -lrb- and -rrb-; slashes and asterisks are escaped. A period is apart at the end of
     each sentence.
 
+    Raises
+    ------
+    ValueError
+        If the text takes the tokenizer too long.
+
     Examples
     --------
     >>> from lrplstm.tokenizers import treebank
     >>> treebank("It isn't funny!")
     ['it', 'is', "n't", 'funny', '!']
     """
+    try:
+        return _treebank(text.translate(_TYPEWRITER))
+    except TimeoutError:  # NLTK's guard against texts that its regular expressions cannot take
+        raise ValueError(
+            "text: expected text that can be split into words, got one that takes too long; "
+            "give it line by line"
+        ) from None
+
+
+def _treebank(text: str) -> list[str]:
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
     from nltk.tokenize.treebank import TreebankWordTokenizer
 
-    text = text.translate(_TYPEWRITER)
     parameters = PunktParameters()
     parameters.abbrev_types = _ABBREVIATIONS | _initials(text)
     split_sentences = PunktSentenceTokenizer(parameters).tokenize

@@ -83,6 +83,11 @@ class Content:
     ends: tuple[str, str]  # what negative and positive relevance say, visible
 
     @property
+    def start(self) -> float:
+        """Where the legend's colour bar begins: at 0 where negative numbers say nothing."""
+        return -1.0 if self.ends[0] else 0.0
+
+    @property
     def colors(self) -> npt.NDArray[np.uint8]:
         """Background of every word in every row, (R, T, 3)."""
         return color(self.relevance / self.scale if self.scale else self.relevance)
@@ -108,7 +113,10 @@ def checked_content(
 
     rows = _checked_relevance(relevance, len(shown))
 
-    marks = np.zeros(len(shown), dtype=bool) if unknown is None else np.asarray(unknown)
+    try:
+        marks = np.zeros(len(shown), dtype=bool) if unknown is None else np.asarray(unknown)
+    except ValueError:  # a ragged nested list
+        raise ValueError("unknown: expected one boolean per word, got rows that differ") from None
     if marks.dtype != bool:
         raise TypeError(f"unknown: expected booleans, got dtype {marks.dtype}")
     if marks.shape != (len(shown),):

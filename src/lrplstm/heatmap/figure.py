@@ -169,7 +169,11 @@ def save_png(
 
     if not 0 < dpi < math.inf:
         raise ValueError(f"dpi: expected a positive number, got {dpi}")
-    sheets = [_sheet(_drawable(panel)) for panel in panels]
+    sheets = []
+    for index, panel in enumerate(panels):
+        if not isinstance(panel, Panel):
+            raise TypeError(f"panels[{index}]: expected a Panel, got {type(panel).__name__}")
+        sheets.append(_sheet(_drawable(panel)))
     if not sheets:
         raise ValueError("panels: expected at least one, got none")
     height = sum(sheet.height for sheet in sheets) + _MARGIN
@@ -177,7 +181,7 @@ def save_png(
     if most < _MIN_DPI:
         raise ValueError(
             f"panels: expected a picture at most {_MAX_PIXELS / _MIN_DPI:.0f} inches high, which "
-            f"can still be read, got {height:.0f}; draw fewer sentences"
+            f"can still be read, got {height:.0f}; draw fewer or shorter sentences"
         )
     dpi = min(dpi, most)
     figure = Figure(figsize=(_WIDTH, height), dpi=dpi)
@@ -357,7 +361,7 @@ def _draw_pieces(ax: Axes, sheet: _Sheet) -> None:
     boxes, box_colors, texts, text_colors, underlines, line_colors = [], [], [], [], [], []
     rounded = BoxStyle.Round(pad=0, rounding_size=0.2)
     for middle, piece in sheet.pieces:
-        text_color = "black" if piece.bar else _NOTE_COLOR
+        text_color = _NOTE_COLOR if piece.bar is None else "black"
         left = piece.column
         if piece.background:
             text_color = to_hex(ink(piece.background))
@@ -366,9 +370,9 @@ def _draw_pieces(ax: Axes, sheet: _Sheet) -> None:
             box_colors.append(to_hex(piece.background))
             left += _WORD_PADDING
         right = left + piece.width
-        if piece.bar:
+        if piece.bar is not None:
             edges = left, right, middle + _BAR_HEIGHT / 2, middle - _BAR_HEIGHT / 2
-            ax.imshow([color(np.linspace(-1, 1, 255))], extent=edges)
+            ax.imshow([color(np.linspace(piece.bar, 1, 255))], extent=edges)
         if piece.unknown:
             underlines.append([(left, middle + _UNDERLINE), (right, middle + _UNDERLINE)])
             line_colors.append(text_color)

@@ -24,7 +24,7 @@ class Piece(NamedTuple):
     text: str
     background: RGB | None = None  # words have one
     unknown: bool = False
-    bar: bool = False  # the colour bar of the legend
+    bar: float | None = None  # of the colour bar of the legend: where it begins, -1 or 0
     line: int = 0
     column: float = 0.0
     width: float = 0.0
@@ -98,9 +98,11 @@ def legend_block(
     """Lay out the legend around the text of the colour bar, with what marks unknown words."""
     pieces = [Piece(ALL_ZERO)]
     if content.scale:
-        low, high = Piece(signed(-content.scale)), Piece(signed(content.scale))
+        low = Piece(signed(content.start * content.scale))
+        high = Piece(signed(content.scale))
         against, favor = (Piece(end) for end in content.ends)
-        pieces = [against, low, Piece(bar, bar=True), high, favor]
+        middle = Piece(bar if content.start else " " * len(bar), bar=content.start)
+        pieces = [against, low, middle, high, favor]
         pieces = [piece for piece in pieces if piece.text]
     if any(content.unknown):
         pieces.append(Piece(unknown, unknown=True))

@@ -105,6 +105,7 @@ def to_html(
         Written before the rows.
     ends : (str, str)
         What negative and positive relevance say, written at the ends of the legend's colour bar.
+        Where the first is empty the bar begins at 0.
     caption : str, optional
         Written above the words.
     legend : bool
@@ -180,9 +181,10 @@ def _legend(content: Content) -> str:
     """Return the colour bar with its numbers, and what an underline means if there is any."""
     entries = [ALL_ZERO]
     if content.scale:
-        stops = ",".join(map(to_hex, color(np.linspace(-1, 1, 17))))
-        bar = f'<span style="{_BAR_STYLE};background:linear-gradient(90deg,{stops})">0</span>'
-        low, high = signed(-content.scale), signed(content.scale)
+        stops = ",".join(map(to_hex, color(np.linspace(content.start, 1, 17))))
+        zero = "0" if content.start else "&nbsp;"
+        bar = f'<span style="{_BAR_STYLE};background:linear-gradient(90deg,{stops})">{zero}</span>'
+        low, high = signed(content.start * content.scale), signed(content.scale)
         against, favor = map(escape, content.ends)
         entries = [
             f'<span style="{_SCALE_STYLE}"><span>{against}</span> <span>{low}</span> {bar} '

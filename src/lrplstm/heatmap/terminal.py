@@ -128,8 +128,9 @@ def _styled_line(pieces: Iterable[Piece], color_system: str | None) -> str:
         space = " " * int(piece.column - before.column - before.width)
         paper = _PAPER if before.background and piece.background else None
         line += _styled(space, paper, color_system)
-        if piece.bar:
-            backgrounds = map(tuple, color(np.linspace(-1, 1, len(piece.text))).tolist())
+        if piece.bar is not None:
+            fractions = np.linspace(piece.bar, 1, len(piece.text))
+            backgrounds = map(tuple, color(fractions).tolist())
             for char, background in zip(piece.text, backgrounds, strict=True):
                 line += _styled(char, background, color_system)
         else:
