@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from loader_fixtures import needs_treebank, treebank_file, treebank_sentences
 
 import lrplstm
 
-needs_treebank = pytest.mark.skipif(
-    not os.environ.get("LRPLSTM_SST"), reason="LRPLSTM_SST names no folder with the treebank"
-)
-
 
 def treebank(part):
-    """Sentences and labels; tokens are separated by plain spaces, and some contain other ones."""
-    path = Path(os.environ["LRPLSTM_SST"], f"{part}.tsv")
-    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    labels, texts = zip(*(line.split("\t") for line in lines), strict=True)
-    return [text.split(" ") for text in texts], np.array(labels, int)
+    """Sentences and labels of a part."""
+    labels, sentences = zip(*treebank_sentences(part), strict=True)
+    return list(sentences), np.array(labels)
 
 
 def accuracies(scores, labels):
@@ -77,12 +69,12 @@ def test_share_of_unknown_words():
 @needs_treebank
 def test_the_2017_weights_load_and_explain():
     """Their embeddings are not available: others, of the right shape, stand in."""
-    folder = Path(os.environ["LRPLSTM_SST"], "arras_model")
+    folder = treebank_file("arras_model")
     embedding = np.random.default_rng(0).normal(0, 0.3, (19538, 60))
     model = lrplstm.from_arras(folder, embedding=embedding)
     assert (model.input_size, model.hidden_size, model.num_classes) == (60, 60, 5)
     assert model.dtype == np.float64
-    tokens = "neither charming nor exciting nor remotely well-lit .".split()
+    tokens = "neither charming nor exciting .".split()
     a, b = (
         lrplstm.lrp(model, tokens, "all", bias_factor=1.0, backend=backend)
         for backend in ("kernel", "reference")
@@ -116,7 +108,7 @@ def test_negation_is_seen():
     assert a.predicted in (0, 1)
     relevance = dict(zip(a.tokens, a.token_relevance, strict=True))
     assert relevance["neither"] > 0
-    assert relevance["neither"] > relevance["funny"]
+    assert relevance["neither"] > relevance["charming"]
 
 
 def test_sample_sentences():
