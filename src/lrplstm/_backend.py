@@ -49,7 +49,7 @@ def resolve(backend: str) -> str:
 
 
 def scans(backend: str) -> Scans:
-    """Return the module with the three scans of `backend`.
+    """Return the module that is `backend`; see `lrplstm.scans`.
 
     Raises
     ------

@@ -185,10 +185,10 @@ def _legend(content: Content) -> str:
         zero = "0" if content.start else "&nbsp;"
         bar = f'<span style="{_BAR_STYLE};background:linear-gradient(90deg,{stops})">{zero}</span>'
         low, high = signed(content.start * content.scale), signed(content.scale)
-        against, favor = map(escape, content.ends)
+        against, favor = (f"<span>{escape(end)}</span> " if end else "" for end in content.ends)
         entries = [
-            f'<span style="{_SCALE_STYLE}"><span>{against}</span> <span>{low}</span> {bar} '
-            f"<span>{high}</span> <span>{favor}</span></span>"
+            f'<span style="{_SCALE_STYLE}">{against}<span>{low}</span> {bar} '
+            f"<span>{high}</span> {favor}</span>"
         ]
     if any(content.unknown):
         entries.append(f'<span style="{_UNDERLINE_STYLE}">{NOT_IN_VOCABULARY}</span>')
