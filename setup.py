@@ -1,7 +1,10 @@
-"""The compiled extension; everything else about the package is in pyproject.toml."""
+"""The compiled extensions; everything else about the package is in pyproject.toml."""
 
 import os
+import platform
+import shutil
 import sysconfig
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -14,20 +17,40 @@ BOUNDSCHECK = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
 # Free-threaded Pythons have no limited API.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
-kernels = Extension(
-    "lrplstm._kernels",
-    ["src/lrplstm/_kernels.pyx"],
-    define_macros=[
-        ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK))),
-        *([("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []),
-    ],
-    extra_compile_args=["-O3", "-g0", "-fno-math-errno"],
-    py_limited_api=LIMITED_API,
-)
+# One source, built for each instruction set; `lrplstm._backend` imports the best that runs.
+INSTRUCTION_SETS = {"_kernels": []}
+if platform.machine().lower() in ("x86_64", "amd64"):
+    v3 = ["-mavx2", "-mfma"]
+    v4 = [*v3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
+    INSTRUCTION_SETS |= {"_kernels_v3": v3, "_kernels_v4": v4}
+
+BUILD = Path("build/cython")
+
+
+def extension(name, flags):
+    """Return one build of the kernels, from a copy of the source: it takes its name from its file."""
+    source = BUILD / f"{name}.pyx"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile("src/lrplstm/_kernels.pyx", source)
+    return Extension(
+        f"lrplstm.{name}",
+        [str(source)],
+        define_macros=[
+            ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK))),
+            # A block product keeps its sums in registers only where its sizes are constants.
+            ("CYTHON_INLINE", "inline __attribute__((always_inline))"),
+            *([("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []),
+        ],
+        # Loops become vectors where errno and floating-point traps are nobody's business.
+        extra_compile_args=["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", *flags],
+        py_limited_api=LIMITED_API,
+    )
+
 
 setup(
     ext_modules=cythonize(
-        [kernels],
+        [extension(name, flags) for name, flags in INSTRUCTION_SETS.items()],
+        include_path=["src"],
         compiler_directives={
             "language_level": 3,
             "boundscheck": BOUNDSCHECK,
@@ -37,7 +60,6 @@ setup(
         },
         # The same source under different directives is a different C file.
         force=True,
-        build_dir="build/cython",
     ),
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
 )

@@ -16,6 +16,7 @@ import pytest
 from random_models import random_model
 
 import lrplstm
+from lrplstm._backend import instruction_set
 from lrplstm.cli import main
 
 COMMAND = [str(Path(sysconfig.get_path("scripts")) / "lrplstm")]
@@ -181,7 +182,7 @@ def test_predict(tmp_path):
 
 def test_info_names_version_backend_and_model():
     output = run("info").stdout
-    for part in (lrplstm.__version__, "kernel", "baseline", "default", "very negative", "treebank"):
+    for part in (lrplstm.__version__, "kernel", instruction_set(), "default", "very negative", "treebank"):
         assert part in output
 
 

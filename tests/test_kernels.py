@@ -1,9 +1,13 @@
-"""The compiled module by itself: it refuses what it would read out of bounds, and it is ours."""
+"""The compiled modules by themselves: they refuse what they would read out of bounds."""
 
 from __future__ import annotations
 
+import gc
+import importlib
 import inspect
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -15,169 +19,341 @@ from lrplstm import _backend, _kernels, _reference
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import Scans
 
-STEPS, H, D, K = 6, 4, 3, 2
-WEIGHTS = random_weights(np.random.default_rng(1), D, H)
-OFFSETS = np.array([0, 4, 6])
-PROJECTION = np.random.default_rng(2).normal(size=(STEPS, 4 * H))
-HIDDEN = np.random.default_rng(3).normal(size=(K, STEPS, H))
-TRACE = _reference.forward_scan(PROJECTION, WEIGHTS, OFFSETS, False)
-NAMES = [name for name in vars(Scans) if name.endswith("_scan")]
+BUILDS = {
+    name: importlib.import_module(f"lrplstm.{_backend.INSTRUCTION_SETS[name]}")
+    for name in _kernels.processor_runs()
+}
+builds = pytest.mark.parametrize("kernels", list(BUILDS.values()), ids=list(BUILDS))
+
+# Sequences of 4, 2 and 1 steps; rows of the projection are read in another order, and one twice.
+D, H, C, K, B, STEPS = 3, 4, 3, 2, 3, 7
+OFFSETS = np.array([0, 4, 6, 7])
+ROWS = np.array([5, 0, 2, 2, 4, 1, 3])
+RULE = EpsilonRule(0.01, 0.5, 0.7)
+NAMES = [name for name in vars(Scans) if not name.startswith("_")]
 
 
-def call(module, name, *, reverse=False, **changed):
-    arguments = {"weights": WEIGHTS, "offsets": OFFSETS, "reverse": reverse}
-    arguments |= {
-        "forward_scan": {"projection": PROJECTION},
-        "lrp_scan": {
-            "trace": TRACE,
-            "hidden_relevance": HIDDEN,
-            "rule": EpsilonRule(0.01, 0.5, 0.7),
+def draw(*shape, seed=1, dtype=np.float64):
+    return np.random.default_rng(seed).normal(0, 0.5, shape).astype(dtype)
+
+
+def weights(directions, dtype=np.float64, hidden_size=H, input_size=D):
+    rng = np.random.default_rng(7)
+    return [random_weights(rng, input_size, hidden_size, dtype) for _ in range(directions)]
+
+
+def arguments(module, directions=2, dtype=np.float64):
+    """Arguments of every function of a backend, by its name."""
+    linear = module.prepare_linear(draw(C, 5, seed=2, dtype=dtype), draw(C, seed=3, dtype=dtype))
+    layer = module.prepare_layer(weights(directions, dtype))
+    width = directions * H
+    x = draw(6, D, seed=4, dtype=dtype)
+    scan = {
+        "layer": layer,
+        "projection": module.project(layer, x),
+        "rows": ROWS,
+        "offsets": OFFSETS,
+        "hidden": True,
+    }
+    y, z = draw(B, 5, seed=5, dtype=dtype), draw(B, C, seed=6, dtype=dtype)
+    final, hidden = draw(K, B, width, seed=8, dtype=dtype), draw(K, STEPS, width, dtype=dtype)
+    traces = {
+        keep: module.forward_scan(**scan, keep=keep).trace for keep in ("relevance", "gradient")
+    }
+    return {
+        "prepare_linear": {"weight": draw(C, 5), "bias": draw(C)},
+        "linear": {"layer": linear, "y": y},
+        "linear_lrp": {
+            "layer": linear,
+            "y": y,
+            "z": z,
+            "relevance": draw(K, B, C, dtype=dtype),
+            "rule": RULE,
         },
-        "gradient_scan": {"trace": TRACE, "hidden_gradient": HIDDEN},
-    }[name]
-    return getattr(module, name)(**(arguments | changed))
+        "linear_gradient": {"layer": linear, "gradient": draw(K, B, C, dtype=dtype)},
+        "prepare_layer": {"directions": weights(directions)},
+        "project": {"layer": layer, "x": x},
+        "forward_scan": scan | {"keep": "nothing"},
+        "lrp_scan": {
+            "trace": traces["relevance"],
+            "final_relevance": final,
+            "hidden_relevance": hidden,
+            "inputs": x[ROWS],
+            "rule": RULE,
+        },
+        "gradient_scan": {
+            "trace": traces["gradient"],
+            "final_gradient": final,
+            "hidden_gradient": hidden,
+            "times_input": False,
+        },
+    }
 
 
-def test_three_scans():
-    assert len(NAMES) == 3
+def call(module, name, *, sides=2, **changed):
+    return getattr(module, name)(**(arguments(module, sides)[name] | changed))
 
 
+def arrays(result):
+    return [a for a in (result if isinstance(result, tuple) else (result,)) if a is not None]
+
+
+@builds
 @pytest.mark.parametrize("name", NAMES)
-def test_both_backends_have_the_names_and_parameters_of_the_contract(name):
+def test_every_backend_has_the_names_and_parameters_of_the_contract(name, kernels):
     contract = [p for p in inspect.signature(getattr(Scans, name)).parameters if p != "self"]
     assert list(inspect.signature(getattr(_reference, name)).parameters) == contract
-    call(_kernels, name)  # every argument by its name
+    call(kernels, name)  # every argument by its name
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("reverse", [False, True])
-def test_scans_agree(name, reverse):
-    kernel, reference = (call(m, name, reverse=reverse) for m in (_kernels, _reference))
+CASES = [
+    ("linear", {}),
+    ("linear_lrp", {}),
+    ("linear_gradient", {}),
+    ("forward_scan", {}),
+    ("forward_scan", {"hidden": False}),
+    ("lrp_scan", {}),
+    ("lrp_scan", {"inputs": None}),
+    ("lrp_scan", {"final_relevance": None}),
+    ("lrp_scan", {"hidden_relevance": None}),
+    ("lrp_scan", {"rule": EpsilonRule(0.01)}),
+    ("gradient_scan", {}),
+    ("gradient_scan", {"times_input": True}),
+    ("gradient_scan", {"final_gradient": None}),
+    ("gradient_scan", {"hidden_gradient": None}),
+]
+
+
+@builds
+@pytest.mark.parametrize(("name", "changed"), CASES, ids=str)
+@pytest.mark.parametrize("directions", [1, 2])
+def test_backends_agree(name, changed, directions, kernels):
+    kernel, reference = (
+        call(m, name, sides=directions, **changed) for m in (kernels, _reference)
+    )
     assert type(kernel) is type(reference)
-    for field in reference._fields:
-        assert relative_error(getattr(kernel, field), getattr(reference, field)) < 1e-12, field
+    assert len(arrays(kernel)) == len(arrays(reference)) > 0
+    for found, expected in zip(arrays(kernel), arrays(reference), strict=True):
+        if isinstance(expected, np.ndarray):
+            assert relative_error(found, expected) < 1e-12
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["forward_scan", "lrp_scan", "gradient_scan"])
+def test_many_targets_and_lanes_are_those_of_one_at_a_time(name):
+    """More sequences than a tile has, of all lengths, and more targets than go side by side."""
+    lengths = sorted(np.random.default_rng(0).integers(1, 9, 75).tolist(), reverse=True)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    steps, targets = int(offsets[-1]), 11
+    layer = _kernels.prepare_layer(weights(2))
+    x = draw(steps, D)
+    final, hidden = draw(targets, 75, 2 * H), draw(targets, steps, 2 * H, seed=2)
+
+    def run(projected, offsets, final, hidden, x):
+        rows = np.arange(len(projected))
+        keep = {"lrp_scan": "relevance", "gradient_scan": "gradient"}.get(name, "nothing")
+        forward = _kernels.forward_scan(layer, projected, rows, offsets, keep, True)
+        if name == "lrp_scan":
+            return _kernels.lrp_scan(forward.trace, final, hidden, x, RULE)
+        if name == "gradient_scan":
+            return _kernels.gradient_scan(forward.trace, final, hidden, False)
+        return forward
+
+    projected = _kernels.project(layer, x)
+    together = run(projected, offsets, final, hidden, x)
+    for b in (0, 31, 32, 74):
+        part = slice(offsets[b], offsets[b + 1])
+        local = np.array([0, lengths[b]])
+        for k in (0, 7, 8, 10):
+            one = run(
+                projected[part], local, final[k : k + 1, b : b + 1], hidden[k : k + 1, part], x[part]
+            )
+            if name == "forward_scan":
+                assert (one.final[0] == together.final[b]).all()
+                assert (one.hidden == together.hidden[part]).all()
+            else:
+                assert (one.inputs[0] == together.inputs[k, part]).all()
+
+
+# What is refused --------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     "offsets",
     [
-        [0, 4, 7],
-        [0, 4, 5],
-        [1, 4, 6],
-        [-1, 4, 6],
-        [0, 9, 6],
-        [0, 4, 4, 6],
-        [0, 2**62, 6],
+        [0, 4, 6, 8],
+        [0, 4, 6, 6],
+        [1, 4, 6, 7],
+        [-1, 4, 6, 7],
+        [0, 9, 6, 7],
+        [0, 2, 6, 7],
+        [0, 7, 7],
+        [0, 2**62, 7],
         [0],
         [],
     ],
     ids=str,
 )
-def test_offsets_outside_the_data_are_refused(name, offsets):
-    with pytest.raises(ValueError, match="offsets: expected to rise from 0 to 6"):
-        call(_kernels, name, offsets=np.array(offsets, np.intp))
+def test_offsets_outside_the_data_or_out_of_order_are_refused(offsets):
+    with pytest.raises(ValueError, match="offsets: expected"):
+        call(_kernels, "forward_scan", offsets=np.array(offsets, np.intp))
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("offsets", [[0, 4, 6], np.array([0.0, 4, 6]), np.array([[0, 4, 6]]), None])
-def test_offsets_of_another_kind_are_refused(name, offsets):
-    with pytest.raises(TypeError, match="offsets"):
-        call(_kernels, name, offsets=offsets)
+@pytest.mark.parametrize("row", [-1, 6, 2**62, -(2**62)])
+def test_rows_outside_the_projection_are_refused(row):
+    rows = ROWS.copy()
+    rows[3] = row
+    with pytest.raises(ValueError, match=r"rows: expected 0 <= row < 6"):
+        call(_kernels, "forward_scan", rows=rows)
+
+
+@pytest.mark.parametrize("name", ["rows", "offsets"])
+@pytest.mark.parametrize("value", [[0, 4, 6], np.array([0.0, 4, 6]), np.array([[0, 4, 6]]), None])
+def test_indices_of_another_kind_are_refused(name, value):
+    with pytest.raises(TypeError, match=name):
+        call(_kernels, "forward_scan", **{name: value})
+
+
+def test_indices_that_are_not_contiguous_are_refused():
+    with pytest.raises(ValueError, match="rows: expected a contiguous array"):
+        call(_kernels, "forward_scan", rows=np.repeat(ROWS, 2)[::2])
+
+
+def changes():
+    given = arguments(_kernels)
+    final, hidden = given["lrp_scan"]["final_relevance"], given["lrp_scan"]["hidden_relevance"]
+    projection, y = given["forward_scan"]["projection"], given["linear"]["y"]
+    one, other = weights(1)[0], weights(1, hidden_size=H + 1)[0]
+    yield "forward_scan", {"projection": projection[:, :-1]}
+    yield "forward_scan", {"projection": projection[0]}
+    yield "forward_scan", {"projection": projection.astype(np.float32)}
+    yield "forward_scan", {"projection": projection.tolist()}
+    yield "forward_scan", {"keep": "everything"}
+    yield "forward_scan", {"layer": None}
+    yield "forward_scan", {"layer": given["linear"]["layer"]}
+    for name in ("relevance", "gradient"):
+        scan = {"relevance": "lrp_scan", "gradient": "gradient_scan"}[name]
+        yield scan, {f"final_{name}": None, f"hidden_{name}": None}
+        yield scan, {f"final_{name}": final[:1]}
+        yield scan, {f"final_{name}": final[:, :-1]}
+        yield scan, {f"final_{name}": final[:0], f"hidden_{name}": None}
+        yield scan, {f"hidden_{name}": hidden[0]}
+        yield scan, {f"hidden_{name}": hidden[:, :-1]}
+        yield scan, {f"hidden_{name}": hidden[..., :-1]}
+        yield scan, {f"hidden_{name}": hidden.astype(np.float32)}
+        yield scan, {"trace": None}
+    yield "lrp_scan", {"trace": given["gradient_scan"]["trace"]}
+    yield "gradient_scan", {"trace": given["lrp_scan"]["trace"]}
+    yield "lrp_scan", {"inputs": draw(STEPS, D + 1)}
+    yield "lrp_scan", {"inputs": draw(STEPS + 1, D)}
+    yield "project", {"x": draw(5, D + 1)}
+    yield "prepare_layer", {"directions": []}
+    yield "prepare_layer", {"directions": [one, other]}
+    yield "prepare_layer", {"directions": [one, one.astype(np.float32)]}
+    yield "prepare_layer", {"directions": [one] * 3}
+    yield "linear", {"y": y[:, :-1]}
+    yield "linear", {"y": y.astype(np.float32)}
+    yield "linear", {"layer": given["forward_scan"]["layer"]}
+    yield "linear_lrp", {"z": draw(B + 1, C)}
+    yield "linear_lrp", {"relevance": draw(K, B, C + 1)}
+    yield "linear_gradient", {"gradient": draw(K, B, C + 1)}
+    yield "linear_gradient", {"gradient": draw(B, C)}
+    yield "prepare_linear", {"weight": draw(C)}
+    yield "prepare_linear", {"weight": draw(0, 5)}
+    yield "prepare_linear", {"weight": np.ones((C, 5), int)}
+    yield "prepare_linear", {"bias": draw(C + 1)}
 
 
 @pytest.mark.parametrize(
-    ("name", "changed"),
-    [
-        ("forward_scan", {"projection": PROJECTION[:, :-1]}),
-        ("forward_scan", {"projection": PROJECTION[0]}),
-        ("forward_scan", {"projection": PROJECTION.astype(np.float32)}),
-        ("forward_scan", {"projection": PROJECTION.tolist()}),
-        ("lrp_scan", {"hidden_relevance": HIDDEN[0]}),
-        ("lrp_scan", {"hidden_relevance": HIDDEN[:, :-1]}),
-        ("lrp_scan", {"hidden_relevance": HIDDEN.astype(np.float32)}),
-        ("lrp_scan", {"trace": TRACE._replace(cell=TRACE.cell[:-1])}),
-        ("lrp_scan", {"trace": TRACE._replace(gates=TRACE.gates[:, :-4])}),
-        ("lrp_scan", {"trace": TRACE._replace(candidate=TRACE.candidate[:, :1])}),
-        ("lrp_scan", {"trace": TRACE._replace(hidden=TRACE.hidden.T)}),
-        ("lrp_scan", {"weights": random_weights(np.random.default_rng(1), D, H + 1)}),
-        ("gradient_scan", {"hidden_gradient": HIDDEN[..., :-1]}),
-        ("gradient_scan", {"trace": TRACE._replace(gates=TRACE.gates.astype(np.float32))}),
-    ],
-    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+    ("name", "changed"), list(changes()), ids=lambda v: v if isinstance(v, str) else "+".join(v)
 )
-def test_wrong_arrays_are_refused(name, changed):
-    with pytest.raises((TypeError, ValueError), match="expected"):
+def test_wrong_arguments_are_refused(name, changed):
+    with pytest.raises((TypeError, ValueError), match="expected|must not be None"):
         call(_kernels, name, **changed)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_arrays_that_are_not_contiguous_are_read_right(name):
+def test_arrays_that_are_not_contiguous_are_read_right():
     def strided(array):
         wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]))
         wide[..., ::2] = array
         return wide[..., ::2]
 
-    changed = {
-        "forward_scan": {"projection": strided(PROJECTION)},
-        "lrp_scan": {"hidden_relevance": strided(HIDDEN)},
-        "gradient_scan": {"hidden_gradient": strided(HIDDEN)},
-    }[name]
-    if name != "forward_scan":
-        changed["trace"] = type(TRACE)(*map(strided, TRACE))
-    for found, expected in zip(call(_kernels, name, **changed), call(_kernels, name), strict=True):
-        assert (found == expected).all()
+    for name in ("linear", "linear_lrp", "linear_gradient", "project", "lrp_scan", "gradient_scan"):
+        given = {
+            key: strided(value)
+            for key, value in arguments(_kernels)[name].items()
+            if isinstance(value, np.ndarray)
+        }
+        assert given
+        expected = arrays(call(_kernels, name))
+        for found, same in zip(arrays(call(_kernels, name, **given)), expected, strict=True):
+            assert (found == same).all()
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 1, 1), (3, 4, 16), (2, 5, 9), (7, 61, 33), (4, 3, 1)], ids=str
-)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_product(shape, dtype):
-    rows, n, columns = shape
-    rng = np.random.default_rng(7)
-    a, b = (rng.normal(size=s).astype(dtype) for s in ((2, rows, n), (n, columns)))
-    found = _kernels.product(a, b)
-    assert found.dtype == dtype
-    assert relative_error(found, np.einsum("trn,nc->trc", a, b)) < 20 * np.finfo(dtype).eps
-    assert (_kernels.product(a[:, :1], b) == found[:, :1]).all()
-    assert (_kernels.product(a, np.asfortranarray(b)) == found).all()
-    assert (_kernels.product(a[::-1], b) == found[::-1]).all()
+def test_a_trace_does_not_see_its_indices_change():
+    given = arguments(_kernels)["forward_scan"] | {"keep": "relevance"}
+    rows, offsets = ROWS.copy(), OFFSETS.copy()
+    trace = _kernels.forward_scan(**given | {"rows": rows, "offsets": offsets}).trace
+    before = call(_kernels, "lrp_scan", trace=trace).inputs
+    rows[:] = 2**40
+    offsets[1:] = 2**40
+    assert (call(_kernels, "lrp_scan", trace=trace).inputs == before).all()
+    assert not [name for name in dir(trace) if not name.startswith("__")]
 
 
-@pytest.mark.parametrize(
-    ("a", "b"),
-    [
-        (np.ones((2, 3)), np.ones((4, 5))),
-        (np.ones(3), np.ones((3, 5))),
-        (np.ones((2, 0)), np.ones((0, 3))),
-        (np.ones((2, 3)), np.ones((3, 0))),
-        (np.ones((2, 3)), np.ones(3)),
-        (np.ones((2, 3)), np.ones((3, 5), np.float32)),
-        (np.ones((2, 3), int), np.ones((3, 5), int)),
-        ([[1.0]], np.ones((1, 1))),
-    ],
-)
-def test_products_that_do_not_fit_are_refused(a, b):
-    with pytest.raises((TypeError, ValueError), match="expected"):
-        _kernels.product(a, b)
+# Instruction sets -------------------------------------------------------------------------------
 
 
-def test_instruction_set_has_a_name():
-    assert _backend.instruction_set() == _kernels.INSTRUCTION_SET
-    assert _kernels.INSTRUCTION_SET
+def test_every_build_says_what_it_is():
+    assert len({kernels.INSTRUCTION_SET for kernels in BUILDS.values()}) == len(BUILDS)
+    best = list(BUILDS.values())[-1]
+    if "LRPLSTM_INSTRUCTION_SET" not in os.environ:
+        assert _backend.instruction_set() == best.INSTRUCTION_SET
 
 
-def test_bounds_checks_are_on_when_they_were_asked_for():
+def run_with(instruction_set, code):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"LRPLSTM_INSTRUCTION_SET": instruction_set},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_the_environment_forces_an_instruction_set(name):
+    code = (
+        "import lrplstm; from lrplstm import _backend; m = lrplstm.load_default();"
+        "print(_backend.instruction_set(), len(lrplstm.lrp(m, ['fine', '.'])))"
+    )
+    assert run_with(name, code).stdout == f"{BUILDS[name].INSTRUCTION_SET} 2\n"
+
+
+def test_an_instruction_set_that_is_not_there_is_an_error():
+    result = run_with("v9", "import lrplstm; lrplstm.load_default().predict(['fine'])")
+    message = "ValueError: LRPLSTM_INSTRUCTION_SET: expected one of 'baseline', 'v3', 'v4', got 'v9'"
+    assert message in result.stderr
+
+
+def test_an_instruction_set_that_the_processor_lacks_is_an_error(monkeypatch):
+    monkeypatch.setattr(_kernels, "processor_runs", lambda: ["baseline"])
+    monkeypatch.setenv("LRPLSTM_INSTRUCTION_SET", "v4")
+    with pytest.raises(ValueError, match=r"expected one that this processor runs, baseline, got"):
+        _backend._kernels.__wrapped__()
+    monkeypatch.delenv("LRPLSTM_INSTRUCTION_SET")
+    assert _backend._kernels.__wrapped__() is _kernels
+
+
+@builds
+def test_bounds_checks_are_on_when_they_were_asked_for(kernels):
     asked = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
-    assert asked == _kernels.BOUNDSCHECK
+    assert asked == kernels.BOUNDSCHECK
 
 
 def test_a_failed_import_of_the_kernels_is_an_error_not_a_slow_run(monkeypatch):
-    import sys
-
     monkeypatch.delattr("lrplstm._kernels")
     monkeypatch.setitem(sys.modules, "lrplstm._kernels", None)
+    monkeypatch.setattr(_backend, "_kernels", _backend._kernels.__wrapped__)
     model, x = random_model(), random_batch()
     for backend in ("auto", "kernel"):
         with pytest.raises(ImportError, match="backend='reference'"):
@@ -187,15 +363,21 @@ def test_a_failed_import_of_the_kernels_is_an_error_not_a_slow_run(monkeypatch):
     assert np.isfinite(lrplstm.lrp(model, x, backend="reference").token_relevance).all()
 
 
+# Threads ----------------------------------------------------------------------------------------
+
+
 def test_threads_of_the_callers_may_share_a_model():
-    model = random_model(layers=2)
-    batches = [random_batch(seed, lengths=(30, 1, 12)) for seed in range(8)]
-    expected = [lrplstm.lrp(model, batch, "all").input_relevance for batch in batches]
+    vocabulary = [str(n) for n in range(40)]
+    model = random_model(layers=2, vocabulary=vocabulary)
+    rng = np.random.default_rng(3)
+    batches = [[rng.integers(0, 40, T) for T in (30, 1, 12)] for _ in range(8)]
+    fresh = random_model(layers=2, vocabulary=vocabulary)
+    expected = [lrplstm.lrp(fresh, batch, "all").token_relevance for batch in batches]
     wrong = []
 
     def work(n):
         for _ in range(10):
-            found = lrplstm.lrp(model, batches[n], "all").input_relevance
+            found = lrplstm.lrp(model, batches[n], "all").token_relevance
             if not (found == expected[n]).all():
                 wrong.append(n)
 
@@ -217,14 +399,13 @@ def test_an_error_in_a_thread_is_raised():
             _backend.for_each(fail, list(range(9)), threads)
 
 
-@pytest.mark.parametrize("bytes_per_step", [1, 10**6, 10**12])
-def test_chunks_are_all_sequences_in_order(bytes_per_step):
-    lengths = np.random.default_rng(1).integers(1, 900, 300)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    parts = list(_backend.chunks(offsets, bytes_per_step))
-    covered = [b for part in parts for b in range(part.start, part.stop)]
-    assert covered == list(range(300))
-    for part in parts:
-        steps = offsets[part.stop] - offsets[part.start]
-        assert part.stop == part.start + 1 or steps <= 1024
-        assert part.stop == part.start + 1 or steps * bytes_per_step <= 32 * 2**20
+def test_traces_give_their_memory_back():
+    model = random_model(H=40)
+    batch = random_batch(lengths=(60,) * 40)
+    lrplstm.lrp(model, batch)
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(3):
+        lrplstm.lrp(model, batch)
+    gc.collect()
+    assert len(gc.get_objects()) < before + 50

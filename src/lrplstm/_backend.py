@@ -1,9 +1,11 @@
-"""The only place that chooses: which backend computes, and how many threads share the work."""
+"""The only place that chooses: which backend computes, for which instruction set, in how many threads."""
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from types import ModuleType
@@ -12,27 +14,47 @@ from typing import TypeVar, cast
 from lrplstm import _reference
 from lrplstm.checks import check_choice
 from lrplstm.scans import Scans
-from lrplstm.weights import Array
 
-__all__ = ["BACKENDS", "chunks", "for_each", "instruction_set", "resolve", "scans"]
+__all__ = [
+    "BACKENDS",
+    "INSTRUCTION_SETS",
+    "count_threads",
+    "for_each",
+    "instruction_set",
+    "resolve",
+    "scans",
+]
 
 BACKENDS = ("auto", "kernel", "reference")
 
-_CHUNK_STEPS = 1024
-_CHUNK_BYTES = 32 * 2**20
+INSTRUCTION_SETS = {"baseline": "_kernels", "v3": "_kernels_v3", "v4": "_kernels_v4"}
+"""Builds of the kernels, the fastest last: for any processor, and for x86-64-v3 (AVX2) and -v4 (AVX-512).
+
+The environment variable LRPLSTM_INSTRUCTION_SET forces one; else it is the last that the processor runs.
+"""
 
 _T = TypeVar("_T")
 
 
+@functools.cache
 def _kernels() -> ModuleType:
     try:
         from lrplstm import _kernels
+
+        runs = _kernels.processor_runs()
+        name = os.environ.get("LRPLSTM_INSTRUCTION_SET") or runs[-1]
+        check_choice("LRPLSTM_INSTRUCTION_SET", name, INSTRUCTION_SETS)
+        if name not in runs:
+            raise ValueError(
+                f"LRPLSTM_INSTRUCTION_SET: expected one that this processor runs, {', '.join(runs)}, "
+                f"got {name!r}"
+            )
+        return importlib.import_module(f"lrplstm.{INSTRUCTION_SETS[name]}")
     except ImportError as error:
         raise ImportError(
             f"the compiled kernels of lrplstm cannot be imported ({error}); install the package "
             "again, or ask for the slow NumPy code with backend='reference'"
         ) from error
-    return _kernels
 
 
 def resolve(backend: str) -> str:
@@ -67,7 +89,8 @@ def instruction_set() -> str:
     return name
 
 
-def _threads(num_threads: int | None) -> int:
+def count_threads(num_threads: int | None) -> int:
+    """Return how many threads `num_threads` means: all processors for None."""
     if num_threads is None:
         return (
             len(os.sched_getaffinity(0))
@@ -81,38 +104,13 @@ def _threads(num_threads: int | None) -> int:
     return int(num_threads)
 
 
-def chunks(offsets: Array, bytes_per_step: int) -> Iterator[slice]:
-    """Cut a batch into runs of whole sequences small enough to bound memory and share out.
-
-    Where the cuts fall depends on the batch alone, never on the number of threads.
-
-    Parameters
-    ----------
-    offsets : ndarray of shape (B + 1,)
-        First step of each sequence, and the number of all steps.
-    bytes_per_step : int
-        Working memory that one step takes.
-
-    Yields
-    ------
-    slice
-        Of sequences.
-    """
-    limit = max(1, min(_CHUNK_STEPS, _CHUNK_BYTES // bytes_per_step))
-    first, last = 0, len(offsets) - 1
-    while first < last:
-        fits = int(offsets.searchsorted(offsets[first] + limit, side="right")) - 1
-        stop = max(first + 1, fits)
-        yield slice(first, stop)
-        first = stop
-
-
 def for_each(function: Callable[[_T], None], items: Sequence[_T], num_threads: int | None) -> None:
     """Call `function` with every item, in up to `num_threads` threads (None: all processors).
 
-    The first exception of any call ends the work and is raised; so does Ctrl-C.
+    The first exception of any call ends the work and is raised. Ctrl-C does not wait for what other
+    threads are at: they end by themselves after the item they have.
     """
-    threads = min(_threads(num_threads), len(items))
+    threads = min(count_threads(num_threads), len(items))
     if threads == 1:
         for item in items:
             function(item)
@@ -122,4 +120,4 @@ def for_each(function: Callable[[_T], None], items: Sequence[_T], num_threads: i
         for future in [pool.submit(function, item) for item in items]:
             future.result()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)

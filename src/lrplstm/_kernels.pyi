@@ -1,22 +1,33 @@
+from collections.abc import Sequence
+from typing import Any
+
 from lrplstm.rules import EpsilonRule
-from lrplstm.scans import GradientResult, LRPResult, Trace
+from lrplstm.scans import ForwardResult, GradientResult, LRPResult
 from lrplstm.weights import Array, LSTMWeights
 
 INSTRUCTION_SET: str
 BOUNDSCHECK: bool
 
-def product(a: Array, b: Array) -> Array: ...
+def processor_runs() -> list[str]: ...
+def prepare_linear(weight: Array, bias: Array | None) -> Any: ...
+def linear(layer: Any, y: Array) -> Array: ...
+def linear_lrp(layer: Any, y: Array, z: Array, relevance: Array, rule: EpsilonRule) -> Array: ...
+def linear_gradient(layer: Any, gradient: Array) -> Array: ...
+def prepare_layer(directions: Sequence[LSTMWeights]) -> Any: ...
+def project(layer: Any, x: Array) -> Array: ...
 def forward_scan(
-    projection: Array, weights: LSTMWeights, offsets: Array, reverse: bool
-) -> Trace: ...
+    layer: Any, projection: Array, rows: Array, offsets: Array, keep: str, hidden: bool
+) -> ForwardResult: ...
 def lrp_scan(
-    trace: Trace,
-    weights: LSTMWeights,
-    offsets: Array,
-    reverse: bool,
-    hidden_relevance: Array,
+    trace: Any,
+    final_relevance: Array | None,
+    hidden_relevance: Array | None,
+    inputs: Array | None,
     rule: EpsilonRule,
 ) -> LRPResult: ...
 def gradient_scan(
-    trace: Trace, weights: LSTMWeights, offsets: Array, reverse: bool, hidden_gradient: Array
+    trace: Any,
+    final_gradient: Array | None,
+    hidden_gradient: Array | None,
+    times_input: bool,
 ) -> GradientResult: ...

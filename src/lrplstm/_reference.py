@@ -7,21 +7,112 @@ relevance of z. Formulas: Hochreiter and Schmidhuber's cell with forget gates; A
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from lrplstm.rules import EpsilonRule
-from lrplstm.scans import GradientResult, LRPResult, Trace
+from lrplstm.scans import ForwardResult, GradientResult, LRPResult
 from lrplstm.weights import Array, LSTMWeights
 
-__all__ = ["forward_scan", "gradient_scan", "lrp_scan", "product"]
+__all__ = [
+    "forward_scan",
+    "gradient_scan",
+    "linear",
+    "linear_gradient",
+    "linear_lrp",
+    "lrp_scan",
+    "prepare_layer",
+    "prepare_linear",
+    "project",
+]
 
 
-def product(a: Array, b: Array) -> Array:
-    """Multiply many rows by one matrix; see `lrplstm.scans`."""
-    return a @ b
+# Linear layers ----------------------------------------------------------------------------------
+
+
+class Linear(NamedTuple):
+    """z = y @ weight.T + bias."""
+
+    weight: Array
+    bias: Array | None
+
+
+def prepare_linear(weight: Array, bias: Array | None) -> Linear:
+    """Return a linear layer; see `lrplstm.scans`."""
+    return Linear(weight, bias)
+
+
+def linear(layer: Linear, y: Array) -> Array:
+    """Return z of y; see `lrplstm.scans`."""
+    z = y @ layer.weight.T
+    return z if layer.bias is None else z + layer.bias
+
+
+def linear_lrp(layer: Linear, y: Array, z: Array, relevance: Array, rule: EpsilonRule) -> Array:
+    """Return the relevance of y, given that of z; see `lrplstm.scans`."""
+    q = rule.quotient(z, relevance)
+    share = rule.share(q, z, 0.0 if layer.bias is None else layer.bias, units=y.shape[1])
+    return y * (q @ layer.weight) + share[..., np.newaxis]
+
+
+def linear_gradient(layer: Linear, gradient: Array) -> Array:
+    """Return the gradient of y, given that of z; see `lrplstm.scans`."""
+    return gradient @ layer.weight
+
+
+# LSTM layers ------------------------------------------------------------------------------------
+
+
+class Direction(NamedTuple):
+    """One direction of a layer, and where it stands in what belongs to the layer."""
+
+    weights: LSTMWeights
+    reverse: bool
+    states: slice
+    projection: slice
+
+
+class DirectionTrace(NamedTuple):
+    """What the way back reads of one direction, in rows of steps: the gates, a^g, c_t and h_t."""
+
+    gates: Array
+    candidate: Array
+    cell: Array
+    hidden: Array
+
+
+class Trace(NamedTuple):
+    """What the way back reads of a layer."""
+
+    layer: list[Direction]
+    projection: Array
+    rows: Array
+    offsets: Array
+    directions: list[DirectionTrace]
+
+
+def prepare_layer(directions: Sequence[LSTMWeights]) -> list[Direction]:
+    """Return an LSTM layer; see `lrplstm.scans`."""
+    layer = []
+    for d, weights in enumerate(directions):
+        H = weights.hidden_size
+        layer.append(
+            Direction(
+                weights,
+                reverse=d == 1,
+                states=slice(d * H, (d + 1) * H),
+                projection=slice(d * 4 * H, (d + 1) * 4 * H),
+            )
+        )
+    return layer
+
+
+def project(layer: list[Direction], x: Array) -> Array:
+    """Return W_ih x of all directions, beside each other; see `lrplstm.scans`."""
+    return np.concatenate([x @ direction.weights.weight_ih.T for direction in layer], axis=1)
 
 
 def _sigmoid(a: Array) -> Array:
@@ -31,113 +122,164 @@ def _sigmoid(a: Array) -> Array:
 
 
 def _steps(offsets: Array, reverse: bool) -> Iterator[tuple[int, list[int]]]:
-    """Yield each sequence's number and its rows in the order in which they are read."""
+    """Yield each sequence's number and its steps in the order in which they are read."""
     for b, (start, stop) in enumerate(pairwise(offsets)):
-        rows = list(range(start, stop))
-        yield b, rows[::-1] if reverse else rows
+        steps = list(range(start, stop))
+        yield b, steps[::-1] if reverse else steps
 
 
-def _with_initial(states: Array, rows: list[int], initial: Array) -> Array:
+def _with_initial(states: Array, steps: list[int], initial: Array) -> Array:
     """Return the states of one sequence in reading order, the initial one first: (T + 1, H)."""
-    return np.concatenate([initial[np.newaxis], states[rows]])
+    return np.concatenate([initial[np.newaxis], states[steps]])
 
 
-def forward_scan(projection: Array, weights: LSTMWeights, offsets: Array, reverse: bool) -> Trace:
+def forward_scan(
+    layer: list[Direction],
+    projection: Array,
+    rows: Array,
+    offsets: Array,
+    keep: str,
+    hidden: bool,
+) -> ForwardResult:
     """Run the cell over every sequence; see `lrplstm.scans`."""
-    H = weights.hidden_size
-    gates = np.empty_like(projection)
-    candidate, cell, hidden = (np.empty_like(projection[:, :H]) for _ in range(3))
-    for _, rows in _steps(offsets, reverse):
-        h, c = weights.initial_hidden, weights.initial_cell
-        for t in rows:
-            a = projection[t] + weights.weight_hh @ h + weights.bias
-            a_i, a_f, a_g, a_o = np.split(a, 4)
-            i, f, o = _sigmoid(a_i), _sigmoid(a_f), _sigmoid(a_o)
-            g = np.tanh(a_g)
-            c = f * c + i * g
-            h = o * np.tanh(c)
-            gates[t] = np.concatenate([i, f, g, o])
-            candidate[t], cell[t], hidden[t] = a_g, c, h
-    return Trace(gates, candidate, cell, hidden)
+    traces, final = [], []
+    for direction in layer:
+        weights = direction.weights
+        W_x = projection[rows, direction.projection]
+        gates, candidate, cell, states = (
+            np.empty((len(rows), n * weights.hidden_size), W_x.dtype) for n in (4, 1, 1, 1)
+        )
+        last = []
+        for _, steps in _steps(offsets, direction.reverse):
+            h, c = weights.initial_hidden, weights.initial_cell
+            for t in steps:
+                a = W_x[t] + weights.weight_hh @ h + weights.bias
+                a_i, a_f, a_g, a_o = np.split(a, 4)
+                i, f, o = _sigmoid(a_i), _sigmoid(a_f), _sigmoid(a_o)
+                g = np.tanh(a_g)
+                c = f * c + i * g
+                h = o * np.tanh(c)
+                gates[t] = np.concatenate([i, f, g, o])
+                candidate[t], cell[t], states[t] = a_g, c, h
+            last.append(h)
+        traces.append(DirectionTrace(gates, candidate, cell, states))
+        final.append(np.stack(last))
+    return ForwardResult(
+        np.concatenate(final, axis=1),
+        np.concatenate([trace.hidden for trace in traces], axis=1) if hidden else None,
+        None if keep == "nothing" else Trace(layer, projection, rows, offsets, traces),
+    )
+
+
+def _started(trace: Trace, final: Array | None, hidden: Array | None) -> Array:
+    """Return what starts at each step, (K, steps, width), given that of final and all states."""
+    if hidden is None:
+        assert final is not None
+        started = np.zeros((len(final), len(trace.rows), final.shape[2]), final.dtype)
+    else:
+        started = hidden.copy()
+    if final is not None:
+        for direction in trace.layer:
+            last = trace.offsets[:-1] if direction.reverse else trace.offsets[1:] - 1
+            started[:, last, direction.states] += final[..., direction.states]
+    return started
 
 
 def lrp_scan(
     trace: Trace,
-    weights: LSTMWeights,
-    offsets: Array,
-    reverse: bool,
-    hidden_relevance: Array,
+    final_relevance: Array | None,
+    hidden_relevance: Array | None,
+    inputs: Array | None,
     rule: EpsilonRule,
 ) -> LRPResult:
     """Run relevance back over every sequence, product rule "all"; see `lrplstm.scans`."""
-    H = weights.hidden_size
-    weight_g, bias_g = weights.weight_hh[weights.rows_g], weights.bias[weights.rows_g]
-    lower_units_g = weights.input_size + H
+    started = _started(trace, final_relevance, hidden_relevance)
+    (K, n, _), dtype = started.shape, started.dtype
+    token = np.zeros((K, n), dtype)
+    initial = np.zeros((K, len(trace.offsets) - 1), dtype)
+    R_x = None if inputs is None else np.zeros((K, *inputs.shape), dtype)
 
-    K = len(hidden_relevance)
-    quotient = np.empty_like(hidden_relevance)
-    share = np.empty_like(hidden_relevance[..., 0])
-    initial = np.empty((K, len(offsets) - 1), hidden_relevance.dtype)
+    for direction, (gates, candidate, cell, hidden) in zip(
+        trace.layer, trace.directions, strict=True
+    ):
+        weights = direction.weights
+        D, H, g_rows = weights.input_size, weights.hidden_size, weights.rows_g
+        W_ih, W_hh, b = (a[g_rows] for a in (weights.weight_ih, weights.weight_hh, weights.bias))
+        W_x = trace.projection[trace.rows, direction.projection][:, g_rows]
 
-    for b, rows in _steps(offsets, reverse):
-        h = _with_initial(trace.hidden, rows, weights.initial_hidden)
-        c = _with_initial(trace.cell, rows, weights.initial_cell)
-        R_h = np.zeros((K, H), hidden_relevance.dtype)
-        R_c = np.zeros((K, H), hidden_relevance.dtype)
-        # h[s] and c[s] are the states before step s.
-        for s, t in reversed(list(enumerate(rows))):
-            i, f, g, _ = np.split(trace.gates[t], 4)
-            R_h = R_h + hidden_relevance[:, t]
+        for sequence, steps in _steps(trace.offsets, direction.reverse):
+            h = _with_initial(hidden, steps, weights.initial_hidden)
+            c = _with_initial(cell, steps, weights.initial_cell)
+            R_h = np.zeros((K, H), dtype)
+            R_c = np.zeros((K, H), dtype)
+            # h[s] and c[s] are the states before step s.
+            for s, t in reversed(list(enumerate(steps))):
+                i, f, g, _ = np.split(gates[t], 4)
+                R_h = R_h + started[:, t, direction.states]
 
-            # h = o tanh(c): all to the signal.
-            R_c = R_c + R_h
+                # h = o tanh(c): all to the signal.
+                R_c = R_c + R_h
 
-            # c_t = f c_{t-1} + i g: the epsilon rule, identity weights, 2H lower units, no bias.
-            q_c = rule.quotient(c[s + 1], R_c)
-            share_c = rule.share(q_c, c[s + 1], 0.0, 2 * H)[:, np.newaxis]
-            R_c = f * c[s] * q_c + share_c  # all of f c_{t-1} to c_{t-1}
-            R_g = i * g * q_c + share_c  # all of i g to g
+                # c_t = f c_{t-1} + i g: the epsilon rule, identity weights, 2H lower units, no bias.
+                q_c = rule.quotient(c[s + 1], R_c)
+                share_c = rule.share(q_c, c[s + 1], 0.0, 2 * H)[:, np.newaxis]
+                R_c = f * c[s] * q_c + share_c  # all of f c_{t-1} to c_{t-1}
+                R_g = i * g * q_c + share_c  # all of i g to g
 
-            # a^g = W_ih^g x_t + W_hh^g h_{t-1} + b^g.
-            a_g = trace.candidate[t]
-            q = rule.quotient(a_g, R_g)
-            quotient[:, t] = q
-            share[:, t] = rule.share(q, a_g, bias_g, lower_units_g)
-            R_h = h[s] * (q @ weight_g) + share[:, t, np.newaxis]
-        initial[:, b] = R_h.sum(axis=-1) + R_c.sum(axis=-1)
-    return LRPResult(quotient, share, initial)
+                # a^g = W_ih^g x_t + W_hh^g h_{t-1} + b^g.
+                q = rule.quotient(candidate[t], R_g)
+                share = rule.share(q, candidate[t], b, D + H)[:, np.newaxis]
+                R_h = h[s] * (q @ W_hh) + share
+                if R_x is not None and inputs is not None:
+                    R_x[:, t] += inputs[t] * (q @ W_ih) + share
+                # The sum over D of that, without its D parts.
+                token[:, t] += q @ W_x[t] + D * share[:, 0]
+            initial[:, sequence] += R_h.sum(axis=-1) + R_c.sum(axis=-1)
+    return LRPResult(token if R_x is None else None, R_x, initial)
 
 
 def gradient_scan(
-    trace: Trace, weights: LSTMWeights, offsets: Array, reverse: bool, hidden_gradient: Array
+    trace: Trace,
+    final_gradient: Array | None,
+    hidden_gradient: Array | None,
+    times_input: bool,
 ) -> GradientResult:
     """Run gradients back over every sequence; see `lrplstm.scans`."""
-    K, n, H = hidden_gradient.shape
-    sequences = len(offsets) - 1
-    dtype = hidden_gradient.dtype
-    preactivation = np.empty((K, n, 4 * H), dtype)
-    initial_hidden, initial_cell = np.empty((2, K, sequences, H), dtype)
+    started = _started(trace, final_gradient, hidden_gradient)
+    (K, n, width), dtype = started.shape, started.dtype
+    D = trace.layer[0].weights.input_size
+    token = np.zeros((K, n), dtype) if times_input else None
+    dx = None if times_input else np.zeros((K, n, D), dtype)
+    initial_hidden, initial_cell = np.empty((2, K, len(trace.offsets) - 1, width), dtype)
 
-    for b, rows in _steps(offsets, reverse):
-        c = _with_initial(trace.cell, rows, weights.initial_cell)
-        dh = np.zeros((K, H), dtype)
-        dc = np.zeros((K, H), dtype)
-        for s, t in reversed(list(enumerate(rows))):
-            i, f, g, o = np.split(trace.gates[t], 4)
-            tanh_c = np.tanh(c[s + 1])
-            dh = dh + hidden_gradient[:, t]
-            dc = dc + dh * o * (1 - tanh_c**2)
-            da = np.concatenate(
-                [
-                    dc * g * i * (1 - i),
-                    dc * c[s] * f * (1 - f),
-                    dc * i * (1 - g**2),
-                    dh * tanh_c * o * (1 - o),
-                ],
-                axis=-1,
-            )
-            preactivation[:, t] = da
-            dc = dc * f
-            dh = da @ weights.weight_hh
-        initial_hidden[:, b], initial_cell[:, b] = dh, dc
-    return GradientResult(preactivation, initial_hidden, initial_cell)
+    for direction, (gates, _, cell, _) in zip(trace.layer, trace.directions, strict=True):
+        weights = direction.weights
+        W_x = trace.projection[trace.rows, direction.projection]
+
+        for sequence, steps in _steps(trace.offsets, direction.reverse):
+            c = _with_initial(cell, steps, weights.initial_cell)
+            dh = np.zeros((K, weights.hidden_size), dtype)
+            dc = np.zeros((K, weights.hidden_size), dtype)
+            for s, t in reversed(list(enumerate(steps))):
+                i, f, g, o = np.split(gates[t], 4)
+                tanh_c = np.tanh(c[s + 1])
+                dh = dh + started[:, t, direction.states]
+                dc = dc + dh * o * (1 - tanh_c**2)
+                da = np.concatenate(
+                    [
+                        dc * g * i * (1 - i),
+                        dc * c[s] * f * (1 - f),
+                        dc * i * (1 - g**2),
+                        dh * tanh_c * o * (1 - o),
+                    ],
+                    axis=-1,
+                )
+                dc = dc * f
+                dh = da @ weights.weight_hh
+                if dx is not None:
+                    dx[:, t] += da @ weights.weight_ih
+                if token is not None:
+                    token[:, t] += da @ W_x[t]  # x . (W_ih.T @ da), the other way round
+            initial_hidden[:, sequence, direction.states] = dh
+            initial_cell[:, sequence, direction.states] = dc
+    return GradientResult(token, dx, initial_hidden, initial_cell)

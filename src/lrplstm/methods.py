@@ -17,7 +17,7 @@ from lrplstm.checks import check_choice, to_array
 from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
-from lrplstm.sequences import Batch
+from lrplstm.sequences import Batch, Part
 from lrplstm.targets import Target, resolve_target
 from lrplstm.weights import Array
 
@@ -164,7 +164,7 @@ def lrp(
     request = _Request(model, inputs, level, unknown, backend, num_threads)
     rule.check_range(model.dtype)
     if hidden_relevance is None:
-        return request.explain("lrp", target, backward, params)
+        return request.explain("lrp", target, backward, "relevance", params)
     if target is not None:
         raise ValueError("target: expected None where hidden_relevance is given")
     return request.explain_hidden("lrp", hidden_relevance, backward_from_hidden, params)
@@ -216,7 +216,7 @@ def sensitivity(
     True
     """
     request = _Request(model, inputs, level, unknown, backend, num_threads)
-    return request.explain("sensitivity", target, network.sensitivity, {})
+    return request.explain("sensitivity", target, network.sensitivity, "gradient", {})
 
 
 @_typed
@@ -259,7 +259,7 @@ def gradient_x_input(
     (5, 4)
     """
     request = _Request(model, inputs, level, unknown, backend, num_threads)
-    return request.explain("gradient_x_input", target, network.gradient_x_input, {})
+    return request.explain("gradient_x_input", target, network.gradient_x_input, "gradient", {})
 
 
 METHODS: MappingProxyType[str, Callable[..., Attribution | Attributions]] = MappingProxyType(
@@ -343,8 +343,8 @@ class _Request:
         self.model = model
         self.batch: Batch = model.encoder.encode(inputs, unknown)
         self.level = level or ("input" if self.batch.from_features else "token")
-        self.scans = _backend.scans(backend)
-        self.num_threads = num_threads
+        self.prepared = model.prepared(backend)
+        self.threads = _backend.count_threads(num_threads)
         self.params = {
             "level": self.level,
             "unknown": unknown,
@@ -352,19 +352,18 @@ class _Request:
         }
 
     def explain(
-        self, method: str, target: Any, backward: _Backward, params: dict[str, Any]
+        self, method: str, target: Any, backward: _Backward, keep: str, params: dict[str, Any]
     ) -> Attribution | Attributions:
-        """Explain the scores that `target` means."""
+        """Explain the scores that `target` means; `backward` reads a trace that kept `keep`."""
         resolved = resolve_target(target, len(self.batch), self.model.num_classes, self.model.dtype)
         result = _Result(self, self.model.num_classes if resolved.kind == "all" else 1)
 
-        def run(sequences: slice) -> None:
-            past = self._forward(sequences)
-            weighting = resolved.weighting(past.scores, sequences)
+        def run(part: Part, past: ForwardPass) -> None:
+            weighting = resolved.weighting(past.scores, part.sequences)
             started = np.vecdot(weighting, past.scores)
-            result.put(sequences, past, started, backward(past, weighting, self.level))
+            result.put(part, past, started, backward(past, weighting, self.level))
 
-        result.fill(run)
+        self._for_each_part(run, keep, result.targets)
         return result.attributions(
             method, resolved.explained(result.scores), params | self.params, resolved
         )
@@ -376,20 +375,29 @@ class _Request:
         hidden = self._check_hidden(hidden_relevance)
         result = _Result(self, 1)
 
-        def run(sequences: slice) -> None:
-            past = self._forward(sequences)
-            part = hidden[self.batch.steps(sequences)]
-            started = _sum_steps(part.sum(axis=-1), past.offsets)
-            found = backward(past, part[np.newaxis], self.level)
-            result.put(sequences, past, started[np.newaxis], found)
+        def run(part: Part, past: ForwardPass) -> None:
+            given = hidden[part.steps]
+            started = _sum_steps(given.sum(axis=-1), part.offsets)
+            found = backward(past, given[np.newaxis], self.level)
+            result.put(part, past, started[np.newaxis], found)
 
-        result.fill(run)
+        self._for_each_part(run, "relevance", result.targets)
         parts = np.split(hidden, self.batch.offsets[1:-1])
         params = params | self.params | {"hidden_relevance": parts}
         return result.attributions(method, None, params, None)
 
-    def _forward(self, sequences: slice) -> ForwardPass:
-        return network.forward(self.model, *self.batch.part(sequences), self.scans)
+    def _for_each_part(
+        self, run: Callable[[Part, ForwardPass], None], keep: str, targets: int
+    ) -> None:
+        """Run the network over the batch, and call `run` with each part and its forward pass."""
+        source = self.prepared.source(self.batch)
+
+        def forward_and_run(part: Part) -> None:
+            inputs = self.level == "input"
+            run(part, network.forward(self.prepared, self.batch, source, part, keep, inputs))
+
+        parts = self.batch.parts(self.prepared.bytes_per_step(targets), self.threads)
+        _backend.for_each(forward_and_run, parts, self.threads)
 
     def _check_hidden(self, given: Any) -> Array:
         """Return hidden relevance of any accepted form as one new array, (steps, width)."""
@@ -440,25 +448,15 @@ class _Result:
         self.initial = np.empty((targets, B), dtype)
         self.delta = np.empty((targets, B), dtype)
 
-    def fill(self, run: Callable[[slice], None]) -> None:
-        """Call `run` with runs of sequences that together are the batch."""
-        request = self.request
-        size = network.bytes_per_step(request.model, self.targets)
-        parts = list(_backend.chunks(request.batch.offsets, size))
-        _backend.for_each(run, parts, request.num_threads)
-
-    def put(
-        self, sequences: slice, past: ForwardPass, started: Array, found: InputRelevance
-    ) -> None:
-        """Take what was found for a run of sequences."""
-        steps = self.request.batch.steps(sequences)
-        self.scores[sequences] = past.scores
-        self.token[:, steps] = found.token
+    def put(self, part: Part, past: ForwardPass, started: Array, found: InputRelevance) -> None:
+        """Take what was found for a part of the batch."""
+        self.scores[part.sequences] = past.scores
+        self.token[:, part.steps] = found.token
         if self.input is not None:
-            self.input[:, steps] = found.input
-        self.initial[:, sequences] = found.initial
-        arrived = _sum_steps(found.token, past.offsets) + found.initial
-        self.delta[:, sequences] = started - arrived
+            self.input[:, part.steps] = found.input
+        self.initial[:, part.sequences] = found.initial
+        arrived = _sum_steps(found.token, part.offsets) + found.initial
+        self.delta[:, part.sequences] = started - arrived
 
     def attributions(
         self, method: str, explained: Any, params: dict[str, Any], target: Target | None

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lrplstm import _backend, network, storage
 from lrplstm.checks import check_choice
-from lrplstm.sequences import InputEncoder
+from lrplstm.sequences import InputEncoder, Part
 from lrplstm.weights import Array, Layer, LSTMWeights, check_dtype, frozen, rebuild, same_dtype
 
 __all__ = ["DEFAULT_UNKNOWN_TOKEN", "LSTMModel"]
@@ -91,6 +91,7 @@ pooling='last', dtype=float64)
     unknown_token: str | None = None
     tokenizer: str | None = None
     encoder: InputEncoder = field(init=False)
+    _prepared: dict[str, network.Prepared] = field(init=False)
 
     def __init__(
         self,
@@ -164,6 +165,7 @@ pooling='last', dtype=float64)
             "unknown_token": unknown_token,
             "tokenizer": tokenizer,
             "encoder": InputEncoder(input_size, dtype, embedding, vocabulary, unknown_token),
+            "_prepared": {},
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -231,6 +233,13 @@ pooling='last', dtype=float64)
             "tokenizer",
         )
         return {name: getattr(self, name) for name in names}
+
+    def prepared(self, backend: str) -> network.Prepared:
+        """Return the model as a backend wants it, made when it is first asked for."""
+        name = _backend.resolve(backend)
+        if name not in self._prepared:
+            self._prepared[name] = network.Prepared(self, _backend.scans(backend))
+        return self._prepared[name]
 
     # What a model does --------------------------------------------------------------------------
 
@@ -333,14 +342,17 @@ pooling='last', dtype=float64)
         'very positive'
         """
         batch = self.encoder.encode(inputs, unknown)
-        scans = _backend.scans(backend)
+        prepared = self.prepared(backend)
+        source = prepared.source(batch)
         scores = np.empty((len(batch), self.num_classes), self.dtype)
 
-        def run(sequences: slice) -> None:
-            scores[sequences] = network.forward(self, *batch.part(sequences), scans).scores
+        def run(part: Part) -> None:
+            past = network.forward(prepared, batch, source, part, "nothing", inputs=False)
+            scores[part.sequences] = past.scores
 
-        parts = list(_backend.chunks(batch.offsets, network.bytes_per_step(self, 0)))
-        _backend.for_each(run, parts, num_threads)
+        threads = _backend.count_threads(num_threads)
+        parts = batch.parts(prepared.bytes_per_step(0), threads)
+        _backend.for_each(run, parts, threads)
         return scores[0] if batch.single else scores
 
 

@@ -1,6 +1,6 @@
 """A whole network, forward and back: stacked layers, both directions, pooling and head.
 
-Rows of every array are steps, all sequences of a batch one after the other (see
+Rows of every array are steps, the sequences of a part of the batch one after the other (see
 `lrplstm.scans`); K is the number of targets that are explained at once.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from lrplstm.rules import EpsilonRule
-from lrplstm.scans import LRPResult, Scans, Trace
+from lrplstm.scans import GradientResult, Scans
+from lrplstm.sequences import Batch, Part
 from lrplstm.weights import Array, Layer, LSTMWeights
 
 __all__ = [
@@ -22,10 +22,10 @@ __all__ = [
     "ForwardPass",
     "InputRelevance",
     "Network",
-    "bytes_per_step",
+    "Prepared",
+    "Source",
     "directions",
     "forward",
-    "gradient",
     "gradient_x_input",
     "lrp",
     "lrp_from_hidden",
@@ -34,6 +34,9 @@ __all__ = [
 
 POOLINGS = ("last",)
 """What the head reads: "last" is the final state of each direction."""
+
+_WORD_TABLE_BYTES = 48 * 2**20
+"""Projections of a whole vocabulary are kept with the model if they take no more than this."""
 
 
 class Network(Protocol):
@@ -57,25 +60,74 @@ def directions(layer: Layer) -> tuple[LSTMWeights, ...]:
     return (layer,) if isinstance(layer, LSTMWeights) else tuple(layer)
 
 
-def bytes_per_step(network: Network, targets: int) -> int:
-    """Return about how much working memory one step takes while `targets` are explained."""
-    total = 0
-    for layer in network.layers:
-        for weights in directions(layer):
-            numbers = 12 * weights.hidden_size + weights.input_size
-            numbers += targets * (6 * weights.hidden_size + weights.input_size)
-            total += numbers * weights.dtype.itemsize
-    return total
+class Source(NamedTuple):
+    """What the first layer reads of a batch.
+
+    Attributes
+    ----------
+    projection : ndarray, or None
+        W_ih x of each distinct word; None where the batch is features, projected part by part.
+    rows : ndarray of shape (steps,), or None
+        Which row of it each step of the batch reads.
+    """
+
+    projection: Array | None
+    rows: Array | None
+
+
+class Prepared:
+    """The weights of a network as a backend wants them."""
+
+    def __init__(self, network: Network, scans: Scans) -> None:
+        self.scans = scans
+        self.directions = [directions(layer) for layer in network.layers]
+        self.layers = [scans.prepare_layer(both) for both in self.directions]
+        self.head: Any = None
+        if network.head_weight is not None:
+            self.head = scans.prepare_linear(network.head_weight, network.head_bias)
+        # h_{-1} and c_{-1} of each layer, all directions beside each other.
+        self.initial_states = [
+            (
+                np.concatenate([weights.initial_hidden for weights in both]),
+                np.concatenate([weights.initial_cell for weights in both]),
+            )
+            for both in self.directions
+        ]
+        # Rows of W_ih x of the vocabulary's words, and which of them have been computed.
+        self._words: tuple[Array, Array] | None = None
+
+    def source(self, batch: Batch) -> Source:
+        """Project the words of a batch, each once."""
+        if batch.embedding is None:
+            return Source(None, None)
+        if self._words is None:
+            row = self._project(batch, np.array([batch.zero_id]))
+            words = batch.zero_id + 1
+            if words * row.nbytes > _WORD_TABLE_BYTES:
+                distinct, rows = np.unique(batch.data, return_inverse=True)
+                return Source(self._project(batch, distinct), rows)
+            self._words = np.zeros((words, row.shape[1]), row.dtype), np.zeros(words, bool)
+        projection, known = self._words
+        if not known[batch.data].all():
+            missing = np.unique(batch.data[~known[batch.data]])
+            projection[missing] = self._project(batch, missing)
+            known[missing] = True  # last, so that another thread sees finished rows only
+        return Source(projection, batch.data)
+
+    def _project(self, batch: Batch, ids: Array) -> Array:
+        return self.scans.project(self.layers[0], batch.embed(ids))
+
+    def bytes_per_step(self, targets: int) -> int:
+        """Return about how much working memory one step takes while `targets` are explained."""
+        total = 0
+        for both in self.directions:
+            for weights in both:
+                numbers = 12 * weights.hidden_size + (1 + targets) * weights.input_size
+                total += numbers * weights.dtype.itemsize
+        return total
 
 
 # Forward ----------------------------------------------------------------------------------------
-
-
-class _LayerPass(NamedTuple):
-    inputs: Array
-    directions: tuple[LSTMWeights, ...]
-    projections: list[Array]
-    traces: list[Trace]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,77 +136,55 @@ class ForwardPass:
 
     Attributes
     ----------
-    layers : list
-        Inputs, projections ``x @ weight_ih.T`` and traces of each layer.
+    inputs : list of ndarray or None
+        What each layer read; of the first layer only where it was asked for.
+    traces : list
+        Of each layer, see `lrplstm.scans`.
     pooled : ndarray of shape (B, width)
         What the head reads: H or 2H numbers a sequence, the forward half first.
     scores : ndarray of shape (B, C)
     """
 
-    network: Network
-    scans: Scans
-    offsets: Array
-    layers: list[_LayerPass]
+    prepared: Prepared
+    inputs: list[Array | None]
+    traces: list[Any]
     pooled: Array
     scores: Array
 
 
-def forward(network: Network, features: Array, offsets: Array, scans: Scans) -> ForwardPass:
-    """Run the network over sequences of features, of shape (steps, D)."""
-    layers: list[_LayerPass] = []
-    inputs = features
-    for layer in network.layers:
-        both = directions(layer)
-        projections = [scans.product(inputs, weights.weight_ih.T) for weights in both]
-        traces = [
-            scans.forward_scan(projection, weights, offsets, reverse)
-            for projection, weights, reverse in zip(projections, both, (False, True), strict=False)
-        ]
-        layers.append(_LayerPass(inputs, both, projections, traces))
-        inputs = np.concatenate([trace.hidden for trace in traces], axis=1)
+def forward(
+    prepared: Prepared, batch: Batch, source: Source, part: Part, keep: str, inputs: bool
+) -> ForwardPass:
+    """Run the network over a part of a batch.
 
-    final = _final_steps(layers[-1], offsets)
-    pooled = np.concatenate(
-        [trace.hidden[rows] for trace, rows in zip(layers[-1].traces, final, strict=True)], axis=1
-    )
-    scores = pooled
-    if network.head_weight is not None:
-        scores = scans.product(pooled, network.head_weight.T)
-        if network.head_bias is not None:
-            scores = scores + network.head_bias
-    return ForwardPass(network, scans, offsets, layers, pooled, scores)
+    `keep` says what the traces are for (see `lrplstm.scans`), `inputs` whether what the first layer
+    read is needed afterwards.
+    """
+    scans = prepared.scans
+    x: Array | None = None
+    if source.projection is None or inputs:
+        x = batch.features(part.steps)
+    if source.projection is None or source.rows is None:
+        projection, rows = scans.project(prepared.layers[0], x), np.arange(part.offsets[-1])
+    else:
+        projection, rows = source.projection, source.rows[part.steps]
 
+    read, traces = [], []
+    for depth, layer in enumerate(prepared.layers):
+        if depth > 0:
+            projection, rows = scans.project(layer, x), np.arange(part.offsets[-1])
+        is_top = depth == len(prepared.layers) - 1
+        found = scans.forward_scan(layer, projection, rows, part.offsets, keep, not is_top)
+        read.append(x)
+        traces.append(found.trace)
+        x = found.hidden
 
-def _final_steps(layer: _LayerPass, offsets: Array) -> list[Array]:
-    """Return where each direction ends: at last steps, the backward one at first steps."""
-    return [offsets[1:] - 1, offsets[:-1]][: len(layer.directions)]
-
-
-# Back through head and pooling: (K, B, C) -> per step and direction (K, steps, H) ---------------
+    pooled = found.final
+    scores = pooled if prepared.head is None else scans.linear(prepared.head, pooled)
+    return ForwardPass(prepared, read, traces, pooled, scores)
 
 
-def _unpool(past: ForwardPass, pooled: Array) -> list[Array]:
-    """Return `pooled`, of shape (K, B, width), at the hidden states that it came from."""
-    top = past.layers[-1]
-    final = _final_steps(top, past.offsets)
-    per_direction = []
-    start = 0
-    for weights, rows in zip(top.directions, final, strict=True):
-        stop = start + weights.hidden_size
-        hidden = np.zeros((len(pooled), past.offsets[-1], weights.hidden_size), pooled.dtype)
-        hidden[:, rows] = pooled[..., start:stop]
-        per_direction.append(hidden)
-        start = stop
-    return per_direction
-
-
-def _split_directions(layer: _LayerPass, hidden: Array) -> list[Array]:
-    """Return the forward and the backward part of (K, steps, H or 2H)."""
-    widths = [weights.hidden_size for weights in layer.directions]
-    return np.split(hidden, np.cumsum(widths)[:-1], axis=-1)
-
-
-# Back through the layers ------------------------------------------------------------------------
+# Back -------------------------------------------------------------------------------------------
 
 
 class InputRelevance(NamedTuple):
@@ -175,128 +205,70 @@ class InputRelevance(NamedTuple):
 
 def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> InputRelevance:
     """Layer-wise relevance propagation of ``weighting * scores``; weighting has shape (K, B, C)."""
-    network = past.network
     relevance = weighting * past.scores
-    if network.head_weight is not None:
-        bias = 0.0 if network.head_bias is None else network.head_bias
-        q = rule.quotient(past.scores, relevance)
-        share = rule.share(q, past.scores, bias, units=past.pooled.shape[1])
-        relevance = past.pooled * past.scans.product(q, network.head_weight)
-        relevance += share[..., np.newaxis]
-    return _lrp_layers(past, _unpool(past, relevance), rule, level)
+    head = past.prepared.head
+    if head is not None:
+        scans = past.prepared.scans
+        relevance = scans.linear_lrp(head, past.pooled, past.scores, relevance, rule)
+    return _lrp_layers(past, relevance, None, rule, level)
 
 
 def lrp_from_hidden(
     past: ForwardPass, hidden_relevance: Array, rule: EpsilonRule, level: str
 ) -> InputRelevance:
     """Relevance propagation from the top layer's hidden states, (K, steps, width), down."""
-    return _lrp_layers(past, _split_directions(past.layers[-1], hidden_relevance), rule, level)
+    return _lrp_layers(past, None, hidden_relevance, rule, level)
 
 
 def _lrp_layers(
-    past: ForwardPass, hidden_relevance: list[Array], rule: EpsilonRule, level: str
+    past: ForwardPass, final: Array | None, hidden: Array | None, rule: EpsilonRule, level: str
 ) -> InputRelevance:
-    initial = np.zeros((len(hidden_relevance[0]), len(past.offsets) - 1), past.scores.dtype)
-    for depth, layer in reversed(list(enumerate(past.layers))):
-        results = [
-            past.scans.lrp_scan(trace, weights, past.offsets, d == 1, hidden_relevance[d], rule)
-            for d, (trace, weights) in enumerate(zip(layer.traces, layer.directions, strict=True))
-        ]
-        for result in results:
-            initial += result.initial
-        if depth == 0 and level == "token":
-            return InputRelevance(_token_relevance(layer, results), None, initial)
-        relevance = reduce(
-            np.add,
-            [
-                layer.inputs
-                * past.scans.product(result.quotient, weights.weight_ih[weights.rows_g])
-                + result.share[..., np.newaxis]
-                for result, weights in zip(results, layer.directions, strict=True)
-            ],
-        )
-        if depth > 0:
-            hidden_relevance = _split_directions(past.layers[depth - 1], relevance)
-    return InputRelevance(relevance.sum(axis=-1), relevance, initial)
+    initial: Array | float = 0.0
+    for depth in reversed(range(len(past.traces))):
+        inputs = past.inputs[depth] if depth > 0 or level == "input" else None
+        found = past.prepared.scans.lrp_scan(past.traces[depth], final, hidden, inputs, rule)
+        initial = found.initial + initial
+        final, hidden = None, found.inputs
+    if found.inputs is None:
+        return InputRelevance(found.token, None, initial)
+    return InputRelevance(found.inputs.sum(axis=-1), found.inputs, initial)
 
 
-def _token_relevance(layer: _LayerPass, results: list[LRPResult]) -> Array:
-    """Return the sum over D of x * (W_ih^g.T @ q) + share, without making its D parts.
-
-    It is q . (W_ih^g @ x) + D share, and W_ih^g @ x is known from the way forward.
-    """
-    parts = zip(results, layer.projections, layer.directions, strict=True)
-    return reduce(
-        np.add,
-        [
-            np.vecdot(result.quotient, projection[:, weights.rows_g])
-            + weights.input_size * result.share
-            for result, projection, weights in parts
-        ],
-    )
-
-
-class _LayerGradient(NamedTuple):
-    """Gradients at one layer, per direction: of its pre-activations and of its initial states."""
-
-    scans: Scans
-    layer: _LayerPass
-    preactivation: list[Array]
-    initial: list[tuple[LSTMWeights, Array, Array]]
-
-    def inputs(self) -> Array:
-        """Return the gradient of what the layer read, of shape (K, steps, D)."""
-        parts = zip(self.preactivation, self.layer.directions, strict=True)
-        return reduce(np.add, [self.scans.product(a, weights.weight_ih) for a, weights in parts])
-
-
-def gradient(past: ForwardPass, weighting: Array) -> Iterator[_LayerGradient]:
-    """Yield the gradients of ``weighting . scores``, layer by layer from the top."""
-    network = past.network
-    pooled = np.asarray(weighting, past.scores.dtype)
-    if network.head_weight is not None:
-        pooled = past.scans.product(pooled, network.head_weight)
-    hidden_gradient = _unpool(past, pooled)
-    for depth, layer in reversed(list(enumerate(past.layers))):
-        results = [
-            past.scans.gradient_scan(trace, weights, past.offsets, d == 1, hidden_gradient[d])
-            for d, (trace, weights) in enumerate(zip(layer.traces, layer.directions, strict=True))
-        ]
-        found = _LayerGradient(
-            past.scans,
-            layer,
-            [r.preactivation for r in results],
-            [
-                (weights, r.initial_hidden, r.initial_cell)
-                for weights, r in zip(layer.directions, results, strict=True)
-            ],
-        )
+def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> Iterator[GradientResult]:
+    """Yield the gradients of ``weighting . scores`` of each layer from the top."""
+    scans, head = past.prepared.scans, past.prepared.head
+    final: Array | None = np.asarray(weighting, past.scores.dtype)
+    if head is not None:
+        final = scans.linear_gradient(head, final)
+    hidden: Array | None = None
+    for depth in reversed(range(len(past.traces))):
+        found = scans.gradient_scan(past.traces[depth], final, hidden, times_input and depth == 0)
         yield found
-        if depth > 0:
-            hidden_gradient = _split_directions(past.layers[depth - 1], found.inputs())
+        final, hidden = None, found.inputs
 
 
 def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Squared gradients of ``weighting . scores``; summed over D they are the token's."""
-    initial = np.zeros(weighting.shape[:2], past.scores.dtype)
-    for at_layer in gradient(past, weighting):
-        for _, dh, dc in at_layer.initial:
-            initial += (dh**2).sum(axis=-1) + (dc**2).sum(axis=-1)
-    squares = at_layer.inputs() ** 2
-    return InputRelevance(squares.sum(axis=-1), squares if level == "input" else None, initial)
+    initial: Array | float = 0.0
+    for at_layer in _gradient(past, weighting, times_input=False):
+        for gradient in (at_layer.initial_hidden, at_layer.initial_cell):
+            initial = np.vecdot(gradient, gradient) + initial
+    gradient = at_layer.inputs
+    if level == "token":
+        return InputRelevance(np.vecdot(gradient, gradient), None, initial)
+    squares = gradient**2
+    return InputRelevance(squares.sum(axis=-1), squares, initial)
 
 
 def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Return gradient times value, of every input and initial state."""
-    initial = np.zeros(weighting.shape[:2], past.scores.dtype)
-    for at_layer in gradient(past, weighting):
-        for weights, dh, dc in at_layer.initial:
-            initial += np.vecdot(dh, weights.initial_hidden)
-            initial += np.vecdot(dc, weights.initial_cell)
-    if level == "input":
-        products = at_layer.inputs() * at_layer.layer.inputs
-        return InputRelevance(products.sum(axis=-1), products, initial)
-    # x . (W_ih.T @ da) = (W_ih @ x) . da, and W_ih @ x is known.
-    parts = zip(at_layer.preactivation, at_layer.layer.projections, strict=True)
-    token = reduce(np.add, [np.vecdot(a, projection) for a, projection in parts])
-    return InputRelevance(token, None, initial)
+    initial: Array | float = 0.0
+    depths = reversed(range(len(past.traces)))
+    for depth, at_layer in zip(depths, _gradient(past, weighting, level == "token"), strict=True):
+        hidden, cell = past.prepared.initial_states[depth]
+        initial = np.vecdot(at_layer.initial_hidden, hidden) + initial
+        initial = np.vecdot(at_layer.initial_cell, cell) + initial
+    if at_layer.inputs is None:
+        return InputRelevance(at_layer.token, None, initial)
+    products = at_layer.inputs * past.inputs[0]
+    return InputRelevance(products.sum(axis=-1), products, initial)

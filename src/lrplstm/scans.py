@@ -1,61 +1,64 @@
-"""What a backend is: three scans over the steps of many sequences, and one product.
+"""What a backend is: scans over the steps of many sequences, and the products around them.
 
-Data that belongs to steps is *ragged*: the rows of all sequences one after the other, sequence b in
-rows ``offsets[b]:offsets[b + 1]``, in token order. A scan takes one direction of one layer; with
-``reverse`` that direction reads each sequence from its last row to its first, and everything it
-returns is in token order all the same.
+Data that belongs to steps is *ragged*: the rows of all sequences one after the other, the longest
+sequence first, sequence b in rows ``offsets[b]:offsets[b + 1]``, in token order. A scan takes one
+layer, that is, one or two directions: the forward one reads each sequence from its first row to its
+last, the backward one from its last to its first. Results are in token order all the same, and
+`width` is the number of hidden states of a layer: H, or 2H with the forward half first.
 
-Backward scans take the relevance (or gradient) of h_t *per step* and for K targets at once, shape
-(K, steps, H): a head, any pooling, a layer above, or something of the user's own may have put it
-there, and the scan needs to know nothing of them.
+Weights are handed over once, by `prepare_layer` and `prepare_linear`; what a backend makes of them,
+of a projection's columns and of a trace is its own affair.
 
 `_reference` is the readable specification; `_kernels` computes the same, compiled.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 from lrplstm.rules import EpsilonRule
 from lrplstm.weights import Array, LSTMWeights
 
-__all__ = ["GradientResult", "LRPResult", "Scans", "Trace"]
+__all__ = ["KEEP", "ForwardResult", "GradientResult", "LRPResult", "Scans"]
+
+KEEP = ("nothing", "relevance", "gradient")
+"""What a forward scan keeps: nothing, or what `lrp_scan` or `gradient_scan` reads."""
 
 
-class Trace(NamedTuple):
-    """What the backward scans read of the forward scan.
+class ForwardResult(NamedTuple):
+    """What a layer made of its inputs.
 
     Attributes
     ----------
-    gates : ndarray of shape (steps, 4 * H)
-        i, f, g, o after their activations.
-    candidate : ndarray of shape (steps, H)
-        a^g, the pre-activation of g.
-    cell, hidden : ndarray of shape (steps, H)
-        c_t and h_t.
+    final : ndarray of shape (B, width)
+        The last state that each direction reached.
+    hidden : ndarray of shape (steps, width), or None
+        h_t of every step, where it was asked for.
+    trace : object, or None
+        What the way back reads.
     """
 
-    gates: Array
-    candidate: Array
-    cell: Array
-    hidden: Array
+    final: Array
+    hidden: Array | None
+    trace: Any
 
 
 class LRPResult(NamedTuple):
-    """What the relevance of any lower quantity can be read off from.
+    """Relevance of what a layer read.
 
     Attributes
     ----------
-    quotient : ndarray of shape (K, steps, H)
-        q = R_g / (a^g + eps(a^g)); then R_x = x * (W_ih^g.T @ q) + share.
-    share : ndarray of shape (K, steps)
-        What each lower unit of a^g gets of bias and stabilizer.
-    initial : ndarray of shape (K, sequences)
-        Relevance that ended on h_{-1} and c_{-1}.
+    token : ndarray of shape (K, steps), or None
+        Sum over the inputs of each step; where no inputs were given.
+    inputs : ndarray of shape (K, steps, D), or None
+        Of every input; where they were given.
+    initial : ndarray of shape (K, B)
+        What ended on h_{-1} and c_{-1} of all directions.
     """
 
-    quotient: Array
-    share: Array
+    token: Array | None
+    inputs: Array | None
     initial: Array
 
 
@@ -64,45 +67,74 @@ class GradientResult(NamedTuple):
 
     Attributes
     ----------
-    preactivation : ndarray of shape (K, steps, 4 * H)
-        With respect to a = W_ih x + W_hh h + b; W_ih.T @ it is the gradient of x.
-    initial_hidden, initial_cell : ndarray of shape (K, sequences, H)
+    token : ndarray of shape (K, steps), or None
+        The gradient of each step's inputs times the inputs themselves; where it was asked for.
+    inputs : ndarray of shape (K, steps, D), or None
+        With respect to every input; where it was asked for.
+    initial_hidden, initial_cell : ndarray of shape (K, B, width)
         With respect to h_{-1} and c_{-1}.
     """
 
-    preactivation: Array
+    token: Array | None
+    inputs: Array | None
     initial_hidden: Array
     initial_cell: Array
 
 
 class Scans(Protocol):
-    """A backend: a module with these four functions."""
+    """A backend: a module with these functions."""
 
-    def product(self, a: Array, b: Array) -> Array:
-        """Return a @ b for a of shape (..., rows, n) and b of shape (n, columns)."""
+    def prepare_linear(self, weight: Array, bias: Array | None) -> Any:
+        """Return a linear layer z = y @ weight.T + bias, for the functions below."""
+
+    def linear(self, layer: Any, y: Array) -> Array:
+        """Return z of shape (B, C) for y of shape (B, N)."""
+
+    def linear_lrp(
+        self, layer: Any, y: Array, z: Array, relevance: Array, rule: EpsilonRule
+    ) -> Array:
+        """Return the relevance of y, (K, B, N), given that of z, (K, B, C)."""
+
+    def linear_gradient(self, layer: Any, gradient: Array) -> Array:
+        """Return the gradient of y, (K, B, N), given that of z, (K, B, C)."""
+
+    def prepare_layer(self, directions: Sequence[LSTMWeights]) -> Any:
+        """Return an LSTM layer for the functions below."""
+
+    def project(self, layer: Any, x: Array) -> Array:
+        """Return what the scans read of inputs x of shape (n, D): a row for each row of x."""
 
     def forward_scan(
-        self, projection: Array, weights: LSTMWeights, offsets: Array, reverse: bool
-    ) -> Trace:
-        """Run the cell over every sequence, given ``projection = x @ weight_ih.T``."""
+        self, layer: Any, projection: Array, rows: Array, offsets: Array, keep: str, hidden: bool
+    ) -> ForwardResult:
+        """Run the cell over every sequence; step t reads row ``rows[t]`` of `projection`.
+
+        `keep` is one of `KEEP`, and `hidden` whether h_t of every step is returned.
+        """
 
     def lrp_scan(
         self,
-        trace: Trace,
-        weights: LSTMWeights,
-        offsets: Array,
-        reverse: bool,
-        hidden_relevance: Array,
+        trace: Any,
+        final_relevance: Array | None,
+        hidden_relevance: Array | None,
+        inputs: Array | None,
         rule: EpsilonRule,
     ) -> LRPResult:
-        """Run relevance back over every sequence."""
+        """Run relevance back over every sequence.
+
+        It starts from relevance of the final states, (K, B, width), from that of the hidden states
+        of every step, (K, steps, width), or from both. With `inputs`, of shape (steps, D), the
+        result is the relevance of each of them, without it that of each step.
+        """
 
     def gradient_scan(
         self,
-        trace: Trace,
-        weights: LSTMWeights,
-        offsets: Array,
-        reverse: bool,
-        hidden_gradient: Array,
+        trace: Any,
+        final_gradient: Array | None,
+        hidden_gradient: Array | None,
+        times_input: bool,
     ) -> GradientResult:
-        """Run gradients back over every sequence."""
+        """Run gradients back over every sequence, from where `lrp_scan` does.
+
+        With `times_input` the result is gradient times input of each step, else the gradients.
+        """

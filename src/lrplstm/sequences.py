@@ -13,12 +13,16 @@ import numpy as np
 from lrplstm.checks import check_choice, to_array
 from lrplstm.weights import Array
 
-__all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "to_offsets"]
+__all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "Part", "to_offsets"]
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
-_ZERO = -1
-"""The id of a step whose features are all zero."""
+_PART_STEPS, _PART_BYTES = 2048, 32 * 2**20
+"""Steps, and working memory, of a part of a batch: enough that calls do not count, and few enough for
+the cache."""
+
+_LEAST_SEQUENCES, _MOST_BYTES = 64, 512 * 2**20
+"""So many sequences are a part even if they take more: their steps share the reading of weights."""
 
 
 def to_offsets(lengths: Sequence[int]) -> Array:
@@ -26,6 +30,25 @@ def to_offsets(lengths: Sequence[int]) -> Array:
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some sequences of a batch, the longest first.
+
+    Attributes
+    ----------
+    sequences : slice or ndarray of int
+        Which they are.
+    steps : slice or ndarray of int
+        Which steps of the batch are theirs, sequence by sequence.
+    offsets : ndarray
+        Where each of them begins in these steps, and where the last ends.
+    """
+
+    sequences: slice | Array
+    steps: slice | Array
+    offsets: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +60,7 @@ class Batch:
     offsets : ndarray of shape (B + 1,)
         Sequence b has the steps ``offsets[b]:offsets[b + 1]``.
     data : ndarray of shape (steps,) or (steps, D)
-        Ids, which are rows of `embedding`, -1 for a zero vector; or features.
+        Ids, which are rows of `embedding`, or `zero_id`; or features.
     embedding : ndarray of shape (V, D), or None
         None where `data` are features.
     tokens : list of list of str, or None
@@ -63,20 +86,61 @@ class Batch:
         """True where the input was numbers rather than tokens or ids."""
         return self.embedding is None
 
-    def steps(self, sequences: slice) -> slice:
-        """Return the steps of a run of sequences."""
-        return slice(int(self.offsets[sequences.start]), int(self.offsets[sequences.stop]))
+    @property
+    def zero_id(self) -> int:
+        """The id of a step whose features are all zero: V."""
+        return 0 if self.embedding is None else len(self.embedding)
 
-    def part(self, sequences: slice) -> tuple[Array, Array]:
-        """Return a run of sequences by themselves: features of shape (steps, D), and offsets."""
-        steps = self.steps(sequences)
-        offsets = self.offsets[sequences.start : sequences.stop + 1] - steps.start
+    def features(self, steps: slice | Array) -> Array:
+        """Return what the network reads at some steps, of shape (steps, D)."""
         data = self.data[steps]
-        if self.embedding is None:
-            return data, offsets
-        features = self.embedding[data]
-        features[data == _ZERO] = 0
-        return features, offsets
+        return data if self.embedding is None else self.embed(data)
+
+    def embed(self, ids: Array) -> Array:
+        """Return the features of ids, of shape (ids, D)."""
+        assert self.embedding is not None
+        features = self.embedding.take(ids, axis=0, mode="clip")
+        features[ids == self.zero_id] = 0
+        return features
+
+    def parts(self, bytes_per_step: int, least: int) -> list[Part]:
+        """Cut the batch into parts small enough to bound memory.
+
+        Parameters
+        ----------
+        bytes_per_step : int
+            Working memory that one step takes.
+        least : int
+            Number of parts there should be at least, to share out.
+        """
+        B, steps = len(self), int(self.offsets[-1])
+        share = -(-steps // least)
+        limit = min(_PART_STEPS, _PART_BYTES // bytes_per_step, share)
+        if B == 1:
+            return [Part(slice(0, 1), slice(0, steps), self.offsets)]
+        lengths = np.diff(self.offsets)
+        order = np.argsort(-lengths, kind="stable")
+        sorted_offsets = to_offsets(lengths[order])
+        # Steps of the batch in the order of the sorted sequences.
+        sorted_steps = np.arange(steps) + np.repeat(
+            self.offsets[order] - sorted_offsets[:-1], lengths[order]
+        )
+        parts, first = [], 0
+        while first < B:
+            begin = int(sorted_offsets[first])
+            length = int(sorted_offsets[first + 1]) - begin
+            fits = max(limit, min(_LEAST_SEQUENCES * length, _MOST_BYTES // bytes_per_step, share))
+            stop = int(sorted_offsets.searchsorted(begin + fits, side="right")) - 1
+            stop = max(first + 1, stop)
+            parts.append(
+                Part(
+                    order[first:stop],
+                    sorted_steps[begin : sorted_offsets[stop]],
+                    sorted_offsets[first : stop + 1] - begin,
+                )
+            )
+            first = stop
+        return parts
 
 
 def _is_sequence(value: object) -> bool:
@@ -197,7 +261,7 @@ class InputEncoder:
         if unknown is not None:
             check_choice("unknown", unknown, UNKNOWN_CHOICES)
         if unknown == "zero":
-            return _ZERO
+            return 0 if self.embedding is None else len(self.embedding)  # the batch's zero_id
         if unknown == "unk" and self.unknown_token is None:
             raise ValueError(
                 "unknown: expected 'error' or 'zero', got 'unk': the model has no unknown token"
@@ -270,7 +334,7 @@ class InputEncoder:
                             "vocabulary; choose with unknown= what to do: 'error', 'unk' (the "
                             "model's unknown token) or 'zero' (a zero vector)"
                         )
-            unknown_id = _ZERO  # for none
+            unknown_id = 0  # for none
         missing = -2
         found = [find(token, missing) for token in chain.from_iterable(sequences)]
         ids = np.array(found, np.intp)

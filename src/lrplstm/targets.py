@@ -28,8 +28,8 @@ class Target:
     kind: str
     values: Array | None = None
 
-    def weighting(self, scores: Array, sequences: slice) -> Array:
-        """Return v of shape (K, B', C) for a run of sequences with these scores, (B', C).
+    def weighting(self, scores: Array, sequences: slice | Array) -> Array:
+        """Return v of shape (K, B', C) for some sequences with these scores, (B', C).
 
         K is C for "all", else 1. What is explained is ``v . scores``.
         """
