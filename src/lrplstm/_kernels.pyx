@@ -207,12 +207,14 @@ cdef class _Matrix:
     """
 
     cdef object panels, dtype
+    cdef bint single
     cdef Py_ssize_t segments, n, columns, vectors, padded_columns
 
     def __cinit__(self, matrix, Py_ssize_t segments=1):
         cdef Py_ssize_t width = VECTOR_BYTES // matrix.dtype.itemsize, left, first, taken
         rows, self.columns = matrix.shape
         self.dtype = matrix.dtype
+        self.single = self.dtype == np.float32
         self.segments = segments
         self.n = rows // segments
         self.vectors = left = _round_up(self.columns, width) // width
@@ -241,36 +243,31 @@ cdef object _product(x, _Matrix matrix, start=None):
 
 cdef int _multiply_rows(x, _Matrix matrix, start, out, Py_ssize_t column) except -1:
     """Set columns of `out`, from `column` on, to start + x @ matrix."""
-    arguments = (
-        x, matrix.panels, matrix.vectors, start, np.zeros(len(x), np.intp), out, column,
-    )
-    if matrix.dtype == np.float32:
-        _multiply[float](*arguments)
-    else:
-        _multiply[double](*arguments)
-    return 0
+    starts = np.zeros(len(x), np.intp)
+    if matrix.single:
+        return _multiply(x, matrix, start, starts, out, column, <float> 0)
+    return _multiply(x, matrix, start, starts, out, column, <double> 0)
 
 
 cdef int _multiply(
-    const real[:, ::1] x,
-    const real[::1] panels,
-    Py_ssize_t vectors,
-    const real[::1] start,
-    const Py_ssize_t[::1] start_offsets,
-    real[:, ::1] out,
-    Py_ssize_t column,
+    x, _Matrix matrix, start, starts, out, Py_ssize_t column, real dtype
 ) except -1:
+    cdef const real[:, ::1] rows = x
+    cdef const real[::1] panels = matrix.panels
+    cdef const real[::1] start_row = start
+    cdef const Py_ssize_t[::1] start_offsets = starts
+    cdef real[:, ::1] found = out
     # So many rows that both they and a panel stay in the cache.
-    cdef Py_ssize_t row = 0, n = x.shape[1], together = max(8, 65536 // n // 8 * 8), rows, work = 0
+    cdef Py_ssize_t n = matrix.n, together = max(8, 65536 // n // 8 * 8), row = 0, some, work = 0
     with nogil:
-        while row < x.shape[0]:
-            rows = min(together, x.shape[0] - row)
+        while row < rows.shape[0]:
+            some = min(together, rows.shape[0] - row)
             multiply(
-                &x[row, 0], n, 1, 0, &panels[0], n, vectors, &start[0], &start_offsets[row],
-                &out[row, column], out.shape[1], rows,
+                &rows[row, 0], n, 1, 0, &panels[0], n, matrix.vectors, &start_row[0],
+                &start_offsets[row], &found[row, column], found.shape[1], some,
             )
-            row += rows
-            _poll(&work, rows * panels.shape[0])
+            row += some
+            _poll(&work, some * panels.shape[0])
     return 0
 
 
@@ -341,28 +338,25 @@ def linear_lrp(_Linear layer not None, y, z, relevance, rule):
     relevance = _check_targets("relevance", relevance, len(y), layer.back.n, layer.dtype)
     q = np.empty_like(relevance)
     share = np.empty((len(relevance), len(y)), layer.dtype)
-    numbers = (rule.epsilon, rule.bias_factor, rule.epsilon_factor, layer.forward.n)
-    if layer.dtype == np.float32:
-        _linear_lrp[float](z, layer.bias, relevance, *numbers, q, share)
+    if layer.forward.single:
+        _linear_lrp(layer, z, relevance, rule, q, share, <float> 0)
     else:
-        _linear_lrp[double](z, layer.bias, relevance, *numbers, q, share)
+        _linear_lrp(layer, z, relevance, rule, q, share, <double> 0)
     return y * _product(q, layer.back) + share[..., np.newaxis]
 
 
 cdef int _linear_lrp(
-    const real[:, ::1] z,
-    const real[::1] bias,
-    const real[:, :, ::1] relevance,
-    real epsilon,
-    real bias_factor,
-    real epsilon_factor,
-    Py_ssize_t lower_units,
-    real[:, :, ::1] q,
-    real[:, ::1] share,
-) except -1 nogil:
+    _Linear layer, upper, upper_relevance, rule, quotient, shares, real dtype
+) except -1:
     """Find q = R / (z + eps(z)), and the share of each lower unit in biases and stabilizers."""
+    cdef const real[:, ::1] z = upper
+    cdef const real[::1] bias = layer.bias
+    cdef const real[:, :, ::1] relevance = upper_relevance
+    cdef real[:, :, ::1] q = quotient
+    cdef real[:, ::1] share = shares
+    cdef real epsilon = rule.epsilon, kept
+    cdef real bias_factor = rule.bias_factor, epsilon_factor = rule.epsilon_factor
     cdef Py_ssize_t k, b, j
-    cdef real kept
     for k in range(relevance.shape[0]):
         for b in range(z.shape[0]):
             share[k, b] = 0
@@ -370,7 +364,7 @@ cdef int _linear_lrp(
                 q[k, b, j] = _quotient(z[b, j], relevance[k, b, j], epsilon)
                 kept = bias_factor * bias[j] + epsilon_factor * _stabilizer(z[b, j], epsilon)
                 share[k, b] += kept * q[k, b, j]
-            share[k, b] /= lower_units
+            share[k, b] /= layer.forward.n
     return 0
 
 
@@ -430,6 +424,7 @@ cdef class _Layer:
     """An LSTM layer of one or two directions."""
 
     cdef object dtype, mask, zero
+    cdef bint single
     cdef Py_ssize_t input_size, hidden_size, width, padded, stride
     cdef list directions
 
@@ -437,6 +432,7 @@ cdef class _Layer:
         cdef Py_ssize_t H, width
         first = directions[0]
         self.dtype = first.dtype
+        self.single = self.dtype == np.float32
         self.input_size = first.input_size
         self.hidden_size = H = first.hidden_size
         self.width = len(directions) * H
@@ -533,17 +529,12 @@ def forward_scan(_Layer layer not None, projection, rows, offsets, str keep, bin
     arrays = []
     for direction in layer.directions:
         trace = _aligned(np.empty, trace_shape, dtype)
-        arguments = (
-            projection, direction.first_projected, rows, offsets, direction.reverse,
-            direction.recurrent.panels, direction.recurrent.vectors, layer.hidden_size,
-            direction.initial_projected, direction.initial_hidden, direction.initial_cell,
-            scratch, starts, direction.first_state, final, states, trace,
-        )
-        if dtype == np.float32:
-            _forward[float](*arguments)
-        else:
-            _forward[double](*arguments)
         arrays.append(trace)
+        steps = (projection, rows, offsets)
+        if layer.single:
+            _forward(layer, direction, steps, scratch, starts, final, states, trace, <float> 0)
+        else:
+            _forward(layer, direction, steps, scratch, starts, final, states, trace, <double> 0)
     return ForwardResult(
         final,
         states if hidden else None,
@@ -552,26 +543,26 @@ def forward_scan(_Layer layer not None, projection, rows, offsets, str keep, bin
 
 
 cdef int _forward(
-    const real[:, ::1] projection,
-    Py_ssize_t first_projected,
-    const Py_ssize_t[::1] rows,
-    const Py_ssize_t[::1] offsets,
-    bint reverse,
-    const real[::1] panels,
-    Py_ssize_t vectors,
-    Py_ssize_t H,
-    const real[::1] initial_projected,
-    const real[::1] initial_hidden,
-    const real[::1] initial_cell,
-    real[:, ::1] scratch,
-    Py_ssize_t[::1] starts,
-    Py_ssize_t first_state,
-    real[:, ::1] final,
-    real[:, ::1] states,
-    real[:, :, ::1] trace,
+    _Layer layer, _Direction direction, tuple steps, lane_rows, lane_starts,
+    final_states, all_states, kept, real dtype,
 ) except -1:
+    cdef const real[:, ::1] projection = steps[0]
+    cdef const Py_ssize_t[::1] rows = steps[1]
+    cdef const Py_ssize_t[::1] offsets = steps[2]
+    cdef const real[::1] panels = direction.recurrent.panels
+    cdef const real[::1] initial_projected = direction.initial_projected
+    cdef const real[::1] initial_hidden = direction.initial_hidden
+    cdef const real[::1] initial_cell = direction.initial_cell
+    cdef real[:, ::1] scratch = lane_rows
+    cdef Py_ssize_t[::1] starts = lane_starts
+    cdef real[:, ::1] final = final_states
+    cdef real[:, ::1] states = all_states
+    cdef real[:, :, ::1] trace = kept
+    cdef bint reverse = direction.reverse
+    cdef Py_ssize_t vectors = direction.recurrent.vectors, first_state = direction.first_state
+    cdef Py_ssize_t first_projected = direction.first_projected
+    cdef Py_ssize_t H = layer.hidden_size, stride = layer.stride, padded = layer.padded
     cdef Py_ssize_t B = offsets.shape[0] - 1, lanes = scratch.shape[0], step = scratch.shape[1]
-    cdef Py_ssize_t stride = initial_projected.shape[0], padded = initial_hidden.shape[0]
     cdef Py_ssize_t first = 0, active, s, l, j, t, row = 0, work = 0
     cdef real* a
     cdef real* h
@@ -734,12 +725,10 @@ cdef inline void _add(real* y, const real* x, Py_ssize_t n) noexcept nogil:
 def lrp_scan(_Trace trace not None, final_relevance, hidden_relevance, inputs, rule):
     """Run relevance back over every sequence, product rule "all"; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
-    cdef _Direction direction
-    cdef _Matrix recurrent, below
+    cdef Py_ssize_t d
     final, hidden = _check_way_back(trace, "relevance", final_relevance, hidden_relevance)
-    rows, offsets, dtype = trace.rows, trace.offsets, layer.dtype
-    D, H = layer.input_size, layer.hidden_size
-    K, B, steps = len(final), len(offsets) - 1, len(rows)
+    D, dtype = layer.input_size, layer.dtype
+    K, B, steps = len(final), len(trace.offsets) - 1, len(trace.rows)
     if inputs is not None:
         inputs = _check_rows("inputs", inputs, D, dtype)
         _check("inputs", inputs, (steps, D), dtype)
@@ -749,27 +738,19 @@ def lrp_scan(_Trace trace not None, final_relevance, hidden_relevance, inputs, r
     initial = np.zeros((K, B), dtype)
     lanes, targets = min(B, _TILE_LANES), min(K, _TARGETS)
     # For each lane and target W_hh.T @ q, R_c and q; behind them one row for the relevance given.
-    scratch = _zeros((lanes * targets + 1, 3 * layer.padded), dtype)
+    rows = _zeros((lanes * targets + 1, 3 * layer.padded), dtype)
     share = np.empty(lanes * targets, dtype)
     starts = np.zeros(lanes * targets, np.intp)
     R_x_rows = _zeros((0 if inputs is None else lanes * targets, len(layer.zero)), dtype)
-    for direction, kept in zip(layer.directions, trace.arrays):
-        recurrent = direction.matrix("candidate_recurrent")
-        below = recurrent if inputs is None else direction.matrix("candidate_inputs")
-        for first in range(0, K, targets):
-            some = slice(first, first + targets)
-            arguments = (
-                kept, trace.projection, direction.first_projected + 2 * H, rows, offsets,
-                direction.reverse, final[some], hidden[some], direction.first_state,
-                direction.bias_g, direction.initial_projected[2 * H:2 * H + layer.padded],
-                layer.mask, layer.zero, recurrent.panels, recurrent.vectors, below.panels,
-                below.vectors, H, D, rule.epsilon, rule.bias_factor, rule.epsilon_factor,
-                scratch, share, starts, lanes, R_x_rows, token[some], R_x[some], initial[some],
-            )
-            if dtype == np.float32:
-                _lrp[float](*arguments)
+    scratch = (lanes, rows, share, starts, R_x_rows)
+    for first in range(0, K, targets):
+        some = slice(first, first + targets)
+        given, found = (final[some], hidden[some]), (token[some], R_x[some], initial[some])
+        for d in range(len(layer.directions)):
+            if layer.single:
+                _lrp(trace, d, given, rule, scratch, found, <float> 0)
             else:
-                _lrp[double](*arguments)
+                _lrp(trace, d, given, rule, scratch, found, <double> 0)
     if inputs is None:
         return LRPResult(token, None, initial)
     R_x *= inputs
@@ -778,40 +759,41 @@ def lrp_scan(_Trace trace not None, final_relevance, hidden_relevance, inputs, r
 
 
 cdef int _lrp(
-    const real[:, :, ::1] trace,
-    const real[:, ::1] projection,
-    Py_ssize_t first_projected,
-    const Py_ssize_t[::1] rows,
-    const Py_ssize_t[::1] offsets,
-    bint reverse,
-    const real[:, :, ::1] final,
-    const real[:, :, ::1] hidden,
-    Py_ssize_t first_state,
-    const real[::1] bias_g,
-    const real[::1] initial_projected,
-    const real[::1] mask,
-    const real[::1] zero,
-    const real[::1] panels,
-    Py_ssize_t vectors,
-    const real[::1] input_panels,
-    Py_ssize_t input_vectors,
-    Py_ssize_t H,
-    Py_ssize_t D,
-    real epsilon,
-    real bias_factor,
-    real epsilon_factor,
-    real[:, ::1] scratch,
-    real[::1] share,
-    const Py_ssize_t[::1] starts,
-    Py_ssize_t lanes,
-    real[:, ::1] R_x_rows,
-    real[:, ::1] token,
-    real[:, :, ::1] R_x,
-    real[:, ::1] initial,
+    _Trace kept, Py_ssize_t d, tuple given_relevance, rule, tuple lane_rows, tuple found, real dtype
 ) except -1:
-    cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], padded = mask.shape[0]
-    cdef Py_ssize_t first = 0, size, active, after, s, l, k, t, before, r
-    cdef Py_ssize_t step = scratch.shape[1], row = 0, work = 0
+    cdef _Layer layer = kept.layer
+    cdef _Direction direction = layer.directions[d]
+    cdef _Matrix recurrent = direction.matrix("candidate_recurrent")
+    cdef const real[:, :, ::1] trace = kept.arrays[d]
+    cdef const real[:, ::1] projection = kept.projection
+    cdef const Py_ssize_t[::1] rows = kept.rows
+    cdef const Py_ssize_t[::1] offsets = kept.offsets
+    cdef const real[:, :, ::1] final = given_relevance[0]
+    cdef const real[:, :, ::1] hidden = given_relevance[1]
+    cdef Py_ssize_t lanes = lane_rows[0]
+    cdef real[:, ::1] scratch = lane_rows[1]
+    cdef real[::1] share = lane_rows[2]
+    cdef const Py_ssize_t[::1] starts = lane_rows[3]
+    cdef real[:, ::1] R_x_rows = lane_rows[4]
+    cdef real[:, ::1] token = found[0]
+    cdef real[:, :, ::1] R_x = found[1]
+    cdef real[:, ::1] initial = found[2]
+    cdef _Matrix below = direction.matrix("candidate_inputs") if R_x.shape[1] > 0 else recurrent
+    cdef const real[::1] panels = recurrent.panels
+    cdef const real[::1] input_panels = below.panels
+    cdef const real[::1] bias_g = direction.bias_g
+    cdef const real[::1] initial_projected = direction.initial_projected
+    cdef const real[::1] mask = layer.mask
+    cdef const real[::1] zero = layer.zero
+    cdef bint reverse = direction.reverse
+    cdef Py_ssize_t vectors = recurrent.vectors, input_vectors = below.vectors
+    cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
+    cdef Py_ssize_t first_state = direction.first_state
+    cdef Py_ssize_t first_projected = direction.first_projected + 2 * H
+    cdef real epsilon = rule.epsilon
+    cdef real bias_factor = rule.bias_factor, epsilon_factor = rule.epsilon_factor
+    cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
+    cdef Py_ssize_t first = 0, size, active, after, s, l, k, t, before, r, row = 0, work = 0
     cdef bint conserving = bias_factor != 0 or epsilon_factor != 0
     cdef real of_token
     cdef const real* h
@@ -875,7 +857,7 @@ cdef int _lrp(
             row += offsets[first + size] - offsets[first]
             for r in range(size * K):
                 initial[r % K, first + r // K] += H * share[r] + _initial_relevance(
-                    padded, &scratch[r, padded], &scratch[r, 2 * padded], &initial_projected[0]
+                    padded, &scratch[r, padded], &scratch[r, 2 * padded], &initial_projected[2 * H]
                 )
             first += lanes
     return 0
@@ -980,71 +962,65 @@ cdef inline real _initial_relevance(
 def gradient_scan(_Trace trace not None, final_gradient, hidden_gradient, bint times_input):
     """Run gradients back over every sequence; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
-    cdef _Direction direction
-    cdef _Matrix recurrent, below
+    cdef Py_ssize_t d
     final, hidden = _check_way_back(trace, "gradient", final_gradient, hidden_gradient)
-    rows, offsets, dtype = trace.rows, trace.offsets, layer.dtype
-    D, H = layer.input_size, layer.hidden_size
-    K, B, steps = len(final), len(offsets) - 1, len(rows)
+    D, dtype = layer.input_size, layer.dtype
+    K, B, steps = len(final), len(trace.offsets) - 1, len(trace.rows)
     token = np.zeros((K, steps if times_input else 0), dtype)
     dx = np.zeros((K, 0 if times_input else steps, D), dtype)
     initial = np.empty((2, K, B, layer.width), dtype)
     lanes, targets = min(B, _TILE_LANES), min(K, _TARGETS)
     # For each lane and target dh, dc and the gradients of the four pre-activations.
-    scratch = _zeros((lanes * targets, 6 * layer.padded), dtype)
+    rows = _zeros((lanes * targets, 6 * layer.padded), dtype)
     starts = np.zeros(lanes * targets, np.intp)
     dx_rows = _zeros((0 if times_input else lanes * targets, len(layer.zero)), dtype)
-    for direction, kept in zip(layer.directions, trace.arrays):
-        recurrent = direction.matrix("recurrent_back")
-        below = recurrent if times_input else direction.matrix("inputs_back")
-        for first in range(0, K, targets):
-            some = slice(first, first + targets)
-            arguments = (
-                kept, trace.projection, direction.first_projected, rows, offsets,
-                direction.reverse, final[some], hidden[some], direction.first_state,
-                direction.bias, layer.zero, recurrent.panels, recurrent.vectors, below.panels,
-                below.vectors, H, D, scratch, starts, lanes, dx_rows,
-                token[some], dx[some], initial[0, some], initial[1, some],
-            )
-            if dtype == np.float32:
-                _gradient[float](*arguments)
+    scratch = (lanes, rows, starts, dx_rows)
+    for first in range(0, K, targets):
+        some = slice(first, first + targets)
+        given = (final[some], hidden[some])
+        found = (token[some], dx[some], initial[0, some], initial[1, some])
+        for d in range(len(layer.directions)):
+            if layer.single:
+                _gradient(trace, d, given, scratch, found, <float> 0)
             else:
-                _gradient[double](*arguments)
+                _gradient(trace, d, given, scratch, found, <double> 0)
     return GradientResult(
         token if times_input else None, None if times_input else dx, initial[0], initial[1]
     )
 
 
 cdef int _gradient(
-    const real[:, :, ::1] trace,
-    const real[:, ::1] projection,
-    Py_ssize_t first_projected,
-    const Py_ssize_t[::1] rows,
-    const Py_ssize_t[::1] offsets,
-    bint reverse,
-    const real[:, :, ::1] final,
-    const real[:, :, ::1] hidden,
-    Py_ssize_t first_state,
-    const real[::1] bias,
-    const real[::1] zero,
-    const real[::1] panels,
-    Py_ssize_t vectors,
-    const real[::1] input_panels,
-    Py_ssize_t input_vectors,
-    Py_ssize_t H,
-    Py_ssize_t D,
-    real[:, ::1] scratch,
-    const Py_ssize_t[::1] starts,
-    Py_ssize_t lanes,
-    real[:, ::1] dx_rows,
-    real[:, ::1] token,
-    real[:, :, ::1] dx,
-    real[:, :, ::1] initial_hidden,
-    real[:, :, ::1] initial_cell,
+    _Trace kept, Py_ssize_t d, tuple given_gradient, tuple lane_rows, tuple found, real dtype
 ) except -1:
-    cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], padded = trace.shape[2]
-    cdef Py_ssize_t first = 0, size, active, s, l, k, t, r, j
-    cdef Py_ssize_t step = scratch.shape[1], row = 0, work = 0
+    cdef _Layer layer = kept.layer
+    cdef _Direction direction = layer.directions[d]
+    cdef _Matrix recurrent = direction.matrix("recurrent_back")
+    cdef const real[:, :, ::1] trace = kept.arrays[d]
+    cdef const real[:, ::1] projection = kept.projection
+    cdef const Py_ssize_t[::1] rows = kept.rows
+    cdef const Py_ssize_t[::1] offsets = kept.offsets
+    cdef const real[:, :, ::1] final = given_gradient[0]
+    cdef const real[:, :, ::1] hidden = given_gradient[1]
+    cdef Py_ssize_t lanes = lane_rows[0]
+    cdef real[:, ::1] scratch = lane_rows[1]
+    cdef const Py_ssize_t[::1] starts = lane_rows[2]
+    cdef real[:, ::1] dx_rows = lane_rows[3]
+    cdef real[:, ::1] token = found[0]
+    cdef real[:, :, ::1] dx = found[1]
+    cdef real[:, :, ::1] initial_hidden = found[2]
+    cdef real[:, :, ::1] initial_cell = found[3]
+    cdef _Matrix below = direction.matrix("inputs_back") if dx.shape[1] > 0 else recurrent
+    cdef const real[::1] panels = recurrent.panels
+    cdef const real[::1] input_panels = below.panels
+    cdef const real[::1] bias = direction.bias
+    cdef const real[::1] zero = layer.zero
+    cdef bint reverse = direction.reverse
+    cdef Py_ssize_t vectors = recurrent.vectors, input_vectors = below.vectors
+    cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
+    cdef Py_ssize_t first_state = direction.first_state
+    cdef Py_ssize_t first_projected = direction.first_projected
+    cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
+    cdef Py_ssize_t first = 0, size, active, s, l, k, t, r, j, row = 0, work = 0
     cdef real* dh
     cdef real* dc
     cdef real* da

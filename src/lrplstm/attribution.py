@@ -246,7 +246,7 @@ class Attributions(Sequence[Attribution]):
     input_relevance : ndarray of shape (steps, D) or (C, steps, D), or None
     initial_relevance, delta : ndarray of shape (B,) or (C, B)
     unknown : ndarray of bool of shape (steps,)
-    tokens : list of list of str, or None
+    tokens : sequence of list of str, or None
     method : str
     params : dict
     class_names : tuple of str, or None
@@ -272,7 +272,7 @@ class Attributions(Sequence[Attribution]):
     method: str
     params: dict[str, Any]
     class_names: tuple[str, ...] | None
-    tokens: list[list[str]] | None
+    tokens: Sequence[list[str]] | None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

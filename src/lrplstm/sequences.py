@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from lrplstm.checks import check_choice, to_array
 from lrplstm.weights import Array
 
-__all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "Part", "to_offsets"]
+__all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "Part", "Words", "to_offsets"]
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
@@ -30,6 +30,29 @@ def to_offsets(lengths: Sequence[int]) -> Array:
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+@dataclass(frozen=True, eq=False)
+class Words(Sequence[list[str]]):
+    """The tokens of each sequence, looked up in a vocabulary when they are asked for."""
+
+    ids: Array
+    offsets: Array
+    vocabulary: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> list[str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[str]]: ...
+    def __getitem__(self, index: int | slice) -> list[str] | list[list[str]]:
+        if isinstance(index, slice):
+            return [self[b] for b in range(*index.indices(len(self)))]
+        b = range(len(self))[index]  # also checks, and counts from the end
+        steps = slice(int(self.offsets[b]), int(self.offsets[b + 1]))
+        return [self.vocabulary[id_] for id_ in self.ids[steps].tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +86,7 @@ class Batch:
         Ids, which are rows of `embedding`, or `zero_id`; or features.
     embedding : ndarray of shape (V, D), or None
         None where `data` are features.
-    tokens : list of list of str, or None
+    tokens : sequence of list of str, or None
         One list a sequence.
     unknown : ndarray of bool of shape (steps,)
         True where the vocabulary lacks the token, or the unknown token itself stands.
@@ -74,7 +97,7 @@ class Batch:
     offsets: Array
     data: Array
     embedding: Array | None
-    tokens: list[list[str]] | None
+    tokens: Sequence[list[str]] | None
     unknown: Array
     single: bool
 
@@ -198,6 +221,38 @@ def _split(inputs: Any) -> tuple[list[Any], bool]:
     ], False
 
 
+def _arrays(inputs: Any) -> tuple[str | None, list[Any], bool]:
+    """Return the kind of `inputs`, its sequences, and whether it was just one.
+
+    This is the quick way for arrays that are all ids or all features; the kind of anything else is
+    None.
+    """
+    single = isinstance(inputs, np.ndarray) and inputs.ndim < 3
+    if single:
+        sequences = [inputs]
+    elif isinstance(inputs, np.ndarray) or (
+        isinstance(inputs, list | tuple) and set(map(type, inputs)) == {np.ndarray}
+    ):
+        sequences = list(inputs)
+    else:
+        return None, [], False
+    kinds = {(array.dtype.kind, array.ndim) for array in sequences}
+    kind = "ids" if kinds <= {("i", 1), ("u", 1)} else "floats" if kinds == {("f", 2)} else None
+    if kind is None or not sequences or not all(map(len, sequences)):
+        return None, [], False
+    return kind, sequences, single
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What errors call the sequences."""
+
+    single: bool
+
+    def __getitem__(self, b: int) -> str:
+        return "inputs" if self.single else f"inputs[{b}]"
+
+
 @dataclass(frozen=True, eq=False)
 class InputEncoder:
     """What turns tokens and ids into features, and checks all three.
@@ -230,31 +285,38 @@ class InputEncoder:
     def encode(self, inputs: Any, unknown: str | None = None) -> Batch:
         """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
         unknown_id = self._unknown_id(unknown)
-        sequences, single = _split(inputs)
-        names = ["inputs"] if single else [f"inputs[{b}]" for b in range(len(sequences))]
-        for name, sequence in zip(names, sequences, strict=True):
-            if not _is_sequence(sequence):
-                raise TypeError(
-                    f"{name}: expected a sequence of tokens, ids or floats, got {sequence!r:.60}"
-                )
-            if len(sequence) == 0:
-                raise ValueError(f"{name}: expected at least one step, got an empty sequence")
-        kinds = [self._kind(n, s) for n, s in zip(names, sequences, strict=True)]
-        if len(set(kinds)) > 1:
-            other = next(b for b, kind in enumerate(kinds) if kind != kinds[0])
-            raise TypeError(
-                f"{names[other]}: expected {kinds[0]} as in inputs[0], got {kinds[other]}"
-            )
+        kind, sequences, single = _arrays(inputs)
+        names = _Names(single)
+        if kind is None:
+            sequences, single = _split(inputs)
+            names = _Names(single)
+            kind = self._one_kind(names, sequences)
+        if kind == "floats":
+            return self._batch_of_features(names, sequences)
         offsets = to_offsets([len(s) for s in sequences])
-        if kinds[0] == "floats":
-            values = self._features(names, sequences)
-            return Batch(offsets, values, None, None, np.zeros(len(values), bool), single)
-        if kinds[0] == "tokens":
+        if kind == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
             ids, lacking = self._token_ids(names, tokens, unknown_id)
             return Batch(offsets, ids, self.embedding, tokens, lacking, single)
         ids = self._check_ids(names, sequences, offsets)
-        return self._batch_of_ids(ids, offsets, single)
+        words = None if self.vocabulary is None else Words(ids, offsets, self.vocabulary)
+        return Batch(offsets, ids, self.embedding, words, self._is_unknown(ids), single)
+
+    def _one_kind(self, names: _Names, sequences: list[Any]) -> str:
+        """Return what all sequences hold: "tokens", "ids" or "floats"."""
+        for b, sequence in enumerate(sequences):
+            if not _is_sequence(sequence):
+                raise TypeError(
+                    f"{names[b]}: expected a sequence of tokens, ids or floats, "
+                    f"got {sequence!r:.60}"
+                )
+            if len(sequence) == 0:
+                raise ValueError(f"{names[b]}: expected at least one step, got an empty sequence")
+        kinds = [self._kind(names[b], sequence) for b, sequence in enumerate(sequences)]
+        for b, kind in enumerate(kinds):
+            if kind != kinds[0]:
+                raise TypeError(f"{names[b]}: expected {kinds[0]} as in inputs[0], got {kind}")
+        return kinds[0]
 
     def _unknown_id(self, unknown: str | None) -> int | None:
         """Return the id for tokens that the vocabulary lacks; None: they are an error."""
@@ -302,23 +364,28 @@ class InputEncoder:
             f"(T, {self.input_size}), got {what.get(kind, 'other things')} in {ndim} dimension(s)"
         )
 
-    def _features(self, names: list[str], sequences: list[Any]) -> Array:
-        arrays = []
-        for name, sequence in zip(names, sequences, strict=True):
-            array = to_array(name, sequence)
+    def _batch_of_features(self, names: _Names, sequences: list[Any]) -> Batch:
+        arrays = [
+            s if isinstance(s, np.ndarray) else to_array(names[b], s)
+            for b, s in enumerate(sequences)
+        ]
+        for b, array in enumerate(arrays):
             if array.shape[1] != self.input_size:
                 raise ValueError(
-                    f"{name}: expected shape (T, {self.input_size}), got {array.shape}"
+                    f"{names[b]}: expected shape (T, {self.input_size}), got {array.shape}"
                 )
-            # A number too large for float32 becomes infinite, and is then refused as such.
-            with np.errstate(over="ignore"):
-                arrays.append(array.astype(self.dtype, copy=False))
-            if not np.isfinite(arrays[-1]).all():
-                raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-        return np.concatenate(arrays)
+        offsets = to_offsets([len(array) for array in arrays])
+        # A number too large for float32 becomes infinite, and is then refused as such.
+        with np.errstate(over="ignore"):
+            values = np.concatenate(arrays, dtype=self.dtype, casting="unsafe")
+        if not np.isfinite(values).all():
+            step = int((~np.isfinite(values)).any(axis=1).argmax())
+            b = int(offsets.searchsorted(step, side="right")) - 1
+            raise ValueError(f"{names[b]}: expected finite numbers, got NaN or infinity")
+        return Batch(offsets, values, None, None, np.zeros(len(values), bool), names.single)
 
     def _token_ids(
-        self, names: list[str], sequences: list[list[str]], unknown_id: int | None
+        self, names: _Names, sequences: list[list[str]], unknown_id: int | None
     ) -> tuple[Array, Array]:
         if self.vocabulary is None or self.embedding is None:
             raise ValueError(
@@ -326,11 +393,11 @@ class InputEncoder:
             )
         find = self._ids.get
         if unknown_id is None:
-            for name, sequence in zip(names, sequences, strict=True):
+            for b, sequence in enumerate(sequences):
                 for position, token in enumerate(sequence):
                     if token not in self._ids:
                         raise ValueError(
-                            f"{name}: token {token!r} at position {position} is not in the "
+                            f"{names[b]}: token {token!r} at position {position} is not in the "
                             "vocabulary; choose with unknown= what to do: 'error', 'unk' (the "
                             "model's unknown token) or 'zero' (a zero vector)"
                         )
@@ -342,17 +409,19 @@ class InputEncoder:
         ids[lacking] = unknown_id
         return ids, lacking | self._is_unknown(ids)
 
-    def _check_ids(self, names: list[str], sequences: list[Any], offsets: Array) -> Array:
+    def _check_ids(self, names: _Names, sequences: list[Any], offsets: Array) -> Array:
         if self.embedding is None:
             raise ValueError(
                 f"inputs: expected floats of shape (T, {self.input_size}), got ids, and the model "
                 "has no embedding"
             )
-        arrays = [to_array(n, s) for n, s in zip(names, sequences, strict=True)]
+        arrays = [
+            s if isinstance(s, np.ndarray) else to_array(names[b], s)
+            for b, s in enumerate(sequences)
+        ]
         ids = np.concatenate([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
-        outside = (ids < 0) | (ids >= len(self.embedding))
-        if outside.any():
-            step = int(outside.argmax())
+        if ids.min() < 0 or ids.max() >= len(self.embedding):
+            step = int(((ids < 0) | (ids >= len(self.embedding))).argmax())
             b = int(offsets.searchsorted(step, side="right")) - 1
             position = step - int(offsets[b])
             raise ValueError(
@@ -360,16 +429,6 @@ class InputEncoder:
                 f"expected 0 <= id < {len(self.embedding)}"
             )
         return ids
-
-    def _batch_of_ids(self, ids: Array, offsets: Array, single: bool) -> Batch:
-        if self.vocabulary is None:
-            return Batch(offsets, ids, self.embedding, None, np.zeros(len(ids), bool), single)
-        vocabulary = self.vocabulary
-        tokens = [
-            [vocabulary[id_] for id_ in ids[start:stop].tolist()]
-            for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
-        ]
-        return Batch(offsets, ids, self.embedding, tokens, self._is_unknown(ids), single)
 
     def _is_unknown(self, ids: Array) -> Array:
         """Return where the unknown token itself stands: it stands for a token that is lacking."""
