@@ -17,7 +17,7 @@ results do not depend on the batch, its order or the number of threads.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cython cimport floating as real
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -56,6 +56,12 @@ cdef extern from *:
     /* Loops of so many rounds become whole vectors on every instruction set. */
     enum { UNITS = 32 };
 
+    /* At most so many sequences are a tile, and at most so many targets go back side by side. */
+    enum { TILE = 64, TARGETS = 8 };
+
+    /* So many rows go through a product together: they and a panel stay in the cache. */
+    enum { TOGETHER = 128 };
+
     /* What a trace keeps of a step, in rows of units. */
     enum { KEPT, ADDED, CANDIDATE, HIDDEN_BEFORE, RELEVANCE_ROWS };
     enum { DC_DH, DA_O, DA_I, DA_F, DA_G, FORGET, GRADIENT_ROWS };
@@ -65,6 +71,9 @@ cdef extern from *:
     bint runs_v3()
     bint runs_v4()
     enum: UNITS
+    enum: TILE
+    enum: TARGETS
+    enum: TOGETHER
     enum: KEPT
     enum: ADDED
     enum: CANDIDATE
@@ -89,11 +98,9 @@ def processor_runs():
 
 _TRACE_ROWS = {"nothing": 0, "relevance": RELEVANCE_ROWS, "gradient": GRADIENT_ROWS}
 
-_TILE_LANES = 32
-"""Sequences of a tile: enough to fill the registers many times, few enough for the cache."""
-
-_TARGETS = 8
-"""So many targets go through a backward scan side by side, not more."""
+_SMALL_BYTES = 2**19
+"""Recurrent weights of this size stay in the cache next to the core. Half a tile is then enough to fill
+the registers many times, and its rows stay there too."""
 
 cdef Py_ssize_t _POLL_EVERY = 1 << 30
 """Multiplications after which a scan looks for Ctrl-C: some 50 ms."""
@@ -118,14 +125,20 @@ cdef object _zeros(tuple shape, dtype):
 cdef object _aligned(make, tuple shape, dtype):
     """Return what np.zeros or np.empty makes, but so that it begins where the widest vector would."""
     cdef Py_ssize_t size = 1, length, itemsize = dtype.itemsize, first
-    cdef Py_buffer view
     for length in shape:
         size *= length
     memory = make(size + VECTOR_BYTES // itemsize, dtype)
-    PyObject_GetBuffer(memory, &view, PyBUF_SIMPLE)
-    first = (VECTOR_BYTES - <Py_ssize_t> view.buf % VECTOR_BYTES) % VECTOR_BYTES // itemsize
-    PyBuffer_Release(&view)
+    first = (VECTOR_BYTES - <Py_ssize_t> _address(memory) % VECTOR_BYTES) % VECTOR_BYTES
+    first //= itemsize
     return memory[first:first + size].reshape(shape)
+
+
+cdef void* _address(array) except NULL:
+    """Where an array begins; it must be kept alive by whoever keeps the address."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 cdef object _padded(row, Py_ssize_t length):
@@ -207,6 +220,7 @@ cdef class _Matrix:
     """
 
     cdef object panels, dtype
+    cdef const void* data
     cdef bint single
     cdef Py_ssize_t segments, n, columns, vectors, padded_columns
 
@@ -229,45 +243,39 @@ cdef class _Matrix:
             self.panels[first * width * rows:(first + taken) * width * rows] = panel.ravel()
             first += taken
             left -= taken
+        self.data = _address(self.panels)
 
 
-cdef object _product(x, _Matrix matrix, start=None):
-    """Return start + x @ matrix for x of shape (..., rows, n)."""
-    rows = x.reshape(-1, matrix.n)
-    out = np.empty((len(rows), matrix.padded_columns), matrix.dtype)
-    if start is None:
-        start = np.zeros(matrix.padded_columns, matrix.dtype)
-    _multiply_rows(rows, matrix, start, out, 0)
-    return out[:, :matrix.columns].reshape(*x.shape[:x.ndim - 1], matrix.columns)
+cdef object _product(x, _Matrix matrix, start):
+    """Return start + x @ matrix for x of shape (rows, n)."""
+    out = np.empty((len(x), matrix.padded_columns), matrix.dtype)
+    _multiply_rows(x, matrix, start, out, 0)
+    return out[:, :matrix.columns]
 
 
 cdef int _multiply_rows(x, _Matrix matrix, start, out, Py_ssize_t column) except -1:
     """Set columns of `out`, from `column` on, to start + x @ matrix."""
-    starts = np.zeros(len(x), np.intp)
     if matrix.single:
-        return _multiply(x, matrix, start, starts, out, column, <float> 0)
-    return _multiply(x, matrix, start, starts, out, column, <double> 0)
+        return _multiply(x, matrix, start, out, column, <float> 0)
+    return _multiply(x, matrix, start, out, column, <double> 0)
 
 
-cdef int _multiply(
-    x, _Matrix matrix, start, starts, out, Py_ssize_t column, real dtype
-) except -1:
+cdef int _multiply(x, _Matrix matrix, start, out, Py_ssize_t column, real dtype) except -1:
     cdef const real[:, ::1] rows = x
-    cdef const real[::1] panels = matrix.panels
     cdef const real[::1] start_row = start
-    cdef const Py_ssize_t[::1] start_offsets = starts
     cdef real[:, ::1] found = out
-    # So many rows that both they and a panel stay in the cache.
-    cdef Py_ssize_t n = matrix.n, together = max(8, 65536 // n // 8 * 8), row = 0, some, work = 0
+    cdef Py_ssize_t n = matrix.n, row = 0, some, work = 0
+    cdef Py_ssize_t starts[TOGETHER]
+    memset(starts, 0, sizeof(starts))
     with nogil:
         while row < rows.shape[0]:
-            some = min(together, rows.shape[0] - row)
+            some = min(<Py_ssize_t> TOGETHER, rows.shape[0] - row)
             multiply(
-                &rows[row, 0], n, 1, 0, &panels[0], n, matrix.vectors, &start_row[0],
-                &start_offsets[row], &found[row, column], found.shape[1], some,
+                &rows[row, 0], n, 1, 0, <const real*> matrix.data, n, matrix.vectors,
+                &start_row[0], starts, &found[row, column], found.shape[1], some,
             )
             row += some
-            _poll(&work, some * panels.shape[0])
+            _poll(&work, some * n * matrix.padded_columns)
     return 0
 
 
@@ -303,7 +311,7 @@ cdef inline real _total(real* x) noexcept nogil:
 cdef class _Linear:
     """z = y @ weight.T + bias."""
 
-    cdef object dtype, bias, start
+    cdef object dtype, bias, start, zero
     cdef _Matrix forward, back
 
     def __cinit__(self, weight, bias):
@@ -312,6 +320,7 @@ cdef class _Linear:
         self.back = _Matrix(weight)
         self.bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
         self.start = _padded(self.bias, self.forward.padded_columns)
+        self.zero = _zeros((self.back.padded_columns,), weight.dtype)
 
 
 def prepare_linear(weight, bias):
@@ -336,35 +345,45 @@ def linear_lrp(_Linear layer not None, y, z, relevance, rule):
     z = _check_rows("z", z, layer.back.n, layer.dtype)
     _check("z", z, (len(y), layer.back.n), layer.dtype)
     relevance = _check_targets("relevance", relevance, len(y), layer.back.n, layer.dtype)
-    q = np.empty_like(relevance)
-    share = np.empty((len(relevance), len(y)), layer.dtype)
+    q = np.empty((len(relevance) * len(y), layer.back.n), layer.dtype)
+    W_q = np.empty((len(q), layer.back.padded_columns), layer.dtype)
+    R_y = np.empty((len(relevance), len(y), layer.forward.n), layer.dtype)
     if layer.forward.single:
-        _linear_lrp(layer, z, relevance, rule, q, share, <float> 0)
+        _linear_lrp(layer, y, z, relevance, rule, q, W_q, R_y, <float> 0)
     else:
-        _linear_lrp(layer, z, relevance, rule, q, share, <double> 0)
-    return y * _product(q, layer.back) + share[..., np.newaxis]
+        _linear_lrp(layer, y, z, relevance, rule, q, W_q, R_y, <double> 0)
+    return R_y
 
 
 cdef int _linear_lrp(
-    _Linear layer, upper, upper_relevance, rule, quotient, shares, real dtype
+    _Linear layer, lower, upper, upper_relevance, rule, quotients, products, found, real dtype
 ) except -1:
-    """Find q = R / (z + eps(z)), and the share of each lower unit in biases and stabilizers."""
+    """R_y = y * (W.T @ q) + share, with q = R_z / (z + eps(z))."""
+    cdef const real[:, ::1] y = lower
     cdef const real[:, ::1] z = upper
     cdef const real[::1] bias = layer.bias
-    cdef const real[:, :, ::1] relevance = upper_relevance
-    cdef real[:, :, ::1] q = quotient
-    cdef real[:, ::1] share = shares
-    cdef real epsilon = rule.epsilon, kept
+    cdef const real[:, :, ::1] R_z = upper_relevance
+    cdef real[:, ::1] q = quotients
+    cdef real[:, ::1] W_q = products
+    cdef real[:, :, ::1] R_y = found
+    cdef real epsilon = rule.epsilon, share
     cdef real bias_factor = rule.bias_factor, epsilon_factor = rule.epsilon_factor
-    cdef Py_ssize_t k, b, j
-    for k in range(relevance.shape[0]):
-        for b in range(z.shape[0]):
-            share[k, b] = 0
+    cdef Py_ssize_t k, b, i, j, B = y.shape[0]
+    for k in range(R_z.shape[0]):
+        for b in range(B):
             for j in range(z.shape[1]):
-                q[k, b, j] = _quotient(z[b, j], relevance[k, b, j], epsilon)
-                kept = bias_factor * bias[j] + epsilon_factor * _stabilizer(z[b, j], epsilon)
-                share[k, b] += kept * q[k, b, j]
-            share[k, b] /= layer.forward.n
+                q[k * B + b, j] = _quotient(z[b, j], R_z[k, b, j], epsilon)
+    _multiply(quotients, layer.back, layer.zero, products, 0, dtype)
+    for k in range(R_z.shape[0]):
+        for b in range(B):
+            share = 0
+            for j in range(z.shape[1]):
+                share += q[k * B + b, j] * (
+                    bias_factor * bias[j] + epsilon_factor * _stabilizer(z[b, j], epsilon)
+                )
+            share /= y.shape[1]
+            for i in range(y.shape[1]):
+                R_y[k, b, i] = y[b, i] * W_q[k * B + b, i] + share
     return 0
 
 
@@ -373,7 +392,8 @@ def linear_gradient(_Linear layer not None, gradient):
     if not isinstance(gradient, np.ndarray) or gradient.ndim != 3:
         raise TypeError("gradient: expected a 3-dimensional ndarray")
     gradient = _check_targets("gradient", gradient, gradient.shape[1], layer.back.n, layer.dtype)
-    return _product(gradient, layer.back)
+    rows = gradient.reshape(-1, layer.back.n)
+    return _product(rows, layer.back, layer.zero).reshape(*gradient.shape[:2], layer.forward.n)
 
 
 # LSTM layers ------------------------------------------------------------------------------------
@@ -381,9 +401,15 @@ def linear_gradient(_Linear layer not None, gradient):
 cdef class _Direction:
     """One direction of a layer; most matrices are packed when they are first needed."""
 
-    cdef object weights, bias, bias_g, initial_hidden, initial_cell, initial_projected
+    cdef object weights
+    cdef list rows
     cdef bint reverse
     cdef Py_ssize_t first_state, first_projected
+    cdef const void* bias
+    cdef const void* bias_g
+    cdef const void* initial_hidden
+    cdef const void* initial_cell
+    cdef const void* initial_projected
     cdef _Matrix recurrent
     cdef dict packed
 
@@ -392,15 +418,23 @@ cdef class _Direction:
         self.reverse = number == 1
         self.first_state = number * weights.hidden_size
         self.first_projected = number * stride
-        self.bias = _padded(weights.bias, stride)
-        self.bias_g = _padded(weights.bias[weights.rows_g], padded)
-        self.initial_hidden = _padded(weights.initial_hidden, padded)
-        self.initial_cell = _padded(weights.initial_cell, padded)
         self.recurrent = _Matrix(weights.weight_hh.T)
-        # Step 0 is the same for all sequences: W_hh h_{-1}.
-        row = weights.initial_hidden[np.newaxis]
-        self.initial_projected = _padded(_product(row, self.recurrent)[0], stride)
         self.packed = {}
+        # Step 0 is the same for all sequences: W_hh h_{-1}.
+        row, zero = weights.initial_hidden[np.newaxis], _zeros((stride,), weights.dtype)
+        projected = _product(row, self.recurrent, zero)[0]
+        self.rows = [
+            _padded(weights.bias, stride),
+            _padded(weights.bias[weights.rows_g], padded),
+            _padded(weights.initial_hidden, padded),
+            _padded(weights.initial_cell, padded),
+            _padded(projected, stride),
+        ]
+        self.bias = _address(self.rows[0])
+        self.bias_g = _address(self.rows[1])
+        self.initial_hidden = _address(self.rows[2])
+        self.initial_cell = _address(self.rows[3])
+        self.initial_projected = _address(self.rows[4])
 
     cdef _Matrix matrix(self, str name):
         found = self.packed.get(name)
@@ -423,10 +457,12 @@ cdef class _Direction:
 cdef class _Layer:
     """An LSTM layer of one or two directions."""
 
-    cdef object dtype, mask, zero
+    cdef object dtype
     cdef bint single
-    cdef Py_ssize_t input_size, hidden_size, width, padded, stride
-    cdef list directions
+    cdef Py_ssize_t input_size, hidden_size, width, padded, stride, lanes
+    cdef list directions, rows
+    cdef const void* mask
+    cdef const void* zero
 
     def __cinit__(self, list directions):
         cdef Py_ssize_t H, width
@@ -437,6 +473,7 @@ cdef class _Layer:
         self.hidden_size = H = first.hidden_size
         self.width = len(directions) * H
         self.padded = _round_up(H, UNITS)
+        self.lanes = TILE // 2 if first.weight_hh.nbytes <= _SMALL_BYTES else TILE
         # A row of four gates, behind which whole vectors, and UNITS of the last gate, can be read.
         width = VECTOR_BYTES // self.dtype.itemsize
         self.stride = _round_up(max(4 * H, 3 * H + self.padded), width)
@@ -444,13 +481,20 @@ cdef class _Layer:
             _Direction(weights, number, self.padded, self.stride)
             for number, weights in enumerate(directions)
         ]
+        self.rows = [
+            _padded(np.ones(H, self.dtype), self.padded),
+            _zeros((max(self.padded, self.padded_inputs()),), self.dtype),
+        ]
         # 1 for each unit, and 0 for the places beyond: what keeps their relevance 0.
-        self.mask = _padded(np.ones(H, self.dtype), self.padded)
+        self.mask = _address(self.rows[0])
         # What products without anything to add to start from.
-        self.zero = _zeros((max(self.padded, _round_up(self.input_size, width)),), self.dtype)
+        self.zero = _address(self.rows[1])
 
     cdef Py_ssize_t projected(self):
         return len(self.directions) * self.stride
+
+    cdef Py_ssize_t padded_inputs(self):
+        return _round_up(self.input_size, VECTOR_BYTES // self.dtype.itemsize)
 
 
 def prepare_layer(directions):
@@ -476,8 +520,8 @@ def project(_Layer layer not None, x):
     out = _zeros((len(x), layer.projected()), layer.dtype)
     if len(x):
         for direction in layer.directions:
-            inputs = direction.matrix("inputs")
-            _multiply_rows(x, inputs, direction.bias, out, direction.first_projected)
+            inputs, bias = direction.matrix("inputs"), direction.rows[0]
+            _multiply_rows(x, inputs, bias, out, direction.first_projected)
     return out
 
 
@@ -485,17 +529,16 @@ cdef class _Trace:
     """What a forward scan leaves for the way back, out of reach for everybody else."""
 
     cdef _Layer layer
-    cdef object projection, rows, offsets
+    cdef object projection, rows, offsets, kept
     cdef str keep
-    cdef list arrays
 
-    def __cinit__(self, _Layer layer, projection, rows, offsets, str keep, list arrays):
+    def __cinit__(self, _Layer layer, projection, rows, offsets, str keep, kept):
         self.layer = layer
         self.projection = projection
         self.rows = rows.copy()
         self.offsets = offsets.copy()
         self.keep = keep
-        self.arrays = arrays
+        self.kept = kept
 
 
 cdef inline Py_ssize_t _step(
@@ -513,110 +556,110 @@ cdef inline Py_ssize_t _length(const Py_ssize_t[::1] offsets, Py_ssize_t b) exce
 
 def forward_scan(_Layer layer not None, projection, rows, offsets, str keep, bint hidden):
     """Run the cell over every sequence; see `lrplstm.scans`."""
-    cdef _Direction direction
     if keep not in KEEP:
         raise ValueError(f"keep: expected one of {KEEP}, got {keep!r}")
     projection = _check_rows("projection", projection, layer.projected(), layer.dtype)
     _check_steps(rows, offsets, len(projection))
-    dtype, B = layer.dtype, len(offsets) - 1
+    dtype, B, steps = layer.dtype, len(offsets) - 1, len(rows)
     final = np.empty((B, layer.width), dtype)
-    states = np.empty((len(rows) if hidden else 0, layer.width), dtype)
-    lanes = min(B, _TILE_LANES)
+    states = np.empty((steps, layer.width), dtype) if hidden else None
+    kept = None
+    if keep != "nothing":
+        shape = (len(layer.directions), steps, _TRACE_ROWS[keep], layer.padded)
+        kept = _aligned(np.empty, shape, dtype)
     # For each lane a row of pre-activations, h and c.
-    scratch = _zeros((lanes, layer.stride + 2 * layer.padded), dtype)
-    starts = np.empty(lanes, np.intp)
-    trace_shape = (0 if keep == "nothing" else len(rows), _TRACE_ROWS[keep], layer.padded)
-    arrays = []
-    for direction in layer.directions:
-        trace = _aligned(np.empty, trace_shape, dtype)
-        arrays.append(trace)
-        steps = (projection, rows, offsets)
-        if layer.single:
-            _forward(layer, direction, steps, scratch, starts, final, states, trace, <float> 0)
-        else:
-            _forward(layer, direction, steps, scratch, starts, final, states, trace, <double> 0)
-    return ForwardResult(
-        final,
-        states if hidden else None,
-        None if keep == "nothing" else _Trace(layer, projection, rows, offsets, keep, arrays),
-    )
+    lanes = _zeros((min(B, layer.lanes), layer.stride + 2 * layer.padded), dtype)
+    if layer.single:
+        _forward(layer, projection, rows, offsets, lanes, final, states, kept, <float> 0)
+    else:
+        _forward(layer, projection, rows, offsets, lanes, final, states, kept, <double> 0)
+    trace = None if kept is None else _Trace(layer, projection, rows, offsets, keep, kept)
+    return ForwardResult(final, states, trace)
 
 
 cdef int _forward(
-    _Layer layer, _Direction direction, tuple steps, lane_rows, lane_starts,
+    _Layer layer, projected, projected_rows, sequence_offsets, lane_rows,
     final_states, all_states, kept, real dtype,
 ) except -1:
-    cdef const real[:, ::1] projection = steps[0]
-    cdef const Py_ssize_t[::1] rows = steps[1]
-    cdef const Py_ssize_t[::1] offsets = steps[2]
-    cdef const real[::1] panels = direction.recurrent.panels
-    cdef const real[::1] initial_projected = direction.initial_projected
-    cdef const real[::1] initial_hidden = direction.initial_hidden
-    cdef const real[::1] initial_cell = direction.initial_cell
+    cdef _Direction direction
+    cdef const real[:, ::1] projection = projected
+    cdef const Py_ssize_t[::1] rows = projected_rows
+    cdef const Py_ssize_t[::1] offsets = sequence_offsets
     cdef real[:, ::1] scratch = lane_rows
-    cdef Py_ssize_t[::1] starts = lane_starts
     cdef real[:, ::1] final = final_states
     cdef real[:, ::1] states = all_states
-    cdef real[:, :, ::1] trace = kept
-    cdef bint reverse = direction.reverse
-    cdef Py_ssize_t vectors = direction.recurrent.vectors, first_state = direction.first_state
-    cdef Py_ssize_t first_projected = direction.first_projected
+    cdef real[:, :, :, ::1] trace = kept
+    cdef bint keep_states = all_states is not None
+    cdef Py_ssize_t trace_rows = 0 if kept is None else trace.shape[2]
     cdef Py_ssize_t H = layer.hidden_size, stride = layer.stride, padded = layer.padded
     cdef Py_ssize_t B = offsets.shape[0] - 1, lanes = scratch.shape[0], step = scratch.shape[1]
-    cdef Py_ssize_t first = 0, active, s, l, j, t, row = 0, work = 0
+    cdef Py_ssize_t d, first, active, s, l, j, t, row, first_projected, work = 0
+    cdef Py_ssize_t starts[TILE]
+    cdef const real* initial_projected
     cdef real* a
     cdef real* h
     cdef real* c
     cdef real* step_trace = NULL
-    with nogil:
-        while first < B:
-            active = min(lanes, B - first)
-            for l in range(active):
-                memcpy(&scratch[l, stride], &initial_hidden[0], padded * sizeof(real))
-                memcpy(&scratch[l, stride + padded], &initial_cell[0], padded * sizeof(real))
-            s = 0
-            while True:
-                while active > 0 and _length(offsets, first + active - 1) <= s:
-                    active -= 1
-                if active == 0:
-                    break
+    for d in range(len(layer.directions)):
+        direction = layer.directions[d]
+        first_projected = direction.first_projected
+        initial_projected = <const real*> direction.initial_projected
+        row = first = 0
+        with nogil:
+            while first < B:
+                active = min(lanes, B - first)
                 for l in range(active):
-                    t = _step(offsets, first + l, s, reverse)
-                    starts[l] = rows[t] * projection.shape[1] + first_projected
-                    if _length(offsets, first + l) > s + 1:
-                        t = _step(offsets, first + l, s + 1, reverse)
-                        prefetch(&projection[rows[t], first_projected], 4 * H)
-                # a = W_ih x_t + b + W_hh h_{t-1}
-                if s == 0:
+                    memcpy(&scratch[l, stride], direction.initial_hidden, padded * sizeof(real))
+                    memcpy(
+                        &scratch[l, stride + padded], direction.initial_cell, padded * sizeof(real)
+                    )
+                s = 0
+                while True:
+                    while active > 0 and _length(offsets, first + active - 1) <= s:
+                        active -= 1
+                    if active == 0:
+                        break
+                    for l in range(active):
+                        t = _step(offsets, first + l, s, direction.reverse)
+                        starts[l] = rows[t] * projection.shape[1] + first_projected
+                        if _length(offsets, first + l) > s + 1:
+                            t = _step(offsets, first + l, s + 1, direction.reverse)
+                            prefetch(&projection[rows[t], first_projected], 4 * H)
+                    # a = W_ih x_t + b + W_hh h_{t-1}
+                    if s == 0:
+                        for l in range(active):
+                            a = &scratch[l, 0]
+                            t = _step(offsets, first + l, s, direction.reverse)
+                            for j in range(stride):
+                                a[j] = (
+                                    projection[rows[t], first_projected + j] + initial_projected[j]
+                                )
+                    else:
+                        multiply(
+                            &scratch[0, stride], step, 1, 0,
+                            <const real*> direction.recurrent.data, H, direction.recurrent.vectors,
+                            &projection[0, 0], starts, &scratch[0, 0], step, active,
+                        )
                     for l in range(active):
                         a = &scratch[l, 0]
-                        t = _step(offsets, first + l, s, reverse)
-                        for j in range(stride):
-                            a[j] = projection[rows[t], first_projected + j] + initial_projected[j]
-                else:
-                    multiply(
-                        &scratch[0, stride], step, 1, 0, &panels[0], H, vectors, &projection[0, 0],
-                        &starts[0], &scratch[0, 0], step, active,
-                    )
-                for l in range(active):
-                    a = &scratch[l, 0]
-                    h = &scratch[l, stride]
-                    c = &scratch[l, stride + padded]
-                    if trace.shape[1] > 0:
-                        step_trace = &trace[row, 0, 0]
-                        row += 1
-                    _cell(a, H, padded, h, c, step_trace, trace.shape[1])
-                    if states.shape[0] > 0:
-                        t = _step(offsets, first + l, s, reverse)
-                        memcpy(&states[t, first_state], h, H * sizeof(real))
-                # Those that end here.
-                s += 1
-                for l in range(active - 1, -1, -1):
-                    if _length(offsets, first + l) > s:
-                        break
-                    memcpy(&final[first + l, first_state], &scratch[l, stride], H * sizeof(real))
-                _poll(&work, active * panels.shape[0])
-            first += lanes
+                        h = &scratch[l, stride]
+                        c = &scratch[l, stride + padded]
+                        if trace_rows > 0:
+                            step_trace = &trace[d, row, 0, 0]
+                            row += 1
+                        _cell(a, H, padded, h, c, step_trace, trace_rows)
+                        if keep_states:
+                            t = _step(offsets, first + l, s, direction.reverse)
+                            memcpy(&states[t, direction.first_state], h, H * sizeof(real))
+                    # Those that end here.
+                    s += 1
+                    for l in range(active - 1, -1, -1):
+                        if _length(offsets, first + l) > s:
+                            break
+                        h = &scratch[l, stride]
+                        memcpy(&final[first + l, direction.first_state], h, H * sizeof(real))
+                    _poll(&work, active * 4 * H * H)
+                first += lanes
     return 0
 
 
@@ -694,7 +737,7 @@ cdef inline void _derivatives(
 # What the ways back share -----------------------------------------------------------------------
 
 cdef tuple _check_way_back(_Trace trace, str keep, final, hidden):
-    """Check the arguments that both have; return final and hidden as arrays of all targets."""
+    """Check the arguments that both have; return final and hidden, one of which may be None."""
     cdef _Layer layer = trace.layer
     if trace.keep != keep:
         raise ValueError(f"trace: expected one that kept {keep!r}, got {trace.keep!r}")
@@ -707,9 +750,7 @@ cdef tuple _check_way_back(_Trace trace, str keep, final, hidden):
         hidden = _check_targets("hidden", hidden, steps, width, dtype)
     if final is None:
         final = np.zeros((len(hidden), B, width), dtype)
-    if hidden is None:
-        hidden = np.empty((len(final), 0, width), dtype)
-    if len(final) != len(hidden):
+    if hidden is not None and len(final) != len(hidden):
         raise ValueError(f"expected one number of targets, got {len(final)} and {len(hidden)}")
     return final, hidden
 
@@ -725,7 +766,6 @@ cdef inline void _add(real* y, const real* x, Py_ssize_t n) noexcept nogil:
 def lrp_scan(_Trace trace not None, final_relevance, hidden_relevance, inputs, rule):
     """Run relevance back over every sequence, product rule "all"; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
-    cdef Py_ssize_t d
     final, hidden = _check_way_back(trace, "relevance", final_relevance, hidden_relevance)
     D, dtype = layer.input_size, layer.dtype
     K, B, steps = len(final), len(trace.offsets) - 1, len(trace.rows)
@@ -734,23 +774,21 @@ def lrp_scan(_Trace trace not None, final_relevance, hidden_relevance, inputs, r
         _check("inputs", inputs, (steps, D), dtype)
     # Summed over D, or W_ih.T @ q and the share of each input.
     token = np.zeros((K, steps), dtype)
-    R_x = np.zeros((K, 0 if inputs is None else steps, D), dtype)
+    R_x = None if inputs is None else np.zeros((K, steps, D), dtype)
     initial = np.zeros((K, B), dtype)
-    lanes, targets = min(B, _TILE_LANES), min(K, _TARGETS)
-    # For each lane and target W_hh.T @ q, R_c and q; behind them one row for the relevance given.
-    rows = _zeros((lanes * targets + 1, 3 * layer.padded), dtype)
-    share = np.empty(lanes * targets, dtype)
-    starts = np.zeros(lanes * targets, np.intp)
-    R_x_rows = _zeros((0 if inputs is None else lanes * targets, len(layer.zero)), dtype)
-    scratch = (lanes, rows, share, starts, R_x_rows)
-    for first in range(0, K, targets):
-        some = slice(first, first + targets)
-        given, found = (final[some], hidden[some]), (token[some], R_x[some], initial[some])
-        for d in range(len(layer.directions)):
-            if layer.single:
-                _lrp(trace, d, given, rule, scratch, found, <float> 0)
-            else:
-                _lrp(trace, d, given, rule, scratch, found, <double> 0)
+    # For each lane and target W_hh.T @ q, R_c, q and W_ih.T @ q; behind them one row more.
+    rows = min(B, layer.lanes) * min(K, <Py_ssize_t> TARGETS) + 1
+    lanes = _zeros((rows, 3 * layer.padded + layer.padded_inputs()), dtype)
+    for first in range(0, K, TARGETS):
+        given, found = (final, hidden), (token, R_x, initial)
+        if K > TARGETS:
+            some = slice(first, first + TARGETS)
+            given = tuple(None if array is None else array[some] for array in given)
+            found = tuple(None if array is None else array[some] for array in found)
+        if layer.single:
+            _lrp(trace, given, rule, lanes, found, <float> 0)
+        else:
+            _lrp(trace, given, rule, lanes, found, <double> 0)
     if inputs is None:
         return LRPResult(token, None, initial)
     R_x *= inputs
@@ -759,113 +797,113 @@ def lrp_scan(_Trace trace not None, final_relevance, hidden_relevance, inputs, r
 
 
 cdef int _lrp(
-    _Trace kept, Py_ssize_t d, tuple given_relevance, rule, tuple lane_rows, tuple found, real dtype
+    _Trace forward, tuple given, rule, lane_rows, tuple found, real dtype
 ) except -1:
-    cdef _Layer layer = kept.layer
-    cdef _Direction direction = layer.directions[d]
-    cdef _Matrix recurrent = direction.matrix("candidate_recurrent")
-    cdef const real[:, :, ::1] trace = kept.arrays[d]
-    cdef const real[:, ::1] projection = kept.projection
-    cdef const Py_ssize_t[::1] rows = kept.rows
-    cdef const Py_ssize_t[::1] offsets = kept.offsets
-    cdef const real[:, :, ::1] final = given_relevance[0]
-    cdef const real[:, :, ::1] hidden = given_relevance[1]
-    cdef Py_ssize_t lanes = lane_rows[0]
-    cdef real[:, ::1] scratch = lane_rows[1]
-    cdef real[::1] share = lane_rows[2]
-    cdef const Py_ssize_t[::1] starts = lane_rows[3]
-    cdef real[:, ::1] R_x_rows = lane_rows[4]
+    cdef _Layer layer = forward.layer
+    cdef _Direction direction
+    cdef _Matrix recurrent, below
+    cdef const real[:, :, :, ::1] trace = forward.kept
+    cdef const real[:, ::1] projection = forward.projection
+    cdef const Py_ssize_t[::1] rows = forward.rows
+    cdef const Py_ssize_t[::1] offsets = forward.offsets
+    cdef const real[:, :, ::1] final = given[0]
+    cdef const real[:, :, ::1] hidden = given[1]
+    cdef real[:, ::1] scratch = lane_rows
     cdef real[:, ::1] token = found[0]
     cdef real[:, :, ::1] R_x = found[1]
     cdef real[:, ::1] initial = found[2]
-    cdef _Matrix below = direction.matrix("candidate_inputs") if R_x.shape[1] > 0 else recurrent
-    cdef const real[::1] panels = recurrent.panels
-    cdef const real[::1] input_panels = below.panels
-    cdef const real[::1] bias_g = direction.bias_g
-    cdef const real[::1] initial_projected = direction.initial_projected
-    cdef const real[::1] mask = layer.mask
-    cdef const real[::1] zero = layer.zero
-    cdef bint reverse = direction.reverse
-    cdef Py_ssize_t vectors = recurrent.vectors, input_vectors = below.vectors
+    cdef bint from_hidden = hidden is not None, to_inputs = R_x is not None
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
-    cdef Py_ssize_t first_state = direction.first_state
-    cdef Py_ssize_t first_projected = direction.first_projected + 2 * H
+    cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
+    cdef Py_ssize_t d, first, size, active, after, s, l, k, t, r, row
+    cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
     cdef real epsilon = rule.epsilon
     cdef real bias_factor = rule.bias_factor, epsilon_factor = rule.epsilon_factor
-    cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
-    cdef Py_ssize_t first = 0, size, active, after, s, l, k, t, before, r, row = 0, work = 0
     cdef bint conserving = bias_factor != 0 or epsilon_factor != 0
-    cdef real of_token
+    cdef const real* mask = <const real*> layer.mask
+    cdef const real* zero = <const real*> layer.zero
+    cdef const real* initial_projected
     cdef const real* h
     cdef real* W_q
     cdef real* R_c
     cdef real* q
-    cdef real* given = &scratch[scratch.shape[0] - 1, 0]
-    with nogil:
-        while first < B:
-            size = min(lanes, B - first)
-            for r in range(size * K):
-                # R_h = 1 * final + 0, until there is a step after it.
-                W_q = &scratch[r, 0]
-                memcpy(W_q, &zero[0], padded * sizeof(real))
-                memcpy(W_q, &final[r % K, first + r // K, first_state], H * sizeof(real))
-                memcpy(&scratch[r, padded], &zero[0], padded * sizeof(real))
-                share[r] = 0
-            # Backwards through the rows of the trace that the forward scan wrote.
-            row += offsets[first + size] - offsets[first]
-            active = after = 0
-            for s in range(_length(offsets, first) - 1, -1, -1):
-                while active < size and _length(offsets, first + active) > s:
-                    active += 1
-                row -= active
-                for l in range(active):
-                    t = _step(offsets, first + l, s, reverse)
-                    h = &trace[row + active + l, HIDDEN_BEFORE, 0] if l < after else &mask[0]
-                    if s > 0:
-                        prefetch(&trace[row - active + l, 0, 0], RELEVANCE_ROWS * padded)
-                        before = _step(offsets, first + l, s - 1, reverse)
-                        prefetch(&projection[rows[before], first_projected], padded)
-                    for k in range(K):
-                        r = l * K + k
-                        W_q = &scratch[r, 0]
-                        R_c = &scratch[r, padded]
-                        q = &scratch[r, 2 * padded]
-                        if hidden.shape[1] > 0:
-                            memcpy(given, &hidden[k, t, first_state], H * sizeof(real))
-                        _lrp_step(
-                            &trace[row + l, 0, 0], padded, H, D, h, W_q, given, R_c, q,
-                            &mask[0], &bias_g[0], &projection[rows[t], first_projected],
-                            epsilon, bias_factor, epsilon_factor, conserving, &share[r], &of_token,
+    cdef real* started = &scratch[scratch.shape[0] - 1, 0]
+    cdef real share[TILE * TARGETS]
+    cdef real of_token
+    cdef Py_ssize_t starts[TILE * TARGETS]
+    memset(starts, 0, sizeof(starts))
+    for d in range(len(layer.directions)):
+        direction = layer.directions[d]
+        recurrent = direction.matrix("candidate_recurrent")
+        below = direction.matrix("candidate_inputs") if to_inputs else recurrent
+        first_state, first_projected = direction.first_state, direction.first_projected + 2 * H
+        initial_projected = <const real*> direction.initial_projected + 2 * H
+        row = first = 0
+        with nogil:
+            while first < B:
+                size = min(lanes, B - first)
+                for r in range(size * K):
+                    # R_h = 1 * final + 0, until there is a step after it.
+                    memcpy(&scratch[r, 0], zero, padded * sizeof(real))
+                    memcpy(&scratch[r, 0], &final[r % K, first + r // K, first_state], H * sizeof(real))
+                    memcpy(&scratch[r, padded], zero, padded * sizeof(real))
+                    share[r] = 0
+                # Backwards through the rows of the trace that the forward scan wrote.
+                row += offsets[first + size] - offsets[first]
+                active = after = 0
+                for s in range(_length(offsets, first) - 1, -1, -1):
+                    while active < size and _length(offsets, first + active) > s:
+                        active += 1
+                    row -= active
+                    for l in range(active):
+                        h = &trace[d, row + active + l, HIDDEN_BEFORE, 0] if l < after else mask
+                        if s > 0:
+                            prefetch(&trace[d, row - active + l, 0, 0], RELEVANCE_ROWS * padded)
+                            t = _step(offsets, first + l, s - 1, direction.reverse)
+                            prefetch(&projection[rows[t], first_projected], padded)
+                        t = _step(offsets, first + l, s, direction.reverse)
+                        for k in range(K):
+                            r = l * K + k
+                            W_q = &scratch[r, 0]
+                            R_c = &scratch[r, padded]
+                            q = &scratch[r, 2 * padded]
+                            if from_hidden:
+                                memcpy(started, &hidden[k, t, first_state], H * sizeof(real))
+                            _lrp_step(
+                                &trace[d, row + l, 0, 0], padded, H, D, h, W_q, started, R_c, q,
+                                mask, <const real*> direction.bias_g,
+                                &projection[rows[t], first_projected], epsilon, bias_factor,
+                                epsilon_factor, conserving, &share[r], &of_token,
+                            )
+                            # R_x = x * (W_ih^g.T @ q) + share, or its sum over the D inputs
+                            token[k, t] += share[r] if to_inputs else of_token
+                    after = active
+                    if to_inputs:
+                        multiply(
+                            &scratch[0, 2 * padded], step, 1, 0, <const real*> below.data, H,
+                            below.vectors, zero, starts, &scratch[0, 3 * padded], step, active * K,
                         )
-                        # R_x = x * (W_ih^g.T @ q) + share, or its sum over the D inputs
-                        token[k, t] += share[r] if R_x.shape[1] > 0 else of_token
-                after = active
-                if R_x.shape[1] > 0:
-                    multiply(
-                        &scratch[0, 2 * padded], step, 1, 0, &input_panels[0], H, input_vectors,
-                        &zero[0], &starts[0], &R_x_rows[0, 0], R_x_rows.shape[1], active * K,
+                        for r in range(active * K):
+                            t = _step(offsets, first + r // K, s, direction.reverse)
+                            _add(&R_x[r % K, t, 0], &scratch[r, 3 * padded], D)
+                    if s > 0:
+                        multiply(
+                            &scratch[0, 2 * padded], step, 1, 0, <const real*> recurrent.data, H,
+                            recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
+                        )
+                    _poll(&work, active * K * H * H)
+                row += offsets[first + size] - offsets[first]
+                for r in range(size * K):
+                    initial[r % K, first + r // K] += H * share[r] + _initial_relevance(
+                        padded, &scratch[r, padded], &scratch[r, 2 * padded], initial_projected
                     )
-                    for r in range(active * K):
-                        t = _step(offsets, first + r // K, s, reverse)
-                        _add(&R_x[r % K, t, 0], &R_x_rows[r, 0], D)
-                if s > 0:
-                    multiply(
-                        &scratch[0, 2 * padded], step, 1, 0, &panels[0], H, vectors, &zero[0],
-                        &starts[0], &scratch[0, 0], step, active * K,
-                    )
-                _poll(&work, active * K * panels.shape[0])
-            row += offsets[first + size] - offsets[first]
-            for r in range(size * K):
-                initial[r % K, first + r // K] += H * share[r] + _initial_relevance(
-                    padded, &scratch[r, padded], &scratch[r, 2 * padded], &initial_projected[2 * H]
-                )
-            first += lanes
+                first += lanes
     return 0
 
 
 cdef inline void _lrp_step(
     const real* trace, Py_ssize_t padded, Py_ssize_t H, Py_ssize_t D, const real* h,
-    const real* W_q, const real* given, real* R_c, real* q, const real* mask, const real* bias_g,
+    const real* W_q, const real* started, real* R_c, real* q, const real* mask, const real* bias_g,
     const real* projection_g, real epsilon, real bias_factor, real epsilon_factor,
     bint conserving, real* share, real* token,
 ) noexcept nogil:
@@ -890,7 +928,7 @@ cdef inline void _lrp_step(
             sums[v] = 0
         for block in range(padded // UNITS):
             u = block * UNITS
-            _relevance_of_cell(u, h, W_q, share_h, mask, given, R_c, q_c)
+            _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, q_c)
             for v in range(UNITS):
                 sums[v] += _kept_share(kept[u + v] + added[u + v], q_c[v], epsilon, epsilon_factor)
         share_c = _total(sums) / (2 * H)
@@ -898,7 +936,7 @@ cdef inline void _lrp_step(
         sums[v] = 0
     for block in range(padded // UNITS):
         u = block * UNITS
-        _relevance_of_cell(u, h, W_q, share_h, mask, given, R_c, q_g)
+        _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, q_g)
         for v in range(UNITS):
             q_c[v] = _quotient(kept[u + v] + added[u + v], q_g[v], epsilon)
         for v in range(UNITS):  # to f c_{t-1}, and all of it to c_{t-1}
@@ -929,13 +967,13 @@ cdef inline void _lrp_step(
 
 
 cdef inline void _relevance_of_cell(
-    Py_ssize_t u, const real* h, const real* W_q, real share, const real* mask, const real* given,
+    Py_ssize_t u, const real* h, const real* W_q, real share, const real* mask, const real* started,
     const real* R_c, real* found,
 ) noexcept nogil:
     """R_h = h * (W_hh^g.T @ q) + share, and h = o tanh(c) gives it all to c."""
     cdef Py_ssize_t v
     for v in range(UNITS):
-        found[v] = R_c[u + v] + h[u + v] * W_q[u + v] + share * mask[u + v] + given[u + v]
+        found[v] = R_c[u + v] + h[u + v] * W_q[u + v] + share * mask[u + v] + started[u + v]
 
 
 cdef inline real _kept_share(real z, real R, real epsilon, real epsilon_factor) noexcept nogil:
@@ -962,119 +1000,112 @@ cdef inline real _initial_relevance(
 def gradient_scan(_Trace trace not None, final_gradient, hidden_gradient, bint times_input):
     """Run gradients back over every sequence; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
-    cdef Py_ssize_t d
     final, hidden = _check_way_back(trace, "gradient", final_gradient, hidden_gradient)
-    D, dtype = layer.input_size, layer.dtype
-    K, B, steps = len(final), len(trace.offsets) - 1, len(trace.rows)
-    token = np.zeros((K, steps if times_input else 0), dtype)
-    dx = np.zeros((K, 0 if times_input else steps, D), dtype)
-    initial = np.empty((2, K, B, layer.width), dtype)
-    lanes, targets = min(B, _TILE_LANES), min(K, _TARGETS)
-    # For each lane and target dh, dc and the gradients of the four pre-activations.
-    rows = _zeros((lanes * targets, 6 * layer.padded), dtype)
-    starts = np.zeros(lanes * targets, np.intp)
-    dx_rows = _zeros((0 if times_input else lanes * targets, len(layer.zero)), dtype)
-    scratch = (lanes, rows, starts, dx_rows)
-    for first in range(0, K, targets):
-        some = slice(first, first + targets)
-        given = (final[some], hidden[some])
-        found = (token[some], dx[some], initial[0, some], initial[1, some])
-        for d in range(len(layer.directions)):
-            if layer.single:
-                _gradient(trace, d, given, scratch, found, <float> 0)
-            else:
-                _gradient(trace, d, given, scratch, found, <double> 0)
-    return GradientResult(
-        token if times_input else None, None if times_input else dx, initial[0], initial[1]
-    )
+    dtype, K, B, steps = layer.dtype, len(final), len(trace.offsets) - 1, len(trace.rows)
+    token = np.zeros((K, steps), dtype) if times_input else None
+    dx = None if times_input else np.zeros((K, steps, layer.input_size), dtype)
+    initial_hidden, initial_cell = np.empty((2, K, B, layer.width), dtype)
+    # For each lane and target dh, dc, the gradients of the four pre-activations, and dx.
+    rows = min(B, layer.lanes) * min(K, <Py_ssize_t> TARGETS)
+    lanes = _zeros((rows, 6 * layer.padded + layer.padded_inputs()), dtype)
+    for first in range(0, K, TARGETS):
+        given, found = (final, hidden), (token, dx, initial_hidden, initial_cell)
+        if K > TARGETS:
+            some = slice(first, first + TARGETS)
+            given = tuple(None if array is None else array[some] for array in given)
+            found = tuple(None if array is None else array[some] for array in found)
+        if layer.single:
+            _gradient(trace, given, lanes, found, <float> 0)
+        else:
+            _gradient(trace, given, lanes, found, <double> 0)
+    return GradientResult(token, dx, initial_hidden, initial_cell)
 
 
-cdef int _gradient(
-    _Trace kept, Py_ssize_t d, tuple given_gradient, tuple lane_rows, tuple found, real dtype
-) except -1:
-    cdef _Layer layer = kept.layer
-    cdef _Direction direction = layer.directions[d]
-    cdef _Matrix recurrent = direction.matrix("recurrent_back")
-    cdef const real[:, :, ::1] trace = kept.arrays[d]
-    cdef const real[:, ::1] projection = kept.projection
-    cdef const Py_ssize_t[::1] rows = kept.rows
-    cdef const Py_ssize_t[::1] offsets = kept.offsets
-    cdef const real[:, :, ::1] final = given_gradient[0]
-    cdef const real[:, :, ::1] hidden = given_gradient[1]
-    cdef Py_ssize_t lanes = lane_rows[0]
-    cdef real[:, ::1] scratch = lane_rows[1]
-    cdef const Py_ssize_t[::1] starts = lane_rows[2]
-    cdef real[:, ::1] dx_rows = lane_rows[3]
+cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dtype) except -1:
+    cdef _Layer layer = forward.layer
+    cdef _Direction direction
+    cdef _Matrix recurrent, below
+    cdef const real[:, :, :, ::1] trace = forward.kept
+    cdef const real[:, ::1] projection = forward.projection
+    cdef const Py_ssize_t[::1] rows = forward.rows
+    cdef const Py_ssize_t[::1] offsets = forward.offsets
+    cdef const real[:, :, ::1] final = given[0]
+    cdef const real[:, :, ::1] hidden = given[1]
+    cdef real[:, ::1] scratch = lane_rows
     cdef real[:, ::1] token = found[0]
     cdef real[:, :, ::1] dx = found[1]
     cdef real[:, :, ::1] initial_hidden = found[2]
     cdef real[:, :, ::1] initial_cell = found[3]
-    cdef _Matrix below = direction.matrix("inputs_back") if dx.shape[1] > 0 else recurrent
-    cdef const real[::1] panels = recurrent.panels
-    cdef const real[::1] input_panels = below.panels
-    cdef const real[::1] bias = direction.bias
-    cdef const real[::1] zero = layer.zero
-    cdef bint reverse = direction.reverse
-    cdef Py_ssize_t vectors = recurrent.vectors, input_vectors = below.vectors
+    cdef bint from_hidden = hidden is not None, times_input = token is not None
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
-    cdef Py_ssize_t first_state = direction.first_state
-    cdef Py_ssize_t first_projected = direction.first_projected
     cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
-    cdef Py_ssize_t first = 0, size, active, s, l, k, t, r, j, row = 0, work = 0
+    cdef Py_ssize_t d, first, size, active, s, l, k, t, r, row
+    cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
+    cdef const real* zero = <const real*> layer.zero
     cdef real* dh
     cdef real* dc
     cdef real* da
-    with nogil:
-        while first < B:
-            size = min(lanes, B - first)
-            for r in range(size * K):
-                dh = &scratch[r, 0]
-                memcpy(dh, &zero[0], padded * sizeof(real))
-                memcpy(dh, &final[r % K, first + r // K, first_state], H * sizeof(real))
-                memcpy(&scratch[r, padded], &zero[0], padded * sizeof(real))
-            row += offsets[first + size] - offsets[first]
-            active = 0
-            for s in range(_length(offsets, first) - 1, -1, -1):
-                while active < size and _length(offsets, first + active) > s:
-                    active += 1
-                row -= active
-                for l in range(active):
-                    t = _step(offsets, first + l, s, reverse)
-                    if s > 0:
-                        prefetch(&trace[row - active + l, 0, 0], GRADIENT_ROWS * padded)
-                    for k in range(K):
-                        r = l * K + k
-                        dh = &scratch[r, 0]
-                        dc = &scratch[r, padded]
-                        da = &scratch[r, 2 * padded]
-                        if hidden.shape[1] > 0:
-                            _add(dh, &hidden[k, t, first_state], H)
-                        _gradient_step(&trace[row + l, 0, 0], padded, dh, dc, da)
-                        if token.shape[1] > 0:
-                            token[k, t] += _times_projection(
-                                H, padded, da, &projection[rows[t], first_projected], &bias[0]
-                            )
-                if dx.shape[1] > 0:  # dx = W_ih.T @ da
+    cdef Py_ssize_t starts[TILE * TARGETS]
+    memset(starts, 0, sizeof(starts))
+    for d in range(len(layer.directions)):
+        direction = layer.directions[d]
+        recurrent = direction.matrix("recurrent_back")
+        below = recurrent if times_input else direction.matrix("inputs_back")
+        first_state, first_projected = direction.first_state, direction.first_projected
+        row = first = 0
+        with nogil:
+            while first < B:
+                size = min(lanes, B - first)
+                for r in range(size * K):
+                    memcpy(&scratch[r, 0], zero, padded * sizeof(real))
+                    memcpy(&scratch[r, 0], &final[r % K, first + r // K, first_state], H * sizeof(real))
+                    memcpy(&scratch[r, padded], zero, padded * sizeof(real))
+                # Backwards through the rows of the trace that the forward scan wrote.
+                row += offsets[first + size] - offsets[first]
+                active = 0
+                for s in range(_length(offsets, first) - 1, -1, -1):
+                    while active < size and _length(offsets, first + active) > s:
+                        active += 1
+                    row -= active
+                    for l in range(active):
+                        if s > 0:
+                            prefetch(&trace[d, row - active + l, 0, 0], GRADIENT_ROWS * padded)
+                        t = _step(offsets, first + l, s, direction.reverse)
+                        for k in range(K):
+                            r = l * K + k
+                            dh = &scratch[r, 0]
+                            dc = &scratch[r, padded]
+                            da = &scratch[r, 2 * padded]
+                            if from_hidden:
+                                _add(dh, &hidden[k, t, first_state], H)
+                            _gradient_step(&trace[d, row + l, 0, 0], padded, dh, dc, da)
+                            if times_input:
+                                token[k, t] += _times_projection(
+                                    H, padded, da, &projection[rows[t], first_projected],
+                                    <const real*> direction.bias,
+                                )
+                    if not times_input:  # dx = W_ih.T @ da
+                        multiply(
+                            &scratch[0, 2 * padded], step, 4, padded, <const real*> below.data, H,
+                            below.vectors, zero, starts, &scratch[0, 6 * padded], step, active * K,
+                        )
+                        for r in range(active * K):
+                            t = _step(offsets, first + r // K, s, direction.reverse)
+                            _add(&dx[r % K, t, 0], &scratch[r, 6 * padded], D)
+                    # dh[t-1] = W_hh.T @ da
                     multiply(
-                        &scratch[0, 2 * padded], step, 4, padded, &input_panels[0], H,
-                        input_vectors, &zero[0], &starts[0], &dx_rows[0, 0], dx_rows.shape[1],
-                        active * K,
+                        &scratch[0, 2 * padded], step, 4, padded, <const real*> recurrent.data, H,
+                        recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
                     )
-                    for r in range(active * K):
-                        t = _step(offsets, first + r // K, s, reverse)
-                        _add(&dx[r % K, t, 0], &dx_rows[r, 0], D)
-                # dh[t-1] = W_hh.T @ da
-                multiply(
-                    &scratch[0, 2 * padded], step, 4, padded, &panels[0], H, vectors, &zero[0],
-                    &starts[0], &scratch[0, 0], step, active * K,
-                )
-                _poll(&work, active * K * panels.shape[0])
-            row += offsets[first + size] - offsets[first]
-            for r in range(size * K):
-                for j in range(H):
-                    initial_hidden[r % K, first + r // K, first_state + j] = scratch[r, j]
-                    initial_cell[r % K, first + r // K, first_state + j] = scratch[r, padded + j]
-            first += lanes
+                    _poll(&work, active * K * 4 * H * H)
+                row += offsets[first + size] - offsets[first]
+                for r in range(size * K):
+                    k, l = r % K, r // K
+                    dh = &initial_hidden[k, first + l, first_state]
+                    memcpy(dh, &scratch[r, 0], H * sizeof(real))
+                    dc = &initial_cell[k, first + l, first_state]
+                    memcpy(dc, &scratch[r, padded], H * sizeof(real))
+                first += lanes
     return 0
 
 

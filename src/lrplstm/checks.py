@@ -13,12 +13,13 @@ __all__ = ["check_choice", "first_line", "to_array"]
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     """Raise a TypeError if `value` is no string, a ValueError if it is none of `choices`."""
+    if isinstance(value, str) and value in choices:
+        return
     expected = f"{name}: expected {'one of ' if len(choices) > 1 else ''}"
     expected += ", ".join(map(repr, choices))
     if not isinstance(value, str):
         raise TypeError(f"{expected}, got {type(value).__name__}")
-    if value not in choices:
-        raise ValueError(f"{expected}, got {value!r:.60}")
+    raise ValueError(f"{expected}, got {value!r:.60}")
 
 
 def first_line(error: Exception) -> str:

@@ -59,6 +59,8 @@ class EpsilonRule:
     def __post_init__(self) -> None:
         for name in ("epsilon", "bias_factor", "epsilon_factor"):
             value = getattr(self, name)
+            if type(value) is float and math.isfinite(value):
+                continue
             if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
                 raise TypeError(f"{name}: expected a number, got {value!r}")
             try:

@@ -27,6 +27,8 @@ _LEAST_SEQUENCES, _MOST_BYTES = 64, 512 * 2**20
 
 def to_offsets(lengths: Sequence[int]) -> Array:
     """Return where sequences begin in their concatenation, and where it ends: (B + 1,)."""
+    if len(lengths) == 1:
+        return np.array([0, lengths[0]], np.intp)
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
@@ -137,10 +139,10 @@ class Batch:
             Number of parts there should be at least, to share out.
         """
         B, steps = len(self), int(self.offsets[-1])
-        share = -(-steps // least)
-        limit = min(_PART_STEPS, _PART_BYTES // bytes_per_step, share)
         if B == 1:
             return [Part(slice(0, 1), slice(0, steps), self.offsets)]
+        share = -(-steps // least)
+        limit = min(_PART_STEPS, _PART_BYTES // bytes_per_step, share)
         lengths = np.diff(self.offsets)
         order = np.argsort(-lengths, kind="stable")
         sorted_offsets = to_offsets(lengths[order])
@@ -420,7 +422,7 @@ class InputEncoder:
             for b, s in enumerate(sequences)
         ]
         ids = np.concatenate([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
-        if ids.min() < 0 or ids.max() >= len(self.embedding):
+        if ids.view(np.uintp).max() >= len(self.embedding):  # negative ones are huge, so seen
             step = int(((ids < 0) | (ids >= len(self.embedding))).argmax())
             b = int(offsets.searchsorted(step, side="right")) - 1
             position = step - int(offsets[b])

@@ -39,9 +39,7 @@ class Target:
         if self.kind == "weights" and self.values is not None:
             return self.values[np.newaxis, sequences]
         classes = scores.argmax(axis=1) if self.values is None else self.values[sequences]
-        weighting = np.zeros((1, B, C), scores.dtype)
-        weighting[0, np.arange(B), classes] = 1
-        return weighting
+        return (classes[:, np.newaxis] == np.arange(C)).astype(scores.dtype)[np.newaxis]
 
     def explained(self, scores: Array) -> Array | str:
         """Return what was explained: classes (B,), weights (B, C), or "all"."""
