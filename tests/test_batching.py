@@ -1,0 +1,184 @@
+"""Results do not depend on the company a sequence is in, nor on who computes them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from random_models import random_model, relative_error
+
+import lrplstm
+
+VOCABULARY = [f"w{n}" for n in range(50)]
+FIELDS = ("token_relevance", "input_relevance", "scores", "initial_relevance", "delta")
+
+# One size that fills whole vectors, one that fills none, and a stack.
+MODELS = {
+    "60": {"D": 60, "H": 60, "C": 5},
+    "odd": {"D": 7, "H": 19, "C": 3, "bidirectional": False},
+    "stack": {"D": 5, "H": 34, "C": 2, "layers": 2},
+}
+models = pytest.mark.parametrize("model", MODELS)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+methods = pytest.mark.parametrize("method", lrplstm.METHODS)
+levels = pytest.mark.parametrize("level", ["token", "input"])
+
+
+def make(name, dtype):
+    model = random_model(3, vocabulary=VOCABULARY, dtype=dtype, **MODELS[name])
+    rng = np.random.default_rng(5)
+    lengths = rng.integers(1, 25, 90)
+    return model, [rng.integers(0, len(VOCABULARY), T) for T in lengths]
+
+
+def same(found, expected):
+    for field in FIELDS:
+        a, b = getattr(found, field), getattr(expected, field)
+        assert (a is None) == (b is None)
+        assert a is None or np.array_equal(a, b), field
+
+
+@models
+@dtypes
+@methods
+@levels
+def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
+    model, batch = make(model, dtype)
+    target = 1 if method == "lrp" else "all"
+    together = lrplstm.explain(model, batch, method, target, level=level)
+    for b in range(0, 90, 7):
+        same(lrplstm.explain(model, batch[b], method, target, level=level), together[b])
+    reversed_ = lrplstm.explain(model, batch[::-1], method, target, level=level)
+    some = lrplstm.explain(model, batch[10:47], method, target, level=level)
+    for b in range(90):
+        same(reversed_[89 - b], together[b])
+        if 10 <= b < 47:
+            same(some[b - 10], together[b])
+    assert np.array_equal(model.predict(batch), together.scores)
+    assert np.array_equal(model.predict(batch[3]), together[3].scores)
+
+
+@models
+@dtypes
+@methods
+def test_threads_change_no_bit(model, dtype, method):
+    model, batch = make(model, dtype)
+    one, *others = (
+        lrplstm.explain(model, batch, method, "all", level="input", num_threads=n)
+        for n in (1, 2, 3, 16)
+    )
+    for other in others:
+        same(other, one)
+
+
+@models
+@dtypes
+@methods
+def test_one_class_is_the_same_alone_and_among_all(model, dtype, method):
+    """Bit for bit: classes go through a backward scan side by side as sequences do."""
+    model, batch = make(model, dtype)
+    every = lrplstm.explain(model, batch, method, "all")
+    for c in range(model.num_classes):
+        one = lrplstm.explain(model, batch, method, c)
+        assert np.array_equal(every.token_relevance[c], one.token_relevance)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float64, 1e-11), (np.float32, 2e-4)])
+@methods
+@levels
+@pytest.mark.parametrize("factors", [(0.0, 0.0), (1.0, 1.0), (0.3, 0.7)])
+def test_kernels_agree_with_the_reference_at_a_real_size(dtype, bound, method, level, factors):
+    rng = np.random.default_rng(9)
+    D, H = 60, 60
+
+    def direction():
+        return lrplstm.LSTMWeights(
+            *(rng.normal(0, 0.15, s).astype(dtype) for s in ((4 * H, D), (4 * H, H), (4 * H,)))
+        )
+
+    model = lrplstm.LSTMModel(
+        [(direction(), direction())],
+        rng.normal(0, 0.3, (5, 2 * H)).astype(dtype),
+        embedding=rng.normal(0, 0.5, (50, D)).astype(dtype),
+        vocabulary=VOCABULARY,
+    )
+    batch = [rng.integers(0, 50, T) for T in (30, 19, 1, 7, 19, 2)]
+    options = {"level": level}
+    if method == "lrp":
+        options |= {"bias_factor": factors[0], "epsilon_factor": factors[1]}
+    kernel, reference = (
+        lrplstm.explain(model, batch, method, backend=backend, **options)
+        for backend in ("kernel", "reference")
+    )
+    for field in ("token_relevance", "scores"):
+        assert relative_error(getattr(kernel, field), getattr(reference, field)) < bound
+    if level == "input":
+        assert relative_error(kernel.input_relevance, reference.input_relevance) < bound
+
+
+# Processes and signals --------------------------------------------------------------------------
+
+
+def explain_in_child(queue):
+    model, batch = make("60", np.float32)
+    queue.put(lrplstm.lrp(model, batch, "all", num_threads=2).token_relevance)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_after_use_can_explain():
+    model, batch = make("60", np.float32)
+    expected = lrplstm.lrp(model, batch, "all", num_threads=2).token_relevance
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=explain_in_child, args=(queue,))
+    child.start()
+    found = queue.get(timeout=60)
+    child.join(timeout=60)
+    assert child.exitcode == 0
+    assert np.array_equal(found, expected)
+
+
+FOREVER = """
+import numpy as np, lrplstm, sys
+rng = np.random.default_rng(0)
+w = [rng.normal(0, 0.1, s) for s in ((1024, 8), (1024, 256), (1024,))]
+model = lrplstm.LSTMModel([lrplstm.LSTMWeights(*w)], rng.normal(size=(2, 256)))
+batch = {batch}
+print("ready", flush=True)
+try:
+    lrplstm.lrp(model, batch, level="token", num_threads={threads})
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("batch", "threads"),
+    [
+        ("[rng.normal(size=(50, 8))] * 40_000", 1),
+        ("[rng.normal(size=(50, 8))] * 40_000", 2),
+        ("rng.normal(size=(2_000_000, 8))", 1),
+    ],
+    ids=["one thread", "two threads", "one long sequence"],
+)
+def test_ctrl_c_ends_what_would_take_minutes(batch, threads):
+    code = FOREVER.format(batch=batch, threads=threads)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(1.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert output == "interrupted\n"
