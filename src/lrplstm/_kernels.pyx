@@ -663,6 +663,13 @@ cdef int _forward(
     return 0
 
 
+cdef inline void _put(real* row, const real* units) noexcept nogil:
+    """Write UNITS numbers. They are computed beside the rows, and only then put there, because a
+    compiler that cannot rule out that rows overlap makes two versions of every loop, both slow.
+    """
+    memcpy(row, units, UNITS * sizeof(real))
+
+
 cdef inline void _cell(
     const real* a, Py_ssize_t H, Py_ssize_t padded, real* h, real* c,
     real* trace, Py_ssize_t trace_rows,
@@ -685,20 +692,14 @@ cdef inline void _cell(
         for v in range(UNITS):  # o tanh(c)
             hidden[v] = sigmoid_tanh(a[3 * H + u + v], cell[v])
         if trace_rows == RELEVANCE_ROWS:
-            for v in range(UNITS):
-                trace[KEPT * padded + u + v] = kept[v]
-            for v in range(UNITS):
-                trace[ADDED * padded + u + v] = added[v]
-            for v in range(UNITS):
-                trace[CANDIDATE * padded + u + v] = a[2 * H + u + v]
-            for v in range(UNITS):
-                trace[HIDDEN_BEFORE * padded + u + v] = h[u + v]
+            _put(trace + KEPT * padded + u, kept)
+            _put(trace + ADDED * padded + u, added)
+            _put(trace + CANDIDATE * padded + u, a + 2 * H + u)
+            _put(trace + HIDDEN_BEFORE * padded + u, h + u)
         elif trace_rows == GRADIENT_ROWS:
             _derivatives(a, H, padded, u, kept, added, cell, hidden, trace)
-        for v in range(UNITS):
-            h[u + v] = hidden[v]
-        for v in range(UNITS):
-            c[u + v] = cell[v]
+        _put(h + u, hidden)
+        _put(c + u, cell)
 
 
 cdef inline void _derivatives(
@@ -709,29 +710,34 @@ cdef inline void _derivatives(
     cdef Py_ssize_t v
     cdef real gate[UNITS]
     cdef real signal[UNITS]
+    cdef real found[UNITS]
     cdef real one = 1
     for v in range(UNITS):
         gate[v] = sigmoid(a[3 * H + u + v])
     for v in range(UNITS):
         signal[v] = tanh(cell[v])
     for v in range(UNITS):  # o (1 - tanh(c)^2)
-        trace[DC_DH * padded + u + v] = gate[v] * (one - signal[v] * signal[v])
+        found[v] = gate[v] * (one - signal[v] * signal[v])
+    _put(trace + DC_DH * padded + u, found)
     for v in range(UNITS):  # tanh(c) o (1 - o)
-        trace[DA_O * padded + u + v] = hidden[v] * (one - gate[v])
+        found[v] = hidden[v] * (one - gate[v])
+    _put(trace + DA_O * padded + u, found)
     for v in range(UNITS):
         gate[v] = sigmoid(a[u + v])
     for v in range(UNITS):
         signal[v] = tanh(a[2 * H + u + v])
     for v in range(UNITS):  # g i (1 - i)
-        trace[DA_I * padded + u + v] = added[v] * (one - gate[v])
+        found[v] = added[v] * (one - gate[v])
+    _put(trace + DA_I * padded + u, found)
     for v in range(UNITS):  # i (1 - g^2)
-        trace[DA_G * padded + u + v] = gate[v] * (one - signal[v] * signal[v])
+        found[v] = gate[v] * (one - signal[v] * signal[v])
+    _put(trace + DA_G * padded + u, found)
     for v in range(UNITS):
         gate[v] = sigmoid(a[H + u + v])
+    _put(trace + FORGET * padded + u, gate)
     for v in range(UNITS):  # c_{t-1} f (1 - f)
-        trace[DA_F * padded + u + v] = kept[v] * (one - gate[v])
-    for v in range(UNITS):
-        trace[FORGET * padded + u + v] = gate[v]
+        found[v] = kept[v] * (one - gate[v])
+    _put(trace + DA_F * padded + u, found)
 
 
 # What the ways back share -----------------------------------------------------------------------
@@ -919,6 +925,7 @@ cdef inline void _lrp_step(
     cdef Py_ssize_t block, u, v
     cdef real share_h = share[0], share_c = 0
     cdef real sums[UNITS]
+    cdef real R[UNITS]
     cdef real q_c[UNITS]
     cdef real q_g[UNITS]
 
@@ -928,28 +935,28 @@ cdef inline void _lrp_step(
             sums[v] = 0
         for block in range(padded // UNITS):
             u = block * UNITS
-            _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, q_c)
+            _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, R)
             for v in range(UNITS):
-                sums[v] += _kept_share(kept[u + v] + added[u + v], q_c[v], epsilon, epsilon_factor)
+                sums[v] += _kept_share(kept[u + v] + added[u + v], R[v], epsilon, epsilon_factor)
         share_c = _total(sums) / (2 * H)
     for v in range(UNITS):
         sums[v] = 0
     for block in range(padded // UNITS):
         u = block * UNITS
-        _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, q_g)
+        _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, R)
         for v in range(UNITS):
-            q_c[v] = _quotient(kept[u + v] + added[u + v], q_g[v], epsilon)
+            q_c[v] = _quotient(kept[u + v] + added[u + v], R[v], epsilon)
         for v in range(UNITS):  # to f c_{t-1}, and all of it to c_{t-1}
-            R_c[u + v] = kept[u + v] * q_c[v] + share_c * mask[u + v]
+            R[v] = kept[u + v] * q_c[v] + share_c * mask[u + v]
+        _put(R_c + u, R)
         for v in range(UNITS):  # to i g, and all of it to g
-            q_c[v] = added[u + v] * q_c[v] + share_c * mask[u + v]
+            R[v] = added[u + v] * q_c[v] + share_c * mask[u + v]
         # a^g = W_ih^g x_t + W_hh^g h_{t-1} + b^g: D + H units.
         for v in range(UNITS):
-            q_g[v] = _quotient(candidate[u + v], q_c[v], epsilon)
+            q_g[v] = _quotient(candidate[u + v], R[v], epsilon)
+        _put(q + u, q_g)
         for v in range(UNITS):
             sums[v] += q_g[v] * (projection_g[u + v] - bias_g[u + v])
-        for v in range(UNITS):
-            q[u + v] = q_g[v]
     token[0] = _total(sums)
     share[0] = 0
     if conserving:
@@ -1114,21 +1121,27 @@ cdef inline void _gradient_step(
 ) noexcept nogil:
     """Take the gradients of h_t and c_t to those of c_{t-1} and of the pre-activations."""
     cdef Py_ssize_t block, u, v
+    cdef real cell[UNITS]
     cdef real found[UNITS]
     for block in range(padded // UNITS):
         u = block * UNITS
         for v in range(UNITS):
-            found[v] = dc[u + v] + dh[u + v] * trace[DC_DH * padded + u + v]
+            cell[v] = dc[u + v] + dh[u + v] * trace[DC_DH * padded + u + v]
         for v in range(UNITS):
-            da[u + v] = found[v] * trace[DA_I * padded + u + v]
+            found[v] = cell[v] * trace[DA_I * padded + u + v]
+        _put(da + u, found)
         for v in range(UNITS):
-            da[padded + u + v] = found[v] * trace[DA_F * padded + u + v]
+            found[v] = cell[v] * trace[DA_F * padded + u + v]
+        _put(da + padded + u, found)
         for v in range(UNITS):
-            da[2 * padded + u + v] = found[v] * trace[DA_G * padded + u + v]
+            found[v] = cell[v] * trace[DA_G * padded + u + v]
+        _put(da + 2 * padded + u, found)
         for v in range(UNITS):
-            da[3 * padded + u + v] = dh[u + v] * trace[DA_O * padded + u + v]
+            found[v] = dh[u + v] * trace[DA_O * padded + u + v]
+        _put(da + 3 * padded + u, found)
         for v in range(UNITS):
-            dc[u + v] = found[v] * trace[FORGET * padded + u + v]
+            found[v] = cell[v] * trace[FORGET * padded + u + v]
+        _put(dc + u, found)
 
 
 cdef inline real _times_projection(

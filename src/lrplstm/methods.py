@@ -433,30 +433,45 @@ class _Request:
 
 
 class _Result:
-    """The arrays of the whole batch, filled run by run of sequences."""
+    """The arrays of the whole batch, filled part by part."""
+
+    scores: Array
+    token: Array
+    input: Array | None
+    initial: Array
+    delta: Array
 
     def __init__(self, request: _Request, targets: int) -> None:
-        model, batch, dtype = request.model, request.batch, request.model.dtype
-        B, steps = len(batch), int(batch.offsets[-1])
         self.request = request
         self.targets = targets
+        if len(request.batch) > 1:
+            self._allocate()
+
+    def _allocate(self) -> None:
+        model, batch, dtype = self.request.model, self.request.batch, self.request.model.dtype
+        B, steps = len(batch), int(batch.offsets[-1])
         self.scores = np.empty((B, model.num_classes), dtype)
-        self.token = np.empty((targets, steps), dtype)
-        self.input: Array | None = None
-        if request.level == "input":
-            self.input = np.empty((targets, steps, model.input_size), dtype)
-        self.initial = np.empty((targets, B), dtype)
-        self.delta = np.empty((targets, B), dtype)
+        self.token = np.empty((self.targets, steps), dtype)
+        self.input = None
+        if self.request.level == "input":
+            self.input = np.empty((self.targets, steps, model.input_size), dtype)
+        self.initial = np.empty((self.targets, B), dtype)
+        self.delta = np.empty((self.targets, B), dtype)
 
     def put(self, part: Part, past: ForwardPass, started: Array, found: InputRelevance) -> None:
-        """Take what was found for a part of the batch."""
+        """Take what was found for a part of the batch; a single sequence is all there is."""
+        arrived = _sum_steps(found.token, part.offsets) + found.initial
+        delta = started - arrived
+        if len(self.request.batch) == 1:
+            self.scores, (self.token, self.input, self.initial) = past.scores, found
+            self.delta = delta.astype(past.scores.dtype)
+            return
         self.scores[part.sequences] = past.scores
         self.token[:, part.steps] = found.token
         if self.input is not None:
             self.input[:, part.steps] = found.input
         self.initial[:, part.sequences] = found.initial
-        arrived = _sum_steps(found.token, part.offsets) + found.initial
-        self.delta[:, part.sequences] = started - arrived
+        self.delta[:, part.sequences] = delta
 
     def attributions(
         self, method: str, explained: Any, params: dict[str, Any], target: Target | None

@@ -286,7 +286,8 @@ class InputEncoder:
 
     def encode(self, inputs: Any, unknown: str | None = None) -> Batch:
         """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
-        unknown_id = self._unknown_id(unknown)
+        if unknown is not None:
+            self._check_unknown(unknown)
         kind, sequences, single = _arrays(inputs)
         names = _Names(single)
         if kind is None:
@@ -298,7 +299,7 @@ class InputEncoder:
         offsets = to_offsets([len(s) for s in sequences])
         if kind == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
-            ids, lacking = self._token_ids(names, tokens, unknown_id)
+            ids, lacking = self._token_ids(names, tokens, self._unknown_id(unknown))
             return Batch(offsets, ids, self.embedding, tokens, lacking, single)
         ids = self._check_ids(names, sequences, offsets)
         words = None if self.vocabulary is None else Words(ids, offsets, self.vocabulary)
@@ -320,16 +321,17 @@ class InputEncoder:
                 raise TypeError(f"{names[b]}: expected {kinds[0]} as in inputs[0], got {kind}")
         return kinds[0]
 
-    def _unknown_id(self, unknown: str | None) -> int | None:
-        """Return the id for tokens that the vocabulary lacks; None: they are an error."""
-        if unknown is not None:
-            check_choice("unknown", unknown, UNKNOWN_CHOICES)
-        if unknown == "zero":
-            return 0 if self.embedding is None else len(self.embedding)  # the batch's zero_id
+    def _check_unknown(self, unknown: str) -> None:
+        check_choice("unknown", unknown, UNKNOWN_CHOICES)
         if unknown == "unk" and self.unknown_token is None:
             raise ValueError(
                 "unknown: expected 'error' or 'zero', got 'unk': the model has no unknown token"
             )
+
+    def _unknown_id(self, unknown: str | None) -> int | None:
+        """Return the id for tokens that the vocabulary lacks; None: they are an error."""
+        if unknown == "zero":
+            return 0 if self.embedding is None else len(self.embedding)  # the batch's zero_id
         if unknown == "error" or self.unknown_token is None:
             return None
         return self._ids[self.unknown_token]
