@@ -1,0 +1,51 @@
+"""Seconds of two or more things that take turns."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+LEAST_SECONDS = 0.01
+"""Shorter calls are repeated until they take so long."""
+
+
+def best_of(
+    sides: dict[str, Callable[[], object]], rounds: int = 5, seconds: float = 3.0
+) -> dict[str, float]:
+    """Return the fewest seconds that a call of each side took.
+
+    The sides take turns, A B A B ..., so that a slow spell of the machine meets all of them. There
+    are at least `rounds` rounds, and more until `seconds` are over. A call that is slower than the
+    best was disturbed: hence the minimum.
+    """
+    calls = {name: _calls(side) for name, side in sides.items()}
+    best = dict.fromkeys(sides, math.inf)
+    start, done = time.perf_counter(), 0
+    while done < rounds or time.perf_counter() - start < seconds:
+        for name, side in sides.items():
+            best[name] = min(best[name], _time(side, calls[name]))
+        done += 1
+    return best
+
+
+def _calls(side: Callable[[], object]) -> int:
+    """Warm up, and return how many calls take long enough to be timed."""
+    side()
+    return max(1, math.ceil(LEAST_SECONDS / _time(side, 1)))
+
+
+def _time(side: Callable[[], object], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        side()
+    return (time.perf_counter() - start) / calls
+
+
+def agree(found, expected, tolerance: float, what: str) -> None:
+    """Raise a RuntimeError unless two arrays are equal within `tolerance` of the largest number."""
+    if found.shape != expected.shape:
+        raise RuntimeError(f"{what}: shapes {found.shape} and {expected.shape}")
+    error = abs(found - expected).max() / abs(expected).max()
+    if not error <= tolerance:
+        raise RuntimeError(f"{what}: they differ by {error:.1e}, more than {tolerance:.0e}")
