@@ -163,7 +163,9 @@ def main(arguments=None) -> None:
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     A = setting.A
     print(f"workload: {A.source}, {len(A.sentences)} sentences, {A.tokens} tokens")
-    print("one thread unless stated; times are the best of calls that take turns\n")
+    print(
+        "one thread unless stated; times are processor time (of two threads: the clock's),\nthe best of calls that take turns\n"
+    )
 
     found, skipped = measure(groups, setting, figures.OPTIONAL)
     rows = {group: records(some) for group, some in found.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -154,7 +155,8 @@ def threads(setting: Setting) -> list[Figure]:
         {
             f"{n} threads": lambda n=n: lrplstm.lrp(setting.single, batch, num_threads=n)
             for n in (1, 2)
-        }
+        },
+        clock=time.perf_counter,  # processor time is that of both threads
     )
     sides = {name: per_token(s, 4 * setting.A.tokens) for name, s in seconds.items()}
     text = "LRP, float32, two threads against one, 4 times the sentences"
@@ -206,6 +208,36 @@ def against_pytorch(setting: Setting) -> list[Figure]:
         text = f"{short}, float32, against PyTorch's LSTM and autograd"
         rows.append(faster(name, text, sides, label, target))
     return rows
+
+
+def against_pytorch_unpacked(setting: Setting) -> list[Figure]:
+    import torch
+
+    from benchmarks import pytorch
+
+    torch.set_num_threads(1)
+    single, A = setting.single, setting.A
+    network, sentences = pytorch.Classifier(single), A.sorted()
+    batches = pytorch.batches_of_one_length(sentences)
+
+    def theirs():
+        return [network.sensitivity(ids) for ids in batches]
+
+    found = lrplstm.sensitivity(single, sentences, level="token", num_threads=1).token_relevance
+    agree(found, np.concatenate([v.numpy().T.ravel() for v in theirs()]), 1e-4, "SA and PyTorch")
+    label = "PyTorch, by length"
+    seconds = best_of(
+        {
+            "lrplstm": lambda: lrplstm.sensitivity(
+                single, A.sentences, level="token", num_threads=1
+            ),
+            label: theirs,
+        },
+        seconds=2,
+    )
+    sides = {name: per_token(s, A.tokens) for name, s in seconds.items()}
+    text = "SA, float32, against PyTorch with one length a batch"
+    return [faster("pytorch-unpacked", text, sides, label, None)]
 
 
 def against_numpy(setting: Setting) -> list[Figure]:
@@ -341,6 +373,7 @@ GROUPS: dict[str, Callable[[Setting], list[Figure]]] = {
     "literal": against_literal,
     "threads": threads,
     "pytorch": against_pytorch,
+    "pytorch-unpacked": against_pytorch_unpacked,
     "numpy": against_numpy,
     "onnx": against_onnx,
     "sentence": one_sentence,

@@ -1,6 +1,12 @@
-"""Sensitivity and gradient x input with PyTorch: nn.LSTM on packed sequences, and autograd."""
+"""Sensitivity and gradient x input with PyTorch: nn.LSTM and autograd.
+
+A batch of ids is either packed, with sentences of any lengths, or a tensor (T, B) of sentences of
+one length, which PyTorch has a faster LSTM for.
+"""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import torch
@@ -24,21 +30,25 @@ class Classifier:
         self.embedding = tensor(model.embedding)
         self.head = tensor(model.head_weight)
 
-    def gradient(self, ids: PackedSequence):
+    def gradient(self, ids: PackedSequence | torch.Tensor):
         """Return the inputs of all steps, and the gradient of the predicted class's score."""
-        x = self.embedding[ids.data].requires_grad_()
-        _, (h, _) = self.lstm(PackedSequence(x, ids.batch_sizes))
+        if isinstance(ids, PackedSequence):
+            x = self.embedding[ids.data].requires_grad_()
+            _, (h, _) = self.lstm(PackedSequence(x, ids.batch_sizes))
+        else:
+            x = self.embedding[ids].requires_grad_()
+            _, (h, _) = self.lstm(x)
         scores = torch.cat([h[0], h[1]], dim=1) @ self.head.T
         (gradient,) = torch.autograd.grad(scores.max(dim=1).values.sum(), x)
         return x, gradient
 
-    def sensitivity(self, ids: PackedSequence):
+    def sensitivity(self, ids: PackedSequence | torch.Tensor):
         _, gradient = self.gradient(ids)
-        return gradient.square().sum(dim=1)
+        return gradient.square().sum(dim=-1)
 
-    def gradient_x_input(self, ids: PackedSequence):
+    def gradient_x_input(self, ids: PackedSequence | torch.Tensor):
         x, gradient = self.gradient(ids)
-        return (x.detach() * gradient).sum(dim=1)
+        return (x.detach() * gradient).sum(dim=-1)
 
 
 def tensor(array):
@@ -50,6 +60,14 @@ def batches(sentences, size: int) -> list[PackedSequence]:
     return [
         pack_sequence([torch.from_numpy(ids) for ids in sentences[start : start + size]])
         for start in range(0, len(sentences), size)
+    ]
+
+
+def batches_of_one_length(sentences) -> list[torch.Tensor]:
+    """Stack the sentences of each length, which come sorted by length."""
+    return [
+        torch.from_numpy(np.stack(list(group), axis=1))
+        for _, group in itertools.groupby(sentences, key=len)
     ]
 
 
