@@ -150,7 +150,8 @@ def main(arguments=None) -> None:
     folder = None if options.folder is None else str(Path(options.folder).resolve())
     chosen = options.only or [*figures.GROUPS, INSTRUCTION_SETS]
     groups = {name: group for name, group in figures.GROUPS.items() if name in chosen}
-    setting = figures.Setting(workload.load(folder, load_default()), folder)
+    model = load_default()
+    setting = figures.Setting(workload.load(folder, model), folder, model)
 
     runs = _kernels.processor_runs()
     used = os.environ.get("LRPLSTM_INSTRUCTION_SET") or runs[-1]
@@ -163,9 +164,7 @@ def main(arguments=None) -> None:
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     A = setting.A
     print(f"workload: {A.source}, {len(A.sentences)} sentences, {A.tokens} tokens")
-    print(
-        "one thread unless stated; times are processor time (of two threads: the clock's),\nthe best of calls that take turns\n"
-    )
+    print("one thread, in processor time, unless stated; the best of calls that take turns\n")
 
     found, skipped = measure(groups, setting, figures.OPTIONAL)
     rows = {group: records(some) for group, some in found.items()}
