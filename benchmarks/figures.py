@@ -299,7 +299,7 @@ def against_gemm(setting: Setting) -> list[Figure]:
     import threadpoolctl  # noqa: F401  NumPy is on one thread only where it is installed
 
     return [
-        _against_gemm("wide-float64", "float64", D=300, H=200, layers=1, T=25, B=10, target=0.7),
+        _against_gemm("wide-float64", "float64", D=200, H=300, layers=1, T=25, B=10, target=0.7),
         _against_gemm("wide-float32", "float32", D=512, H=512, layers=2, T=100, B=64, target=0.8),
     ]
 
