@@ -516,12 +516,14 @@ def prepare_layer(directions):
 def project(_Layer layer not None, x):
     """Return W_ih x + b of all directions, each in a row of its own stride; see `lrplstm.scans`."""
     cdef _Direction direction
+    cdef _Matrix inputs
+    cdef Py_ssize_t first
     x = _check_rows("x", x, layer.input_size, layer.dtype)
-    out = _zeros((len(x), layer.projected()), layer.dtype)
-    if len(x):
-        for direction in layer.directions:
-            inputs, bias = direction.matrix("inputs"), direction.rows[0]
-            _multiply_rows(x, inputs, bias, out, direction.first_projected)
+    out = _aligned(np.empty, (len(x), layer.projected()), layer.dtype)
+    for direction in layer.directions:
+        inputs, first = direction.matrix("inputs"), direction.first_projected
+        _multiply_rows(x, inputs, direction.rows[0], out, first)
+        out[:, first + inputs.padded_columns:first + layer.stride] = 0
     return out
 
 
