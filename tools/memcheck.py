@@ -115,7 +115,8 @@ def main() -> int:
             log = Path(folder, "log.xml")
             command = [
                 *("valgrind", "--tool=memcheck", "--xml=yes", f"--xml-file={log}"),
-                *("--error-limit=no", sys.executable, __file__, "--run"),
+                # Wide gaps between blocks: what runs over an end must not hit the next block.
+                *("--error-limit=no", "--redzone-size=256", sys.executable, __file__, "--run"),
             ]
             process = subprocess.run(command, env=environment, capture_output=True, text=True)
             if process.returncode:
