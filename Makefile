@@ -11,7 +11,7 @@ PACKAGE := $(shell find src model/sst5 data -type f \
              -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: demo test lint test-boundscheck clean
+.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py demo
@@ -24,6 +24,20 @@ test-boundscheck: $(VENV)/test-tools
 	@rm -rf build/boundscheck build/lib*
 	@LRPLSTM_BOUNDSCHECK=1 $(PIP) install --quiet --no-deps --target build/boundscheck .
 	@PYTHONPATH=build/boundscheck LRPLSTM_BOUNDSCHECK=1 $(BIN)/python -m pytest -m "not packaging"
+
+# Tests of the kernels with sanitizers, which see what bounds checks cannot: pointers and whole vectors.
+test-sanitize: $(VENV)/installed $(VENV)/test-tools
+	@rm -rf build/sanitize build/lib*
+	@LRPLSTM_SANITIZE=1 $(PIP) install --quiet --no-deps --target build/sanitize .
+	@PYTHON=$(BIN)/python PYTHONPATH=build/sanitize bash tools/test_sanitized.sh
+
+# Memory errors and undefined values in the kernels that are in use.
+test-valgrind: $(VENV)/installed
+	@$(BIN)/python tools/memcheck.py
+
+# Instructions that the kernels run for a fixed workload, compared with benchmarks/instructions.json.
+count: $(VENV)/installed
+	@$(BIN)/python benchmarks/instructions.py
 
 lint: $(VENV)/installed $(VENV)/lint-tools
 	@$(BIN)/ruff check

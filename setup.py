@@ -13,6 +13,17 @@ from setuptools import Extension, setup
 # for finding a wrong index while working on them, too slow for use.
 BOUNDSCHECK = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
 
+# LRPLSTM_SANITIZE=1 builds kernels that stop the process where memory is read or written out of
+# bounds, or where behaviour is undefined. Python builds extensions with -fwrapv, which would make
+# signed overflow defined, so nothing to report.
+SANITIZE = os.environ.get("LRPLSTM_SANITIZE", "") not in ("", "0")
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if SANITIZE else []
+OPTIMIZATION = (
+    ["-O1", "-ftree-vectorize", "-g1", "-fno-omit-frame-pointer", "-fno-wrapv", *SANITIZERS]
+    if SANITIZE
+    else ["-O3", "-g0"]
+)
+
 # With the limited API one wheel serves every later Python; typed memoryviews need that of 3.11.
 # Free-threaded Pythons have no limited API.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -37,12 +48,14 @@ def extension(name, flags):
         [str(source)],
         define_macros=[
             ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK))),
+            ("LRPLSTM_SANITIZE", str(int(SANITIZE))),
             # A block product keeps its sums in registers only where its sizes are constants.
             ("CYTHON_INLINE", "inline __attribute__((always_inline))"),
             *([("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []),
         ],
         # Loops become vectors where errno and floating-point traps are nobody's business.
-        extra_compile_args=["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", *flags],
+        extra_compile_args=[*OPTIMIZATION, "-fno-math-errno", "-fno-trapping-math", *flags],
+        extra_link_args=SANITIZERS,
         py_limited_api=LIMITED_API,
     )
 

@@ -188,6 +188,7 @@ def test_many_targets_and_lanes_are_those_of_one_at_a_time(name):
         [0, 2, 6, 7],
         [0, 7, 7],
         [0, 2**62, 7],
+        [0, 4, -(2**63), 7],
         [0],
         [],
     ],
@@ -214,7 +215,7 @@ def test_indices_of_another_kind_are_refused(name, value):
 
 
 def test_indices_that_are_not_contiguous_are_refused():
-    with pytest.raises(ValueError, match="rows: expected a contiguous array"):
+    with pytest.raises(ValueError, match="rows: expected a contiguous, aligned array"):
         call(_kernels, "forward_scan", rows=np.repeat(ROWS, 2)[::2])
 
 

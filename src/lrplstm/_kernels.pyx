@@ -68,6 +68,7 @@ cdef extern from *:
     """
     const char* LRPLSTM_INSTRUCTION_SET
     const int LRPLSTM_BOUNDSCHECK
+    const int LRPLSTM_SANITIZE
     bint runs_v3()
     bint runs_v4()
     enum: UNITS
@@ -125,6 +126,8 @@ cdef object _zeros(tuple shape, dtype):
 cdef object _aligned(make, tuple shape, dtype):
     """Return what np.zeros or np.empty makes, but so that it begins where the widest vector would."""
     cdef Py_ssize_t size = 1, length, itemsize = dtype.itemsize, first
+    if LRPLSTM_SANITIZE:  # nothing beside the array that could hide what runs over its end
+        return make(shape, dtype)
     for length in shape:
         size *= length
     memory = make(size + VECTOR_BYTES // itemsize, dtype)
@@ -169,7 +172,14 @@ def _check_rows(str name, array, Py_ssize_t columns, dtype):
     if not isinstance(array, np.ndarray) or array.ndim != 2:
         raise TypeError(f"{name}: expected a 2-dimensional ndarray")
     _check(name, array, (len(array), columns), dtype)
-    return np.ascontiguousarray(array)
+    return _contiguous(array)
+
+
+cdef object _contiguous(array):
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned:
+        return array
+    return np.require(array, requirements="CA")
 
 
 def _check_targets(str name, array, Py_ssize_t rows, Py_ssize_t columns, dtype):
@@ -177,7 +187,7 @@ def _check_targets(str name, array, Py_ssize_t rows, Py_ssize_t columns, dtype):
     if not isinstance(array, np.ndarray) or array.ndim != 3 or len(array) == 0:
         raise TypeError(f"{name}: expected a 3-dimensional ndarray of at least one target")
     _check(name, array, (len(array), rows, columns), dtype)
-    return np.ascontiguousarray(array)
+    return _contiguous(array)
 
 
 def _check_steps(rows, offsets, Py_ssize_t projected):
@@ -185,8 +195,8 @@ def _check_steps(rows, offsets, Py_ssize_t projected):
     for name, array in (("rows", rows), ("offsets", offsets)):
         if not isinstance(array, np.ndarray) or array.dtype != np.intp or array.ndim != 1:
             raise TypeError(f"{name}: expected a 1-dimensional ndarray of intp")
-        if not array.flags.c_contiguous:
-            raise ValueError(f"{name}: expected a contiguous array")
+        if not (array.flags.c_contiguous and array.flags.aligned):
+            raise ValueError(f"{name}: expected a contiguous, aligned array")
     _check_order(offsets, len(rows))
     _check_range(rows, projected)
 
@@ -196,9 +206,10 @@ cdef int _check_order(const Py_ssize_t[::1] offsets, Py_ssize_t steps) except -1
     if B < 1 or offsets[0] != 0 or offsets[B] != steps:
         raise ValueError(f"offsets: expected to rise from 0 to {steps}")
     for b in range(B):
-        length = offsets[b + 1] - offsets[b]
-        if length < 1 or length > before:
+        # Compared before they are subtracted: a difference could overflow.
+        if offsets[b + 1] <= offsets[b] or offsets[b + 1] - offsets[b] > before:
             raise ValueError("offsets: expected sequences of at least one step, the longest first")
+        length = offsets[b + 1] - offsets[b]
         before = length
     return 0
 

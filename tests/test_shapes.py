@@ -1,0 +1,62 @@
+"""Sizes around those of vectors, blocks, panels and tiles: what stands beyond the end of a row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_models import random_batch, random_model, relative_error
+
+import lrplstm
+
+SIZES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 60, 61, 100)
+CLASSES = (1, 2, 3, 5, 7, 8, 9, 16, 17)
+SEQUENCES = (1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33)
+
+
+def draw_cases():
+    """Every size once or more as H and as D, with the rest drawn."""
+    rng = np.random.default_rng(20)
+    for number, dtype in enumerate((np.float64, np.float32)):
+        for bidirectional in (True, False):
+            for H, D in zip(SIZES, rng.permutation(SIZES).tolist(), strict=True):
+                lengths = rng.integers(1, 8, rng.choice(SEQUENCES)).tolist()
+                shape = {"H": H, "D": D, "C": int(rng.choice(CLASSES))}
+                shape |= {"layers": 1 + number % 2, "bidirectional": bidirectional}
+                name = "-".join(f"{key[0]}{int(value)}" for key, value in shape.items())
+                yield pytest.param(
+                    shape, dtype, lengths, id=f"{np.dtype(dtype).name}-{name}-B{len(lengths)}"
+                )
+                number += 1
+
+
+def error_of(method, found, expected):
+    """Relative error; the mean one where rounding may change the sign of a stabilizer."""
+    if method == "lrp" and found.dtype == np.float32:
+        return np.abs(found - expected).mean() / np.abs(expected).max()
+    return relative_error(found, expected)
+
+
+@pytest.mark.parametrize(("shape", "dtype", "lengths"), list(draw_cases()))
+def test_kernels_agree_with_the_reference(shape, dtype, lengths):
+    V = 11
+    model = random_model(3, dtype=dtype, vocabulary=[str(n) for n in range(V)], **shape)
+    rng = np.random.default_rng(4)
+    ids = [rng.integers(0, V, T) for T in lengths]
+    floats = random_batch(5, D=shape["D"], lengths=lengths, dtype=dtype)
+    bound = 1e-11 if dtype == np.float64 else 5e-4
+    for inputs, level in ((ids, "token"), (floats, "token"), (floats, "input")):
+        scores = [model.predict(inputs, backend=b) for b in ("kernel", "reference")]
+        assert relative_error(*scores) < bound
+        for method in lrplstm.METHODS:
+            options = {"epsilon": 0.1, "bias_factor": 0.5} if method == "lrp" else {}
+            kernel, reference = (
+                lrplstm.explain(
+                    model, inputs, method, "all", level=level, backend=backend, **options
+                )
+                for backend in ("kernel", "reference")
+            )
+            found, expected = kernel.token_relevance, reference.token_relevance
+            assert error_of(method, found, expected) < bound
+            if level == "input":
+                found, expected = kernel.input_relevance, reference.input_relevance
+                assert error_of(method, found, expected) < bound

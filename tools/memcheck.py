@@ -1,0 +1,132 @@
+"""Run the kernels under valgrind's memcheck; exit with 1 at any error of theirs.
+
+Errors are invalid reads and writes, and decisions that depend on undefined values, in the kernels
+or in what they call of the C library; and undefined values in results, which meet a table look-up
+when a checksum is made of them. What Python and NumPy do is their own affair.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+import zlib
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+import lrplstm
+from lrplstm import _kernels
+
+# valgrind knows no AVX-512.
+INSTRUCTION_SETS = [name for name in _kernels.processor_runs() if name != "v4"]
+
+# H, D, C, layers, directions, lengths: below, at and above the sizes of vectors, panels and blocks.
+CASES = [
+    (1, 1, 1, 1, 1, (1,)),
+    (2, 33, 2, 1, 2, (2, 1)),
+    (7, 3, 9, 2, 2, (3, 3, 1)),
+    (15, 16, 3, 1, 2, (2,) * 5),
+    (17, 31, 2, 2, 1, (1, 4, 2, 2, 1, 1, 1)),
+    (33, 2, 8, 1, 2, (2, 1) * 17),
+    (61, 60, 5, 1, 2, (5, 2, 3)),
+]
+
+
+def run_cases() -> None:
+    """Call every method on every case."""
+    rng = np.random.default_rng(0)
+    for (H, D, C, layers, directions, lengths), dtype in product(CASES, (np.float32, np.float64)):
+
+        def draw(*shape: int, dtype=dtype):
+            return rng.normal(0, 0.4, shape).astype(dtype)
+
+        def side(width: int, H=H, draw=draw) -> lrplstm.LSTMWeights:
+            return lrplstm.LSTMWeights(
+                draw(4 * H, width),
+                draw(4 * H, H),
+                draw(4 * H),
+                initial_hidden=draw(H),
+                initial_cell=draw(H),
+            )
+
+        width = directions * H
+        sizes = [D, width][:layers]
+        stack = [side(n) if directions == 1 else (side(n), side(n)) for n in sizes]
+        model = lrplstm.LSTMModel(stack, draw(C, width), draw(C), embedding=draw(9, D))
+        ids = [rng.integers(0, 9, T) for T in lengths]
+        floats = [draw(T, D) for T in lengths]
+        hidden = [draw(T, width) for T in lengths]
+        for inputs, level in product((ids, floats), ("token", "input")):
+            options = {"level": level, "num_threads": 1}
+            check(model.predict(inputs, num_threads=1))
+            for method, target in product(lrplstm.METHODS, (None, "all")):
+                check_all(lrplstm.explain(model, inputs, method, target, **options))
+            check_all(lrplstm.lrp(model, inputs, bias_factor=1.0, **options))
+            check_all(lrplstm.lrp(model, inputs, hidden_relevance=hidden, **options))
+
+
+def check_all(found: lrplstm.Attributions) -> None:
+    """Check all arrays of a result."""
+    for name in ("scores", "token_relevance", "input_relevance", "initial_relevance", "delta"):
+        array = getattr(found, name)
+        if array is not None:
+            check(array)
+
+
+def check(array: np.ndarray) -> None:
+    """Let memcheck see values that are undefined: zlib looks each byte up in a table."""
+    zlib.crc32(array.tobytes())
+
+
+def errors(log: Path) -> list[str]:
+    """Return the errors of the kernels that memcheck wrote, with where they are."""
+    found = []
+    for error in ElementTree.parse(log).getroot().iter("error"):
+        what = error.findtext("what") or error.findtext("xwhat/text") or ""
+        frames = []
+        for frame in error.find("stack").iter("frame"):
+            frames.append((Path(frame.findtext("obj", "")).name, frame.findtext("fn", "?")))
+        inner = [name for name, _ in frames if not name.startswith(("vgpreload", "libc.so"))]
+        if inner and (inner[0].startswith("_kernels") or "zlib" in inner[0] or "libz." in inner[0]):
+            found.append("\n".join([what, *(f"    {fn} ({obj})" for obj, fn in frames[:8])]))
+    return found
+
+
+def main() -> int:
+    """Run memcheck for each instruction set, print what it found and return the exit status."""
+    if sys.argv[1:] == ["--run"]:
+        run_cases()
+        return 0
+    if shutil.which("valgrind") is None:
+        sys.exit("valgrind is missing; on Debian: apt-get install valgrind libc6-dbg")
+    failed = False
+    for instruction_set in INSTRUCTION_SETS:
+        environment = os.environ | {
+            "LRPLSTM_INSTRUCTION_SET": instruction_set,
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONMALLOC": "malloc",  # Python's own allocator would hide errors from valgrind
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder, "log.xml")
+            command = [
+                *("valgrind", "--tool=memcheck", "--xml=yes", f"--xml-file={log}"),
+                # Wide gaps between blocks: what runs over an end must not hit the next block.
+                *("--error-limit=no", "--redzone-size=256", sys.executable, __file__, "--run"),
+            ]
+            process = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if process.returncode:
+                sys.exit(f"{process.stdout}{process.stderr}\nvalgrind failed")
+            found = errors(log)
+        print(f"{instruction_set}: {len(found)} errors in the kernels")
+        print(*found, sep="\n", end="\n" if found else "")
+        failed |= bool(found)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Run the tests of the kernels with AddressSanitizer and UndefinedBehaviorSanitizer, for each instruction
+# set that the processor runs. Needs the package built with LRPLSTM_SANITIZE=1 in PYTHONPATH.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+
+# Python itself is built without them, so their libraries must be there before it starts.
+preload=
+for name in asan ubsan; do
+    library=$(${CC:-gcc} -print-file-name="lib$name.so")
+    [ -e "$library" ] || { echo "lib$name.so is missing; on Debian: apt-get install gcc" >&2; exit 1; }
+    preload="$preload $library"
+done
+
+# Python and its modules keep memory until the process ends: that is no leak of the kernels.
+export ASAN_OPTIONS=detect_leaks=0
+export UBSAN_OPTIONS=print_stacktrace=1
+# Python's own allocator, which has no gaps between its blocks, would hide what runs over their ends.
+# NumPy's cache of blocks below 1 KiB cannot be switched off, but it hands out blocks of exactly the
+# size that was asked for, each with its gaps: it hides use of small arrays after they are freed, no
+# overruns. Of these, only the slack for alignment could hide some, and sanitized kernels have none.
+export PYTHONMALLOC=malloc
+
+run() { LD_PRELOAD=$preload "$python" "$@"; }
+
+kernels=$(run -c "import lrplstm._kernels as k; print(k.__file__, *k.processor_runs())")
+read -r file sets <<< "$kernels"
+grep -q __asan_report "$file" || { echo "$file is built without LRPLSTM_SANITIZE=1" >&2; exit 1; }
+# Without the tests that run the reference alone. Reports are written to file descriptor 2, which
+# pytest must leave alone: a process that is stopped prints nothing of what was captured.
+for set in $sets; do
+    echo "-- $set"
+    LRPLSTM_INSTRUCTION_SET=$set run -m pytest -q -p no:cacheprovider --capture=sys \
+        -k "not [reference and not -reference" \
+        tests/test_kernels.py tests/test_shapes.py tests/test_methods.py tests/test_golden.py \
+        tests/test_options.py
+done
