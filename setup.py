@@ -74,5 +74,8 @@ setup(
         # The same source under different directives is a different C file.
         force=True,
     ),
-    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
+    options={
+        "build_ext": {"parallel": len(INSTRUCTION_SETS)},
+        **({"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {}),
+    },
 )
