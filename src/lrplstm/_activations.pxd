@@ -1,4 +1,4 @@
-"""exp, expm1 and what the cell makes of them, so that the compiler can turn loops into vectors.
+"""exp and expm1 in a form in which the compiler turns loops of them into vectors.
 
 No branches, no calls, and every constant is of the type it meets: a double among floats would
 halve the width of the vectors.
@@ -56,25 +56,20 @@ cdef extern from *:
     double double_power_of_2(double rounded) nogil
 
 
-cdef inline real clip(real x) noexcept nogil:
-    """x, cut to where a product of two exponentials is still a number."""
-    if real is float:
-        return float_clip(x, 43)
-    else:
-        return double_clip(x, 350)
-
-
 cdef inline void _exp_parts(real x, real* scale, real* fraction) noexcept nogil:
     """Find scale = 2^n and fraction = 2^r - 1 so that exp(x) = scale (1 + fraction).
 
     x = (n + r) log 2 with a whole n and |r| <= 1/2. The polynomials for (2^r - 1) / r have the
     smallest largest relative error there is, 1.1e-8 in float32 and 1.8e-17 in float64 (Remez).
+    Beyond 43, in float64 350, x is cut: products of two such numbers are still finite.
     """
     cdef real log2_e = 1.4426950408889634, rounder, rounded, r, r2, p
-    # Adding it leaves no bits for a fraction.
+    # Adding the rounder leaves no bits for a fraction.
     if real is float:
+        x = float_clip(x, 43)
         rounder = 12582912  # 1.5 * 2**23
     else:
+        x = double_clip(x, 350)
         rounder = 6755399441055744  # 1.5 * 2**52
     rounded = x * log2_e + rounder
     r = x * log2_e - (rounded - rounder)
@@ -95,32 +90,14 @@ cdef inline void _exp_parts(real x, real* scale, real* fraction) noexcept nogil:
 
 
 cdef inline real exp(real x) noexcept nogil:
-    """e^x for a clipped x."""
+    """e^x."""
     cdef real scale, fraction
     _exp_parts(x, &scale, &fraction)
     return scale * fraction + scale
 
 
 cdef inline real expm1(real x) noexcept nogil:
-    """e^x - 1 for a clipped x, precise for small x too."""
+    """e^x - 1, precise for small x too."""
     cdef real scale, fraction, one = 1
     _exp_parts(x, &scale, &fraction)
     return scale * fraction + (scale - one)
-
-
-cdef inline real sigmoid(real a) noexcept nogil:
-    """1 / (1 + e^-a)."""
-    cdef real one = 1
-    return one / (one + exp(clip(-a)))
-
-
-cdef inline real tanh(real a) noexcept nogil:
-    """(e^2a - 1) / (e^2a + 1)."""
-    cdef real two = 2, e = expm1(clip(two * a))
-    return e / (e + two)
-
-
-cdef inline real sigmoid_tanh(real a, real b) noexcept nogil:
-    """sigmoid(a) tanh(b), with one division: it takes as long as ten multiplications."""
-    cdef real one = 1, two = 2, e = expm1(clip(two * b))
-    return e / ((one + exp(clip(-a))) * (e + two))
