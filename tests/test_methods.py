@@ -94,14 +94,15 @@ def test_kernels_agree_with_the_reference(shape, lengths, dtype, bound, method, 
     batch = random_batch(4, D=shape["D"], lengths=lengths, dtype=dtype)
     C = model.num_classes
     weights = np.random.default_rng(8).normal(size=(len(batch), C))
+    # In float32 the reference's own rounding, which depends on where its arrays lie in memory, may
+    # change the sign of a stabilizer.
+    exact = model.astype(np.float64)
     for target in (None, C - 1, [C - 1] * len(batch), weights, "all"):
-        kernel, reference = (
-            lrplstm.explain(model, batch, method, target, level=level, backend=backend)
-            for backend in BACKENDS
-        )
+        kernel = lrplstm.explain(model, batch, method, target, level=level)
+        reference = lrplstm.explain(exact, batch, method, target, level=level, backend="reference")
         assert relative_error(kernel.scores, reference.scores) < bound
         assert relative_error(kernel.token_relevance, reference.token_relevance) < bound
-        assert kernel.token_relevance.dtype == reference.token_relevance.dtype == dtype
+        assert kernel.token_relevance.dtype == dtype
         assert kernel.initial_relevance == pytest.approx(
             reference.initial_relevance, rel=bound, abs=bound
         )
