@@ -11,7 +11,7 @@ PACKAGE := $(shell find src model/sst5 data -type f \
              -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count clean
+.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py demo
@@ -20,7 +20,7 @@ test: $(VENV)/installed $(VENV)/test-tools
 	@$(BIN)/python -m pytest
 
 # The same tests with kernels that raise IndexError instead of reading out of bounds.
-test-boundscheck: $(VENV)/test-tools
+test-boundscheck: $(VENV)/installed $(VENV)/test-tools
 	@rm -rf build/boundscheck build/lib*
 	@LRPLSTM_BOUNDSCHECK=1 $(PIP) install --quiet --no-deps --target build/boundscheck .
 	@PYTHONPATH=build/boundscheck LRPLSTM_BOUNDSCHECK=1 $(BIN)/python -m pytest -m "not packaging"
@@ -38,6 +38,10 @@ test-valgrind: $(VENV)/installed
 # Instructions that the kernels run for a fixed workload, compared with benchmarks/instructions.json.
 count: $(VENV)/installed
 	@$(BIN)/python benchmarks/instructions.py
+
+# How fast it is: a table of ratios, and benchmarks/results.json. LRPLSTM_SST may name the treebank.
+bench: $(VENV)/installed $(VENV)/bench-tools
+	@$(BIN)/python -m benchmarks
 
 lint: $(VENV)/installed $(VENV)/lint-tools
 	@$(BIN)/ruff check
@@ -64,7 +68,7 @@ $(VENV)/installed: $(VENV)/made $(PACKAGE)
 	@touch $@
 
 # pyproject.toml names what an extra needs.
-$(VENV)/test-tools $(VENV)/lint-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
+$(VENV)/test-tools $(VENV)/lint-tools $(VENV)/bench-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
 	@echo "installing what $* needs"
 	@$(PIP) install --quiet $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$*'])")
 	@touch $@

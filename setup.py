@@ -39,7 +39,7 @@ BUILD = Path("build/cython")
 
 
 def extension(name, flags):
-    """Return one build of the kernels, from a copy of the source: it takes its name from its file."""
+    """Return one build of the kernels, from a copy of the source, whose name is the module's."""
     source = BUILD / f"{name}.pyx"
     source.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile("src/lrplstm/_kernels.pyx", source)

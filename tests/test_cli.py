@@ -182,7 +182,14 @@ def test_predict(tmp_path):
 
 def test_info_names_version_backend_and_model():
     output = run("info").stdout
-    for part in (lrplstm.__version__, "kernel", instruction_set(), "default", "very negative", "treebank"):
+    for part in (
+        lrplstm.__version__,
+        "kernel",
+        instruction_set(),
+        "default",
+        "very negative",
+        "treebank",
+    ):
         assert part in output
 
 

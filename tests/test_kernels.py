@@ -128,9 +128,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "changed"), CASES, ids=str)
 @pytest.mark.parametrize("directions", [1, 2])
 def test_backends_agree(name, changed, directions, kernels):
-    kernel, reference = (
-        call(m, name, sides=directions, **changed) for m in (kernels, _reference)
-    )
+    kernel, reference = (call(m, name, sides=directions, **changed) for m in (kernels, _reference))
     assert type(kernel) is type(reference)
     assert len(arrays(kernel)) == len(arrays(reference)) > 0
     for found, expected in zip(arrays(kernel), arrays(reference), strict=True):
@@ -165,7 +163,11 @@ def test_many_targets_and_lanes_are_those_of_one_at_a_time(name):
         local = np.array([0, lengths[b]])
         for k in (0, 7, 8, 10):
             one = run(
-                projected[part], local, final[k : k + 1, b : b + 1], hidden[k : k + 1, part], x[part]
+                projected[part],
+                local,
+                final[k : k + 1, b : b + 1],
+                hidden[k : k + 1, part],
+                x[part],
             )
             if name == "forward_scan":
                 assert (one.final[0] == together.final[b]).all()
@@ -268,7 +270,7 @@ def changes():
     ("name", "changed"), list(changes()), ids=lambda v: v if isinstance(v, str) else "+".join(v)
 )
 def test_wrong_arguments_are_refused(name, changed):
-    with pytest.raises((TypeError, ValueError), match="expected|must not be None"):
+    with pytest.raises((TypeError, ValueError), match=r"expected|must not be None"):
         call(_kernels, name, **changed)
 
 
@@ -332,7 +334,9 @@ def test_the_environment_forces_an_instruction_set(name):
 
 def test_an_instruction_set_that_is_not_there_is_an_error():
     result = run_with("v9", "import lrplstm; lrplstm.load_default().predict(['fine'])")
-    message = "ValueError: LRPLSTM_INSTRUCTION_SET: expected one of 'baseline', 'v3', 'v4', got 'v9'"
+    message = (
+        "ValueError: LRPLSTM_INSTRUCTION_SET: expected one of 'baseline', 'v3', 'v4', got 'v9'"
+    )
     assert message in result.stderr
 
 

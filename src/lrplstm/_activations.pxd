@@ -11,7 +11,7 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
 
-    /* x cut to [-limit, limit], by its bits: whole numbers have a minimum that is one instruction. */
+    /* x cut to [-limit, limit], by its bits: the smaller of two whole numbers takes no branch. */
     static inline float float_clip(float x, float limit) {
         uint32_t bits, most, size;
         memcpy(&bits, &x, 4);

@@ -1,4 +1,4 @@
-"""The only place that chooses: which backend computes, for which instruction set, in how many threads."""
+"""The only place that chooses: which backend computes, built for what, and in how many threads."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ __all__ = [
 BACKENDS = ("auto", "kernel", "reference")
 
 INSTRUCTION_SETS = {"baseline": "_kernels", "v3": "_kernels_v3", "v4": "_kernels_v4"}
-"""Builds of the kernels, the fastest last: for any processor, and for x86-64-v3 (AVX2) and -v4 (AVX-512).
+"""Builds of the kernels, the fastest last: for any processor, for AVX2 and for AVX-512.
 
-The environment variable LRPLSTM_INSTRUCTION_SET forces one; else it is the last that the processor runs.
+The environment variable LRPLSTM_INSTRUCTION_SET forces one; else it is the last that the processor
+runs.
 """
 
 _T = TypeVar("_T")
@@ -46,8 +47,8 @@ def _kernels() -> ModuleType:
         check_choice("LRPLSTM_INSTRUCTION_SET", name, INSTRUCTION_SETS)
         if name not in runs:
             raise ValueError(
-                f"LRPLSTM_INSTRUCTION_SET: expected one that this processor runs, {', '.join(runs)}, "
-                f"got {name!r}"
+                "LRPLSTM_INSTRUCTION_SET: expected one that this processor runs, "
+                f"{', '.join(runs)}, got {name!r}"
             )
         return importlib.import_module(f"lrplstm.{INSTRUCTION_SETS[name]}")
     except ImportError as error:

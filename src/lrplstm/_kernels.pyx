@@ -1,14 +1,14 @@
 """A backend, compiled: the same names, arguments and results as in `_reference`.
 
-A scan takes the sequences of a layer in *tiles*. The sequences of a tile go through their steps side
-by side, so that the product with the recurrent weights, which is most of the work, is one of many
-rows with a matrix. The longest sequence comes first: those that still run are the first `active`
-rows, and nothing is padded with steps that are not there.
+A scan takes the sequences of a layer in *tiles*. The sequences of a tile, its lanes, go through
+their steps side by side, so that the product with the recurrent weights, which is most of the work,
+is one of many rows with a matrix. The longest sequence comes first: those that still run are the
+first `active` lanes, and nothing is padded with steps that are not there.
 
 Each scan has three parts: a `def` that checks what it is given and makes the outputs, a loop over
-tiles, directions and steps without the GIL, and short functions that take one row of H units through
-the formulas. A row has room for a multiple of UNITS units; what stands in the places beyond H is
-finite, and its relevance and gradient are 0.
+directions, tiles and steps without the GIL, and short functions that take one row of H units
+through the formulas. A row has room for a multiple of UNITS units; what stands in the places beyond
+H is finite, and its relevance and gradient are 0.
 
 Every number is computed by the same instructions in the same order, whichever rows are beside it:
 results do not depend on the batch, its order or the number of threads.
@@ -99,12 +99,12 @@ def processor_runs():
 
 _TRACE_ROWS = {"nothing": 0, "relevance": RELEVANCE_ROWS, "gradient": GRADIENT_ROWS}
 
+# Recurrent weights of this size stay in the cache next to the core. Half a tile is then enough to
+# fill the registers many times, and its rows stay there too.
 _SMALL_BYTES = 2**19
-"""Recurrent weights of this size stay in the cache next to the core. Half a tile is then enough to fill
-the registers many times, and its rows stay there too."""
 
+# Multiplications after which a scan looks for Ctrl-C: some 50 ms.
 cdef Py_ssize_t _POLL_EVERY = 1 << 30
-"""Multiplications after which a scan looks for Ctrl-C: some 50 ms."""
 
 
 cdef int _poll(Py_ssize_t* work, Py_ssize_t more) except -1 nogil:
@@ -124,7 +124,7 @@ cdef object _zeros(tuple shape, dtype):
 
 
 cdef object _aligned(make, tuple shape, dtype):
-    """Return what np.zeros or np.empty makes, but so that it begins where the widest vector would."""
+    """Return what np.zeros or np.empty makes, beginning where a whole vector would."""
     cdef Py_ssize_t size = 1, length, itemsize = dtype.itemsize, first
     if LRPLSTM_SANITIZE:  # nothing beside the array that could hide what runs over its end
         return make(shape, dtype)
@@ -545,14 +545,6 @@ cdef class _Trace:
     cdef object projection, rows, offsets, kept
     cdef str keep
 
-    def __cinit__(self, _Layer layer, projection, rows, offsets, str keep, kept):
-        self.layer = layer
-        self.projection = projection
-        self.rows = rows.copy()
-        self.offsets = offsets.copy()
-        self.keep = keep
-        self.kept = kept
-
 
 cdef inline Py_ssize_t _step(
     const Py_ssize_t[::1] offsets, Py_ssize_t b, Py_ssize_t s, bint reverse
@@ -569,6 +561,7 @@ cdef inline Py_ssize_t _length(const Py_ssize_t[::1] offsets, Py_ssize_t b) exce
 
 def forward_scan(_Layer layer not None, projection, rows, offsets, str keep, bint hidden):
     """Run the cell over every sequence; see `lrplstm.scans`."""
+    cdef _Trace trace
     if keep not in KEEP:
         raise ValueError(f"keep: expected one of {KEEP}, got {keep!r}")
     projection = _check_rows("projection", projection, layer.projected(), layer.dtype)
@@ -586,7 +579,12 @@ def forward_scan(_Layer layer not None, projection, rows, offsets, str keep, bin
         _forward(layer, projection, rows, offsets, lanes, final, states, kept, <float> 0)
     else:
         _forward(layer, projection, rows, offsets, lanes, final, states, kept, <double> 0)
-    trace = None if kept is None else _Trace(layer, projection, rows, offsets, keep, kept)
+    if kept is None:
+        return ForwardResult(final, states, None)
+    trace = _Trace()
+    trace.layer, trace.projection, trace.keep, trace.kept = layer, projection, keep, kept
+    # Copies: whoever changes the arrays does not change where the way back reads.
+    trace.rows, trace.offsets = rows.copy(), offsets.copy()
     return ForwardResult(final, states, trace)
 
 
@@ -606,7 +604,7 @@ cdef int _forward(
     cdef Py_ssize_t trace_rows = 0 if kept is None else trace.shape[2]
     cdef Py_ssize_t H = layer.hidden_size, stride = layer.stride, padded = layer.padded
     cdef Py_ssize_t B = offsets.shape[0] - 1, lanes = scratch.shape[0], step = scratch.shape[1]
-    cdef Py_ssize_t d, first, active, s, l, j, t, row, first_projected, work = 0
+    cdef Py_ssize_t d, first, active, s, lane, j, t, row, first_projected, work = 0
     cdef Py_ssize_t starts[TILE]
     cdef const real* initial_projected
     cdef real* a
@@ -621,10 +619,11 @@ cdef int _forward(
         with nogil:
             while first < B:
                 active = min(lanes, B - first)
-                for l in range(active):
-                    memcpy(&scratch[l, stride], direction.initial_hidden, padded * sizeof(real))
+                for lane in range(active):
+                    memcpy(&scratch[lane, stride], direction.initial_hidden, padded * sizeof(real))
                     memcpy(
-                        &scratch[l, stride + padded], direction.initial_cell, padded * sizeof(real)
+                        &scratch[lane, stride + padded], direction.initial_cell,
+                        padded * sizeof(real),
                     )
                 s = 0
                 while True:
@@ -632,17 +631,17 @@ cdef int _forward(
                         active -= 1
                     if active == 0:
                         break
-                    for l in range(active):
-                        t = _step(offsets, first + l, s, direction.reverse)
-                        starts[l] = rows[t] * projection.shape[1] + first_projected
-                        if _length(offsets, first + l) > s + 1:
-                            t = _step(offsets, first + l, s + 1, direction.reverse)
+                    for lane in range(active):
+                        t = _step(offsets, first + lane, s, direction.reverse)
+                        starts[lane] = rows[t] * projection.shape[1] + first_projected
+                        if _length(offsets, first + lane) > s + 1:
+                            t = _step(offsets, first + lane, s + 1, direction.reverse)
                             prefetch(&projection[rows[t], first_projected], 4 * H)
                     # a = W_ih x_t + b + W_hh h_{t-1}
                     if s == 0:
-                        for l in range(active):
-                            a = &scratch[l, 0]
-                            t = _step(offsets, first + l, s, direction.reverse)
+                        for lane in range(active):
+                            a = &scratch[lane, 0]
+                            t = _step(offsets, first + lane, s, direction.reverse)
                             for j in range(stride):
                                 a[j] = (
                                     projection[rows[t], first_projected + j] + initial_projected[j]
@@ -653,24 +652,24 @@ cdef int _forward(
                             <const real*> direction.recurrent.data, H, direction.recurrent.vectors,
                             &projection[0, 0], starts, &scratch[0, 0], step, active,
                         )
-                    for l in range(active):
-                        a = &scratch[l, 0]
-                        h = &scratch[l, stride]
-                        c = &scratch[l, stride + padded]
+                    for lane in range(active):
+                        a = &scratch[lane, 0]
+                        h = &scratch[lane, stride]
+                        c = &scratch[lane, stride + padded]
                         if trace_rows > 0:
                             step_trace = &trace[d, row, 0, 0]
                             row += 1
                         _cell(a, H, padded, h, c, step_trace, trace_rows)
                         if keep_states:
-                            t = _step(offsets, first + l, s, direction.reverse)
+                            t = _step(offsets, first + lane, s, direction.reverse)
                             memcpy(&states[t, direction.first_state], h, H * sizeof(real))
                     # Those that end here.
                     s += 1
-                    for l in range(active - 1, -1, -1):
-                        if _length(offsets, first + l) > s:
+                    for lane in range(active - 1, -1, -1):
+                        if _length(offsets, first + lane) > s:
                             break
-                        h = &scratch[l, stride]
-                        memcpy(&final[first + l, direction.first_state], h, H * sizeof(real))
+                        h = &scratch[lane, stride]
+                        memcpy(&final[first + lane, direction.first_state], h, H * sizeof(real))
                     _poll(&work, active * 4 * H * H)
                 first += lanes
     return 0
@@ -689,8 +688,8 @@ cdef inline void _cell(
 ) noexcept nogil:
     """Take h and c of one sequence one step on, given the pre-activations of i, f, g and o.
 
-    sigmoid(a) = 1 / (1 + e^-a) and tanh(a) = (e^2a - 1) / (e^2a + 1); a product of the two takes one
-    division, which is as long as ten multiplications.
+    sigmoid(a) = 1 / (1 + e^-a) and tanh(a) = (e^2a - 1) / (e^2a + 1); a product of the two takes
+    one division, which is as long as ten multiplications.
     """
     cdef Py_ssize_t block, u, v
     cdef real exp_i[UNITS]
@@ -741,7 +740,9 @@ cdef inline void _cell(
         _put(c + u, cell)
 
 
-cdef inline void _derivative(const real* exp_gate, const real* expm1_signal, real* row) noexcept nogil:
+cdef inline void _derivative(
+    const real* exp_gate, const real* expm1_signal, real* row
+) noexcept nogil:
     """Gate times derivative of its tanh: gate (1 - signal^2)."""
     cdef Py_ssize_t v
     cdef real found[UNITS]
@@ -843,7 +844,7 @@ cdef int _lrp(
     cdef bint from_hidden = hidden is not None, to_inputs = R_x is not None
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
     cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
-    cdef Py_ssize_t d, first, size, active, after, s, l, k, t, r, row
+    cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row
     cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
     cdef real epsilon = rule.epsilon
     cdef real bias_factor = rule.bias_factor, epsilon_factor = rule.epsilon_factor
@@ -873,7 +874,8 @@ cdef int _lrp(
                 for r in range(size * K):
                     # R_h = 1 * final + 0, until there is a step after it.
                     memcpy(&scratch[r, 0], zero, padded * sizeof(real))
-                    memcpy(&scratch[r, 0], &final[r % K, first + r // K, first_state], H * sizeof(real))
+                    k, lane = r % K, r // K
+                    memcpy(&scratch[r, 0], &final[k, first + lane, first_state], H * sizeof(real))
                     memcpy(&scratch[r, padded], zero, padded * sizeof(real))
                     share[r] = 0
                 # Backwards through the rows of the trace that the forward scan wrote.
@@ -883,22 +885,24 @@ cdef int _lrp(
                     while active < size and _length(offsets, first + active) > s:
                         active += 1
                     row -= active
-                    for l in range(active):
-                        h = &trace[d, row + active + l, HIDDEN_BEFORE, 0] if l < after else mask
+                    for lane in range(active):
+                        h = mask
+                        if lane < after:
+                            h = &trace[d, row + active + lane, HIDDEN_BEFORE, 0]
                         if s > 0:
-                            prefetch(&trace[d, row - active + l, 0, 0], RELEVANCE_ROWS * padded)
-                            t = _step(offsets, first + l, s - 1, direction.reverse)
+                            prefetch(&trace[d, row - active + lane, 0, 0], RELEVANCE_ROWS * padded)
+                            t = _step(offsets, first + lane, s - 1, direction.reverse)
                             prefetch(&projection[rows[t], first_projected], padded)
-                        t = _step(offsets, first + l, s, direction.reverse)
+                        t = _step(offsets, first + lane, s, direction.reverse)
                         for k in range(K):
-                            r = l * K + k
+                            r = lane * K + k
                             W_q = &scratch[r, 0]
                             R_c = &scratch[r, padded]
                             q = &scratch[r, 2 * padded]
                             if from_hidden:
                                 memcpy(started, &hidden[k, t, first_state], H * sizeof(real))
                             _lrp_step(
-                                &trace[d, row + l, 0, 0], padded, H, D, h, W_q, started, R_c, q,
+                                &trace[d, row + lane, 0, 0], padded, H, D, h, W_q, started, R_c, q,
                                 mask, <const real*> direction.bias_g,
                                 &projection[rows[t], first_projected], epsilon, bias_factor,
                                 epsilon_factor, conserving, &share[r], &of_token,
@@ -1068,7 +1072,7 @@ cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dty
     cdef bint from_hidden = hidden is not None, times_input = token is not None
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
     cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
-    cdef Py_ssize_t d, first, size, active, s, l, k, t, r, row
+    cdef Py_ssize_t d, first, size, active, s, lane, k, t, r, row
     cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
     cdef const real* zero = <const real*> layer.zero
     cdef real* dh
@@ -1087,7 +1091,8 @@ cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dty
                 size = min(lanes, B - first)
                 for r in range(size * K):
                     memcpy(&scratch[r, 0], zero, padded * sizeof(real))
-                    memcpy(&scratch[r, 0], &final[r % K, first + r // K, first_state], H * sizeof(real))
+                    k, lane = r % K, r // K
+                    memcpy(&scratch[r, 0], &final[k, first + lane, first_state], H * sizeof(real))
                     memcpy(&scratch[r, padded], zero, padded * sizeof(real))
                 # Backwards through the rows of the trace that the forward scan wrote.
                 row += offsets[first + size] - offsets[first]
@@ -1096,18 +1101,18 @@ cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dty
                     while active < size and _length(offsets, first + active) > s:
                         active += 1
                     row -= active
-                    for l in range(active):
+                    for lane in range(active):
                         if s > 0:
-                            prefetch(&trace[d, row - active + l, 0, 0], GRADIENT_ROWS * padded)
-                        t = _step(offsets, first + l, s, direction.reverse)
+                            prefetch(&trace[d, row - active + lane, 0, 0], GRADIENT_ROWS * padded)
+                        t = _step(offsets, first + lane, s, direction.reverse)
                         for k in range(K):
-                            r = l * K + k
+                            r = lane * K + k
                             dh = &scratch[r, 0]
                             dc = &scratch[r, padded]
                             da = &scratch[r, 2 * padded]
                             if from_hidden:
                                 _add(dh, &hidden[k, t, first_state], H)
-                            _gradient_step(&trace[d, row + l, 0, 0], padded, dh, dc, da)
+                            _gradient_step(&trace[d, row + lane, 0, 0], padded, dh, dc, da)
                             if times_input:
                                 token[k, t] += _times_projection(
                                     H, padded, da, &projection[rows[t], first_projected],
@@ -1129,10 +1134,10 @@ cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dty
                     _poll(&work, active * K * 4 * H * H)
                 row += offsets[first + size] - offsets[first]
                 for r in range(size * K):
-                    k, l = r % K, r // K
-                    dh = &initial_hidden[k, first + l, first_state]
+                    k, lane = r % K, r // K
+                    dh = &initial_hidden[k, first + lane, first_state]
                     memcpy(dh, &scratch[r, 0], H * sizeof(real))
-                    dc = &initial_cell[k, first + l, first_state]
+                    dc = &initial_cell[k, first + lane, first_state]
                     memcpy(dc, &scratch[r, padded], H * sizeof(real))
                 first += lanes
     return 0

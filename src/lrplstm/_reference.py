@@ -220,7 +220,7 @@ def lrp_scan(
                 # h = o tanh(c): all to the signal.
                 R_c = R_c + R_h
 
-                # c_t = f c_{t-1} + i g: the epsilon rule, identity weights, 2H lower units, no bias.
+                # c_t = f c_{t-1} + i g: epsilon rule, identity weights, 2H lower units, no bias.
                 q_c = rule.quotient(c[s + 1], R_c)
                 share_c = rule.share(q_c, c[s + 1], 0.0, 2 * H)[:, np.newaxis]
                 R_c = f * c[s] * q_c + share_c  # all of f c_{t-1} to c_{t-1}

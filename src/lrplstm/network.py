@@ -161,7 +161,7 @@ def forward(
     read is needed afterwards.
     """
     scans = prepared.scans
-    x: Array | None = None
+    x: Any = None
     if source.projection is None or inputs:
         x = batch.features(part.steps)
     if source.projection is None or source.rows is None:
@@ -169,7 +169,8 @@ def forward(
     else:
         projection, rows = source.projection, source.rows[part.steps]
 
-    read, traces = [], []
+    read: list[Array | None] = []
+    traces = []
     for depth, layer in enumerate(prepared.layers):
         if depth > 0:
             projection, rows = scans.project(layer, x), np.arange(part.offsets[-1])
@@ -223,11 +224,13 @@ def lrp_from_hidden(
 def _lrp_layers(
     past: ForwardPass, final: Array | None, hidden: Array | None, rule: EpsilonRule, level: str
 ) -> InputRelevance:
-    initial: Array | float = 0.0
+    started = final if final is not None else hidden
+    assert started is not None
+    initial = np.zeros((len(started), len(past.scores)), past.scores.dtype)
     for depth in reversed(range(len(past.traces))):
         inputs = past.inputs[depth] if depth > 0 or level == "input" else None
         found = past.prepared.scans.lrp_scan(past.traces[depth], final, hidden, inputs, rule)
-        initial = found.initial + initial
+        initial += found.initial
         final, hidden = None, found.inputs
     if found.inputs is None:
         return InputRelevance(found.token, None, initial)
@@ -237,9 +240,8 @@ def _lrp_layers(
 def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> Iterator[GradientResult]:
     """Yield the gradients of ``weighting . scores`` of each layer from the top."""
     scans, head = past.prepared.scans, past.prepared.head
-    final: Array | None = np.asarray(weighting, past.scores.dtype)
-    if head is not None:
-        final = scans.linear_gradient(head, final)
+    gradient = np.asarray(weighting, past.scores.dtype)
+    final: Array | None = gradient if head is None else scans.linear_gradient(head, gradient)
     hidden: Array | None = None
     for depth in reversed(range(len(past.traces))):
         found = scans.gradient_scan(past.traces[depth], final, hidden, times_input and depth == 0)
@@ -249,10 +251,10 @@ def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> Iterato
 
 def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Squared gradients of ``weighting . scores``; summed over D they are the token's."""
-    initial: Array | float = 0.0
+    initial = np.zeros(weighting.shape[:2], past.scores.dtype)
     for at_layer in _gradient(past, weighting, times_input=False):
         for gradient in (at_layer.initial_hidden, at_layer.initial_cell):
-            initial = np.vecdot(gradient, gradient) + initial
+            initial += np.vecdot(gradient, gradient)
     gradient = at_layer.inputs
     if level == "token":
         return InputRelevance(np.vecdot(gradient, gradient), None, initial)
@@ -262,12 +264,12 @@ def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevan
 
 def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Return gradient times value, of every input and initial state."""
-    initial: Array | float = 0.0
+    initial = np.zeros(weighting.shape[:2], past.scores.dtype)
     depths = reversed(range(len(past.traces)))
     for depth, at_layer in zip(depths, _gradient(past, weighting, level == "token"), strict=True):
         hidden, cell = past.prepared.initial_states[depth]
-        initial = np.vecdot(at_layer.initial_hidden, hidden) + initial
-        initial = np.vecdot(at_layer.initial_cell, cell) + initial
+        initial += np.vecdot(at_layer.initial_hidden, hidden)
+        initial += np.vecdot(at_layer.initial_cell, cell)
     if at_layer.inputs is None:
         return InputRelevance(at_layer.token, None, initial)
     products = at_layer.inputs * past.inputs[0]

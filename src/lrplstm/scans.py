@@ -40,7 +40,7 @@ class ForwardResult(NamedTuple):
     """
 
     final: Array
-    hidden: Array | None
+    hidden: Any
     trace: Any
 
 
@@ -57,8 +57,8 @@ class LRPResult(NamedTuple):
         What ended on h_{-1} and c_{-1} of all directions.
     """
 
-    token: Array | None
-    inputs: Array | None
+    token: Any
+    inputs: Any
     initial: Array
 
 
@@ -75,8 +75,8 @@ class GradientResult(NamedTuple):
         With respect to h_{-1} and c_{-1}.
     """
 
-    token: Array | None
-    inputs: Array | None
+    token: Any
+    inputs: Any
     initial_hidden: Array
     initial_cell: Array
 

@@ -18,14 +18,14 @@ __all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "Part", "Words", "to_offs
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
 _PART_STEPS, _PART_BYTES = 2048, 32 * 2**20
-"""Steps, and working memory, of a part of a batch: enough that calls do not count, and few enough for
-the cache."""
+"""Steps, and working memory, of a part of a batch: enough that the calls do not count, and few
+enough for the cache."""
 
 _LEAST_SEQUENCES, _MOST_BYTES = 64, 512 * 2**20
 """So many sequences are a part even if they take more: their steps share the reading of weights."""
 
 
-def to_offsets(lengths: Sequence[int]) -> Array:
+def to_offsets(lengths: Sequence[int] | Array) -> Array:
     """Return where sequences begin in their concatenation, and where it ends: (B + 1,)."""
     if len(lengths) == 1:
         return np.array([0, lengths[0]], np.intp)
