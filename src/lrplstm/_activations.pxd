@@ -56,23 +56,25 @@ cdef extern from *:
     double double_power_of_2(double rounded) nogil
 
 
-cdef inline void _exp_parts(real x, real* scale, real* fraction) noexcept nogil:
-    """Find scale = 2^n and fraction = 2^r - 1 so that exp(x) = scale (1 + fraction).
+cdef inline void _exp_parts(real x, int factor, real* scale, real* fraction) noexcept nogil:
+    """Find scale = 2^n and fraction = 2^r - 1 so that exp(factor x) = scale (1 + fraction).
 
-    x = (n + r) log 2 with a whole n and |r| <= 1/2. The polynomials for (2^r - 1) / r have the
+    factor x = (n + r) log 2 with a whole n and |r| <= 1/2. The polynomials for (2^r - 1) / r have the
     smallest largest relative error there is, 1.1e-8 in float32 and 1.8e-17 in float64 (Remez).
-    Beyond 43, in float64 350, x is cut: products of two such numbers are still finite.
+    Beyond 43, in float64 350, factor x is cut: products of two such numbers are still finite.
+    `factor` is a constant where this is inlined, and costs nothing.
     """
-    cdef real log2_e = 1.4426950408889634, rounder, rounded, r, r2, p
+    cdef real factor_log2_e = factor * 1.4426950408889634, rounder, rounded, r, r2, p
+    cdef real most = (43.0 if real is float else 350.0) / (factor if factor > 0 else -factor)
     # Adding the rounder leaves no bits for a fraction.
     if real is float:
-        x = float_clip(x, 43)
+        x = float_clip(x, most)
         rounder = 12582912  # 1.5 * 2**23
     else:
-        x = double_clip(x, 350)
+        x = double_clip(x, most)
         rounder = 6755399441055744  # 1.5 * 2**52
-    rounded = x * log2_e + rounder
-    r = x * log2_e - (rounded - rounder)
+    rounded = x * factor_log2_e + rounder
+    r = x * factor_log2_e - (rounded - rounder)
     r2 = r * r
     if real is float:
         scale[0] = float_power_of_2(rounded)
@@ -89,15 +91,15 @@ cdef inline void _exp_parts(real x, real* scale, real* fraction) noexcept nogil:
     fraction[0] = p * r
 
 
-cdef inline real exp(real x) noexcept nogil:
-    """e^x."""
+cdef inline real exp(real x, int factor) noexcept nogil:
+    """e^(factor x)."""
     cdef real scale, fraction
-    _exp_parts(x, &scale, &fraction)
+    _exp_parts(x, factor, &scale, &fraction)
     return scale * fraction + scale
 
 
-cdef inline real expm1(real x) noexcept nogil:
-    """e^x - 1, precise for small x too."""
+cdef inline real expm1(real x, int factor) noexcept nogil:
+    """e^(factor x) - 1, precise for small x too."""
     cdef real scale, fraction, one = 1
-    _exp_parts(x, &scale, &fraction)
+    _exp_parts(x, factor, &scale, &fraction)
     return scale * fraction + (scale - one)

@@ -705,13 +705,13 @@ cdef inline void _cell(
     for block in range(padded // UNITS):
         u = block * UNITS
         for v in range(UNITS):
-            exp_i[v] = exp(-a[u + v])
+            exp_i[v] = exp(a[u + v], -1)
         for v in range(UNITS):
-            exp_f[v] = exp(-a[H + u + v])
+            exp_f[v] = exp(a[H + u + v], -1)
         for v in range(UNITS):
-            expm1_g[v] = expm1(two * a[2 * H + u + v])
+            expm1_g[v] = expm1(a[2 * H + u + v], 2)
         for v in range(UNITS):
-            exp_o[v] = exp(-a[3 * H + u + v])
+            exp_o[v] = exp(a[3 * H + u + v], -1)
         for v in range(UNITS):  # f c_{t-1}
             kept[v] = c[u + v] / (one + exp_f[v])
         for v in range(UNITS):  # i g
@@ -719,7 +719,7 @@ cdef inline void _cell(
         for v in range(UNITS):
             cell[v] = kept[v] + added[v]
         for v in range(UNITS):
-            expm1_c[v] = expm1(two * cell[v])
+            expm1_c[v] = expm1(cell[v], 2)
         for v in range(UNITS):  # o tanh(c)
             hidden[v] = expm1_c[v] / ((one + exp_o[v]) * (two + expm1_c[v]))
         if trace_rows == RELEVANCE_ROWS:
