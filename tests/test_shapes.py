@@ -50,3 +50,25 @@ def test_kernels_agree_with_the_reference(shape, dtype, lengths):
             assert relative_error(kernel.token_relevance, reference.token_relevance) < bound
             if level == "input":
                 assert relative_error(kernel.input_relevance, reference.input_relevance) < bound
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float64, 1e-14), (np.float32, 1e-6)])
+def test_activations_from_tiny_to_saturated(dtype, bound):
+    """Pre-activations of every size: c_0 = i g and h_0 = o tanh(c_0) are known exactly."""
+    sizes = np.concatenate([10.0 ** np.arange(-8, 4), [0, 0.5, 3, 8, 20, 42, 44, 88, 90, 349, 351]])
+    a = np.concatenate([sizes, -sizes]).astype(dtype)
+    H = len(a)
+    rng = np.random.default_rng(0)
+    gates = [rng.permutation(a) for _ in range(4)]
+    zero = np.zeros((4 * H, H), dtype)
+    model = lrplstm.LSTMModel([lrplstm.LSTMWeights(zero[:, :1], zero, np.concatenate(gates))])
+    i, _, g, o = (gate.astype(np.float64) for gate in gates)
+    with np.errstate(over="ignore"):
+        c = np.tanh(g) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o))
+    found = model.predict(np.zeros((1, 1), dtype))
+    assert np.isfinite(found).all()
+    # Gates of less than e^-43 (in float64 e^-350) may be that: nobody sees it in a state.
+    assert np.abs(found - h).max() <= bound
+    seen = np.abs(h) > (1e-17 if dtype == np.float32 else 1e-140)
+    assert (np.abs(found / np.where(seen, h, 1) - 1)[seen] <= 10 * bound).all()

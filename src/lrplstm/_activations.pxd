@@ -59,8 +59,8 @@ cdef extern from *:
 cdef inline void _exp_parts(real x, int factor, real* scale, real* fraction) noexcept nogil:
     """Find scale = 2^n and fraction = 2^r - 1 so that exp(factor x) = scale (1 + fraction).
 
-    factor x = (n + r) log 2 with a whole n and |r| <= 1/2. The polynomials for (2^r - 1) / r have the
-    smallest largest relative error there is, 1.1e-8 in float32 and 1.8e-17 in float64 (Remez).
+    factor x = (n + r) log 2 with a whole n and |r| <= 1/2. The polynomials for (2^r - 1) / r have
+    the smallest largest relative error there is, 1.1e-8 in float32, 1.8e-17 in float64 (Remez).
     Beyond 43, in float64 350, factor x is cut: products of two such numbers are still finite.
     `factor` is a constant where this is inlined, and costs nothing.
     """
