@@ -364,9 +364,7 @@ class _Request:
             result.put(part, past, started, backward(past, weighting, self.level))
 
         self._for_each_part(run, keep, result.targets)
-        return result.attributions(
-            method, resolved.explained(result.scores), params | self.params, resolved
-        )
+        return result.attributions(method, params | self.params, resolved)
 
     def explain_hidden(
         self, method: str, hidden_relevance: Any, backward: _Backward, params: dict[str, Any]
@@ -384,7 +382,7 @@ class _Request:
         self._for_each_part(run, "relevance", result.targets)
         parts = np.split(hidden, self.batch.offsets[1:-1])
         params = params | self.params | {"hidden_relevance": parts}
-        return result.attributions(method, None, params, None)
+        return result.attributions(method, params, None)
 
     def _for_each_part(
         self, run: Callable[[Part, ForwardPass], None], keep: str, targets: int
@@ -474,10 +472,11 @@ class _Result:
         self.delta[:, part.sequences] = delta
 
     def attributions(
-        self, method: str, explained: Any, params: dict[str, Any], target: Target | None
+        self, method: str, params: dict[str, Any], target: Target | None
     ) -> Attribution | Attributions:
-        """Return it all, as users see it."""
+        """Return it all, as users see it; `target` is None where hidden relevance was given."""
         batch = self.request.batch
+        predicted = self.scores.argmax(axis=1)
         every_class = target is not None and target.kind == "all"
 
         def targets(array: Array) -> Array:
@@ -486,8 +485,8 @@ class _Result:
         results = Attributions(
             offsets=batch.offsets,
             scores=self.scores,
-            predicted=self.scores.argmax(axis=1),
-            target=explained,
+            predicted=predicted,
+            target=None if target is None else target.explained(predicted),
             token_relevance=targets(self.token),
             input_relevance=None if self.input is None else targets(self.input),
             initial_relevance=targets(self.initial),

@@ -41,11 +41,11 @@ class Target:
         classes = scores.argmax(axis=1) if self.values is None else self.values[sequences]
         return (classes[:, np.newaxis] == np.arange(C)).astype(scores.dtype)[np.newaxis]
 
-    def explained(self, scores: Array) -> Array | str:
+    def explained(self, predicted: Array) -> Array | str:
         """Return what was explained: classes (B,), weights (B, C), or "all"."""
         if self.kind == "all":
             return "all"
-        return scores.argmax(axis=1) if self.values is None else self.values.copy()
+        return (predicted if self.values is None else self.values).copy()
 
 
 def resolve_target(target: Any, sequences: int, classes: int, dtype: np.dtype[Any]) -> Target:
