@@ -848,7 +848,8 @@ cdef int _lrp(
     cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
     cdef real epsilon = rule.epsilon
     cdef real bias_factor = rule.bias_factor, epsilon_factor = rule.epsilon_factor
-    cdef bint conserving = bias_factor != 0 or epsilon_factor != 0
+    # Whether rows get anything but products: a share of what was kept, or relevance of their own.
+    cdef bint sharing = bias_factor != 0 or epsilon_factor != 0 or hidden is not None
     cdef const real* mask = <const real*> layer.mask
     cdef const real* zero = <const real*> layer.zero
     cdef const real* initial_projected
@@ -905,7 +906,7 @@ cdef int _lrp(
                                 &trace[d, row + lane, 0, 0], padded, H, D, h, W_q, started, R_c, q,
                                 mask, <const real*> direction.bias_g,
                                 &projection[rows[t], first_projected], epsilon, bias_factor,
-                                epsilon_factor, conserving, &share[r], &of_token,
+                                epsilon_factor, sharing, &share[r], &of_token,
                             )
                             # R_x = x * (W_ih^g.T @ q) + share, or its sum over the D inputs
                             token[k, t] += share[r] if to_inputs else of_token
@@ -937,7 +938,29 @@ cdef inline void _lrp_step(
     const real* trace, Py_ssize_t padded, Py_ssize_t H, Py_ssize_t D, const real* h,
     const real* W_q, const real* started, real* R_c, real* q, const real* mask, const real* bias_g,
     const real* projection_g, real epsilon, real bias_factor, real epsilon_factor,
-    bint conserving, real* share, real* token,
+    bint sharing, real* share, real* token,
+) noexcept nogil:
+    """Take relevance of one step, of one sequence and target, down; see `_lrp_units`.
+
+    It is inlined for either case, so that shares cost nothing where there are none.
+    """
+    if sharing:
+        _lrp_units(
+            trace, padded, H, D, h, W_q, started, R_c, q, mask, bias_g, projection_g,
+            epsilon, bias_factor, epsilon_factor, True, share, token,
+        )
+    else:
+        _lrp_units(
+            trace, padded, H, D, h, W_q, started, R_c, q, mask, bias_g, projection_g,
+            epsilon, bias_factor, epsilon_factor, False, share, token,
+        )
+
+
+cdef inline void _lrp_units(
+    const real* trace, Py_ssize_t padded, Py_ssize_t H, Py_ssize_t D, const real* h,
+    const real* W_q, const real* started, real* R_c, real* q, const real* mask, const real* bias_g,
+    const real* projection_g, real epsilon, real bias_factor, real epsilon_factor,
+    bint sharing, real* share, real* token,
 ) noexcept nogil:
     """Take relevance of one step, of one sequence and target, down.
 
@@ -956,12 +979,12 @@ cdef inline void _lrp_step(
     cdef real q_g[UNITS]
 
     # c_t = f c_{t-1} + i g: identity weights, no bias, 2H units.
-    if conserving:
+    if sharing:
         for v in range(UNITS):
             sums[v] = 0
         for block in range(padded // UNITS):
             u = block * UNITS
-            _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, R)
+            _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, sharing, R)
             for v in range(UNITS):
                 sums[v] += _kept_share(kept[u + v] + added[u + v], R[v], epsilon, epsilon_factor)
         share_c = _total(sums) / (2 * H)
@@ -969,14 +992,20 @@ cdef inline void _lrp_step(
         sums[v] = 0
     for block in range(padded // UNITS):
         u = block * UNITS
-        _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, R)
+        _relevance_of_cell(u, h, W_q, share_h, mask, started, R_c, sharing, R)
         for v in range(UNITS):
             q_c[v] = _quotient(kept[u + v] + added[u + v], R[v], epsilon)
         for v in range(UNITS):  # to f c_{t-1}, and all of it to c_{t-1}
-            R[v] = kept[u + v] * q_c[v] + share_c * mask[u + v]
+            R[v] = kept[u + v] * q_c[v]
+        if sharing:
+            for v in range(UNITS):
+                R[v] += share_c * mask[u + v]
         _put(R_c + u, R)
         for v in range(UNITS):  # to i g, and all of it to g
-            R[v] = added[u + v] * q_c[v] + share_c * mask[u + v]
+            R[v] = added[u + v] * q_c[v]
+        if sharing:
+            for v in range(UNITS):
+                R[v] += share_c * mask[u + v]
         # a^g = W_ih^g x_t + W_hh^g h_{t-1} + b^g: D + H units.
         for v in range(UNITS):
             q_g[v] = _quotient(candidate[u + v], R[v], epsilon)
@@ -985,7 +1014,7 @@ cdef inline void _lrp_step(
             sums[v] += q_g[v] * (projection_g[u + v] - bias_g[u + v])
     token[0] = _total(sums)
     share[0] = 0
-    if conserving:
+    if sharing:
         for v in range(UNITS):
             sums[v] = 0
         for block in range(padded // UNITS):
@@ -1001,12 +1030,15 @@ cdef inline void _lrp_step(
 
 cdef inline void _relevance_of_cell(
     Py_ssize_t u, const real* h, const real* W_q, real share, const real* mask, const real* started,
-    const real* R_c, real* found,
+    const real* R_c, bint sharing, real* found,
 ) noexcept nogil:
     """R_h = h * (W_hh^g.T @ q) + share, and h = o tanh(c) gives it all to c."""
     cdef Py_ssize_t v
     for v in range(UNITS):
-        found[v] = R_c[u + v] + h[u + v] * W_q[u + v] + share * mask[u + v] + started[u + v]
+        found[v] = R_c[u + v] + h[u + v] * W_q[u + v]
+    if sharing:
+        for v in range(UNITS):
+            found[v] += share * mask[u + v] + started[u + v]
 
 
 cdef inline real _kept_share(real z, real R, real epsilon, real epsilon_factor) noexcept nogil:
