@@ -109,7 +109,9 @@ class Prepared:
             self._words = np.zeros((words, row.shape[1]), row.dtype), np.zeros(words, bool)
         projection, known = self._words
         if not known[batch.data].all():
-            missing = np.unique(batch.data[~known[batch.data]])
+            wanted = np.zeros_like(known)
+            wanted[batch.data] = True
+            missing = np.flatnonzero(wanted & ~known)
             projection[missing] = self._project(batch, missing)
             known[missing] = True  # last, so that another thread sees finished rows only
         return Source(projection, batch.data)
