@@ -14,6 +14,7 @@ import pytest
 from random_models import random_model, relative_error
 
 import lrplstm
+from lrplstm import network
 
 VOCABULARY = [f"w{n}" for n in range(50)]
 FIELDS = ("token_relevance", "input_relevance", "scores", "initial_relevance", "delta")
@@ -87,6 +88,20 @@ def test_one_class_is_the_same_alone_and_among_all(model, dtype, method):
     for c in range(model.num_classes):
         one = lrplstm.explain(model, batch, method, c)
         assert np.array_equal(every.token_relevance[c], one.token_relevance)
+
+
+@dtypes
+def test_a_vocabulary_too_large_to_keep_changes_no_bit(dtype, monkeypatch):
+    """Words are then projected batch by batch; among them one that is a zero vector."""
+    model, batch = make("60", dtype)
+    tokens = [[VOCABULARY[id_] for id_ in ids] for ids in batch]
+    tokens[3][0] = tokens[5][-1] = "never seen"
+    expected = lrplstm.lrp(model, tokens, unknown="zero")
+    monkeypatch.setattr(network, "_WORD_TABLE_BYTES", 0)
+    model, _ = make("60", dtype)
+    same(lrplstm.lrp(model, tokens, unknown="zero"), expected)
+    assert expected.unknown.sum() == 2
+    assert np.array_equal(model.predict(tokens, unknown="zero"), expected.scores)
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float64, 1e-11), (np.float32, 2e-4)])
