@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import inspect
 import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -408,9 +408,14 @@ def test_traces_give_their_memory_back():
     model = random_model(H=40)
     batch = random_batch(lengths=(60,) * 40)
     lrplstm.lrp(model, batch)
-    gc.collect()
-    before = len(gc.get_objects())
-    for _ in range(3):
+    tracemalloc.start()
+    try:
         lrplstm.lrp(model, batch)
-    gc.collect()
-    assert len(gc.get_objects()) < before + 50
+        before, most = tracemalloc.get_traced_memory()
+        for _ in range(3):
+            lrplstm.lrp(model, batch)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most > 2e6  # a trace is seen
+    assert after < before + 1e5

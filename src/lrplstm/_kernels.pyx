@@ -233,14 +233,13 @@ cdef class _Matrix:
     cdef object panels, dtype
     cdef const void* data
     cdef bint single
-    cdef Py_ssize_t segments, n, columns, vectors, padded_columns
+    cdef Py_ssize_t n, columns, vectors, padded_columns
 
     def __cinit__(self, matrix, Py_ssize_t segments=1):
         cdef Py_ssize_t width = VECTOR_BYTES // matrix.dtype.itemsize, left, first, taken
         rows, self.columns = matrix.shape
         self.dtype = matrix.dtype
         self.single = self.dtype == np.float32
-        self.segments = segments
         self.n = rows // segments
         self.vectors = left = _round_up(self.columns, width) // width
         self.padded_columns = left * width
