@@ -14,7 +14,7 @@ from lrplstm.loaders import from_arras, load, load_default
 from lrplstm.methods import METHODS, explain, gradient_x_input, lrp, sensitivity
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
-from lrplstm.weights import LSTMWeights
+from lrplstm.weights import DenseLayer, LSTMWeights
 
 __version__ = "0.1.0"
 
@@ -22,6 +22,7 @@ __all__ = [
     "METHODS",
     "Attribution",
     "Attributions",
+    "DenseLayer",
     "LSTMModel",
     "LSTMWeights",
     "Sentence",

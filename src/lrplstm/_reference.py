@@ -18,12 +18,17 @@ from lrplstm.scans import ForwardResult, GradientResult, LRPResult
 from lrplstm.weights import Array, LSTMWeights
 
 __all__ = [
+    "activate",
+    "activation_gradient",
     "forward_scan",
     "gradient_scan",
     "linear",
     "linear_gradient",
     "linear_lrp",
     "lrp_scan",
+    "pool",
+    "pool_gradient",
+    "pool_lrp",
     "prepare_layer",
     "prepare_linear",
     "project",
@@ -61,6 +66,54 @@ def linear_lrp(layer: Linear, y: Array, z: Array, relevance: Array, rule: Epsilo
 def linear_gradient(layer: Linear, gradient: Array) -> Array:
     """Return the gradient of y, given that of z; see `lrplstm.scans`."""
     return gradient @ layer.weight
+
+
+def activate(activation: str, z: Array) -> Array:
+    """Return what an activation makes of z; see `lrplstm.scans`."""
+    return np.tanh(z) if activation == "tanh" else np.maximum(z, 0)
+
+
+def activation_gradient(activation: str, value: Array, gradient: Array) -> Array:
+    """Return the gradient of z, given that of its activation; see `lrplstm.scans`."""
+    return gradient * (1 - value**2 if activation == "tanh" else value > 0)
+
+
+# Pooling ----------------------------------------------------------------------------------------
+
+
+def pool(pooling: str, hidden: Array, offsets: Array) -> Array:
+    """Return what all steps of each sequence are pooled to; see `lrplstm.scans`."""
+    reduce = np.mean if pooling == "mean" else np.max
+    return np.stack([reduce(hidden[start:stop], axis=0) for start, stop in pairwise(offsets)])
+
+
+def pool_lrp(
+    pooling: str, hidden: Array, offsets: Array, pooled: Array, relevance: Array, rule: EpsilonRule
+) -> Array:
+    """Return the relevance of each step's state, given that of the pooled; see `lrplstm.scans`."""
+    if pooling == "max":  # all to the step that won
+        return pool_gradient(pooling, hidden, offsets, relevance)
+    found = np.empty((len(relevance), *hidden.shape), relevance.dtype)
+    for b, (start, stop) in enumerate(pairwise(offsets)):
+        # Epsilon rule, weights 1/T, no bias, T * width lower units.
+        T, width = hidden[start:stop].shape
+        q = rule.quotient(pooled[b], relevance[:, b])
+        share = rule.share(q, pooled[b], 0.0, T * width)
+        found[:, start:stop] = hidden[start:stop] / T * q[:, np.newaxis]
+        found[:, start:stop] += share[:, np.newaxis, np.newaxis]
+    return found
+
+
+def pool_gradient(pooling: str, hidden: Array, offsets: Array, gradient: Array) -> Array:
+    """Return the gradient of each step's state, given that of the pooled; see `lrplstm.scans`."""
+    found = np.zeros((len(gradient), *hidden.shape), gradient.dtype)
+    for b, (start, stop) in enumerate(pairwise(offsets)):
+        if pooling == "mean":
+            found[:, start:stop] = gradient[:, b, np.newaxis] / (stop - start)
+        else:
+            winners = start + hidden[start:stop].argmax(axis=0)
+            found[:, winners, np.arange(hidden.shape[1])] = gradient[:, b]
+    return found
 
 
 # LSTM layers ------------------------------------------------------------------------------------
@@ -102,7 +155,7 @@ def prepare_layer(directions: Sequence[LSTMWeights]) -> list[Direction]:
         layer.append(
             Direction(
                 weights,
-                reverse=d == 1,
+                reverse=weights.reverse or d == 1,
                 states=slice(d * H, (d + 1) * H),
                 projection=slice(d * 4 * H, (d + 1) * 4 * H),
             )

@@ -36,13 +36,14 @@ class Attribution:
     unknown : ndarray of bool of shape (T,)
         True where the vocabulary lacks the token, or the unknown token itself stands. All those
         share one vector.
-    scores : ndarray of shape (C,)
+    scores : ndarray of shape (C,), or with pooling "none" (T, C)
         Scores (logits) of the classes.
-    predicted : int
+    predicted : int, or with pooling "none" ndarray of shape (T,)
         The class with the highest score.
     target : int, ndarray of shape (C,), "all" or None
         What was explained: a class, weighted scores, or every class. None: hidden relevance that
-        the caller gave.
+        the caller gave. With pooling "none": (step, class), a class of every step, an int for each
+        step, ndarray of shape (T,), or weights of shape (T, C).
     token_relevance : ndarray of shape (T,) or (C, T)
         Relevance of each step.
     input_relevance : ndarray of shape (T, D) or (C, T, D), or None
@@ -72,8 +73,8 @@ class Attribution:
     tokens: list[str] | None
     unknown: Array
     scores: Array
-    predicted: int
-    target: int | Array | str | None
+    predicted: int | Array
+    target: int | tuple[int, int] | Array | str | None
     token_relevance: Array
     input_relevance: Array | None
     initial_relevance: Any
@@ -88,7 +89,7 @@ class Attribution:
     def __repr__(self) -> str:
         return (
             f"Attribution(method={self.method!r}, target={self.target!r}, "
-            f"predicted={self.predicted}, {len(self)} steps)"
+            f"predicted={self.predicted!r}, {len(self)} steps)"
         )
 
     def class_name(self, index: int) -> str:
@@ -110,15 +111,32 @@ class Attribution:
         return [self.class_name(index) for index in range(len(self.token_relevance))]
 
     @property
+    def every_step(self) -> bool:
+        """Whether every step has scores."""
+        return self.scores.ndim == 2
+
+    @property
     def explained(self) -> str:
         """What `target` was, in words."""
         if self.target is None:
             return "given hidden relevance"
         if isinstance(self.target, str):
             return "every class"
+        if isinstance(self.target, tuple):
+            step, class_ = self.target
+            return f"{self.class_name(class_)} at step {step}"
         if isinstance(self.target, int):
+            if self.every_step:
+                return f"{self.class_name(self.target)} at every step"
+            if len(self.scores) == 1:
+                return f"the score {self.scores[0]:.3g}"
             predicted = " (predicted)" if self.target == self.predicted else ""
             return f"{self.class_name(self.target)}{predicted}"
+        if self.target.ndim == 1 and self.every_step:
+            predicted = np.array_equal(self.target, self.predicted)
+            return f"the {'predicted' if predicted else 'given'} class of every step"
+        if self.target.ndim == 2:
+            return "weighted scores of all steps"
         weights = ", ".join(f"{weight:g}" for weight in self.target)
         return f"scores weighted by {weights}"
 
@@ -126,6 +144,8 @@ class Attribution:
     def caption(self) -> str:
         """Method, what was explained, the predicted class, and the scores, in one line."""
         parts = [f"{self.method}: {self.explained}"]
+        if not isinstance(self.predicted, int) or (len(self.scores) == 1 and self.target == 0):
+            return parts[0]
         if not isinstance(self.target, int) or self.target != self.predicted:
             parts.append(f"predicted: {self.class_name(self.predicted)}")
         if len(self.scores) <= _MOST_SCORES:
@@ -233,15 +253,17 @@ def _plain(value: Any) -> Any:
 class Attributions(Sequence[Attribution]):
     """The attributions of a batch: a sequence of `Attribution`, and all of them in bulk.
 
-    Steps of all sequences follow each other; sequence b has ``offsets[b]:offsets[b + 1]``.
+    Steps of all sequences follow each other; sequence b has ``offsets[b]:offsets[b + 1]``. With
+    pooling "none" scores and predicted classes are those of steps.
 
     Attributes
     ----------
     offsets : ndarray of shape (B + 1,)
-    scores : ndarray of shape (B, C)
-    predicted : ndarray of shape (B,)
-    target : ndarray of shape (B,) or (B, C), "all" or None
-        Classes, weights, every class, or None where hidden relevance was given.
+    scores : ndarray of shape (B, C) or (steps, C)
+    predicted : ndarray of shape (B,) or (steps,)
+    target : ndarray of shape (B,) or (B, C), list, "all" or None
+        Classes, weights, what it was for each sequence, every class, or None where hidden relevance
+        was given.
     token_relevance : ndarray of shape (steps,) or (C, steps)
     input_relevance : ndarray of shape (steps, D) or (C, steps, D), or None
     initial_relevance, delta : ndarray of shape (B,) or (C, B)
@@ -250,6 +272,8 @@ class Attributions(Sequence[Attribution]):
     method : str
     params : dict
     class_names : tuple of str, or None
+    every_step : bool
+        Whether every step has scores: with pooling "none".
 
     Examples
     --------
@@ -263,7 +287,7 @@ class Attributions(Sequence[Attribution]):
     offsets: Array
     scores: Array
     predicted: Array
-    target: Array | str | None
+    target: Array | list[Any] | str | None
     token_relevance: Array
     input_relevance: Array | None
     initial_relevance: Array
@@ -273,6 +297,7 @@ class Attributions(Sequence[Attribution]):
     params: dict[str, Any]
     class_names: tuple[str, ...] | None
     tokens: Sequence[list[str]] | None
+    every_step: bool
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -294,14 +319,19 @@ class Attributions(Sequence[Attribution]):
         target: Any = self.target
         if isinstance(target, np.ndarray):
             target = int(target[b]) if target.ndim == 1 else target[b].copy()
+        elif isinstance(target, list):
+            target = target[b].copy() if isinstance(target[b], np.ndarray) else target[b]
+        scores, predicted = self.scores[b].copy(), self.predicted[b]
+        if self.every_step:
+            scores, predicted = self.scores[steps].copy(), self.predicted[steps].copy()
         params = dict(self.params)
         if "hidden_relevance" in params:
             params["hidden_relevance"] = params["hidden_relevance"][b].copy()
         return Attribution(
             tokens=None if self.tokens is None else list(self.tokens[b]),
             unknown=self.unknown[steps].copy(),
-            scores=self.scores[b].copy(),
-            predicted=int(self.predicted[b]),
+            scores=scores,
+            predicted=predicted if self.every_step else int(predicted),
             target=target,
             token_relevance=self.token_relevance[..., steps].copy(),
             input_relevance=(

@@ -18,7 +18,7 @@ from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.sequences import Batch, Part
-from lrplstm.targets import Target, resolve_target
+from lrplstm.targets import Target, resolve_step_target, resolve_target
 from lrplstm.weights import Array
 
 __all__ = ["ALIASES", "METHODS", "explain", "gradient_x_input", "lrp", "sensitivity"]
@@ -85,7 +85,11 @@ def lrp(
         What to explain: None for the class that each sequence is predicted as; a class; one class
         for each sequence; weights of the scores of shape (C,) or (B, C), so that
         ``[1., 0., 0., 0., -1.]`` asks why class 0 rather than class 4; or "all" classes, each by
-        itself. Integers of which there is one for each sequence are classes.
+        itself. Integers of which there is one for each sequence are classes. With pooling "none",
+        where every step has scores: None for the class that each step is predicted as; a tuple
+        ``(step, class)``; a class, or weights of shape (C,), of every step; a sequence of T
+        classes, or weights of shape (T, C); "all"; or a list of those, one for each sequence of a
+        batch.
     epsilon : float
         Size of the stabilizer of denominators, at least 0.
     bias_factor : float
@@ -345,6 +349,7 @@ class _Request:
         self.level = level or ("input" if self.batch.from_features else "token")
         self.prepared = model.prepared(backend)
         self.threads = _backend.count_threads(num_threads)
+        self.every_step = model.pooling == "none"
         self.params = {
             "level": self.level,
             "unknown": unknown,
@@ -355,16 +360,26 @@ class _Request:
         self, method: str, target: Any, backward: _Backward, keep: str, params: dict[str, Any]
     ) -> Attribution | Attributions:
         """Explain the scores that `target` means; `backward` reads a trace that kept `keep`."""
-        resolved = resolve_target(target, len(self.batch), self.model.num_classes, self.model.dtype)
-        result = _Result(self, self.model.num_classes if resolved.kind == "all" else 1)
+        classes, dtype, batch = self.model.num_classes, self.model.dtype, self.batch
+        if self.every_step:
+            resolved = resolve_step_target(target, batch.offsets, classes, dtype, batch.single)
+        else:
+            resolved = resolve_target(target, len(batch), classes, dtype)
+        result = _Result(self, classes if resolved.kind == "all" else 1)
 
         def run(part: Part, past: ForwardPass) -> None:
-            weighting = resolved.weighting(past.scores, part.sequences)
+            weighting = resolved.weighting(past.scores, self.rows(part))
             started = np.vecdot(weighting, past.scores)
+            if self.every_step:
+                started = _sum_steps(started, part.offsets)
             result.put(part, past, started, backward(past, weighting, self.level))
 
         self._for_each_part(run, keep, result.targets)
         return result.attributions(method, params | self.params, resolved)
+
+    def rows(self, part: Part) -> slice | Array:
+        """Which rows of the batch's scores are those of a part."""
+        return part.steps if self.every_step else part.sequences
 
     def explain_hidden(
         self, method: str, hidden_relevance: Any, backward: _Backward, params: dict[str, Any]
@@ -380,7 +395,8 @@ class _Request:
             result.put(part, past, started[np.newaxis], found)
 
         self._for_each_part(run, "relevance", result.targets)
-        parts = np.split(hidden, self.batch.offsets[1:-1])
+        given = self.batch.as_given(hidden, axis=0)
+        parts = np.split(given, self.batch.given_offsets[1:-1])
         params = params | self.params | {"hidden_relevance": parts}
         return result.attributions(method, params, None)
 
@@ -399,9 +415,7 @@ class _Request:
 
     def _check_hidden(self, given: Any) -> Array:
         """Return hidden relevance of any accepted form as one new array, (steps, width)."""
-        top = network.directions(self.model.layers[-1])
-        width = sum(weights.hidden_size for weights in top)
-        single = self.batch.single
+        width, single, offsets = self.model.width, self.batch.single, self.batch.given_offsets
         if hasattr(given, "__array__"):
             given = to_array("hidden_relevance", given)
         if not single and (not isinstance(given, Sequence | np.ndarray) or isinstance(given, str)):
@@ -417,7 +431,7 @@ class _Request:
         for b, part in enumerate(parts):
             name = "hidden_relevance" if single else f"hidden_relevance[{b}]"
             array = to_array(name, part)
-            want = (int(self.batch.offsets[b + 1] - self.batch.offsets[b]), width)
+            want = (int(offsets[b + 1] - offsets[b]), width)
             if array.dtype.kind not in "iuf":
                 raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
             if array.shape != want:
@@ -427,7 +441,13 @@ class _Request:
             if not np.isfinite(array).all():
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
             checked.append(array)
-        return np.concatenate(checked)
+        hidden = np.concatenate(checked)
+        if self.batch.padding is None:
+            return hidden
+        read = hidden[self.batch.padding.read]
+        if np.count_nonzero(read) != np.count_nonzero(hidden):
+            raise ValueError("hidden_relevance: expected zeros at padded steps")
+        return read
 
 
 class _Result:
@@ -448,7 +468,8 @@ class _Result:
     def _allocate(self) -> None:
         model, batch, dtype = self.request.model, self.request.batch, self.request.model.dtype
         B, steps = len(batch), int(batch.offsets[-1])
-        self.scores = np.empty((B, model.num_classes), dtype)
+        rows = steps if self.request.every_step else B
+        self.scores = np.empty((rows, model.num_classes), dtype)
         self.token = np.empty((self.targets, steps), dtype)
         self.input = None
         if self.request.level == "input":
@@ -464,7 +485,7 @@ class _Result:
             self.scores, (self.token, self.input, self.initial) = past.scores, found
             self.delta = delta.astype(past.scores.dtype)
             return
-        self.scores[part.sequences] = past.scores
+        self.scores[self.request.rows(part)] = past.scores
         self.token[:, part.steps] = found.token
         if self.input is not None:
             self.input[:, part.steps] = found.input
@@ -482,13 +503,14 @@ class _Result:
         def targets(array: Array) -> Array:
             return array if every_class else array[0]
 
+        relevance = None if self.input is None else targets(batch.as_given(self.input, axis=1))
         results = Attributions(
-            offsets=batch.offsets,
+            offsets=batch.given_offsets,
             scores=self.scores,
             predicted=predicted,
-            target=None if target is None else target.explained(predicted),
-            token_relevance=targets(self.token),
-            input_relevance=None if self.input is None else targets(self.input),
+            target=None if target is None else target.explained(predicted, batch.offsets),
+            token_relevance=targets(batch.as_given(self.token, axis=1)),
+            input_relevance=relevance,
             initial_relevance=targets(self.initial),
             delta=targets(self.delta),
             unknown=batch.unknown,
@@ -496,6 +518,7 @@ class _Result:
             params=params,
             class_names=self.request.model.class_names,
             tokens=batch.tokens,
+            every_step=self.request.every_step,
         )
         return results[0] if batch.single else results
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from numbers import Integral
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +15,16 @@ import numpy.typing as npt
 from lrplstm import _backend, network, storage
 from lrplstm.checks import check_choice
 from lrplstm.sequences import InputEncoder, Part
-from lrplstm.weights import Array, Layer, LSTMWeights, check_dtype, frozen, rebuild, same_dtype
+from lrplstm.weights import (
+    Array,
+    DenseLayer,
+    Layer,
+    LSTMWeights,
+    check_dtype,
+    frozen,
+    rebuild,
+    same_dtype,
+)
 
 __all__ = ["DEFAULT_UNKNOWN_TOKEN", "LSTMModel"]
 
@@ -35,8 +46,13 @@ class LSTMModel:
         the score.
     head_bias : array_like of shape (num_classes,), optional
         Bias of the head.
-    pooling : {"last"}
-        What the head reads: "last" is the final hidden state of each direction.
+    head : sequence of DenseLayer, optional
+        Instead of `head_weight` and `head_bias`: several layers, the first of which reads the
+        pooled hidden state, and the last of which gives the scores.
+    pooling : {"last", "mean", "max", "none"}
+        What the head reads of the top layer: the "last" hidden state that each direction reaches;
+        the "mean", or for each unit the "max", over all steps; or, with "none", the hidden state of
+        each step, so that there is a row of scores for each step.
     embedding : array_like of shape (V, input_size), optional
         What the first layer reads for each token id.
     vocabulary : sequence of str of length V, optional
@@ -48,6 +64,10 @@ class LSTMModel:
         vocabulary has that, else none.
     tokenizer : str, optional
         Name of the tokenizer that makes this model's tokens from text, for the command line.
+    mask_id : int, optional
+        Token id that only fills sequences up: its steps are passed over, and get no relevance.
+    origin : mapping of str to str, optional
+        What the parts were called where they come from, such as ``{"lstm": "encoder.rnn"}``.
 
     Attributes
     ----------
@@ -81,8 +101,7 @@ pooling='last', dtype=float64)
     """
 
     layers: tuple[Layer, ...]
-    head_weight: Array | None = None
-    head_bias: Array | None = None
+    head: tuple[DenseLayer, ...] = ()
     _: KW_ONLY
     pooling: str = "last"
     embedding: Array | None = None
@@ -90,6 +109,8 @@ pooling='last', dtype=float64)
     class_names: tuple[str, ...] | None = None
     unknown_token: str | None = None
     tokenizer: str | None = None
+    mask_id: int | None = None
+    origin: MappingProxyType[str, str] | None = None
     encoder: InputEncoder = field(init=False)
     _prepared: dict[str, network.Prepared] = field(init=False)
 
@@ -99,39 +120,33 @@ pooling='last', dtype=float64)
         head_weight: npt.ArrayLike | None = None,
         head_bias: npt.ArrayLike | None = None,
         *,
+        head: Sequence[DenseLayer] | None = None,
         pooling: str = "last",
         embedding: npt.ArrayLike | None = None,
         vocabulary: Sequence[str] | None = None,
         class_names: Sequence[str] | None = None,
         unknown_token: str | None = None,
         tokenizer: str | None = None,
+        mask_id: int | None = None,
+        origin: Mapping[str, str] | None = None,
     ) -> None:
         checked: dict[str, Any] = {"layers": _check_layers(layers)}
         top = network.directions(checked["layers"][-1])
         width = sum(weights.hidden_size for weights in top)
         input_size = network.directions(checked["layers"][0])[0].input_size
 
-        num_classes = width
-        if head_weight is not None:
-            head_weight = frozen("head_weight", head_weight, ("num_classes", width))
-            num_classes = len(head_weight)
-        if head_bias is not None:
-            if head_weight is None:
-                raise ValueError("head_bias: expected None where there is no head_weight")
-            head_bias = frozen("head_bias", head_bias, (num_classes,))
+        checked["head"] = _check_head(head_weight, head_bias, head, width)
+        num_classes = checked["head"][-1].output_size if checked["head"] else width
         check_choice("pooling", pooling, network.POOLINGS)
         if embedding is not None:
             embedding = frozen("embedding", embedding, ("vocabulary size", input_size))
-        checked |= {
-            "head_weight": head_weight,
-            "head_bias": head_bias,
-            "pooling": pooling,
-            "embedding": embedding,
-        }
-        extra = ("head_weight", "head_bias", "embedding")
-        arrays = {"layers": top[0].weight_ih} | {
-            name: checked[name] for name in extra if checked[name] is not None
-        }
+        checked |= {"pooling": pooling, "embedding": embedding}
+        arrays = {"layers": top[0].weight_ih}
+        arrays |= {f"head[{n}]": layer.weight for n, layer in enumerate(checked["head"])}
+        if head is None and checked["head"]:
+            arrays["head_weight"] = arrays.pop("head[0]")
+        if embedding is not None:
+            arrays["embedding"] = embedding
         dtype = same_dtype(arrays)
 
         if vocabulary is not None:
@@ -159,12 +174,23 @@ pooling='last', dtype=float64)
             )
         if tokenizer is not None and not isinstance(tokenizer, str):
             raise TypeError(f"tokenizer: expected a name, got {tokenizer!r}")
+        mask_id = _check_mask_id(mask_id, embedding)
         checked |= {
             "vocabulary": vocabulary,
             "class_names": class_names,
             "unknown_token": unknown_token,
             "tokenizer": tokenizer,
-            "encoder": InputEncoder(input_size, dtype, embedding, vocabulary, unknown_token),
+            "mask_id": mask_id,
+            "origin": _check_origin(origin),
+            "encoder": InputEncoder(
+                input_size,
+                dtype,
+                embedding,
+                vocabulary,
+                unknown_token,
+                mask_id,
+                every_step=pooling in ("max", "none"),
+            ),
             "_prepared": {},
         }
         for name, value in checked.items():
@@ -189,15 +215,32 @@ pooling='last', dtype=float64)
 
     @property
     def bidirectional(self) -> bool:
-        """Whether layers have two directions."""
+        """Whether the top layer has two directions."""
         return len(network.directions(self.layers[-1])) == 2
 
     @property
-    def num_classes(self) -> int:
-        """Number C of scores: the head's, or without one the width of the pooled hidden state."""
-        if self.head_weight is not None:
-            return len(self.head_weight)
+    def width(self) -> int:
+        """Width of the top layer's hidden state: H, or 2H with two directions."""
         return sum(weights.hidden_size for weights in network.directions(self.layers[-1]))
+
+    @property
+    def head_weight(self) -> Array | None:
+        """Weights of the head, where that is one linear layer, else None."""
+        return self.head[0].weight if self._head_is_linear else None
+
+    @property
+    def head_bias(self) -> Array | None:
+        """Bias of the head, where that is one linear layer that has one, else None."""
+        return self.head[0].bias if self._head_is_linear else None
+
+    @property
+    def _head_is_linear(self) -> bool:
+        return len(self.head) == 1 and self.head[0].activation == "linear"
+
+    @property
+    def num_classes(self) -> int:
+        """Number C of scores: the head's, or without one the width of the hidden state."""
+        return self.head[-1].output_size if self.head else self.width
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -209,6 +252,9 @@ pooling='last', dtype=float64)
         text = f"LSTMModel({sizes}, pooling={self.pooling!r}, dtype={self.dtype}"
         if self.embedding is not None:
             text += f", vocabulary of {len(self.embedding)}"
+        if self.origin:
+            found = ", ".join(f"{part} {name!r}" for part, name in self.origin.items())
+            text += f", made from {found}"
         return text + ")"
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Any]]]:
@@ -223,16 +269,17 @@ pooling='last', dtype=float64)
         """Return what the constructor was given."""
         names = (
             "layers",
-            "head_weight",
-            "head_bias",
+            "head",
             "pooling",
             "embedding",
             "vocabulary",
             "class_names",
             "unknown_token",
             "tokenizer",
+            "mask_id",
         )
-        return {name: getattr(self, name) for name in names}
+        arguments = {name: getattr(self, name) for name in names}
+        return arguments | {"origin": None if self.origin is None else dict(self.origin)}
 
     def prepared(self, backend: str) -> network.Prepared:
         """Return the model as a backend wants it, made when it is first asked for."""
@@ -276,10 +323,10 @@ pooling='last', dtype=float64)
             else tuple(weights.astype(resolved) for weights in layer)
             for layer in self.layers
         ]
-        with np.errstate(over="ignore"):  # infinite numbers are refused by the constructor
-            for name in ("head_weight", "head_bias", "embedding"):
-                if arguments[name] is not None:
-                    arguments[name] = arguments[name].astype(resolved)
+        arguments["head"] = [layer.astype(resolved) for layer in self.head]
+        if self.embedding is not None:
+            with np.errstate(over="ignore"):  # infinite numbers are refused by the constructor
+                arguments["embedding"] = self.embedding.astype(resolved)
         return type(self)(**arguments)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -315,7 +362,7 @@ pooling='last', dtype=float64)
         unknown: str | None = None,
         backend: str = "auto",
         num_threads: int | None = None,
-    ) -> Array:
+    ) -> Array | list[Array]:
         """Return the scores (logits, before any softmax) of one or more sequences.
 
         Parameters
@@ -325,8 +372,9 @@ pooling='last', dtype=float64)
 
         Returns
         -------
-        ndarray of shape (C,) or (B, C)
-            One row of scores for one sequence; a row each for a batch.
+        ndarray of shape (C,) or (B, C), or list of ndarray
+            One row of scores for one sequence; a row each for a batch. With pooling "none" there
+            is a row for each step, (T, C), and for a batch a list of such arrays.
 
         Raises
         ------
@@ -344,15 +392,19 @@ pooling='last', dtype=float64)
         batch = self.encoder.encode(inputs, unknown)
         prepared = self.prepared(backend)
         source = prepared.source(batch)
-        scores = np.empty((len(batch), self.num_classes), self.dtype)
+        every_step = self.pooling == "none"
+        rows = int(batch.offsets[-1]) if every_step else len(batch)
+        scores = np.empty((rows, self.num_classes), self.dtype)
 
         def run(part: Part) -> None:
             past = network.forward(prepared, batch, source, part, "nothing", inputs=False)
-            scores[part.sequences] = past.scores
+            scores[part.steps if every_step else part.sequences] = past.scores
 
         threads = _backend.count_threads(num_threads)
         parts = batch.parts(prepared.bytes_per_step(0), threads)
         _backend.for_each(run, parts, threads)
+        if every_step:
+            return scores if batch.single else np.split(scores, batch.offsets[1:-1])
         return scores[0] if batch.single else scores
 
 
@@ -377,6 +429,8 @@ def _check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
                     f"got {layer!r:.80}"
                 )
             layer = tuple(layer)
+            if layer[0].reverse:
+                raise ValueError(f"layers[{n}]: expected the forward direction first")
             if layer[0].hidden_size != layer[1].hidden_size:
                 raise ValueError(
                     f"layers[{n}]: expected one hidden_size in both directions, "
@@ -384,14 +438,9 @@ def _check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
                 )
         checked.append(layer)
 
-    first = network.directions(checked[0])
-    expected = first[0].input_size
+    expected = network.directions(checked[0])[0].input_size
     for n, layer in enumerate(checked):
         both = network.directions(layer)
-        if len(both) != len(first):
-            raise ValueError(
-                f"layers[{n}]: expected {len(first)} direction(s) as in layers[0], got {len(both)}"
-            )
         for weights in both:
             if weights.input_size != expected:
                 raise ValueError(
@@ -400,12 +449,62 @@ def _check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
         expected = sum(weights.hidden_size for weights in both)
     same_dtype(
         {
-            f"layers[{n}]" + (f"[{d}]" if len(first) == 2 else ""): weights.weight_ih
+            f"layers[{n}]" + ("" if isinstance(layer, LSTMWeights) else f"[{d}]"): weights.weight_ih
             for n, layer in enumerate(checked)
             for d, weights in enumerate(network.directions(layer))
         }
     )
     return tuple(checked)
+
+
+def _check_head(
+    weight: npt.ArrayLike | None,
+    bias: npt.ArrayLike | None,
+    head: Sequence[DenseLayer] | None,
+    width: int,
+) -> tuple[DenseLayer, ...]:
+    """Return the layers of a head that was given in either form."""
+    if head is None:
+        if weight is None:
+            if bias is not None:
+                raise ValueError("head_bias: expected None where there is no head_weight")
+            return ()
+        weight = frozen("head_weight", weight, ("num_classes", width))
+        if bias is not None:
+            bias = frozen("head_bias", bias, (len(weight),))
+            same_dtype({"head_weight": weight, "head_bias": bias})
+        return (DenseLayer(weight, bias),)
+    if weight is not None or bias is not None:
+        raise ValueError("head: expected None where there is head_weight or head_bias")
+    if not isinstance(head, Sequence) or not all(isinstance(h, DenseLayer) for h in head):
+        raise TypeError(f"head: expected a sequence of DenseLayer, got {head!r:.80}")
+    for n, layer in enumerate(head):
+        if layer.input_size != width:
+            raise ValueError(f"head[{n}]: expected input_size {width}, got {layer.input_size}")
+        width = layer.output_size
+    return tuple(head)
+
+
+def _check_mask_id(mask_id: Any, embedding: Array | None) -> int | None:
+    if mask_id is None:
+        return None
+    if embedding is None:
+        raise ValueError("mask_id: expected None where there is no embedding")
+    if isinstance(mask_id, bool) or not isinstance(mask_id, Integral):
+        raise TypeError(f"mask_id: expected an id, got {mask_id!r:.60}")
+    if not 0 <= mask_id < len(embedding):
+        raise ValueError(f"mask_id: expected 0 <= id < {len(embedding)}, got {mask_id}")
+    return int(mask_id)
+
+
+def _check_origin(origin: Mapping[str, str] | None) -> MappingProxyType[str, str] | None:
+    if origin is None:
+        return None
+    if not isinstance(origin, Mapping) or not all(
+        isinstance(text, str) for pair in origin.items() for text in pair
+    ):
+        raise TypeError(f"origin: expected a mapping of str to str, got {origin!r:.80}")
+    return MappingProxyType(dict(origin))
 
 
 def _check_strings(name: str, values: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import GradientResult, Scans
 from lrplstm.sequences import Batch, Part
-from lrplstm.weights import Array, Layer, LSTMWeights
+from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = [
     "POOLINGS",
@@ -32,8 +32,9 @@ __all__ = [
     "sensitivity",
 ]
 
-POOLINGS = ("last",)
-"""What the head reads: "last" is the final state of each direction."""
+POOLINGS = ("last", "mean", "max", "none")
+"""What the head reads: the final state of each direction, the mean or maximum over all steps, or
+the state of each step by itself."""
 
 _WORD_TABLE_BYTES = 48 * 2**20
 """Projections of a whole vocabulary are kept with the model if they take no more than this."""
@@ -47,12 +48,12 @@ class Network(Protocol):
         """First layer first; one `LSTMWeights`, or a (forward, backward) pair of them, each."""
 
     @property
-    def head_weight(self) -> Array | None:
-        """Weights of the head, of shape (C, width); None: the pooled hidden state is the score."""
+    def head(self) -> Sequence[DenseLayer]:
+        """What makes scores of the pooled hidden state; without any, it is the score itself."""
 
     @property
-    def head_bias(self) -> Array | None:
-        """Bias of the head, of shape (C,), or None for none."""
+    def pooling(self) -> str:
+        """One of `POOLINGS`."""
 
 
 def directions(layer: Layer) -> tuple[LSTMWeights, ...]:
@@ -82,9 +83,12 @@ class Prepared:
         self.scans = scans
         self.directions = [directions(layer) for layer in network.layers]
         self.layers = [scans.prepare_layer(both) for both in self.directions]
-        self.head: Any = None
-        if network.head_weight is not None:
-            self.head = scans.prepare_linear(network.head_weight, network.head_bias)
+        self.pooling = network.pooling
+        # Each linear layer of the head, and its activation.
+        self.head = [
+            (scans.prepare_linear(dense.weight, dense.bias), dense.activation)
+            for dense in network.head
+        ]
         # h_{-1} and c_{-1} of each layer, all directions beside each other.
         self.initial_states = [
             (
@@ -125,6 +129,8 @@ class Prepared:
         for both in self.directions:
             for weights in both:
                 numbers = 12 * weights.hidden_size + (1 + targets) * weights.input_size
+                if both is self.directions[-1] and self.pooling != "last":
+                    numbers += (1 + targets) * weights.hidden_size
                 total += numbers * weights.dtype.itemsize
         return total
 
@@ -142,16 +148,27 @@ class ForwardPass:
         What each layer read; of the first layer only where it was asked for.
     traces : list
         Of each layer, see `lrplstm.scans`.
-    pooled : ndarray of shape (B, width)
-        What the head reads: H or 2H numbers a sequence, the forward half first.
-    scores : ndarray of shape (B, C)
+    hidden : ndarray of shape (steps, width), or None
+        States of the top layer; where they are pooled.
+    head : list of ndarray
+        What each layer of the head read, first the pooled states, and the scores: in rows of
+        sequences, or with pooling "none" of steps.
+    sums : list of ndarray
+        What each layer of the head made of that before its activation.
     """
 
     prepared: Prepared
+    offsets: Array
     inputs: list[Array | None]
     traces: list[Any]
-    pooled: Array
-    scores: Array
+    hidden: Array | None
+    head: list[Array]
+    sums: list[Array]
+
+    @property
+    def scores(self) -> Array:
+        """Of shape (B, C), or with pooling "none" (steps, C)."""
+        return self.head[-1]
 
 
 def forward(
@@ -173,18 +190,27 @@ def forward(
 
     read: list[Array | None] = []
     traces = []
+    pooling = prepared.pooling
     for depth, layer in enumerate(prepared.layers):
         if depth > 0:
             projection, rows = scans.project(layer, x), np.arange(part.offsets[-1])
-        is_top = depth == len(prepared.layers) - 1
-        found = scans.forward_scan(layer, projection, rows, part.offsets, keep, not is_top)
+        wanted = depth < len(prepared.layers) - 1 or pooling != "last"
+        found = scans.forward_scan(layer, projection, rows, part.offsets, keep, wanted)
         read.append(x)
         traces.append(found.trace)
         x = found.hidden
 
-    pooled = found.final
-    scores = pooled if prepared.head is None else scans.linear(prepared.head, pooled)
-    return ForwardPass(prepared, read, traces, pooled, scores)
+    if pooling == "last":
+        y = found.final
+    else:
+        y = x if pooling == "none" else scans.pool(pooling, x, part.offsets)
+    head, sums = [y], []
+    for linear, activation in prepared.head:
+        z = scans.linear(linear, y)
+        y = z if activation == "linear" else scans.activate(activation, z)
+        sums.append(z)
+        head.append(y)
+    return ForwardPass(prepared, part.offsets, read, traces, x, head, sums)
 
 
 # Back -------------------------------------------------------------------------------------------
@@ -207,13 +233,23 @@ class InputRelevance(NamedTuple):
 
 
 def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> InputRelevance:
-    """Layer-wise relevance propagation of ``weighting * scores``; weighting has shape (K, B, C)."""
-    relevance = weighting * past.scores
-    head = past.prepared.head
-    if head is not None:
-        scans = past.prepared.scans
-        relevance = scans.linear_lrp(head, past.pooled, past.scores, relevance, rule)
-    return _lrp_layers(past, relevance, None, rule, level)
+    """Layer-wise relevance propagation of ``weighting * scores``; weighting is one for each target.
+
+    It has the shape (K, B, C), or with pooling "none" (K, steps, C).
+    """
+    scans, relevance = past.prepared.scans, weighting * past.scores
+    # An activation hands all relevance on.
+    for (linear, _), y, z in reversed(list(zip(past.prepared.head, past.head, past.sums, strict=False))):
+        relevance = scans.linear_lrp(linear, y, z, relevance, rule)
+    pooling = past.prepared.pooling
+    if pooling == "last":
+        return _lrp_layers(past, relevance, None, rule, level)
+    if pooling != "none":
+        assert past.hidden is not None
+        relevance = scans.pool_lrp(
+            pooling, past.hidden, past.offsets, past.head[0], relevance, rule
+        )
+    return _lrp_layers(past, None, relevance, rule, level)
 
 
 def lrp_from_hidden(
@@ -223,12 +259,17 @@ def lrp_from_hidden(
     return _lrp_layers(past, None, hidden_relevance, rule, level)
 
 
+def _no_initial(past: ForwardPass, targets: Array) -> Array:
+    """Return zeros for what ends on initial states, (K, B)."""
+    return np.zeros((len(targets), len(past.offsets) - 1), past.scores.dtype)
+
+
 def _lrp_layers(
     past: ForwardPass, final: Array | None, hidden: Array | None, rule: EpsilonRule, level: str
 ) -> InputRelevance:
     started = final if final is not None else hidden
     assert started is not None
-    initial = np.zeros((len(started), len(past.scores)), past.scores.dtype)
+    initial = _no_initial(past, started)
     for depth in reversed(range(len(past.traces))):
         inputs = past.inputs[depth] if depth > 0 or level == "input" else None
         found = past.prepared.scans.lrp_scan(past.traces[depth], final, hidden, inputs, rule)
@@ -241,10 +282,23 @@ def _lrp_layers(
 
 def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> Iterator[GradientResult]:
     """Yield the gradients of ``weighting . scores`` of each layer from the top."""
-    scans, head = past.prepared.scans, past.prepared.head
+    scans = past.prepared.scans
     gradient = np.asarray(weighting, past.scores.dtype)
-    final: Array | None = gradient if head is None else scans.linear_gradient(head, gradient)
+    layers = zip(past.prepared.head, past.head[1:], strict=True)
+    for (linear, activation), value in reversed(list(layers)):
+        if activation != "linear":
+            gradient = scans.activation_gradient(activation, value, gradient)
+        gradient = scans.linear_gradient(linear, gradient)
+    final: Array | None = None
     hidden: Array | None = None
+    pooling = past.prepared.pooling
+    if pooling == "last":
+        final = gradient
+    elif pooling == "none":
+        hidden = gradient
+    else:
+        assert past.hidden is not None
+        hidden = scans.pool_gradient(pooling, past.hidden, past.offsets, gradient)
     for depth in reversed(range(len(past.traces))):
         found = scans.gradient_scan(past.traces[depth], final, hidden, times_input and depth == 0)
         yield found
@@ -253,7 +307,7 @@ def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> Iterato
 
 def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Squared gradients of ``weighting . scores``; summed over D they are the token's."""
-    initial = np.zeros(weighting.shape[:2], past.scores.dtype)
+    initial = _no_initial(past, weighting)
     for at_layer in _gradient(past, weighting, times_input=False):
         for gradient in (at_layer.initial_hidden, at_layer.initial_cell):
             initial += np.vecdot(gradient, gradient)
@@ -266,7 +320,7 @@ def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevan
 
 def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Return gradient times value, of every input and initial state."""
-    initial = np.zeros(weighting.shape[:2], past.scores.dtype)
+    initial = _no_initial(past, weighting)
     depths = reversed(range(len(past.traces)))
     for depth, at_layer in zip(depths, _gradient(past, weighting, level == "token"), strict=True):
         hidden, cell = past.prepared.initial_states[depth]

@@ -1,9 +1,9 @@
-"""What a backend is: scans over the steps of many sequences, and the products around them.
+"""What a backend is: scans over the steps of many sequences, and what goes on around them.
 
 Data that belongs to steps is *ragged*: the rows of all sequences one after the other, the longest
 sequence first, sequence b in rows ``offsets[b]:offsets[b + 1]``, in token order. A scan takes one
-layer, that is, one or two directions: the forward one reads each sequence from its first row to its
-last, the backward one from its last to its first. Results are in token order all the same, and
+layer, that is, one or two directions: a forward one reads each sequence from its first row to its
+last, a backward one from its last to its first. Results are in token order all the same, and
 `width` is the number of hidden states of a layer: H, or 2H with the forward half first.
 
 Weights are handed over once, by `prepare_layer` and `prepare_linear`; what a backend makes of them,
@@ -97,6 +97,34 @@ class Scans(Protocol):
 
     def linear_gradient(self, layer: Any, gradient: Array) -> Array:
         """Return the gradient of y, (K, B, N), given that of z, (K, B, C)."""
+
+    def activate(self, activation: str, z: Array) -> Array:
+        """Return what "relu" or "tanh" makes of z, of shape (n, M)."""
+
+    def activation_gradient(self, activation: str, value: Array, gradient: Array) -> Array:
+        """Return the gradient of z, (K, n, M), given that of the value the activation took."""
+
+    def pool(self, pooling: str, hidden: Array, offsets: Array) -> Array:
+        """Return the "mean" or "max" of each sequence's rows of (steps, width): (B, width)."""
+
+    def pool_lrp(
+        self,
+        pooling: str,
+        hidden: Array,
+        offsets: Array,
+        pooled: Array,
+        relevance: Array,
+        rule: EpsilonRule,
+    ) -> Array:
+        """Return the relevance of what was pooled, (K, steps, width), given (K, B, width).
+
+        The mean is a linear layer with weights 1/T; the first step that has the maximum gets all.
+        """
+
+    def pool_gradient(
+        self, pooling: str, hidden: Array, offsets: Array, gradient: Array
+    ) -> Array:
+        """Return the gradient of what was pooled, (K, steps, width), given (K, B, width)."""
 
     def prepare_layer(self, directions: Sequence[LSTMWeights]) -> Any:
         """Return an LSTM layer for the functions below."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from numbers import Integral, Real
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -76,6 +76,21 @@ class Part:
     offsets: Array
 
 
+class Padding(NamedTuple):
+    """What was left out of a batch: steps that only fill sequences up.
+
+    Attributes
+    ----------
+    offsets : ndarray of shape (B + 1,)
+        Of the sequences as they were given.
+    read : ndarray
+        Which of their steps were not left out.
+    """
+
+    offsets: Array
+    read: Array
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Sequences, one after the other.
@@ -89,11 +104,13 @@ class Batch:
     embedding : ndarray of shape (V, D), or None
         None where `data` are features.
     tokens : sequence of list of str, or None
-        One list a sequence.
-    unknown : ndarray of bool of shape (steps,)
+        One list a sequence, as it was given.
+    unknown : ndarray of bool, of as many steps as were given
         True where the vocabulary lacks the token, or the unknown token itself stands.
     single : bool
         True where the input was one sequence rather than a batch of one.
+    padding : Padding, or None
+        What was left out; None if nothing was.
     """
 
     offsets: Array
@@ -102,9 +119,25 @@ class Batch:
     tokens: Sequence[list[str]] | None
     unknown: Array
     single: bool
+    padding: Padding | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def given_offsets(self) -> Array:
+        """Offsets of the sequences as they were given."""
+        return self.offsets if self.padding is None else self.padding.offsets
+
+    def as_given(self, relevance: Array, axis: int) -> Array:
+        """Return relevance of steps with zeros where steps were left out."""
+        if self.padding is None:
+            return relevance
+        shape = list(relevance.shape)
+        shape[axis] = int(self.padding.offsets[-1])
+        found = np.zeros(shape, relevance.dtype)
+        found[(slice(None),) * axis + (self.padding.read,)] = relevance
+        return found
 
     @property
     def from_features(self) -> bool:
@@ -271,6 +304,10 @@ class InputEncoder:
         Token of each id.
     unknown_token : str, optional
         The token of `vocabulary` that stands for all others.
+    mask_id : int, optional
+        Id whose steps are left out.
+    every_step : bool
+        Whether something is asked of each step, so that none can be left out.
     """
 
     input_size: int
@@ -278,6 +315,8 @@ class InputEncoder:
     embedding: Array | None
     vocabulary: tuple[str, ...] | None
     unknown_token: str | None
+    mask_id: int | None
+    every_step: bool
     _ids: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -300,10 +339,34 @@ class InputEncoder:
         if kind == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
             ids, lacking = self._token_ids(names, tokens, self._unknown_id(unknown))
-            return Batch(offsets, ids, self.embedding, tokens, lacking, single)
-        ids = self._check_ids(names, sequences, offsets)
-        words = None if self.vocabulary is None else Words(ids, offsets, self.vocabulary)
-        return Batch(offsets, ids, self.embedding, words, self._is_unknown(ids), single)
+            batch = Batch(offsets, ids, self.embedding, tokens, lacking, single)
+        else:
+            ids = self._check_ids(names, sequences, offsets)
+            words = None if self.vocabulary is None else Words(ids, offsets, self.vocabulary)
+            batch = Batch(offsets, ids, self.embedding, words, self._is_unknown(ids), single)
+        return batch if self.mask_id is None else self._leave_out(names, batch)
+
+    def _leave_out(self, names: _Names, batch: Batch) -> Batch:
+        """Return a batch without the steps that only fill it up."""
+        filled = batch.data == self.mask_id
+        if not filled.any():
+            return batch
+        offsets = np.concatenate([[0], np.cumsum(~filled)])[batch.offsets]
+        for b in range(len(batch)):
+            here = filled[batch.offsets[b] : batch.offsets[b + 1]]
+            if self.every_step and here.any():
+                raise ValueError(
+                    f"{names[b]}: expected no padding (id {self.mask_id}), got some at position "
+                    f"{here.argmax()}; the model's pooling takes every step, so leave it out"
+                )
+            if here.all():
+                raise ValueError(
+                    f"{names[b]}: expected at least one step, got nothing but padding "
+                    f"(id {self.mask_id})"
+                )
+        read = np.flatnonzero(~filled)
+        padding = Padding(batch.offsets, read)
+        return replace(batch, offsets=offsets, data=batch.data[read], padding=padding)
 
     def _one_kind(self, names: _Names, sequences: list[Any]) -> str:
         """Return what all sequences hold: "tokens", "ids" or "floats"."""

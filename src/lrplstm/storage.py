@@ -1,10 +1,12 @@
 """The native folder of a model: config.json, weights.safetensors and vocab.txt.
 
 ========================  ===========================================================
-config.json               sizes, pooling, class names, unknown token, tokenizer
+config.json               sizes, pooling, activations of the head, class names, unknown token,
+                          tokenizer, mask id, origin
 weights.safetensors       ``layers.<n>.<forward or backward>.<weight_ih, weight_hh or bias>``,
                           ``initial_hidden`` and ``initial_cell`` beside them where they are not
-                          zero, ``head.weight``, ``head.bias``, ``embedding``
+                          zero, ``head.<n>.weight``, ``head.<n>.bias``, ``embedding``; a head that
+                          is one linear layer is ``head.weight`` and ``head.bias``
 vocab.txt                 one token a line, UTF-8, in the order of the embedding's rows
 ========================  ===========================================================
 """
@@ -19,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lrplstm.weights import Array, Layer, LSTMWeights
+from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = ["model_folder", "read_file", "read_folder", "write_folder"]
 
@@ -27,7 +29,8 @@ _FORMAT, _VERSION = "lrplstm", 1
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
 _DIRECTIONS = ("forward", "backward")
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
-_SETTINGS = ("pooling", "class_names", "unknown_token", "tokenizer")
+_SETTINGS = ("pooling", "class_names", "unknown_token", "tokenizer", "mask_id", "origin")
+_HEAD = "head_activations"
 _REQUIRED = ("weight_ih", "weight_hh", "bias")
 _OPTIONAL = ("initial_hidden", "initial_cell")
 
@@ -36,8 +39,7 @@ def write_folder(
     path: str | os.PathLike[str],
     *,
     layers: Sequence[Layer],
-    head_weight: Array | None,
-    head_bias: Array | None,
+    head: Sequence[DenseLayer],
     embedding: Array | None,
     vocabulary: Sequence[str] | None,
     sizes: Mapping[str, Any],
@@ -62,16 +64,30 @@ def write_folder(
     tensors: dict[str, Array] = {}
     for n, layer in enumerate(layers):
         pair = (layer,) if isinstance(layer, LSTMWeights) else tuple(layer)
-        for direction, weights in zip(_DIRECTIONS, pair, strict=False):
+        # The name says which way a layer of one direction reads, too.
+        names = _DIRECTIONS[1:] if pair[0].reverse else _DIRECTIONS
+        for direction, weights in zip(names, pair, strict=False):
             for name, array in weights.arrays().items():
                 if name in _REQUIRED or array.any():
                     tensors[f"layers.{n}.{direction}.{name}"] = array
-    extra = {"head.weight": head_weight, "head.bias": head_bias, "embedding": embedding}
-    tensors |= {name: array for name, array in extra.items() if array is not None}
+    activations = [layer.activation for layer in head]
+    if activations == ["linear"]:
+        activations = None
+        prefixes = ["head."]
+    else:
+        prefixes = [f"head.{n}." for n in range(len(head))]
+    for prefix, dense in zip(prefixes, head, strict=True):
+        tensors[f"{prefix}weight"] = dense.weight
+        if dense.bias is not None:
+            tensors[f"{prefix}bias"] = dense.bias
+    if embedding is not None:
+        tensors["embedding"] = embedding
 
     vocabulary_size = None if vocabulary is None else len(vocabulary)
     config = {"format": _FORMAT, "format_version": _VERSION, **sizes}
     config |= {"vocabulary_size": vocabulary_size, **settings}
+    if activations:
+        config[_HEAD] = activations
     for name, value in settings.items():
         _encode(name, _to_json(value))
     files = {_WEIGHTS: save(tensors), _CONFIG: _to_json(config).encode()}
@@ -155,8 +171,7 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     config = _read_config(folder / _CONFIG)
     tensors = _read_tensors(folder / _WEIGHTS)
     arguments: dict[str, Any] = {name: config.get(name) for name in _SETTINGS}
-    arguments["head_weight"] = tensors.pop("head.weight", None)
-    arguments["head_bias"] = tensors.pop("head.bias", None)
+    arguments["head"] = _collect_head(folder / _WEIGHTS, tensors, config.get(_HEAD))
     arguments["embedding"] = tensors.pop("embedding", None)
     arguments["vocabulary"] = vocabulary = _read_vocabulary(folder / _VOCABULARY)
     arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
@@ -203,6 +218,22 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path}: class_names: expected a list of strings, got {reprlib.repr(names)}"
         )
+    activations = config.get(_HEAD)
+    if activations is not None and not (
+        isinstance(activations, list) and activations and all(a in ACTIVATIONS for a in activations)
+    ):
+        raise ValueError(
+            f"{path}: {_HEAD}: expected a list of {', '.join(ACTIVATIONS)}, "
+            f"got {reprlib.repr(activations)}"
+        )
+    mask_id = config.get("mask_id")
+    if mask_id is not None and type(mask_id) is not int:
+        raise ValueError(f"{path}: mask_id: expected an id, got {reprlib.repr(mask_id)}")
+    origin = config.get("origin")
+    if origin is not None and not (
+        isinstance(origin, dict) and all(isinstance(text, str) for text in origin.values())
+    ):
+        raise ValueError(f"{path}: origin: expected strings by name, got {reprlib.repr(origin)}")
     for name in _SETTINGS:
         _encode(f"{path}: {name}", _to_json(config.get(name)))
     return config
@@ -247,12 +278,41 @@ def _read_vocabulary(path: Path) -> list[str] | None:
     return lines
 
 
+def _collect_head(
+    path: Path, tensors: dict[str, Array], activations: Sequence[str] | None
+) -> list[DenseLayer]:
+    """Take the layers of the head out of `tensors`."""
+    if activations is None:
+        if "head.weight" not in tensors:
+            return []
+        layers = {"head.": "linear"}
+    else:
+        layers = {f"head.{n}.": activation for n, activation in enumerate(activations)}
+    head = []
+    for prefix, activation in layers.items():
+        weight = tensors.pop(f"{prefix}weight", None)
+        if weight is None:
+            raise ValueError(f"{path}: expected a tensor {prefix}weight, found none")
+        try:
+            head.append(DenseLayer(weight, tensors.pop(f"{prefix}bias", None), activation))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {prefix}{error}") from None
+    return head
+
+
 def _collect_layers(path: Path, tensors: dict[str, Array]) -> list[Layer]:
     """Return the layers in `tensors`, which are to be used up by them."""
     layers: list[Layer] = []
-    while forward := _collect_direction(path, f"layers.{len(layers)}.forward.", tensors):
-        backward = _collect_direction(path, f"layers.{len(layers)}.backward.", tensors)
-        layers.append((forward, backward) if backward else forward)
+    while True:
+        prefix = f"layers.{len(layers)}"
+        forward = _collect_direction(path, f"{prefix}.forward.", tensors, reverse=False)
+        backward = _collect_direction(path, f"{prefix}.backward.", tensors, reverse=not forward)
+        if forward and backward:
+            layers.append((forward, backward))
+        elif one := forward or backward:
+            layers.append(one)
+        else:
+            break
     if not layers:
         raise ValueError(f"{path}: expected tensors layers.0.forward.*, found none")
     if tensors:
@@ -260,7 +320,9 @@ def _collect_layers(path: Path, tensors: dict[str, Array]) -> list[Layer]:
     return layers
 
 
-def _collect_direction(path: Path, prefix: str, tensors: dict[str, Array]) -> LSTMWeights | None:
+def _collect_direction(
+    path: Path, prefix: str, tensors: dict[str, Array], *, reverse: bool
+) -> LSTMWeights | None:
     names = [name for name in _REQUIRED + _OPTIONAL if prefix + name in tensors]
     if not names:
         return None
@@ -268,6 +330,7 @@ def _collect_direction(path: Path, prefix: str, tensors: dict[str, Array]) -> LS
     if missing:
         raise ValueError(f"{path}: expected a tensor {prefix}{missing[0]}, found none")
     try:
-        return LSTMWeights(**{name: tensors.pop(prefix + name) for name in names})
+        arrays = {name: tensors.pop(prefix + name) for name in names}
+        return LSTMWeights(**arrays, reverse=reverse)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {prefix}{error}") from None

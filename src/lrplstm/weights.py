@@ -1,4 +1,4 @@
-"""The weights of one direction of one LSTM layer: frozen, checked data."""
+"""Weights of LSTM directions and of dense layers: frozen, checked data."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.checks import to_array
+from lrplstm.checks import check_choice, to_array
 
-__all__ = ["Array", "LSTMWeights", "Layer", "check_dtype", "frozen", "rebuild", "same_dtype"]
+__all__ = [
+    "ACTIVATIONS",
+    "Array",
+    "DenseLayer",
+    "LSTMWeights",
+    "Layer",
+    "check_dtype",
+    "frozen",
+    "rebuild",
+    "same_dtype",
+]
 
 Array = npt.NDArray[Any]
 
@@ -112,6 +122,9 @@ class LSTMWeights:
         Sum of all biases of a gate.
     initial_hidden, initial_cell : array_like of shape (hidden_size,), optional
         States h_{-1} and c_{-1} before the first step this direction reads. Default: zeros.
+    reverse : bool
+        Whether it reads sequences from their last step to their first. The second of a (forward,
+        backward) pair always does.
 
     Raises
     ------
@@ -133,6 +146,7 @@ class LSTMWeights:
     bias: Array
     initial_hidden: Array
     initial_cell: Array
+    reverse: bool
 
     def __init__(
         self,
@@ -142,6 +156,7 @@ class LSTMWeights:
         *,
         initial_hidden: npt.ArrayLike | None = None,
         initial_cell: npt.ArrayLike | None = None,
+        reverse: bool = False,
     ) -> None:
         weight_ih = frozen("weight_ih", weight_ih, ("4 * hidden_size", "input_size"))
         rows = weight_ih.shape[0]
@@ -160,8 +175,8 @@ class LSTMWeights:
             given = np.zeros(hidden_size, weight_ih.dtype) if state is None else state
             arrays[name] = frozen(name, given, (hidden_size,))
         same_dtype(arrays)
-        for name, array in arrays.items():
-            object.__setattr__(self, name, array)
+        for name, value in (arrays | {"reverse": bool(reverse)}).items():
+            object.__setattr__(self, name, value)
 
     @property
     def input_size(self) -> int:
@@ -194,16 +209,99 @@ class LSTMWeights:
         # A number too large for float32 becomes infinite here; the constructor then refuses it.
         with np.errstate(over="ignore"):
             arrays = {name: array.astype(resolved) for name, array in self.arrays().items()}
-        return type(self)(**arrays)
+        return type(self)(**arrays, reverse=self.reverse)
 
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Array]]]:
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Any]]]:
         # Through the constructor, so that copies are read-only too.
-        return rebuild, (type(self), self.arrays())
+        return rebuild, (type(self), self.arrays() | {"reverse": self.reverse})
 
     def __repr__(self) -> str:
         return (
             f"LSTMWeights(input_size={self.input_size}, hidden_size={self.hidden_size}, "
-            f"dtype={self.dtype})"
+            f"dtype={self.dtype}{', reverse=True' if self.reverse else ''})"
+        )
+
+
+ACTIVATIONS = ("linear", "relu", "tanh")
+"""What a dense layer can do with its sums; "linear" is nothing."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DenseLayer:
+    """One layer of a head: activation(weight @ y + bias).
+
+    Parameters
+    ----------
+    weight : array_like of shape (output_size, input_size)
+    bias : array_like of shape (output_size,), optional
+        Default: none.
+    activation : {"linear", "relu", "tanh"}
+
+    Raises
+    ------
+    TypeError
+        If an array is neither float32 nor float64.
+    ValueError
+        If shapes or dtypes do not fit together, a value is NaN or infinite, or there is no such
+        activation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> lrplstm.DenseLayer(np.ones((3, 8)), activation="relu")
+    DenseLayer(input_size=8, output_size=3, activation='relu', dtype=float64)
+    """
+
+    weight: Array
+    bias: Array | None
+    activation: str
+
+    def __init__(
+        self,
+        weight: npt.ArrayLike,
+        bias: npt.ArrayLike | None = None,
+        activation: str = "linear",
+    ) -> None:
+        check_choice("activation", activation, ACTIVATIONS)
+        weight = frozen("weight", weight, ("output_size", "input_size"))
+        if bias is not None:
+            bias = frozen("bias", bias, (len(weight),))
+            same_dtype({"weight": weight, "bias": bias})
+        for name, value in {"weight": weight, "bias": bias, "activation": activation}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def input_size(self) -> int:
+        """Number of units it reads."""
+        return int(self.weight.shape[1])
+
+    @property
+    def output_size(self) -> int:
+        """Number of its own units."""
+        return len(self.weight)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Either float32 or float64."""
+        return self.weight.dtype
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return the same layer in float32 or float64."""
+        resolved = check_dtype(dtype)
+        # A number too large for float32 becomes infinite here; the constructor then refuses it.
+        with np.errstate(over="ignore"):
+            bias = None if self.bias is None else self.bias.astype(resolved)
+            return type(self)(self.weight.astype(resolved), bias, self.activation)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Any]]]:
+        arguments = {"weight": self.weight, "bias": self.bias, "activation": self.activation}
+        return rebuild, (type(self), arguments)
+
+    def __repr__(self) -> str:
+        return (
+            f"DenseLayer(input_size={self.input_size}, output_size={self.output_size}, "
+            f"activation={self.activation!r}, dtype={self.dtype})"
         )
 
 
