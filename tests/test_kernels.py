@@ -57,6 +57,7 @@ def arguments(module, directions=2, dtype=np.float64):
     }
     y, z = draw(B, 5, seed=5, dtype=dtype), draw(B, C, seed=6, dtype=dtype)
     final, hidden = draw(K, B, width, seed=8, dtype=dtype), draw(K, STEPS, width, dtype=dtype)
+    states = draw(STEPS, width, seed=10, dtype=dtype)
     traces = {
         keep: module.forward_scan(**scan, keep=keep).trace for keep in ("relevance", "gradient")
     }
@@ -71,6 +72,27 @@ def arguments(module, directions=2, dtype=np.float64):
             "rule": RULE,
         },
         "linear_gradient": {"layer": linear, "gradient": draw(K, B, C, dtype=dtype)},
+        "activate": {"activation": "tanh", "z": z},
+        "activation_gradient": {
+            "activation": "tanh",
+            "value": np.tanh(z),
+            "gradient": draw(K, B, C, dtype=dtype),
+        },
+        "pool": {"pooling": "mean", "hidden": states, "offsets": OFFSETS},
+        "pool_lrp": {
+            "pooling": "mean",
+            "hidden": states,
+            "offsets": OFFSETS,
+            "pooled": draw(B, width, seed=9, dtype=dtype),
+            "relevance": final,
+            "rule": RULE,
+        },
+        "pool_gradient": {
+            "pooling": "mean",
+            "hidden": states,
+            "offsets": OFFSETS,
+            "gradient": final,
+        },
         "prepare_layer": {"directions": weights(directions)},
         "project": {"layer": layer, "x": x},
         "forward_scan": scan | {"keep": "nothing"},
@@ -110,6 +132,17 @@ CASES = [
     ("linear", {}),
     ("linear_lrp", {}),
     ("linear_gradient", {}),
+    ("activate", {}),
+    ("activate", {"activation": "relu"}),
+    ("activate", {"z": draw(11, 17) * 5}),
+    ("activation_gradient", {}),
+    ("activation_gradient", {"activation": "relu"}),
+    ("pool", {}),
+    ("pool", {"pooling": "max"}),
+    ("pool_lrp", {}),
+    ("pool_lrp", {"pooling": "max"}),
+    ("pool_gradient", {}),
+    ("pool_gradient", {"pooling": "max"}),
     ("forward_scan", {}),
     ("forward_scan", {"hidden": False}),
     ("lrp_scan", {}),
@@ -260,6 +293,25 @@ def changes():
     yield "linear_lrp", {"relevance": draw(K, B, C + 1)}
     yield "linear_gradient", {"gradient": draw(K, B, C + 1)}
     yield "linear_gradient", {"gradient": draw(B, C)}
+    states, values = given["pool"]["hidden"], given["activate"]["z"]
+    backwards = np.array([0, 4, 3, 7])
+    yield "activate", {"activation": "gelu"}
+    yield "activate", {"z": values[0]}
+    yield "activate", {"z": values.astype(int)}
+    yield "activation_gradient", {"activation": "gelu"}
+    yield "activation_gradient", {"value": values[:, :-1]}
+    yield "activation_gradient", {"gradient": draw(B, C)}
+    for name in ("pool", "pool_lrp", "pool_gradient"):
+        yield name, {"pooling": "sum"}
+        yield name, {"hidden": states[:-1]}
+        yield name, {"hidden": states[0]}
+        yield name, {"offsets": backwards}
+        yield name, {"offsets": OFFSETS.astype(float)}
+    yield "pool_lrp", {"pooled": draw(B, 1)}
+    yield "pool_lrp", {"pooled": draw(B + 1, 2 * H)}
+    yield "pool_lrp", {"relevance": final[:, :-1]}
+    yield "pool_gradient", {"gradient": final[..., :-1]}
+    yield "pool_gradient", {"gradient": final[:0]}
     yield "prepare_linear", {"weight": draw(C)}
     yield "prepare_linear", {"weight": draw(0, 5)}
     yield "prepare_linear", {"weight": np.ones((C, 5), int)}

@@ -192,13 +192,17 @@ def _check_targets(str name, array, Py_ssize_t rows, Py_ssize_t columns, dtype):
 
 def _check_steps(rows, offsets, Py_ssize_t projected):
     """Check which steps there are, and which rows of the projection they read."""
-    for name, array in (("rows", rows), ("offsets", offsets)):
-        if not isinstance(array, np.ndarray) or array.dtype != np.intp or array.ndim != 1:
-            raise TypeError(f"{name}: expected a 1-dimensional ndarray of intp")
-        if not (array.flags.c_contiguous and array.flags.aligned):
-            raise ValueError(f"{name}: expected a contiguous, aligned array")
+    _check_indices("rows", rows)
+    _check_indices("offsets", offsets)
     _check_order(offsets, len(rows))
     _check_range(rows, projected)
+
+
+def _check_indices(str name, array):
+    if not isinstance(array, np.ndarray) or array.dtype != np.intp or array.ndim != 1:
+        raise TypeError(f"{name}: expected a 1-dimensional ndarray of intp")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise ValueError(f"{name}: expected a contiguous, aligned array")
 
 
 cdef int _check_order(const Py_ssize_t[::1] offsets, Py_ssize_t steps) except -1:
@@ -406,6 +410,229 @@ def linear_gradient(_Linear layer not None, gradient):
     return _product(rows, layer.back, layer.zero).reshape(*gradient.shape[:2], layer.forward.n)
 
 
+def activate(str activation, z):
+    """Return what an activation makes of z; see `lrplstm.scans`."""
+    cdef bint tanh = _is_tanh(activation)
+    z = _check_numbers("z", z)
+    out = np.empty(z.shape, z.dtype)
+    if z.dtype == np.float32:
+        _activate(tanh, z.reshape(-1), out.reshape(-1), <float> 0)
+    else:
+        _activate(tanh, z.reshape(-1), out.reshape(-1), <double> 0)
+    return out
+
+
+cdef bint _is_tanh(str activation) except? True:
+    if activation not in ("relu", "tanh"):
+        raise ValueError(f"activation: expected 'relu' or 'tanh', got {activation!r}")
+    return activation == "tanh"
+
+
+def _check_numbers(str name, array):
+    """Check an array of rows, float32 or float64; return it contiguous."""
+    if not isinstance(array, np.ndarray) or array.ndim != 2:
+        raise TypeError(f"{name}: expected a 2-dimensional ndarray")
+    if array.dtype != np.float32 and array.dtype != np.float64:
+        raise TypeError(f"{name}: expected float32 or float64, got {array.dtype}")
+    return _contiguous(array)
+
+
+cdef int _activate(bint tanh, given, found, real dtype) except -1:
+    cdef const real[::1] z = given
+    cdef real[::1] value = found
+    cdef real block[UNITS]
+    cdef real of_z[UNITS]
+    cdef Py_ssize_t first = 0, v, some, work = 0
+    cdef real two = 2, zero = 0
+    memset(block, 0, sizeof(block))
+    with nogil:
+        # In blocks of one length, whose numbers are all computed in the same way.
+        while first < z.shape[0]:
+            some = min(<Py_ssize_t> UNITS, z.shape[0] - first)
+            memcpy(block, &z[first], some * sizeof(real))
+            if tanh:
+                for v in range(UNITS):
+                    of_z[v] = expm1(block[v], 2)
+                for v in range(UNITS):
+                    of_z[v] = of_z[v] / (two + of_z[v])
+            else:
+                for v in range(UNITS):
+                    of_z[v] = block[v] if block[v] > zero else zero
+            memcpy(&value[first], of_z, some * sizeof(real))
+            first += some
+            _poll(&work, 16 * UNITS)
+    return 0
+
+
+def activation_gradient(str activation, value, gradient):
+    """Return the gradient of z, given that of its activation; see `lrplstm.scans`."""
+    cdef bint tanh = _is_tanh(activation)
+    value = _check_numbers("value", value)
+    gradient = _check_targets("gradient", gradient, len(value), value.shape[1], value.dtype)
+    out = np.empty(gradient.shape, value.dtype)
+    if value.dtype == np.float32:
+        _activation_gradient(tanh, value, gradient, out, <float> 0)
+    else:
+        _activation_gradient(tanh, value, gradient, out, <double> 0)
+    return out
+
+
+cdef int _activation_gradient(bint tanh, of_z, of_value, found, real dtype) except -1:
+    cdef const real[:, ::1] value = of_z
+    cdef const real[:, :, ::1] gradient = of_value
+    cdef real[:, :, ::1] out = found
+    cdef Py_ssize_t k, b, j
+    cdef real one = 1, zero = 0, slope
+    with nogil:
+        for k in range(gradient.shape[0]):
+            for b in range(value.shape[0]):
+                for j in range(value.shape[1]):
+                    if tanh:
+                        slope = one - value[b, j] * value[b, j]
+                    else:
+                        slope = one if value[b, j] > zero else zero
+                    out[k, b, j] = gradient[k, b, j] * slope
+    return 0
+
+
+# Pooling ----------------------------------------------------------------------------------------
+
+def pool(str pooling, hidden, offsets):
+    """Return what all steps of each sequence are pooled to; see `lrplstm.scans`."""
+    cdef bint mean = _is_mean(pooling)
+    hidden = _check_pooled(hidden, offsets)
+    out = np.empty((len(offsets) - 1, hidden.shape[1]), hidden.dtype)
+    sums = np.empty(hidden.shape[1])
+    if hidden.dtype == np.float32:
+        _pool(mean, hidden, offsets, sums, out, <float> 0)
+    else:
+        _pool(mean, hidden, offsets, sums, out, <double> 0)
+    return out
+
+
+cdef bint _is_mean(str pooling) except? True:
+    if pooling not in ("mean", "max"):
+        raise ValueError(f"pooling: expected 'mean' or 'max', got {pooling!r}")
+    return pooling == "mean"
+
+
+cdef object _check_pooled(hidden, offsets):
+    hidden = _check_numbers("hidden", hidden)
+    _check_indices("offsets", offsets)
+    _check_order(offsets, len(hidden))
+    return hidden
+
+
+cdef int _pool(bint mean, states, sequence_offsets, totals, found, real dtype) except -1:
+    cdef const real[:, ::1] hidden = states
+    cdef double[::1] sums = totals
+    cdef const Py_ssize_t[::1] offsets = sequence_offsets
+    cdef real[:, ::1] pooled = found
+    cdef Py_ssize_t width = hidden.shape[1], b, t, j, work = 0
+    with nogil:
+        for b in range(pooled.shape[0]):
+            for j in range(width):
+                pooled[b, j] = hidden[offsets[b], j]
+                sums[j] = pooled[b, j]
+            for t in range(offsets[b] + 1, offsets[b + 1]):
+                for j in range(width):
+                    if mean:
+                        sums[j] += hidden[t, j]
+                    elif hidden[t, j] > pooled[b, j]:
+                        pooled[b, j] = hidden[t, j]
+            if mean:
+                for j in range(width):
+                    pooled[b, j] = <real> (sums[j] / _length(offsets, b))
+            _poll(&work, _length(offsets, b) * width)
+    return 0
+
+
+def pool_lrp(str pooling, hidden, offsets, pooled, relevance, rule):
+    """Return the relevance of each step's state, given that of the pooled; see `lrplstm.scans`."""
+    if not _is_mean(pooling):  # all to the step that won
+        return pool_gradient(pooling, hidden, offsets, relevance)
+    hidden = _check_pooled(hidden, offsets)
+    B, width, dtype = len(offsets) - 1, hidden.shape[1], hidden.dtype
+    pooled = _check_rows("pooled", pooled, width, dtype)
+    _check("pooled", pooled, (B, width), dtype)
+    relevance = _check_targets("relevance", relevance, B, width, dtype)
+    out = np.empty((len(relevance), len(hidden), width), dtype)
+    if dtype == np.float32:
+        _mean_lrp(hidden, offsets, pooled, relevance, rule, np.empty(width, dtype), out, <float> 0)
+    else:
+        _mean_lrp(hidden, offsets, pooled, relevance, rule, np.empty(width, dtype), out, <double> 0)
+    return out
+
+
+cdef int _mean_lrp(
+    states, sequence_offsets, mean, relevance, rule, quotients, found, real dtype
+) except -1:
+    """The epsilon rule of a layer with weights 1/T, no bias, and T * width lower units."""
+    cdef const real[:, ::1] hidden = states
+    cdef const Py_ssize_t[::1] offsets = sequence_offsets
+    cdef const real[:, ::1] pooled = mean
+    cdef const real[:, :, ::1] R_pooled = relevance
+    cdef real[::1] q = quotients
+    cdef real[:, :, ::1] R_h = found
+    cdef real epsilon = rule.epsilon, epsilon_factor = rule.epsilon_factor, share
+    cdef Py_ssize_t width = hidden.shape[1], T, k, b, t, j, work = 0
+    with nogil:
+        for b in range(pooled.shape[0]):
+            T = _length(offsets, b)
+            for k in range(R_pooled.shape[0]):
+                share = 0
+                for j in range(width):
+                    q[j] = _quotient(pooled[b, j], R_pooled[k, b, j], epsilon)
+                    share += epsilon_factor * _stabilizer(pooled[b, j], epsilon) * q[j]
+                    q[j] /= T
+                share /= T * width
+                for t in range(offsets[b], offsets[b + 1]):
+                    for j in range(width):
+                        R_h[k, t, j] = hidden[t, j] * q[j] + share
+                _poll(&work, T * width)
+    return 0
+
+
+def pool_gradient(str pooling, hidden, offsets, gradient):
+    """Return the gradient of each step's state, given that of the pooled; see `lrplstm.scans`."""
+    cdef bint mean = _is_mean(pooling)
+    hidden = _check_pooled(hidden, offsets)
+    B, width, dtype = len(offsets) - 1, hidden.shape[1], hidden.dtype
+    gradient = _check_targets("gradient", gradient, B, width, dtype)
+    out = np.zeros((len(gradient), len(hidden), width), dtype)
+    if dtype == np.float32:
+        _pool_gradient(mean, hidden, offsets, gradient, out, <float> 0)
+    else:
+        _pool_gradient(mean, hidden, offsets, gradient, out, <double> 0)
+    return out
+
+
+cdef int _pool_gradient(
+    bint mean, states, sequence_offsets, of_pooled, found, real dtype
+) except -1:
+    cdef const real[:, ::1] hidden = states
+    cdef const Py_ssize_t[::1] offsets = sequence_offsets
+    cdef const real[:, :, ::1] gradient = of_pooled
+    cdef real[:, :, ::1] out = found
+    cdef Py_ssize_t width = hidden.shape[1], b, t, j, k, winner, work = 0
+    with nogil:
+        for b in range(offsets.shape[0] - 1):
+            for j in range(width):
+                if mean:
+                    for k in range(gradient.shape[0]):
+                        for t in range(offsets[b], offsets[b + 1]):
+                            out[k, t, j] = gradient[k, b, j] / _length(offsets, b)
+                else:
+                    winner = offsets[b]
+                    for t in range(offsets[b] + 1, offsets[b + 1]):
+                        if hidden[t, j] > hidden[winner, j]:
+                            winner = t
+                    for k in range(gradient.shape[0]):
+                        out[k, winner, j] = gradient[k, b, j]
+                _poll(&work, _length(offsets, b) * gradient.shape[0])
+    return 0
+
+
 # LSTM layers ------------------------------------------------------------------------------------
 
 cdef class _Direction:
@@ -425,7 +652,7 @@ cdef class _Direction:
 
     def __cinit__(self, weights, Py_ssize_t number, Py_ssize_t padded, Py_ssize_t stride):
         self.weights = weights
-        self.reverse = number == 1
+        self.reverse = weights.reverse or number == 1
         self.first_state = number * weights.hidden_size
         self.first_projected = number * stride
         self.recurrent = _Matrix(weights.weight_hh.T)

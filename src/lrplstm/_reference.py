@@ -83,8 +83,13 @@ def activation_gradient(activation: str, value: Array, gradient: Array) -> Array
 
 def pool(pooling: str, hidden: Array, offsets: Array) -> Array:
     """Return what all steps of each sequence are pooled to; see `lrplstm.scans`."""
-    reduce = np.mean if pooling == "mean" else np.max
-    return np.stack([reduce(hidden[start:stop], axis=0) for start, stop in pairwise(offsets)])
+    found = np.empty((len(offsets) - 1, hidden.shape[1]), hidden.dtype)
+    for b, (start, stop) in enumerate(pairwise(offsets)):
+        if pooling == "mean":
+            found[b] = hidden[start:stop].mean(axis=0, dtype=np.float64)
+        else:
+            found[b] = hidden[start:stop].max(axis=0)
+    return found
 
 
 def pool_lrp(
