@@ -56,41 +56,83 @@ def lrp_direction(weights, x, forward, R_top, **rule):
     return R_x, R_h[-1].sum() + R_c[-1].sum()
 
 
+def activate(activation, z):
+    return {"linear": z, "relu": np.maximum(z, 0), "tanh": np.tanh(z)}[activation]
+
+
+def lrp_head(model, y, v, **rule):
+    """Relevance of what the head read, and the scores of it, weighted by v."""
+    read, sums = [y], []
+    for layer in model.head:
+        bias = np.zeros(layer.output_size) if layer.bias is None else layer.bias
+        sums.append(layer.weight @ read[-1] + bias)
+        read.append(activate(layer.activation, sums[-1]))
+    R = v * read[-1]
+    for layer, y, z in zip(model.head[::-1], read[-2::-1], sums[::-1], strict=True):
+        bias = np.zeros(layer.output_size) if layer.bias is None else layer.bias
+        R = messages(y, layer.weight, bias, z, R, len(y), **rule)
+    return R, read[-1]
+
+
 def lrp(model, x, target=None, hidden_relevance=None, *, epsilon, bias_factor, epsilon_factor):
-    """R_x (T, D), what ended on initial states, and the scores."""
+    """R_x (T, D), what ended on initial states, and the scores.
+
+    `target` is a class, or weights of the scores: (C,), with pooling "none" (T, C).
+    """
     rule = {"epsilon": epsilon, "bias_factor": bias_factor, "epsilon_factor": epsilon_factor}
     layers = [layer if isinstance(layer, tuple) else (layer,) for layer in model.layers]
+    turns = [
+        [slice(None, None, -1 if d == 1 or w.reverse else 1) for d, w in enumerate(layer)]
+        for layer in layers
+    ]
     inputs, passes = [x], []
-    for layer in layers:
-        both = [forward_direction(w, inputs[-1][:: (-1) ** d]) for d, w in enumerate(layer)]
+    for layer, turn in zip(layers, turns, strict=True):
+        both = [
+            forward_direction(w, inputs[-1][turned]) for w, turned in zip(layer, turn, strict=True)
+        ]
         passes.append(both)
-        states = [np.array(h[1:])[:: (-1) ** d] for d, (h, _, _) in enumerate(both)]
+        states = [np.array(h[1:])[turned] for (h, _, _), turned in zip(both, turn, strict=True)]
         inputs.append(np.concatenate(states, axis=1))
 
-    H = model.hidden_size
-    final = np.concatenate([h[-1] for h, _, _ in passes[-1]])
-    R = np.zeros((len(x), len(final)))
-    scores = final
-    if model.head_weight is not None:
-        bias = np.zeros(model.num_classes) if model.head_bias is None else model.head_bias
-        scores = model.head_weight @ final + bias
+    T, H = len(x), model.hidden_size
+    hidden = inputs[-1]
+    v = np.eye(model.num_classes)[target] if isinstance(target, int) else target
+    R = np.zeros_like(hidden)
+    scores = None
     if hidden_relevance is not None:
         R += hidden_relevance
+    elif model.pooling == "none":
+        for t in range(T):
+            R[t], _ = lrp_head(model, hidden[t], v if v.ndim == 1 else v[t], **rule)
+    elif model.pooling == "last":
+        final = np.concatenate([h[-1] for h, _, _ in passes[-1]])
+        R_final, scores = lrp_head(model, final, v, **rule)
+        for d, turned in enumerate(turns[-1]):
+            half = slice(d * H, (d + 1) * H)
+            R[:, half][turned][-1] += R_final[half]
+    elif model.pooling == "max":
+        R_pooled, scores = lrp_head(model, hidden.max(axis=0), v, **rule)
+        for unit, t in enumerate(hidden.argmax(axis=0)):
+            R[t, unit] = R_pooled[unit]
     else:
-        R_top = np.where(np.arange(len(scores)) == target, scores, 0.0)
-        if model.head_weight is not None:
-            R_top = messages(final, model.head_weight, bias, scores, R_top, len(final), **rule)
-        R[-1, :H] += R_top[:H]
-        R[0, H:] += R_top[H:]
+        mean = hidden.mean(axis=0)
+        R_pooled, scores = lrp_head(model, mean, v, **rule)
+        width = len(mean)
+        W = np.tile(np.eye(width) / T, T)
+        R += messages(
+            hidden.ravel(), W, np.zeros(width), mean, R_pooled, T * width, **rule
+        ).reshape(T, width)
 
     rest = 0.0
-    for layer, both, x_below in reversed(list(zip(layers, passes, inputs[:-1], strict=True))):
+    for layer, both, turn, x_below in reversed(
+        list(zip(layers, passes, turns, inputs[:-1], strict=True))
+    ):
         R_below = np.zeros_like(x_below)
+        H = layer[0].hidden_size
         for d, weights in enumerate(layer):
-            turn = slice(None, None, (-1) ** d)
-            half = R[:, d * H : (d + 1) * H][turn]
-            R_x, ended = lrp_direction(weights, x_below[turn], both[d], half, **rule)
-            R_below += R_x[turn]
+            half = R[:, d * H : (d + 1) * H][turn[d]]
+            R_x, ended = lrp_direction(weights, x_below[turn[d]], both[d], half, **rule)
+            R_below += R_x[turn[d]]
             rest += ended
         R = R_below
     return R, rest, scores

@@ -40,7 +40,7 @@ def random_model(
     vocabulary=None,
     **settings,
 ):
-    """Return a model; head is "bias", "no bias" or "none"."""
+    """Return a model; head is "bias", "no bias", "none" or "stack" (of three layers)."""
     rng = np.random.default_rng(seed)
     sides = 2 if bidirectional else 1
     stack, width = [], D
@@ -49,7 +49,17 @@ def random_model(
         stack.append(both if bidirectional else both[0])
         width = sides * H
     weight = bias = None
-    if head != "none":
+    if head == "stack":
+        sizes = [(width, 6, "relu"), (6, 4, "tanh"), (4, C, "linear")]
+        settings["head"] = [
+            lrplstm.DenseLayer(
+                rng.normal(0, SCALE, (M, N)).astype(dtype),
+                rng.normal(0, SCALE, M).astype(dtype),
+                activation,
+            )
+            for N, M, activation in sizes
+        ]
+    elif head != "none":
         weight = rng.normal(0, SCALE, (C, width)).astype(dtype)
     if head == "bias":
         bias = rng.normal(0, SCALE, C).astype(dtype)

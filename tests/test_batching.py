@@ -24,6 +24,9 @@ MODELS = {
     "60": {"D": 60, "H": 60, "C": 5},
     "odd": {"D": 7, "H": 19, "C": 3, "bidirectional": False},
     "stack": {"D": 5, "H": 34, "C": 2, "layers": 2},
+    "mean": {"D": 5, "H": 9, "C": 2, "pooling": "mean", "head": "stack"},
+    "max": {"D": 5, "H": 9, "C": 2, "pooling": "max"},
+    "none": {"D": 5, "H": 9, "C": 2, "pooling": "none", "head": "stack"},
 }
 models = pytest.mark.parametrize("model", MODELS)
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -61,7 +64,8 @@ def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
         same(reversed_[89 - b], together[b])
         if 10 <= b < 47:
             same(some[b - 10], together[b])
-    assert np.array_equal(model.predict(batch), together.scores)
+    scores = model.predict(batch)  # with pooling "none" a list of rows
+    assert np.array_equal(np.concatenate([np.atleast_2d(row) for row in scores]), together.scores)
     assert np.array_equal(model.predict(batch[3]), together[3].scores)
 
 

@@ -239,7 +239,9 @@ def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> I
     """
     scans, relevance = past.prepared.scans, weighting * past.scores
     # An activation hands all relevance on.
-    for (linear, _), y, z in reversed(list(zip(past.prepared.head, past.head, past.sums, strict=False))):
+    for (linear, _), y, z in reversed(
+        list(zip(past.prepared.head, past.head, past.sums, strict=False))
+    ):
         relevance = scans.linear_lrp(linear, y, z, relevance, rule)
     pooling = past.prepared.pooling
     if pooling == "last":

@@ -121,9 +121,7 @@ class Scans(Protocol):
         The mean is a linear layer with weights 1/T; the first step that has the maximum gets all.
         """
 
-    def pool_gradient(
-        self, pooling: str, hidden: Array, offsets: Array, gradient: Array
-    ) -> Array:
+    def pool_gradient(self, pooling: str, hidden: Array, offsets: Array, gradient: Array) -> Array:
         """Return the gradient of what was pooled, (K, steps, width), given (K, B, width)."""
 
     def prepare_layer(self, directions: Sequence[LSTMWeights]) -> Any:
