@@ -250,15 +250,23 @@ def test_there_is_no_folder(tmp_path):
         ("vocab", pickle.dumps(["a"] * 6), "vocabulary: expected distinct tokens"),
         ("embeddings.npy", npy(EMBEDDING[:, 1:]), r"embedding: expected shape .* 5\), got \(6, 4"),
         ("embeddings.npy", npy(EMBEDDING * np.inf), "embedding: expected finite numbers"),
-        ("embeddings.npy", npy(EMBEDDING)[:-1], "expected a table of numbers, got 239 bytes for"),
-        ("embeddings.npy", npy(EMBEDDING) + b"x", "expected a table of numbers, got 241 bytes for"),
-        ("embeddings.npy", npy(EMBEDDING[0]), "expected a table of numbers"),
-        ("embeddings.npy", npy(EMBEDDING[:0]), "expected a table of numbers"),
-        ("embeddings.npy", npy(EMBEDDING.astype(str)), "expected a table of numbers"),
-        ("embeddings.npy", npy(EMBEDDING > 0), "expected a table of numbers"),
-        ("embeddings.npy", npy(EMBEDDING + 1j), "expected a table of numbers"),
-        ("embeddings.npy", npy(np.zeros((2, 5), "f8,f8")), "expected a table of numbers"),
-        ("embeddings.npy", npy(np.array([[None]])), "expected a table of numbers"),
+        (
+            "embeddings.npy",
+            npy(EMBEDDING)[:-1],
+            "expected numbers in 2 dimensions, got 239 bytes for",
+        ),
+        (
+            "embeddings.npy",
+            npy(EMBEDDING) + b"x",
+            "expected numbers in 2 dimensions, got 241 bytes for",
+        ),
+        ("embeddings.npy", npy(EMBEDDING[0]), "expected numbers in 2 dimensions"),
+        ("embeddings.npy", npy(EMBEDDING[:0]), "expected numbers in 2 dimensions"),
+        ("embeddings.npy", npy(EMBEDDING.astype(str)), "expected numbers in 2 dimensions"),
+        ("embeddings.npy", npy(EMBEDDING > 0), "expected numbers in 2 dimensions"),
+        ("embeddings.npy", npy(EMBEDDING + 1j), "expected numbers in 2 dimensions"),
+        ("embeddings.npy", npy(np.zeros((2, 5), "f8,f8")), "expected numbers in 2 dimensions"),
+        ("embeddings.npy", npy(np.array([[None]])), "expected numbers in 2 dimensions"),
         ("embeddings.npy", pickle.dumps(EMBEDDING), r"not a readable \.npy file"),
         ("embeddings.npy", b"PK\x03\x04" + bytes(100), r"not a readable \.npy file"),
         ("embeddings.npy", b"", r"not a readable \.npy file"),
@@ -311,7 +319,7 @@ def test_header():
 )
 def test_strange_headers(content, folder):
     (folder / "embeddings.npy").write_bytes(content)
-    with little_memory(5_000_000), refused(r"embeddings\.npy: (not a readable|expected a table)"):
+    with little_memory(5_000_000), refused(r"embeddings\.npy: (not a readable|expected numbers in 2 dim)"):
         lrplstm.from_arras(folder)
 
 

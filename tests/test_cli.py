@@ -284,9 +284,9 @@ def test_bytes_that_are_no_text():
     [
         (["explain", ""], "text: expected at least one word"),
         (["explain", "   \n\t "], "text: expected at least one word"),
-        (["explain"], "expected either a text or --file"),
-        (["explain", "--json"], "expected either a text or --file"),
-        (["explain", "a", "--file", "b"], "expected either a text or --file"),
+        (["explain"], "expected either a text, --file or --series"),
+        (["explain", "--json"], "expected either a text, --file or --series"),
+        (["explain", "a", "--file", "b"], "expected either a text, --file or --series"),
         (["explain", "a", "b"], "unrecognized arguments: b"),
         (["explain", "--model", "/no/such/folder", "a"], "/no/such/folder: .*found nothing"),
         (["info", "--model", "/no/such/folder"], "/no/such/folder"),
@@ -311,7 +311,7 @@ def test_bytes_that_are_no_text():
             "--epsilon: .*only with --method lrp",
         ),
         (["explain", "--threads", "0", "a"], "--threads: expected a number from 1, got '0'"),
-        (["explain", "--json", "out.json"], "expected either a text or --file"),
+        (["explain", "--json", "out.json"], "expected either a text, --file or --series"),
         (["explain", "--unknown", "error", "a zqxv"], "error: text: token 'zqxv' at position 1"),
         (
             ["explain", "--html", "/no/such/folder/out.html", "a"],

@@ -29,9 +29,12 @@ LAYERS = [
     {"network"},
     {"model"},
     {"attribution", "loaders.plain_pickle", "loaders.native"},
-    {"loaders.arras"},
-    {"loaders", "methods"},
+    {"loaders.arras", "loaders.keras", "loaders.onnx", "loaders.pytorch"},
+    {"loaders", "loaders.any_format", "methods"},
     {""},  # the package itself, lrplstm/__init__.py
+    {"cli.inputs"},
+    {"cli.commands"},
+    {"cli.parser"},
     {"cli"},
     {"__main__"},
 ]

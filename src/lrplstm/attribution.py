@@ -133,8 +133,8 @@ class Attribution:
             predicted = " (predicted)" if self.target == self.predicted else ""
             return f"{self.class_name(self.target)}{predicted}"
         if self.target.ndim == 1 and self.every_step:
-            predicted = np.array_equal(self.target, self.predicted)
-            return f"the {'predicted' if predicted else 'given'} class of every step"
+            are_predicted = np.array_equal(self.target, self.predicted)
+            return f"the {'predicted' if are_predicted else 'given'} class of every step"
         if self.target.ndim == 2:
             return "weighted scores of all steps"
         weights = ", ".join(f"{weight:g}" for weight in self.target)

@@ -362,7 +362,7 @@ pooling='last', dtype=float64)
         unknown: str | None = None,
         backend: str = "auto",
         num_threads: int | None = None,
-    ) -> Array | list[Array]:
+    ) -> Any:
         """Return the scores (logits, before any softmax) of one or more sequences.
 
         Parameters
@@ -492,8 +492,8 @@ def _check_mask_id(mask_id: Any, embedding: Array | None) -> int | None:
         raise ValueError("mask_id: expected None where there is no embedding")
     if isinstance(mask_id, bool) or not isinstance(mask_id, Integral):
         raise TypeError(f"mask_id: expected an id, got {mask_id!r:.60}")
-    if not 0 <= mask_id < len(embedding):
-        raise ValueError(f"mask_id: expected 0 <= id < {len(embedding)}, got {mask_id}")
+    if not 0 <= int(mask_id) < len(embedding):
+        raise ValueError(f"mask_id: expected 0 <= id < {len(embedding)}, got {mask_id!r:.60}")
     return int(mask_id)
 
 

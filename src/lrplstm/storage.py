@@ -13,17 +13,30 @@ vocab.txt                 one token a line, UTF-8, in the order of the embedding
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import reprlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.lib.format as npy
+
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
-__all__ = ["model_folder", "read_file", "read_folder", "write_folder"]
+__all__ = [
+    "is_model_folder",
+    "model_folder",
+    "read_array",
+    "read_file",
+    "read_folder",
+    "read_vocabulary",
+    "write_folder",
+]
 
 _FORMAT, _VERSION = "lrplstm", 1
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
@@ -70,12 +83,9 @@ def write_folder(
             for name, array in weights.arrays().items():
                 if name in _REQUIRED or array.any():
                     tensors[f"layers.{n}.{direction}.{name}"] = array
-    activations = [layer.activation for layer in head]
-    if activations == ["linear"]:
-        activations = None
-        prefixes = ["head."]
-    else:
-        prefixes = [f"head.{n}." for n in range(len(head))]
+    activations = [dense.activation for dense in head]
+    is_stack = activations != ["linear"]
+    prefixes = [f"head.{n}." for n in range(len(head))] if is_stack else ["head."]
     for prefix, dense in zip(prefixes, head, strict=True):
         tensors[f"{prefix}weight"] = dense.weight
         if dense.bias is not None:
@@ -86,7 +96,7 @@ def write_folder(
     vocabulary_size = None if vocabulary is None else len(vocabulary)
     config = {"format": _FORMAT, "format_version": _VERSION, **sizes}
     config |= {"vocabulary_size": vocabulary_size, **settings}
-    if activations:
+    if head and is_stack:
         config[_HEAD] = activations
     for name, value in settings.items():
         _encode(name, _to_json(value))
@@ -144,6 +154,11 @@ def model_folder(path: str | os.PathLike[str]) -> Path:
     raise ValueError(f"{folder}: expected a model folder, found {found}")
 
 
+def is_model_folder(path: Path) -> bool:
+    """Whether a model can be written there: a folder that holds one, or nothing."""
+    return path.is_dir() and ((path / _CONFIG).is_file() or not any(path.iterdir()))
+
+
 def read_file(path: Path, missing: str | None = None) -> bytes:
     """Return what a regular file contains, or raise a ValueError; `missing`: if there is none."""
     try:
@@ -155,6 +170,42 @@ def read_file(path: Path, missing: str | None = None) -> bytes:
     if exists:  # a pipe or a device may have no end
         raise ValueError(f"{path}: expected a file, found something else")
     raise ValueError(missing or f"{path}: expected a file, found none")
+
+
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read_array(path: Path, ndims: Collection[int], missing: str | None = None) -> Array:
+    """Return the numbers in a .npy file, an array of one of some numbers of dimensions.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing (`missing` then says what to do), or holds anything else.
+    """
+    content = read_file(path, missing)
+    try:
+        with io.BytesIO(content) as file:
+            shape, fortran, dtype = _HEADERS[npy.read_magic(file)](file)
+            start = file.tell()
+    except Exception as error:  # a damaged header can raise nearly anything
+        text = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{path}: not a readable .npy file ({type(error).__name__}: {text:.100})"
+        ) from None
+    # Seen to agree before NumPy makes anything of these sizes.
+    if (
+        len(shape) not in ndims
+        or min(shape) < 1
+        or dtype.kind not in "fiu"
+        or math.prod(shape) * dtype.itemsize != len(content) - start
+    ):
+        raise ValueError(
+            f"{path}: expected numbers in {' or '.join(map(str, ndims))} dimensions, got "
+            f"{len(content) - start} bytes for shape {shape!r:.60}, dtype {dtype!s:.60}"
+        )
+    numbers = np.frombuffer(content[start:], dtype)  # a copy, so that numbers lie aligned
+    return numbers.reshape(shape, order="F" if fortran else "C")
 
 
 def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -173,7 +224,9 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     arguments: dict[str, Any] = {name: config.get(name) for name in _SETTINGS}
     arguments["head"] = _collect_head(folder / _WEIGHTS, tensors, config.get(_HEAD))
     arguments["embedding"] = tensors.pop("embedding", None)
-    arguments["vocabulary"] = vocabulary = _read_vocabulary(folder / _VOCABULARY)
+    arguments["vocabulary"] = vocabulary = (
+        read_vocabulary(folder / _VOCABULARY) if (folder / _VOCABULARY).exists() else None
+    )
     arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
 
     found = None if vocabulary is None else len(vocabulary)
@@ -258,9 +311,8 @@ def _read_tensors(path: Path) -> dict[str, Array]:
     return tensors
 
 
-def _read_vocabulary(path: Path) -> list[str] | None:
-    if not path.exists():
-        return None
+def read_vocabulary(path: Path) -> list[str]:
+    """Return the tokens in a file, one a line, or raise a ValueError."""
     content = read_file(path)
     try:
         text = content.decode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.lib.format as npy
 import numpy.typing as npt
 
 from lrplstm.loaders.plain_pickle import load_plain_pickle
 from lrplstm.model import LSTMModel
-from lrplstm.storage import model_folder, read_file
+from lrplstm.storage import model_folder, read_array, read_file
 from lrplstm.weights import Array, LSTMWeights, frozen, same_dtype
 
 __all__ = ["from_arras"]
@@ -86,7 +83,9 @@ def from_arras(
     folder = model_folder(source)
     arrays = _read_arrays(folder / "model")
     if embedding is None:
-        embedding = _read_embedding(folder / "embeddings.npy")
+        path = folder / "embeddings.npy"
+        missing = f"{path}: expected a file, found none; pass the array as embedding="
+        embedding = read_array(path, ndims=(2,), missing=missing)
     if vocabulary is None:
         vocabulary = _read_vocabulary(folder / "vocab")
     try:
@@ -179,33 +178,3 @@ def _read_vocabulary(path: Path) -> list[str]:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ValueError(f"{path}: expected a pickled list of strings")
     return words
-
-
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-
-
-def _read_embedding(path: Path) -> Array:
-    missing = f"{path}: expected a file, found none; pass the array as embedding="
-    content = read_file(path, missing)
-    try:
-        with io.BytesIO(content) as file:
-            shape, fortran, dtype = _HEADERS[npy.read_magic(file)](file)
-            start = file.tell()
-    except Exception as error:  # a damaged header can raise nearly anything
-        text = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{path}: not a readable .npy file ({type(error).__name__}: {text:.100})"
-        ) from None
-    # Seen to agree before NumPy makes anything of these sizes.
-    if (
-        len(shape) != 2
-        or min(shape) < 1
-        or dtype.kind not in "fiu"
-        or math.prod(shape) * dtype.itemsize != len(content) - start
-    ):
-        raise ValueError(
-            f"{path}: expected a table of numbers, got {len(content) - start} bytes for "
-            f"shape {shape!r:.60}, dtype {dtype!s:.60}"
-        )
-    numbers = np.frombuffer(content[start:], dtype)  # a copy, so that numbers lie aligned
-    return numbers.reshape(shape, order="F" if fortran else "C")

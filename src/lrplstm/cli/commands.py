@@ -1,0 +1,324 @@
+"""What the commands do."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import io
+import json
+import os
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lrplstm
+from lrplstm import _backend, heatmap
+from lrplstm.attribution import Attribution
+from lrplstm.cli.inputs import (
+    STDOUT,
+    InputError,
+    Item,
+    load_model,
+    naming,
+    read_items,
+    read_target,
+)
+from lrplstm.loaders.any_format import loader_of
+from lrplstm.methods import ALIASES
+from lrplstm.model import LSTMModel
+from lrplstm.network import directions
+from lrplstm.storage import is_model_folder, read_vocabulary
+from lrplstm.weights import Array, DenseLayer
+
+__all__ = ["convert", "explain", "info", "predict"]
+
+
+def _name(model: LSTMModel, index: int) -> str:
+    """Return the name of a class; its number where it has none."""
+    names = model.class_names or ()
+    return heatmap.visible(names[index]) if index < len(names) else str(index)
+
+
+def _scores(model: LSTMModel, scores: Array) -> str:
+    return ", ".join(f"{_name(model, c)} {score:.3f}" for c, score in enumerate(scores))
+
+
+def _wrapped(text: str, width: int | None) -> str:
+    """Break a text into lines, between its words; None: one line."""
+    if width is None:
+        return text
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _print_accuracy(items: list[Item], predicted: Array) -> None:
+    """Say how many labels were met, where there are labels."""
+    if items[0].label is None:
+        return
+    right = sum(int(p) == item.label for item, p in zip(items, predicted, strict=True))
+    print(f"accuracy: {right} of {len(items)} ({right / len(items):.1%})")
+
+
+def _json_lines(objects: list[dict[str, Any]]) -> bytes:
+    try:
+        lines = [json.dumps(o, ensure_ascii=False, allow_nan=False) + "\n" for o in objects]
+    except ValueError:
+        raise InputError(
+            "--json: a number is too large to be written: relevance overflowed"
+        ) from None
+    return "".join(lines).encode()
+
+
+def _png(attributions: lrplstm.Attributions) -> bytes:
+    file = io.BytesIO()
+    try:
+        heatmap.save_png(file, [attribution.to_panel() for attribution in attributions])
+    except ValueError as error:
+        raise InputError(f"--png: {error}") from None
+    return file.getvalue()
+
+
+def _write(outputs: dict[str, bytes]) -> None:
+    """Write what was made, when all of it was made."""
+    for path, content in outputs.items():
+        if path == STDOUT:
+            sys.stdout.write(content.decode())
+        else:
+            Path(path).write_bytes(content)
+
+
+def _check_outputs(*paths: str | None) -> None:
+    files = [os.path.realpath(path) for path in paths if path not in (None, STDOUT)]
+    if len(set(files)) < len(files):
+        raise InputError("expected a file of its own for each of --json, --html and --png")
+
+
+# Commands ---------------------------------------------------------------------------------------
+
+
+def explain(options: argparse.Namespace) -> None:
+    """Colour words by how much they speak for a class."""
+    _check_outputs(options.json, options.html, options.png)
+    model = load_model(options)
+    items = read_items(options, model)
+    method = ALIASES.get(options.method, options.method)
+    chosen = {
+        name: getattr(options, name)
+        for name in ("epsilon", "bias_factor", "epsilon_factor")
+        if getattr(options, name) is not None
+    }
+    if chosen and method != "lrp":
+        flag = "--" + next(iter(chosen)).replace("_", "-")
+        raise InputError(f"{flag}: expected only with --method lrp, got --method {options.method}")
+    with naming(items):
+        attributions = lrplstm.explain(
+            model,
+            [item.sequence for item in items],
+            method,
+            read_target(options.target, model),
+            unknown=options.unknown,
+            backend=options.backend,
+            num_threads=options.threads,
+            **chosen,
+        )
+
+    outputs: dict[str, bytes] = {}
+    if options.json is not None:
+        outputs[options.json] = _json_lines(
+            [
+                attribution.to_dict() | {"label": item.label}
+                for item, attribution in zip(items, attributions, strict=True)
+            ]
+        )
+    if options.html is not None:
+        fragments = [attribution.to_html() for attribution in attributions]
+        page = heatmap.to_html_page(fragments, title=f"lrplstm: {method}")
+        outputs[options.html] = page.encode()
+    if options.png is not None:
+        outputs[options.png] = _png(attributions)
+    _write(outputs)
+    if options.json != STDOUT:
+        _print_explanations(options, model, items, attributions)
+
+
+def _print_explanations(
+    options: argparse.Namespace,
+    model: LSTMModel,
+    items: list[Item],
+    attributions: lrplstm.Attributions,
+) -> None:
+    terminal = sys.stdout.isatty()
+    colored = terminal if options.color == "auto" else options.color == "always"
+    width = shutil.get_terminal_size().columns if terminal else None
+    for item, attribution in zip(items, attributions, strict=True):
+        if item.label is not None:
+            print(f"label: {_name(model, item.label)}")
+        for line in _prediction(model, attribution.scores):
+            print(_wrapped(line, width))
+        print(heatmap.visible(f"{attribution.method}: {attribution.explained}"))
+        print(attribution.to_terminal(color_system="auto" if colored else None, width=width))
+        if colored and attribution.row_labels is None:
+            print(_wrapped(f"relevance: {_relevance(attribution)}", width))
+        print()
+    if not attributions.every_step:
+        _print_accuracy(items, attributions.predicted)
+
+
+def _prediction(model: LSTMModel, scores: Array) -> list[str]:
+    """Return the lines that say what was predicted."""
+    if scores.ndim == 2:  # of every step
+        names = " ".join(_name(model, int(best)) for best in scores.argmax(axis=1))
+        return [f"predicted at each step: {names}"]
+    if len(scores) == 1:
+        return [f"score: {scores[0]:.3f}"]
+    return [f"predicted: {_name(model, int(scores.argmax()))}", f"scores: {_scores(model, scores)}"]
+
+
+def _relevance(a: Attribution) -> str:
+    """Return the numbers that colours alone do not tell."""
+    pairs = zip(a.words, a.token_relevance, strict=True)
+    return ", ".join(f"{heatmap.visible(word)} {relevance:+.3g}" for word, relevance in pairs)
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Show the class and scores of texts."""
+    model = load_model(options)
+    items = read_items(options, model)
+    with naming(items):
+        scores = model.predict(
+            [item.sequence for item in items],
+            unknown=options.unknown,
+            backend=options.backend,
+            num_threads=options.threads,
+        )
+    rows = [np.asarray(row) for row in scores]
+    if options.json is not None:
+        objects = [
+            _prediction_object(model, item, row) for item, row in zip(items, rows, strict=True)
+        ]
+        _write({options.json: _json_lines(objects)})
+    if options.json == STDOUT:
+        return
+    for item, row in zip(items, rows, strict=True):
+        if row.ndim == 2:
+            for t, scores_of_step in enumerate(row):
+                word = item.sequence[t] if isinstance(item.sequence, list) else f"t={t}"
+                name = _name(model, int(scores_of_step.argmax()))
+                scores_in_words = _scores(model, scores_of_step)
+                print(f"{name}\t{heatmap.visible(word)}\tscores: {scores_in_words}")
+            print()
+            continue
+        print(f"{_name(model, int(row.argmax()))}\t{heatmap.visible(item.text)}")
+        print(f"    scores: {_scores(model, row)}")
+    if model.pooling != "none":
+        _print_accuracy(items, np.array([row.argmax() for row in rows]))
+
+
+def _prediction_object(model: LSTMModel, item: Item, scores: Array) -> dict[str, Any]:
+    best = scores.argmax(axis=-1)
+    names = [_name(model, int(class_)) for class_ in np.atleast_1d(best)]
+    return {
+        "tokens": item.sequence if isinstance(item.sequence, list) else None,
+        "scores": scores.tolist(),
+        "predicted": best.tolist(),
+        "class_name": names if scores.ndim == 2 else names[0],
+        "label": item.label,
+    }
+
+
+def info(options: argparse.Namespace) -> None:
+    """Show version, backend and model."""
+    options.model = options.model or options.path
+    model = load_model(options)
+    where = "default, shipped with the package" if options.model is None else options.model
+    rows = {
+        "version": lrplstm.__version__,
+        "backend": _backend.resolve("auto"),
+        "instruction set": _backend.instruction_set(),
+        "model": where,
+    }
+    _print_rows(rows | _description(model))
+
+
+def _description(model: LSTMModel) -> dict[str, Any]:
+    """Return what a model is, in rows of a name and a text."""
+    rows: dict[str, Any] = {}
+    if model.origin:
+        rows["made from"] = ", ".join(f"{part} {name}" for part, name in model.origin.items())
+    for n, layer in enumerate(model.layers, start=1):
+        both = directions(layer)
+        shapes = f"weight_ih {both[0].weight_ih.shape}, weight_hh {both[0].weight_hh.shape}"
+        kind = "two directions" if len(both) == 2 else "one direction"
+        kind += ", from the end" if both[0].reverse else ""
+        rows[f"layer {n}"] = f"LSTM, {kind}, {shapes}"
+    classes = model.num_classes
+    names = "" if model.class_names is None else f": {', '.join(model.class_names)}"
+    if model.embedding is None:
+        vocabulary = "none, reads numbers"
+    else:
+        tokens = "no tokens" if model.vocabulary is None else "tokens"
+        vocabulary = f"{len(model.embedding):,} ids, {tokens}"
+    return rows | {
+        "input size": model.input_size,
+        "hidden size": model.hidden_size,
+        "pooling": model.pooling,
+        "head": " - ".join(map(_dense, model.head)) or "none",
+        "classes": f"{classes}{names}",
+        "dtype": model.dtype,
+        "vocabulary": vocabulary,
+        "unknown token": model.unknown_token or "none",
+        "padding": "none" if model.mask_id is None else f"id {model.mask_id}",
+        "tokenizer": model.tokenizer or "none",
+    }
+
+
+def _dense(layer: DenseLayer) -> str:
+    bias = "no bias" if layer.bias is None else "bias"
+    return f"{layer.activation}, {layer.input_size} to {layer.output_size}, {bias}"
+
+
+def _print_rows(rows: dict[str, Any]) -> None:
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {heatmap.visible(str(value))}")
+
+
+def convert(options: argparse.Namespace) -> None:
+    """Write a model of another format as a folder of the package's own."""
+    folder = Path(options.folder)
+    if folder.exists() and not is_model_folder(folder):
+        raise InputError(
+            f"{folder}: expected a new or empty folder, or one with a model to replace"
+        )
+    loader = loader_of(options.source)
+    chosen: dict[str, Any] = {}
+    for name in _CONVERT_OPTIONS:
+        value = getattr(options, name)
+        if value is None:
+            continue
+        if name not in inspect.signature(loader).parameters:
+            flag = "--" + name.replace("_", "-")
+            raise InputError(f"{flag}: expected none with a model of this format")
+        chosen[name] = value
+    if "vocabulary" in chosen:
+        chosen["vocabulary"] = read_vocabulary(Path(chosen["vocabulary"]))
+    if "class_names" in chosen:
+        chosen["class_names"] = chosen["class_names"].split(",")
+    model = loader(options.source, **chosen)
+    model.save(folder)
+    _print_rows({"written": folder} | _description(model))
+
+
+_CONVERT_OPTIONS = (
+    "lstm",
+    "head",
+    "embedding",
+    "pooling",
+    "vocabulary",
+    "class_names",
+    "unknown_token",
+    "tokenizer",
+)

@@ -1,0 +1,221 @@
+"""What the user wants explained: model, sequences and target, from the command line's words."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lrplstm
+from lrplstm.loaders.any_format import read_model
+from lrplstm.model import LSTMModel
+from lrplstm.sentences import parse_sentences
+from lrplstm.storage import read_array, read_file
+from lrplstm.tokenizers import tokenize
+from lrplstm.weights import Array
+
+__all__ = ["STDOUT", "InputError", "Item", "load_model", "naming", "read_items", "read_target"]
+
+STDIN = STDOUT = "-"
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used; its text is the one line to show."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sequence.
+
+    Attributes
+    ----------
+    name : str
+        What errors call it.
+    sequence : list of str, or ndarray
+        Tokens, ids or floats.
+    label : int, optional
+        The class that it should have, counted from 0.
+    """
+
+    name: str
+    sequence: list[str] | Array
+    label: int | None = None
+
+    @property
+    def text(self) -> str:
+        """It in words."""
+        if isinstance(self.sequence, list):
+            return " ".join(self.sequence)
+        if self.sequence.ndim == 1:
+            return " ".join(map(str, self.sequence))
+        return f"{self.name}: {len(self.sequence)} steps"
+
+
+def load_model(options: argparse.Namespace) -> LSTMModel:
+    """Return the model of --model, in any format, or the one that is shipped."""
+    return lrplstm.load_default() if options.model is None else read_model(options.model)
+
+
+# Sequences --------------------------------------------------------------------------------------
+
+
+def read_items(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
+    """Return what TEXT, --file or --series say."""
+    if (
+        options.text is None
+        and options.file is None
+        and options.series is None
+        and options.json not in (None, STDOUT)
+        and not options.json.endswith(".json")
+    ):
+        # `--json TEXT`: what looks like the option's file is the only text there is.
+        options.text, options.json = options.json, STDOUT
+    if sum(given is not None for given in (options.text, options.file, options.series)) != 1:
+        raise InputError("expected either a text, --file or --series")
+    if options.series is not None:
+        if options.tokenized or options.ids:
+            raise InputError("--series: expected neither --tokenized nor --ids with it")
+        return _read_series(Path(options.series))
+    if options.tokenized and options.ids:
+        raise InputError("--ids: expected no --tokenized with it")
+    if options.text is not None:
+        # Bytes of the command line that are no UTF-8 arrive as lone surrogates.
+        text = options.text.encode(errors="surrogateescape").decode(errors="replace")
+        return [Item("text", _split(text, "text", options, model))]
+    return _read_file(options, model)
+
+
+def _read_file(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
+    if options.file == STDIN:
+        if sys.stdin is None:
+            raise InputError("standard input is closed")
+        name, content = "standard input", sys.stdin.buffer.read()
+    else:
+        name, content = options.file, Path(options.file).read_bytes()
+    text = _decode(name, content)
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not lines:
+        raise InputError(f"{name}: expected texts, found none")
+    label, tab, _ = lines[0][1].partition("\t")
+    if not tab or not label.isdigit():
+        return [
+            Item(f"{name}: line {n}", _split(line, f"{name}: line {n}", options, model))
+            for n, line in lines
+        ]
+    items = []
+    for n, sentence in enumerate(parse_sentences(text, name), start=1):
+        if sentence.label > model.num_classes:
+            raise InputError(
+                f"{name}: sentence {n}: expected a label from 1 to {model.num_classes}, got "
+                f"{sentence.label}"
+            )
+        items.append(Item(f"{name}: sentence {n}", list(sentence.tokens), sentence.target))
+    return items
+
+
+def _decode(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name}: expected UTF-8 text, got something else at byte {error.start}"
+        ) from None
+
+
+def _split(
+    text: str, name: str, options: argparse.Namespace, model: LSTMModel
+) -> list[str] | Array:
+    """Return the tokens, or the ids, of a text."""
+    if options.ids:
+        words = text.split()
+        if not words or not all(word.isascii() and word.isdigit() for word in words):
+            raise InputError(f"{name}: expected ids, numbers from 0, with spaces between")
+        return np.array([min(int(word[:20]), np.iinfo(np.intp).max) for word in words])
+    if options.tokenized:
+        # Not split(): a token may well contain another kind of space.
+        tokens = [token for token in text.removesuffix("\r").split(" ") if token.strip()]
+    elif model.embedding is None:
+        raise InputError("the model reads numbers rather than words; pass them with --series")
+    elif model.vocabulary is None:
+        raise InputError("the model has no vocabulary; pass --ids with token ids for a text")
+    elif model.tokenizer is None:
+        raise InputError("the model names no tokenizer; pass --tokenized")
+    else:
+        tokens = tokenize(text, model.tokenizer)
+    if not tokens:
+        raise InputError(f"{name}: expected at least one word, got none")
+    return tokens
+
+
+def _read_series(path: Path) -> list[Item]:
+    """Return the rows of numbers in a .npy or .csv file: one sequence, or B of one length."""
+    if path.suffix == ".npy":
+        array = read_array(path, ndims=(2, 3))
+        if array.ndim == 3:
+            return [Item(f"{path}: sequence {b}", rows) for b, rows in enumerate(array)]
+        return [Item(str(path), array)]
+    lines = _decode(str(path), read_file(path)).splitlines()
+    rows: list[list[float]] = []
+    for n, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = [float(number) for number in line.split(",")]
+        except ValueError:
+            if n == 1:  # names of the variables
+                continue
+            raise InputError(f"{path}: line {n}: expected numbers with commas between") from None
+        if rows and len(row) != len(rows[0]):
+            raise InputError(f"{path}: line {n}: expected {len(rows[0])} numbers, got {len(row)}")
+        rows.append(row)
+    if not rows:
+        raise InputError(f"{path}: expected rows of numbers, found none")
+    return [Item(str(path), np.array(rows))]
+
+
+@contextmanager
+def naming(items: list[Item]) -> Iterator[None]:
+    """Let errors of the batch's inputs name what the user gave."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        position = re.match(r"inputs\[(\d+)\](.*)", str(error), flags=re.DOTALL)
+        if position is None:
+            raise
+        raise InputError(f"{items[int(position[1])].name}{position[2]}") from None
+
+
+# Target -----------------------------------------------------------------------------------------
+
+
+def read_target(given: str | None, model: LSTMModel) -> Any:
+    """Return what --target means."""
+    if given is None or given == "all":
+        return given
+    if model.class_names is not None and given in model.class_names:
+        return model.class_names.index(given)
+    step, colon, class_ = given.partition(":")
+    if model.pooling == "none" and colon and step.isascii() and step.isdigit():
+        target = read_target(class_, model)
+        if isinstance(target, int):
+            return int(step), target
+    try:
+        if "_" in given:  # which Python's numbers may contain
+            raise ValueError
+        if "," in given:
+            return np.array([float(weight) for weight in given.split(",")])
+        return int(given)
+    except ValueError:
+        names = "" if model.class_names is None else f", one of {', '.join(model.class_names)}"
+        steps = ", STEP:CLASS" if model.pooling == "none" else ""
+        raise InputError(
+            f"--target: expected a class from 0 to {model.num_classes - 1}{names}{steps}, weights, "
+            f"or all; got {given!r:.60}"
+        ) from None

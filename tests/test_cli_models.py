@@ -1,0 +1,221 @@
+"""The command with series, ids, scores at every step, and models of other formats."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from random_models import random_batch, random_model, relative_error
+from test_cli import fails, run
+
+import lrplstm
+
+VOCABULARY = ["<pad>", "a", "fine", "film", "dull"]
+
+
+@pytest.fixture
+def series_model(tmp_path):
+    """A regression: floats in, one score out."""
+    path = tmp_path / "series"
+    random_model(C=1, pooling="mean").save(path)
+    return path
+
+
+@pytest.fixture
+def id_model(tmp_path):
+    path = tmp_path / "ids"
+    model = random_model(vocabulary=VOCABULARY)
+    lrplstm.LSTMModel(model.layers, head=model.head, embedding=model.embedding, mask_id=0).save(
+        path
+    )
+    return path
+
+
+@pytest.fixture
+def step_model(tmp_path):
+    path = tmp_path / "steps"
+    random_model(vocabulary=VOCABULARY, pooling="none", class_names=["x", "y", "z"]).save(path)
+    return path
+
+
+def explained(*arguments):
+    return [json.loads(line) for line in run("explain", "--json", *arguments).stdout.splitlines()]
+
+
+# Series -----------------------------------------------------------------------------------------
+
+
+def test_a_series_of_numbers(series_model, tmp_path):
+    model = lrplstm.load(series_model)
+    (x,) = random_batch(lengths=(6,))
+    np.save(tmp_path / "x.npy", x)
+    header = "a,b,c,d,e\n"
+    (tmp_path / "x.csv").write_text(
+        header + "\n".join(",".join(map(repr, map(float, r))) for r in x)
+    )
+    expected = lrplstm.lrp(model, x)
+    for name in ("x.npy", "x.csv"):
+        (found,) = explained("--model", series_model, "--series", tmp_path / name)
+        assert found["tokens"] is None
+        assert np.array_equal(found["input_relevance"], expected.input_relevance)
+    output = run("predict", "--model", series_model, "--series", tmp_path / "x.npy").stdout
+    assert f"{expected.scores[0]:.3f}" in output
+    output = run("explain", "--model", series_model, "--series", tmp_path / "x.npy").stdout
+    assert f"score: {expected.scores[0]:.3f}" in output
+    assert "t=5" in output
+
+
+def test_many_series(series_model, tmp_path):
+    x = np.random.default_rng(0).normal(size=(3, 4, 5)).astype("f4")
+    np.save(tmp_path / "x.npy", x)
+    model = lrplstm.load(series_model)
+    found = explained("--model", series_model, "--series", tmp_path / "x.npy")
+    expected = lrplstm.lrp(model, x)
+    assert len(found) == 3
+    for one, attribution in zip(found, expected, strict=True):
+        assert np.array_equal(one["token_relevance"], attribution.token_relevance)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("x.csv", b"", "expected rows of numbers, found none"),
+        ("x.csv", b"1,2\n1,2,3\n", "line 2: expected 2 numbers, got 3"),
+        ("x.csv", b"a,b\n1,c\n", "line 2: expected numbers with commas between"),
+        ("x.csv", b"\xff\xfe", "expected UTF-8"),
+        ("x.csv", b"1,2,3\n", r"expected shape \(T, 5\), got \(1, 3\)"),
+        ("x.csv", b"1,2,3,4,nan\n", "expected finite numbers"),
+        ("x.npy", b"\x93NUMPY", "not a readable .npy file"),
+        ("x.npy", b"", "not a readable .npy file"),
+    ],
+)
+def test_bad_series(name, content, match, series_model, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(content)
+    text = fails("explain", "--model", series_model, "--series", path)
+    assert re.search(match, text)
+    assert name in text
+
+
+def test_text_for_a_model_of_numbers(series_model):
+    assert "--series" in fails("explain", "--model", series_model, "a film")
+    assert "--tokenized" in fails("explain", "--series", "x.npy", "--tokenized")
+    assert "no-such.npy" in fails("explain", "--model", series_model, "--series", "no-such.npy")
+
+
+# Ids --------------------------------------------------------------------------------------------
+
+
+def test_ids(id_model):
+    model = lrplstm.load(id_model)
+    (found,) = explained("--model", id_model, "--ids", "3 2 0 1 0")
+    expected = lrplstm.lrp(model, np.array([3, 2, 0, 1, 0]))
+    assert np.array_equal(found["token_relevance"], expected.token_relevance)
+    assert found["token_relevance"][2] == found["token_relevance"][4] == 0
+    assert "--ids" in fails("explain", "--model", id_model, "a film")
+    assert "expected ids" in fails("explain", "--model", id_model, "--ids", "3 -2")
+    assert "expected ids" in fails("explain", "--model", id_model, "--ids", " ")
+    assert "out of range" in fails("explain", "--model", id_model, "--ids", "9" * 50)
+    assert "--ids" in fails("explain", "--model", id_model, "--ids", "--tokenized", "3")
+
+
+# Scores at every step ---------------------------------------------------------------------------
+
+
+def test_scores_at_every_step(step_model):
+    model = lrplstm.load(step_model)
+    words = ["a", "fine", "film"]
+    for given, target in (("1:z", (1, 2)), ("0:1", (0, 1)), ("y", 1), ("all", "all")):
+        (found,) = explained(
+            "--model", step_model, "--tokenized", "--target", given, " ".join(words)
+        )
+        expected = lrplstm.lrp(model, words, target)
+        assert np.array_equal(found["token_relevance"], expected.token_relevance)
+    output = run("explain", "--model", step_model, "--tokenized", " ".join(words)).stdout
+    names = [model.class_names[c] for c in model.predict(words).argmax(axis=1)]
+    assert f"predicted at each step: {' '.join(names)}" in output
+    lines = run(
+        "predict", "--model", step_model, "--tokenized", " ".join(words)
+    ).stdout.splitlines()
+    assert [line.split("\t")[:2] for line in lines[:3]] == [
+        [name, word] for name, word in zip(names, words, strict=True)
+    ]
+    found = json.loads(
+        run("predict", "--json", "--model", step_model, "--tokenized", " ".join(words)).stdout
+    )
+    assert found["class_name"] == names
+    for bad in ("9:z", "1:q", ":", "1:", "1:2:3"):
+        assert "expected" in fails(
+            "explain", "--model", step_model, "--tokenized", "--target", bad, "a"
+        )
+
+
+# convert and info -------------------------------------------------------------------------------
+
+
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Embedding(len(VOCABULARY), 4)
+        self.rnn = torch.nn.LSTM(4, 3, bidirectional=True)
+        self.out = torch.nn.Linear(6, 2)
+
+    def forward(self, ids):
+        hidden, _ = self.rnn(self.words(ids))
+        return self.out(hidden.mean(axis=0))
+
+
+def test_convert_and_info(tmp_path):
+    torch.manual_seed(0)
+    network = Network()
+    torch.save(network.state_dict(), tmp_path / "net.pt")
+    (tmp_path / "words.txt").write_text("\n".join(VOCABULARY) + "\n")
+    output = run(
+        "convert", tmp_path / "net.pt", tmp_path / "out", "--pooling", "mean",
+        "--vocabulary", tmp_path / "words.txt", "--class-names", "bad,good", "--tokenizer",
+        "whitespace",
+    ).stdout  # fmt: skip
+    for text in (output, run("info", tmp_path / "out").stdout):
+        assert "rnn" in text
+        assert "weight_ih (12, 4), weight_hh (12, 3)" in text
+        assert "pooling" in text
+        assert "mean" in text
+        assert "linear, 6 to 2, bias" in text
+        assert "2: bad, good" in text
+        assert "5 ids" in text
+    model = lrplstm.load(tmp_path / "out")
+    expected = network(torch.tensor([1, 2, 3])).detach().numpy()
+    assert relative_error(model.predict(["a", "fine", "film"]), expected) < 1e-5
+    run("predict", "--model", tmp_path / "out", "a fine film")
+    # A model that is there is replaced, and nothing else.
+    run("convert", tmp_path / "net.pt", tmp_path / "out")
+    assert lrplstm.load(tmp_path / "out").vocabulary is None
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    assert "new or empty" in fails("convert", tmp_path / "net.pt", tmp_path / "full")
+    assert "new or empty" in fails("convert", tmp_path / "net.pt", tmp_path / "words.txt")
+
+
+def test_bad_conversions(tmp_path, step_model):
+    assert "no-such" in fails("convert", "no-such", tmp_path / "out")
+    assert "--lstm: expected none" in fails(
+        "convert", step_model, tmp_path / "out", "--lstm", "rnn"
+    )
+    (tmp_path / "model.txt").write_text("text")
+    assert "ends in .keras" in fails("convert", tmp_path / "model.txt", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert "words.txt" in fails(
+        "convert", "x.pt", tmp_path / "out", "--vocabulary", tmp_path / "words.txt"
+    )
+
+
+def test_a_native_model_is_converted_to_the_same(step_model, tmp_path):
+    run("convert", step_model, tmp_path / "copy")
+    words = ["a", "dull", "film"]
+    found, expected = (
+        lrplstm.load(path).predict(words) for path in (tmp_path / "copy", step_model)
+    )
+    assert np.array_equal(found, expected)
