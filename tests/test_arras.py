@@ -319,7 +319,10 @@ def test_header():
 )
 def test_strange_headers(content, folder):
     (folder / "embeddings.npy").write_bytes(content)
-    with little_memory(5_000_000), refused(r"embeddings\.npy: (not a readable|expected numbers in 2 dim)"):
+    with (
+        little_memory(5_000_000),
+        refused(r"embeddings\.npy: (not a readable|expected numbers in 2 dim)"),
+    ):
         lrplstm.from_arras(folder)
 
 

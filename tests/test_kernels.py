@@ -169,6 +169,22 @@ def test_backends_agree(name, changed, directions, kernels):
             assert relative_error(found, expected) < 1e-12
 
 
+@builds
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_activations_of_any_number_of_units(activation, dtype, kernels):
+    """And over the whole range of numbers, each by itself as among others."""
+    bound = 4 * np.finfo(dtype).eps
+    for n in (1, 2, 31, 32, 33, 64, 97):
+        z = draw(3, n, seed=n, dtype=dtype) * np.logspace(-6, 3, n, dtype=dtype)
+        found, expected = (m.activate(activation, z) for m in (kernels, _reference))
+        assert np.allclose(found, expected, rtol=bound, atol=0)
+        assert all(
+            (kernels.activate(activation, z[:, j : j + 1])[:, 0] == found[:, j]).all()
+            for j in range(n)
+        )
+
+
 @pytest.mark.parametrize("name", ["forward_scan", "lrp_scan", "gradient_scan"])
 def test_many_targets_and_lanes_are_those_of_one_at_a_time(name):
     """More sequences than a tile has, of all lengths, and more targets than go side by side."""

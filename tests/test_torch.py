@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from random_models import random_batch, relative_error
+from random_models import random_batch, random_model, relative_error
 
 import lrplstm
 
@@ -18,11 +18,7 @@ CASES = [
 ]
 DTYPES = [(torch.float64, 1e-12), (torch.float32, 2e-5)]
 
-pytestmark = [
-    pytest.mark.parametrize("case", CASES, ids=str),
-    pytest.mark.parametrize(("dtype", "bound"), DTYPES, ids=str),
-    pytest.mark.parametrize("backend", BACKENDS),
-]
+backends = pytest.mark.parametrize("backend", BACKENDS)
 
 
 class Classifier(torch.nn.Module):
@@ -60,6 +56,9 @@ def convert(network):
     )
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("dtype", "bound"), DTYPES, ids=str)
+@backends
 def test_forward_and_autograd(case, dtype, bound, backend):
     torch.manual_seed(0)
     network = Classifier(**case).to(dtype)
@@ -76,3 +75,60 @@ def test_forward_and_autograd(case, dtype, bound, backend):
             gradient = np.asarray(gradient)
             assert relative_error(sa[b].input_relevance[target], gradient**2) < 2 * bound
             assert relative_error(gi[b].input_relevance[target], gradient * x) < 2 * bound
+
+
+class Pooled(torch.nn.Module):
+    """A model of two directions with a stack of layers as its head, in PyTorch."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(
+            model.input_size, model.hidden_size, model.num_layers, bidirectional=True
+        ).double()
+        for n, pair in enumerate(model.layers):
+            for weights, suffix in zip(pair, ("", "_reverse"), strict=True):
+                for name in ("weight_ih", "weight_hh"):
+                    tensor = torch.tensor(getattr(weights, name))
+                    getattr(self.lstm, f"{name}_l{n}{suffix}").data = tensor
+                getattr(self.lstm, f"bias_ih_l{n}{suffix}").data = torch.tensor(weights.bias)
+                getattr(self.lstm, f"bias_hh_l{n}{suffix}").data.zero_()
+        self.head = [
+            (torch.tensor(h.weight), torch.tensor(h.bias), h.activation) for h in model.head
+        ]
+        self.pooling = model.pooling
+
+    def forward(self, x):
+        hidden, (final, _) = self.lstm(x)
+        y = {
+            "last": lambda: final[-2:].reshape(-1),
+            "mean": lambda: hidden.mean(axis=0),
+            "max": lambda: hidden.max(axis=0).values,
+            "none": lambda: hidden,
+        }[self.pooling]()
+        for weight, bias, activation in self.head:
+            y = y @ weight.T + bias
+            y = {"linear": y, "relu": y.relu(), "tanh": y.tanh()}[activation]
+        return y
+
+
+@backends
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "none"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_poolings_and_heads(backend, pooling, layers):
+    model = random_model(11, head="stack", layers=layers, pooling=pooling, initial=False)
+    network = Pooled(model)
+    batch = random_batch(lengths=(5, 1, 8))
+    scores = model.predict(batch, backend=backend)
+    sa = lrplstm.sensitivity(model, batch, 2, level="input", backend=backend)
+    gi = lrplstm.gradient_x_input(model, batch, 2, backend=backend)
+    gi_tokens = lrplstm.gradient_x_input(model, batch, 2, level="token", backend=backend)
+    for b, x in enumerate(batch):
+        tensor = torch.tensor(x, requires_grad=True)
+        expected = network(tensor)
+        assert relative_error(scores[b], expected.detach().numpy()) < 1e-12
+        (gradient,) = torch.autograd.grad(expected[..., 2].sum(), tensor)
+        gradient = gradient.numpy()
+        assert relative_error(sa[b].input_relevance, gradient**2) < 1e-11
+        assert relative_error(gi[b].input_relevance, gradient * x) < 1e-11
+        products = (gradient * x).sum(axis=1)
+        assert relative_error(gi_tokens[b].token_relevance, products) < 1e-10

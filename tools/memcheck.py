@@ -25,22 +25,24 @@ from lrplstm import _kernels
 # valgrind knows no AVX-512.
 INSTRUCTION_SETS = [name for name in _kernels.processor_runs() if name != "v4"]
 
-# H, D, C, layers, directions, lengths: below, at and above the sizes of vectors, panels and blocks.
+# H, D, C, layers, directions, pooling, lengths: below, at and above the sizes of vectors, panels
+# and blocks. Every pooling but "last" has a head of several layers.
 CASES = [
-    (1, 1, 1, 1, 1, (1,)),
-    (2, 33, 2, 1, 2, (2, 1)),
-    (7, 3, 9, 2, 2, (3, 3, 1)),
-    (15, 16, 3, 1, 2, (2,) * 5),
-    (17, 31, 2, 2, 1, (1, 4, 2, 2, 1, 1, 1)),
-    (33, 2, 8, 1, 2, (2, 1) * 17),
-    (61, 60, 5, 1, 2, (5, 2, 3)),
+    (1, 1, 1, 1, 1, "last", (1,)),
+    (2, 33, 2, 1, 2, "max", (2, 1)),
+    (7, 3, 9, 2, 2, "last", (3, 3, 1)),
+    (15, 16, 3, 1, 2, "none", (2,) * 5),
+    (17, 31, 2, 2, 1, "last", (1, 4, 2, 2, 1, 1, 1)),
+    (33, 2, 8, 1, 2, "mean", (2, 1) * 17),
+    (61, 60, 5, 1, 2, "last", (5, 2, 3)),
 ]
 
 
 def run_cases() -> None:
     """Call every method on every case."""
     rng = np.random.default_rng(0)
-    for (H, D, C, layers, directions, lengths), dtype in product(CASES, (np.float32, np.float64)):
+    for case, dtype in product(CASES, (np.float32, np.float64)):
+        H, D, C, layers, directions, pooling, lengths = case
 
         def draw(*shape: int, dtype=dtype):
             return rng.normal(0, 0.4, shape).astype(dtype)
@@ -57,13 +59,21 @@ def run_cases() -> None:
         width = directions * H
         sizes = [D, width][:layers]
         stack = [side(n) if directions == 1 else (side(n), side(n)) for n in sizes]
-        model = lrplstm.LSTMModel(stack, draw(C, width), draw(C), embedding=draw(9, D))
+        head = [lrplstm.DenseLayer(draw(C, width), draw(C))]
+        if pooling != "last":
+            head = [
+                lrplstm.DenseLayer(draw(3, width), draw(3), "relu"),
+                lrplstm.DenseLayer(draw(5, 3), None, "tanh"),
+                lrplstm.DenseLayer(draw(C, 5), draw(C)),
+            ]
+        model = lrplstm.LSTMModel(stack, head=head, pooling=pooling, embedding=draw(9, D))
         ids = [rng.integers(0, 9, T) for T in lengths]
         floats = [draw(T, D) for T in lengths]
         hidden = [draw(T, width) for T in lengths]
         for inputs, level in product((ids, floats), ("token", "input")):
             options = {"level": level, "num_threads": 1}
-            check(model.predict(inputs, num_threads=1))
+            for scores in model.predict(inputs, num_threads=1):
+                check(scores)
             for method, target in product(lrplstm.METHODS, (None, "all")):
                 check_all(lrplstm.explain(model, inputs, method, target, **options))
             check_all(lrplstm.lrp(model, inputs, bias_factor=1.0, **options))
