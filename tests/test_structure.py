@@ -29,6 +29,10 @@ LAYERS = [
     {"network"},
     {"model"},
     {"attribution", "loaders.plain_pickle", "loaders.native"},
+    {"loaders.onnx_tracing"},
+    {"loaders.onnx_files"},
+    {"loaders.onnx_operators"},
+    {"loaders.onnx_network"},
     {"loaders.arras", "loaders.keras", "loaders.onnx", "loaders.pytorch"},
     {"loaders", "loaders.any_format", "methods"},
     {""},  # the package itself, lrplstm/__init__.py
@@ -97,7 +101,7 @@ def test_importing_the_package_is_light():
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    heavy = {"torch", "matplotlib", "wcwidth", "nltk", "safetensors", "argparse", "asyncio"}
+    heavy = {"torch", "matplotlib", "wcwidth", "nltk", "onnx", "safetensors", "argparse", "asyncio"}
     assert "lrplstm" in output.split()
     assert not heavy & set(output.split())
 
