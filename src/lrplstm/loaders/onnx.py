@@ -142,32 +142,64 @@ def from_onnx(
 
 def _follow(graph: Graph, output: str, quantities: list[Quantity]) -> Value:
     """Return what a graph's output is, and enter what it is made of into `quantities`."""
-    nodes, names = _needed(graph, output)
     values: dict[str, Value] = {}
-    for name in names:
-        if name in graph.initializers:
-            values[name] = graph.initializer(name)
-        elif name in graph.inputs:
-            values[name] = _given(graph, name, quantities)
-    for proto in nodes:
+    for proto in _needed(graph, output):
         node = graph.node(proto)
-        for name, value in zip(node.outputs, _apply(graph, node, values, quantities), strict=False):
-            if name in values:
-                raise RefusedError(f"{node.label}: {quoted(name)} is given twice")
-            values[name] = value
-    if output not in values:
-        raise RefusedError(f"output {quoted(output)}: no node gives it")
-    return values[output]
+        with saying(node.label):
+            given = _apply(graph, node, values, quantities)
+            for name, value in zip(node.outputs, given, strict=False):
+                if name in values or name in graph.initializers or name in graph.inputs:
+                    raise RefusedError(f"{quoted(name)} is there already")
+                values[name] = value
+    with saying(f"output {quoted(output)}"):
+        return _look_up(graph, output, values, quantities)
 
 
-def _needed(graph: Graph, output: str) -> tuple[list[Any], set[str]]:
-    """Return the nodes on which an output depends, in their order, and the names that they read."""
+def _needed(graph: Graph, output: str) -> list[Any]:
+    """Return the nodes on which an output depends, in their order."""
     needed, names = [], {output}
     for proto in reversed(graph.nodes):
         if not names.isdisjoint(proto.output):
             needed.append(proto)
-            names.update(proto.input)
-    return needed[::-1], names - {""}
+            names.update(filter(None, proto.input))
+    return needed[::-1]
+
+
+def _apply(
+    graph: Graph, node: Node, values: dict[str, Value], quantities: list[Quantity]
+) -> tuple[Value, ...]:
+    """Return what a node gives."""
+    if node.operator not in OPERATORS:
+        raise RefusedError(
+            "quantized models are not read"
+            if any(part in node.operator for part in ("uantize", "QLinear", "Integer"))
+            else "this operator is not read: it is no embedding, LSTM, pooling or dense layer, and "
+            "does more than shape tensors"
+        )
+    function, attributes = OPERATORS[node.operator]
+    if unknown := sorted(node.attributes.keys() - attributes):
+        raise RefusedError(f"attribute {quoted(unknown[0])} is not read")
+    reads = tuple(
+        _look_up(graph, name, values, quantities) if name else None for name in node.inputs
+    )
+    with np.errstate(all="ignore"):  # infinite numbers are refused by what they end up in
+        given = function(Call(node, reads, graph.opset, graph.room, quantities))
+    return given if isinstance(given, tuple) else (given,)
+
+
+def _look_up(
+    graph: Graph, name: str, values: dict[str, Value], quantities: list[Quantity]
+) -> Value:
+    """Return what has a name; constants and inputs, when they are first asked for."""
+    if name not in values:
+        if name in graph.initializers:
+            values[name] = graph.initializer(name)
+        elif name in graph.inputs:
+            with saying(f"input {quoted(name)}"):
+                values[name] = _given(graph, name, quantities)
+        else:
+            raise RefusedError(f"{quoted(name)} is read, but nothing before gives it")
+    return values[name]
 
 
 def _given(graph: Graph, name: str, quantities: list[Quantity]) -> Traced:
@@ -192,37 +224,6 @@ def _input_size(graph: Graph) -> int | None:
             if weights is not None and len(weights.dims) == 3 and weights.dims[2] > 0:
                 return int(weights.dims[2])
     return None
-
-
-def _apply(
-    graph: Graph, node: Node, values: dict[str, Value], quantities: list[Quantity]
-) -> tuple[Value, ...]:
-    """Return what a node gives."""
-    if node.operator not in OPERATORS:
-        quantized = any(part in node.operator for part in ("Quantize", "QLinear", "Integer"))
-        raise RefusedError(
-            f"{node.label}: "
-            + (
-                "quantized models are not read"
-                if quantized
-                else "this operator is not read: it is no embedding, LSTM, pooling or dense layer, "
-                "and does more than shape tensors"
-            )
-        )
-    function, attributes = OPERATORS[node.operator]
-    if unknown := sorted(node.attributes.keys() - attributes):
-        raise RefusedError(f"{node.label}: attribute {quoted(unknown[0])} is not read")
-    for name in node.inputs:
-        if name and name not in values:
-            raise RefusedError(
-                f"{node.label}: it reads {quoted(name)}, which nothing before it gives"
-            )
-    reads = tuple(values[name] if name else None for name in node.inputs)
-    call = Call(node, reads, graph.opset, graph.room, quantities)
-    # Infinite numbers are refused by what they end up in.
-    with saying(node.label), np.errstate(all="ignore"):
-        given = function(call)
-    return given if isinstance(given, tuple) else (given,)
 
 
 # From quantities to a model ---------------------------------------------------------------------

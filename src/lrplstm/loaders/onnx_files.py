@@ -82,8 +82,7 @@ class Graph:
 
     def input(self, name: str) -> Input:
         """Return an input that is no initializer."""
-        with saying(f"input {quoted(name)}"):
-            return _read_input(self.inputs[name])
+        return _read_input(self.inputs[name])
 
     def node(self, proto: Any) -> Node:
         """Return a node as plain data, or raise a RefusedError that names it."""
@@ -270,8 +269,12 @@ def _read_node(proto: Any, tensors: TensorReader) -> Node:
         raise RefusedError(
             f"{label}: an operator of the domain {quoted(proto.domain)}; expected ONNX's own"
         )
+    attributes: dict[str, Any] = {}
     with saying(label):
-        attributes = {item.name: _read_attribute(item, tensors) for item in proto.attribute}
+        for item in proto.attribute:
+            if item.name in attributes:
+                raise RefusedError(f"attribute {quoted(item.name)} is there twice")
+            attributes[item.name] = _read_attribute(item, tensors)
     return Node(proto.op_type, label, title, tuple(proto.input), tuple(proto.output), attributes)
 
 
@@ -340,6 +343,8 @@ class TensorReader:
                 f"it is of the type {_type_name(tensor.data_type)}; expected float, double, "
                 "float16, bfloat16, int32, int64 or bool (quantized models are not read)"
             )
+        if tensor.HasField("segment"):
+            raise RefusedError("it is one of several segments")
         code, numbers = layouts[tensor.data_type]
         shape = tuple(tensor.dims)
         if len(shape) > _MOST_AXES or any(size < 0 for size in shape):
