@@ -30,7 +30,7 @@ LAYERS = [
     {"model"},
     {"attribution", "loaders.plain_pickle", "loaders.native"},
     {"loaders.arras"},
-    {"loaders", "methods"},
+    {"compat", "loaders", "methods"},
     {""},  # the package itself, lrplstm/__init__.py
     {"cli"},
     {"__main__"},
