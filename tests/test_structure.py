@@ -30,7 +30,7 @@ LAYERS = [
     {"model"},
     {"attribution", "loaders.plain_pickle", "loaders.native"},
     {"loaders.arras", "loaders.keras", "loaders.onnx", "loaders.pytorch"},
-    {"loaders", "loaders.any_format", "methods"},
+    {"compat", "loaders", "loaders.any_format", "methods"},
     {""},  # the package itself, lrplstm/__init__.py
     {"cli.inputs"},
     {"cli.commands"},
