@@ -29,6 +29,9 @@ LAYERS = [
     {"network"},
     {"model"},
     {"attribution", "loaders.plain_pickle", "loaders.native"},
+    {"loaders.tensors"},
+    {"loaders.torch_files", "loaders.torch_parts"},
+    {"loaders.torch_head"},
     {"loaders.arras", "loaders.keras", "loaders.onnx", "loaders.pytorch"},
     {"compat", "loaders", "loaders.any_format", "methods"},
     {""},  # the package itself, lrplstm/__init__.py

@@ -205,6 +205,7 @@ class Machine:
         self._encoded: dict[str, bytes] = {}
 
     def run(self) -> Any:
+        """Return what the pickle makes, places of arrays still empty or not."""
         while (code := self._take(1)) != pickle.STOP:
             if code in _CONSTANTS:
                 self._stack.append(_CONSTANTS[code])
