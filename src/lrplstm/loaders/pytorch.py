@@ -175,7 +175,7 @@ def _check_names(argument: str, value: Any) -> tuple[str, ...]:
 def _check_embedding(embedding: Any) -> Array:
     """Return an array in place of an embedding; its shape and numbers are the model's to check."""
     tensor = as_tensor("embedding", embedding)
-    array = to_array("embedding", embedding) if tensor is None else tensor.numbers()
+    array = to_array("embedding", embedding) if tensor is None else tensor.read("embedding")
     if array.dtype.kind not in "fiu":
         raise TypeError(
             "embedding: expected a name, an array of numbers or False, "
@@ -312,6 +312,11 @@ def _find_head_and_embedding(
     parts: Mapping[str, Part], lstms: Sequence[Part], layers: Sequence[Layer], asked: _Request
 ) -> _Found:
     input_size, width = _input_size(layers), _width(layers)
+    if isinstance(asked.embedding, str) and parts.get(asked.embedding) not in _embeddings(parts):
+        raise ValueError(
+            f"embedding: expected the name of one: {list_parts(_embeddings(parts))}; "
+            f"got {asked.embedding!r:.60}"
+        )
     if asked.head is not None:
         if asked.embedding is None:
             return _Found(asked.head, _find_embedding(parts, asked.head, input_size))
@@ -411,7 +416,7 @@ def _read_head(
 ) -> list[DenseLayer]:
     layers = []
     for part, activation in linear_layers(parts, names, activations) if names else ():
-        if part.width != width:
+        if part.width not in (width, None):
             raise ValueError(f"head: expected a linear layer of width {width}, got {part}")
         keys = ["weight", "bias"] if "bias" in part.tensors else ["weight"]
         _check_tensors(part, keys)

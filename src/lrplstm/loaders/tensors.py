@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.checks import to_array
+from lrplstm.checks import first_line, to_array
 from lrplstm.weights import Array, frozen
 
 __all__ = ["Tensor", "TensorReader", "as_tensor", "bfloat16_as_float32", "find_state_dict"]
@@ -45,6 +45,23 @@ class Tensor:
     numbers: Callable[[], Array]
     lacking: str | None = None
 
+    def check_dense(self, name: str) -> None:
+        """Raise a ValueError that calls it by this name if it has no numbers of its own."""
+        if self.lacking is not None:
+            raise _no_numbers(name, self.lacking)
+
+    def read(self, name: str) -> Array:
+        """Return its numbers, or raise a ValueError that calls it by this name."""
+        self.check_dense(name)
+        try:
+            return self.numbers()
+        except Exception as error:  # a tensor may refuse for its own reasons
+            raise _no_numbers(name, first_line(error)) from None
+
+
+def _no_numbers(name: str, found: str) -> ValueError:
+    return ValueError(f"{name}: expected a dense tensor with numbers, got {found}")
+
 
 def as_tensor(name: str, value: Any) -> Tensor | None:
     """Return a tensor of PyTorch, or anything else like an array; None for other things."""
@@ -73,7 +90,8 @@ def _of_torch(torch: Any, tensor: Any) -> Tensor:
 
     def numbers() -> Array:
         values = tensor.float() if dtype == "bfloat16" else tensor
-        return to_array("tensor", values.numpy(force=True))  # detached, from whatever device
+        array: Array = values.numpy(force=True)  # detached, from whatever device
+        return array
 
     shape = () if torch.nn.parameter.is_lazy(tensor) else tuple(tensor.shape)
     return Tensor(dtype, shape, numbers, lacking)
@@ -106,8 +124,7 @@ class TensorReader:
             If it has no numbers, another dtype than the first one, another shape than `shape` (see
             `lrplstm.weights.frozen`), or numbers that are NaN or infinite.
         """
-        if tensor.lacking is not None:
-            raise ValueError(f"{name}: expected a dense tensor with numbers, got {tensor.lacking}")
+        tensor.check_dense(name)
         if tensor.dtype not in _READ_AS:
             raise TypeError(f"{name}: expected {', '.join(_READ_AS)}, got dtype {tensor.dtype}")
         if self._first is None:
@@ -115,7 +132,7 @@ class TensorReader:
         first, dtype = self._first
         if tensor.dtype != dtype:
             raise ValueError(f"{name}: expected the dtype of {first}, {dtype}, got {tensor.dtype}")
-        array = tensor.numbers()
+        array = tensor.read(name)
         return frozen(name, array.astype(np.float32) if dtype == "float16" else array, shape)
 
 

@@ -53,7 +53,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     file = Path(path)
     content = read_file(file)
     kind, read = "PyTorch", _read_legacy
-    if file.suffix == ".safetensors":
+    if file.suffix.lower() == ".safetensors":
         kind, read = "safetensors", _read_safetensors
     elif content.startswith(b"PK"):
         read = _read_zip

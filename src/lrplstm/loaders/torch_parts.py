@@ -114,15 +114,21 @@ def _of_module(nn: Any, name: str, module: Any) -> Part:
         elif role == "embedding" and module.max_norm is not None:
             fault = "has max_norm, so that it gives other numbers than it stores"
         width = getattr(module, _WIDTHS[role]) if role in _WIDTHS else None
+        width = width or None  # a lazy layer does not know it yet
         text = kind if width is None else f"{kind}, width {width}"
         return Part(name, text, frozenset({role}), tensors, width, fault)
-    if not tensors and (
-        any(module.children()) or type(module).__module__ == nn.modules.loss.__name__
-    ):
-        return Part(name, kind, frozenset({"frame"}), tensors)
     if kind in _ROLES:  # of another library, or quantized
         kind = f"{type(module).__module__}.{kind}"
+    holds = any(module.children())
+    if not tensors and (holds or type(module).__module__ == nn.modules.loss.__name__):
+        return Part(name, kind, frozenset({"frame"}), tensors)
+    if holds:
+        kind += f" with {_list_names(tensors)}"
     return Part(name, kind, frozenset(), tensors)
+
+
+def _list_names(tensors: Mapping[str, Tensor]) -> str:
+    return ", ".join(list(tensors)[:4]) + (", ..." if len(tensors) > 4 else "")
 
 
 # State dicts ------------------------------------------------------------------------------------
@@ -148,8 +154,7 @@ def _of_tensors(name: str, tensors: dict[str, Tensor]) -> Part:
         case {"weight": (_, int(width))} if len(shapes) == 1:
             roles = frozenset({"linear", "embedding"})
             return Part(name, f"linear or embedding, width {width}", roles, tensors, width)
-    names = ", ".join(list(tensors)[:4]) + (", ..." if len(tensors) > 4 else "")
-    return Part(name, names, frozenset(), tensors)
+    return Part(name, _list_names(tensors), frozenset(), tensors)
 
 
 def _recurrent_kind(shapes: Mapping[str, tuple[int, ...]]) -> str:
