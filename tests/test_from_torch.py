@@ -500,6 +500,11 @@ SQUARE_LSTM = nn.LSTM(4, 4)
             {"embedding": False},
             {"lstm": "lstm", "head": "a"},
         ),
+        (
+            Parts(lstm=SQUARE_LSTM, a=FC_NO_BIAS).state_dict(),
+            {"embedding": "a"},
+            {"lstm": "lstm", "embedding": "a"},
+        ),
         # Modules tell it themselves.
         (
             Parts(lstm=SQUARE_LSTM, a=EMBED_4, b=FC_NO_BIAS),
@@ -521,6 +526,12 @@ SQUARE_LSTM = nn.LSTM(4, 4)
             {"lstm": "lstm", "head": "fc", "left_out": "norm, relu"},
         ),
         (parts(fc=FC), {"head": False}, {"lstm": "lstm", "left_out": "fc"}),
+        # Nothing says that it is an embedding.
+        (
+            state(fc=FC, a=nn.Linear(7, 2, bias=False)),
+            {"head": "fc"},
+            {"lstm": "lstm", "head": "fc", "left_out": "a"},
+        ),
         (
             parts(fc=FC, e=EMBED),
             {"embedding": False},
@@ -561,6 +572,11 @@ class Changed(nn.Linear):
 class ChangedLSTM(nn.LSTM):
     def forward(self, x):
         return super().forward(-x)
+
+
+class ChangedDropout(nn.Dropout):
+    def forward(self, x):
+        return 2 * x
 
 
 class Inherited(nn.Linear):
@@ -637,6 +653,11 @@ IN_HEAD = "head: expected Linear layers, ReLU or Tanh after each, Dropout, .*, g
             {},
             f"got no 'weight_hh_l0'; .*{REMOVED}",
         ),
+        (
+            lstm().state_dict() | {"weight_ih_l2": torch.zeros(16, 4)},
+            {},
+            r"'' \(LSTM\): expected the tensors .*, got 'weight_ih_l2' too",
+        ),
         # Something that would be left out
         (
             parts(fc=FC, norm=nn.LayerNorm(4)),
@@ -645,6 +666,7 @@ IN_HEAD = "head: expected Linear layers, ReLU or Tanh after each, Dropout, .*, g
         ),
         (state(fc=FC, norm=nn.LayerNorm(4)), {}, rf"{EXPECTED} .*, 'norm' \(weight, bias\); name"),
         (parts(fc=FC, relu=nn.ReLU), {}, rf"{EXPECTED} .*, 'relu' \(ReLU\)"),
+        (parts(fc=FC, a=ChangedDropout), {}, rf"{EXPECTED} .*, 'a' \(ChangedDropout\)"),
         (parts(fc=FC, a=nn.Linear(7, 5)), {}, rf"{EXPECTED} .* 'fc' .*, 'a' \(Linear, width 7\)"),
         (state(fc=FC, a=nn.Linear(7, 5)), {}, rf"{EXPECTED} .*, 'a' \(linear, width 7\)"),
         (
