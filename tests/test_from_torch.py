@@ -834,6 +834,21 @@ def test_arguments_of_the_wrong_kind(source, options, match):
     assert "\n" not in str(caught.value)
 
 
+def test_parametrizations_that_were_removed():
+    network = Network()
+    weight_norm(network.head)
+    weight_norm(network.encoder.rnn, "weight_hh_l0")
+    prune.l1_unstructured(network.encoder.rnn, "weight_ih_l0", amount=0.5)
+    with pytest.raises(ValueError, match=REMOVED):
+        lrplstm.from_torch(network)
+    prune.remove(network.encoder.rnn, "weight_ih_l0")
+    nn.utils.parametrize.remove_parametrizations(network.encoder.rnn, "weight_hh_l0")
+    nn.utils.parametrize.remove_parametrizations(network.head, "weight")
+    model = lrplstm.from_torch(network)
+    assert (model.layers[0][0].weight_ih == 0).sum() == 40
+    assert_same_scores(model, network, batch_of(network))
+
+
 def test_layers_that_only_have_another_name():
     model = lrplstm.from_torch(parts(fc=Inherited(4, 3)))
     assert model.origin["head"] == "fc"
