@@ -834,6 +834,19 @@ def test_arguments_of_the_wrong_kind(source, options, match):
     assert "\n" not in str(caught.value)
 
 
+def test_one_parameter_in_two_places():
+    network = Network()
+    network.encoder.rnn.bias_hh_l0 = network.encoder.rnn.bias_ih_l0
+    assert_same_scores(lrplstm.from_torch(network), network, batch_of(network))
+
+
+def test_only_a_few_of_what_was_left_out_are_named():
+    others = {f"part{n:02}": nn.LayerNorm(3) for n in range(20)}
+    model = lrplstm.from_torch(parts(fc=FC, **others), head="fc")
+    names = ", ".join(list(others)[:12])
+    assert model.origin["left_out"] == f"{names}, and 8 more"
+
+
 def test_parametrizations_that_were_removed():
     network = Network()
     weight_norm(network.head)

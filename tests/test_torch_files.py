@@ -9,6 +9,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -427,6 +428,20 @@ def test_many_tensors_in_the_same_bytes(tmp_path):
         state[f"rnn.weight_ih_l{n}"] = state[f"rnn.weight_hh_l{n}"] = big
     path = write(tmp_path, torch_bytes(state))
     assert_refused(path, "at most 4 times the size of the file, .* too many share theirs", 2**23)
+
+
+@pytest.mark.parametrize("options", [{}, {"embedding": False}, {"head": "0"}])
+def test_thousands_of_parts(options, tmp_path):
+    """What is left over is found in no more time than there are parts."""
+    weight = torch.zeros(4, 4)
+    state = {f"{n}.weight": weight for n in range(40_000)}
+    state |= nn.LSTM(4, 4).state_dict()
+    path = write(tmp_path, torch_bytes(state))
+    begin = time.process_time()
+    with pytest.raises(ValueError, match=r"'11' .* 399\d\d more") as caught:
+        lrplstm.from_torch(path, **options)
+    assert time.process_time() - begin < 20
+    assert len(str(caught.value)) < len(str(path)) + 1200
 
 
 def test_what_lies_in_itself(tmp_path):

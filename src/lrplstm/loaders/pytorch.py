@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -28,6 +28,9 @@ from lrplstm.network import POOLINGS, directions
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = ["from_torch"]
+
+_MOST_LISTED = 12
+"""How many parts that were left out are named."""
 
 
 def from_torch(
@@ -281,7 +284,8 @@ def _check_tensors(part: Part, expected: Sequence[str]) -> None:
     if part.fault is not None:
         raise ValueError(f"{part}: expected what it computes to be known, but it {part.fault}")
     missing = [name for name in expected if name not in part.tensors]
-    others = [name for name in part.tensors if name not in set(expected)]
+    known = set(expected)
+    others = [name for name in part.tensors if name not in known]
     if missing or others:
         found = f"no {missing[0]!r}" if missing else f"{others[0]!r:.60} too"
         raise ValueError(
@@ -323,21 +327,25 @@ def _find_head_and_embedding(
         return _Found(asked.head, asked.embedding or None)
 
     # Nobody said what is to be left out, so all that matters has to have its place.
-    tables: list[str | None] = [asked.embedding or None]
+    others = [part for part in parts.values() if part.matters and part not in lstms]
+    heads, tables = _fitting_heads(parts, width), [asked.embedding or None]
+    needed = others
     if asked.embedding is None:
         tables += [part.name for part in _embeddings(parts) if part.width == input_size]
+        # One of three would be left out anyway; a file can have thousands.
+        heads, tables = heads[:3], tables[:4]
+    elif asked.embedding is False:
+        needed = [part for part in others if "embedding" not in part.roles]
     choices = [
         _Found(head, table)
-        for head in [*_fitting_heads(parts, width), ()]
+        for head in [*heads, ()]
         for table in tables
-        if table not in head
+        if table not in head and not _left_out(needed, head, table)
     ]
-    choices = [found for found in choices if not _left_out(parts, lstms, found, asked.embedding)]
     if asked.embedding is not None and len(choices) > 1:
         choices = [found for found in choices if found.head]
     if len(choices) == 1:
         return choices[0]
-    others = [part for part in parts.values() if part.matters and part not in lstms]
     raise ValueError(
         f"source: expected, besides the LSTM, one linear head of width {width}, at most one "
         f"embedding of width {input_size} and nothing else, found {list_parts(others)}; name what "
@@ -367,13 +375,11 @@ def _find_embedding(parts: Mapping[str, Part], head: Sequence[str], input_size: 
 
 def _fitting_heads(parts: Mapping[str, Part], width: int) -> list[tuple[str, ...]]:
     """Return linear layers, or sequences of them, that read so many numbers."""
-
-    def first(name: str) -> Part:
-        return next(part for part in below(parts, name) if "linear" in part.roles)
-
-    linear = [part.name for part in parts.values() if "linear" in part.roles]
-    names = dict.fromkeys(_outermost_sequence(parts, name) for name in linear)
-    return [(name,) for name in names if first(name).width == width]
+    first: dict[str, Part] = {}  # linear layer of each
+    for part in parts.values():
+        if "linear" in part.roles:
+            first.setdefault(_outermost_sequence(parts, part.name), part)
+    return [(name,) for name, part in first.items() if part.width == width]
 
 
 def _outermost_sequence(parts: Mapping[str, Part], name: str) -> str:
@@ -388,18 +394,11 @@ def _outermost_sequence(parts: Mapping[str, Part], name: str) -> str:
     return name
 
 
-def _left_out(
-    parts: Mapping[str, Part],
-    lstms: Sequence[Part],
-    found: _Found,
-    embedding: str | Literal[False] | None = None,
-) -> list[Part]:
-    """Return the parts that have no place in a model; with embedding False, they need none."""
-    used = {part.name for part in lstms} | {found.embedding}
-    used |= {part.name for name in found.head for part in below(parts, name)}
-    if embedding is False:
-        used |= {part.name for part in _embeddings(parts)}
-    return [part for part in parts.values() if part.matters and part.name not in used]
+def _left_out(needed: Iterable[Part], head: Sequence[str], table: str | None) -> bool:
+    """Whether a part is neither in this head nor this embedding."""
+    return any(
+        part.name != table and not any(part.within(name) for name in head) for part in needed
+    )
 
 
 def _read_embedding(reader: TensorReader, part: Part, input_size: int) -> Array:
@@ -437,7 +436,14 @@ def _origin(parts: Mapping[str, Part], lstms: Sequence[Part], found: _Found) -> 
         origin["head"] = ", ".join(found.head)
     if found.embedding is not None:
         origin["embedding"] = found.embedding
-    others = [part.name or ", ".join(part.tensors) for part in _left_out(parts, lstms, found)]
+    used = [part.name for part in lstms] + [found.embedding]
+    others = [
+        part.name or ", ".join(part.tensors)
+        for part in parts.values()
+        if part.matters and part.name not in used and _left_out([part], found.head, None)
+    ]
+    if len(others) > _MOST_LISTED:
+        others[_MOST_LISTED:] = [f"and {len(others) - _MOST_LISTED} more"]
     if others:
         origin["left_out"] = ", ".join(others)
     return origin

@@ -43,7 +43,7 @@ class Part:
     fault: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.name!r} ({self.kind})"
+        return f"{self.name!r:.100} ({self.kind:.100})"
 
     @property
     def matters(self) -> bool:
@@ -55,10 +55,14 @@ class Part:
         """Return the name of one of its tensors within the network."""
         return f"{self.name}.{tensor}" if self.name else tensor
 
+    def within(self, name: str) -> bool:
+        """Whether it is the part of this name, or lies within that."""
+        return not name or f"{self.name}.".startswith(f"{name}.")
+
 
 def below(parts: Mapping[str, Part], name: str) -> list[Part]:
     """Return the part of this name and all within it."""
-    return [part for part in parts.values() if not name or f"{part.name}.".startswith(f"{name}.")]
+    return [part for part in parts.values() if part.within(name)]
 
 
 def list_parts(parts: Iterable[Part]) -> str:
@@ -102,7 +106,7 @@ def _of_module(nn: Any, name: str, module: Any) -> Part:
     tensors = {
         key: tensor
         for named in (module.named_parameters, module.named_buffers)
-        for key, value in named(recurse=False)
+        for key, value in named(recurse=False, remove_duplicate=False)
         if (tensor := as_tensor(key, value)) is not None
     }
     kind = type(module).__name__
