@@ -401,14 +401,10 @@ NAME = "encoder.rnn.weight_hh_l0_reverse"
         ),
         (filled(float("nan")), ValueError, "expected finite numbers, got NaN or infinity"),
         (filled(float("inf")), ValueError, "expected finite numbers, got NaN or infinity"),
-        (lambda t: t[:-1], ValueError, r"expected shape \(16, hidden_size\), got \(15, 4\)"),
-        (lambda t: t[:, :-1], ValueError, r"expected shape \(12, hidden_size\), got \(16, 3\)"),
-        (
-            lambda t: t[0],
-            ValueError,
-            r"expected shape \(4 \* hidden_size, hidden_size\), got \(4,\)",
-        ),
-        (lambda t: t[:0, :0], ValueError, r"expected shape \(0, hidden_size\), got \(0, 0\)"),
+        (lambda t: t[:-1], ValueError, r"expected shape \(16, 4\), got \(15, 4\)"),
+        (lambda t: t[:, :-1], ValueError, r"expected shape \(16, 4\), got \(16, 3\)"),
+        (lambda t: t[0], ValueError, r"expected shape \(16, 4\), got \(4,\)"),
+        (lambda t: t[:0, :0], ValueError, r"expected shape \(16, 4\), got \(0, 0\)"),
     ],
 )
 def test_tensors_that_do_not_fit(change, error, match):
@@ -416,6 +412,25 @@ def test_tensors_that_do_not_fit(change, error, match):
         lrplstm.from_torch(changed(NAME, change))
     assert str(caught.value).startswith(f"{NAME}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "match"),
+    [
+        # The first one says how wide the states are, and how wide the inputs.
+        ("weight_hh_l0", lambda t: t[:-1], r"\(16, 4\), got \(15, 4\)"),
+        ("weight_hh_l0", lambda t: t[0], r"\(4 \* hidden_size, hidden_size\), got \(4,\)"),
+        ("weight_hh_l0", lambda t: t[:0, :0], r"\(4 \* .*, hidden_size\), got \(0, 0\)"),
+        ("weight_ih_l0", lambda t: t[:-1], r"\(16, input_size\), got \(15, 5\)"),
+        ("weight_ih_l0", lambda t: t[:, :0], r"\(16, input_size\), got \(16, 0\)"),
+        ("weight_ih_l0_reverse", lambda t: t[:, 1:], r"\(16, 5\), got \(16, 4\)"),
+        ("bias_hh_l0_reverse", lambda t: t[1:], r"\(16,\), got \(15,\)"),
+    ],
+)
+def test_shapes_that_do_not_fit(name, change, match):
+    full = f"encoder.rnn.{name}"
+    with pytest.raises(ValueError, match=rf"^{full}: expected shape {match}"):
+        lrplstm.from_torch(changed(full, change))
 
 
 def test_biases_too_large_together():

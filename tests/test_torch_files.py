@@ -200,6 +200,19 @@ def test_tensors_that_are_refused(change, match, save, tmp_path):
     assert_refused(write(tmp_path, content), match)
 
 
+@pytest.mark.parametrize("save", [torch_bytes, old_bytes, safetensors_bytes])
+@pytest.mark.parametrize("name", STATE)
+def test_shapes_that_do_not_fit(name, save, tmp_path):
+    """Whichever tensor it is, the error names the file."""
+    changes = [lambda t: t[..., 1:], lambda t: t[None], lambda t: t[1:]]
+    if name == "embed.weight":  # it may have any number of rows
+        changes.pop()
+    for change in changes:
+        state = STATE | {name: change(STATE[name]).contiguous()}
+        path = write(tmp_path, save(state), "m.safetensors" if save is safetensors_bytes else "m")
+        assert_refused(path, ": expected ")
+
+
 def test_safetensors_that_are_refused(tmp_path):
     for dtype in (torch.float8_e4m3fn, torch.int64, torch.complex64):
         content = safetensors_bytes(STATE | {HIDDEN: STATE[HIDDEN].to(dtype)})

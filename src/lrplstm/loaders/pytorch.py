@@ -251,23 +251,33 @@ def _read_layers(reader: TensorReader, lstms: Sequence[Part]) -> list[Layer]:
             depth += 1
         suffixes = [[f"_l{n}{side}" for side in sides] for n in range(max(depth, 1))]
         _check_tensors(part, [k + suffix for both in suffixes for suffix in both for k in kinds])
+        # The same in all layers and directions.
+        hidden_size = sum(part.tensors["weight_hh_l0"].shape[1:2])
         for both in suffixes:
-            pair = [_read_direction(reader, part, kinds, suffix, width) for suffix in both]
+            pair = []
+            for suffix in both:
+                pair.append(_read_direction(reader, part, kinds, suffix, width, hidden_size))
+                width = pair[0].input_size
             layers.append(pair[0] if len(pair) == 1 else tuple(pair))
-            width = sum(weights.hidden_size for weights in pair)
+            width = hidden_size * len(pair)
     return layers
 
 
 def _read_direction(
-    reader: TensorReader, part: Part, kinds: Sequence[str], suffix: str, width: int | str
+    reader: TensorReader,
+    part: Part,
+    kinds: Sequence[str],
+    suffix: str,
+    width: int | str,
+    hidden_size: int,
 ) -> LSTMWeights:
     def read(kind: str, *shape: int | str) -> Array:
         name = kind + suffix
         return reader.read(part.full(name), part.tensors[name], shape)
 
-    columns = part.tensors[f"weight_hh{suffix}"].shape[1:2]
-    weight_hh = read("weight_hh", 4 * columns[0] if columns else "4 * hidden_size", "hidden_size")
-    rows = len(weight_hh)
+    rows = 4 * hidden_size
+    # A shape of no columns is none that fits.
+    weight_hh = read("weight_hh", rows or "4 * hidden_size", hidden_size or "hidden_size")
     weight_ih = read("weight_ih", rows, width)
     bias = np.zeros(rows, reader.dtype)
     with np.errstate(over="ignore"):

@@ -166,6 +166,6 @@ def _recurrent_kind(shapes: Mapping[str, tuple[int, ...]]) -> str:
     cell = "" if "weight_ih_l0" in shapes else "Cell"
     rows, *columns = shapes.get("weight_hh_l0", shapes.get("weight_hh", ())) or (0,)
     for kind, gates in {"GRU": 3, "RNN": 1}.items():
-        if columns and rows == gates * columns[0]:
+        if any(columns) and rows == gates * columns[0]:
             return kind + cell
     return "LSTM" + cell
