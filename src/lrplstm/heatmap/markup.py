@@ -57,7 +57,7 @@ _STEP_STYLE = _NAME_STYLE.replace("padding:0 .6em 0 0", "padding:0")
 _CELL_STYLE = "padding:0;border:0;background:"
 _UNDERLINE_STYLE = "text-decoration:underline dotted;text-underline-offset:3px"
 
-_MOST_CELLS, _MOST_COLUMNS = 5000, 200  # of a grid
+_MOST_CELLS, _MOST_ROWS, _MOST_COLUMNS = 5000, 250, 200  # of a grid
 _LINED_COLUMNS = 100  # so many are told apart by lines
 _NAME_WIDTH, _CELL_WIDTH, _GRID_WIDTH = 16.0, 3.0, 58.0  # at most, font sizes of the grid
 _LETTER = 0.62  # width of a letter or digit, font sizes
@@ -130,9 +130,9 @@ def to_html(
         Whether to add the colour bar with its numbers.
     grid : Grid, optional
         Relevance of each variable at each step, drawn below the words, with a scale of its own; its
-        title is not shown. Where it has more than 5,000 cells or 200 steps, several steps or
-        variables share one, which shows the strongest of them; the legend then says so. Each cell
-        has a tooltip: relevance, variable and step.
+        title is not shown. Where it has more than 5,000 cells, 250 rows or 200 steps, several
+        steps or variables share one, which shows the strongest of them; the legend then says so.
+        Each cell has a tooltip: relevance, variable and step.
 
     Returns
     -------
@@ -226,7 +226,7 @@ def _scale(content: Content | GridContent) -> str:
 def _grid(grid: Grid, legend: bool) -> Iterator[str]:
     """Yield a grid and its legend."""
     content = checked_grid(
-        grid, most_rows=_MOST_CELLS, most_columns=_MOST_COLUMNS, most_cells=_MOST_CELLS
+        grid, most_rows=_MOST_ROWS, most_columns=_MOST_COLUMNS, most_cells=_MOST_CELLS
     )
     R, rows, columns = content.cells.shape
     variables = content.variables or [f"variable {d}" for d in range(content.num_variables)]
