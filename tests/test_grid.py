@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from lrplstm import heatmap
 from lrplstm.heatmap import Grid
@@ -403,6 +404,19 @@ def test_given_axes_make_room_for_the_colour_bar(layout):
     assert boxes[1].x1 <= boxes[2].x0
 
 
+@pytest.mark.parametrize("width", [2.5, 4, 9])
+def test_labels_and_title_fit_given_axes(width):
+    ax = new_axes(width, 3)
+    heatmap.plot_grid(np.ones((40, 9)), ax=ax, title="a title of several words " * 3)
+    canvas = FigureCanvasAgg(ax.figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    assert overlapping(ax.get_xticklabels(), renderer) == []
+    assert overlapping(ax.get_yticklabels(), renderer) == []
+    (title,) = (text for text in ax.findobj(Text) if text.get_text().startswith("a title"))
+    assert title.get_window_extent(renderer).x1 <= ax.bbox.x1 + 1
+
+
 def test_axes_of_a_subfigure():
     figure = Figure(figsize=(9, 4))
     sub, _ = figure.subfigures(1, 2)
@@ -418,6 +432,9 @@ def test_tiny_axes_and_styles_do_no_harm():
     with mpl.rc_context({"axes.grid": True, "font.family": "serif", "text.color": "red"}):
         for size in ((0.4, 0.3), (1.0, 0.2)):
             drawn(heatmap.plot_grid(BLOCKS, ax=new_axes(*size), title="t", block_labels=["a", "b"]))
+        ax = heatmap.plot_grid(RELEVANCE, ax=new_axes())
+        lines = [*ax.get_xgridlines(), *ax.get_ygridlines(), *color_bar(ax).get_ygridlines()]
+        assert not any(line.get_visible() for line in lines)
 
 
 def test_text_can_be_read_on_dark_paper():

@@ -395,8 +395,8 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, dict):
         return {key: _plain(element) for key, element in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(element) for element in value]
+    if isinstance(value, tuple):
+        return list(value)
     return value
 
 

@@ -116,7 +116,9 @@ def plot_grid(
     width, height = ax.bbox.width / dpi, ax.bbox.height / dpi
     if drawable.content.scale:
         bar = min(0.5 * width, drawable.bar_width)
-        _draw_bar(ax, drawable, ax=ax, fraction=bar / width, aspect=height / _BAR, anchor=(0, 0.5))
+        pad = min(0.5 * bar, _PAD * _EM)
+        share = {"pad": pad / width, "fraction": (bar - pad) / width}
+        _draw_bar(ax, drawable, ax=ax, **share, aspect=height / _BAR, anchor=(0, 0.5))
         width -= bar
     title = wrapped_title(drawable.title, drawable.font, width)
     _draw(ax, drawable, title, width, height)
