@@ -18,8 +18,10 @@ import lrplstm
 LAYERS = [
     {"heatmap.colors"},
     {"heatmap.content"},
-    {"heatmap.layout"},
-    {"heatmap.figure", "heatmap.markup", "heatmap.terminal"},
+    {"heatmap.grid", "heatmap.layout"},
+    {"heatmap.markup", "heatmap.sheets", "heatmap.terminal"},
+    {"heatmap.grid_figure"},
+    {"heatmap.figure"},
     {"checks", "heatmap", "sentences", "tokenizers"},
     {"weights"},
     {"rules", "sequences", "storage", "targets"},
