@@ -1,0 +1,320 @@
+"""The config of a Keras model -> its layers, in the order in which data passes through them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["KerasLayer", "is_model", "layers_of", "parse_json"]
+
+_MODELS = ("Sequential", "Functional", "Model")  # Model is what Functional was once called
+_MOST_DEPTH = 32  # of models in models
+_PACKAGES = ("keras", "tf_keras", "tensorflow")
+
+# What Keras 3 files call the layers, which are numbered by class.
+_STORED_NAMES = {
+    "Bidirectional": "bidirectional",
+    "Dense": "dense",
+    "Embedding": "embedding",
+    "Functional": "functional",
+    "LSTM": "lstm",
+    "Sequential": "sequential",
+    "TimeDistributed": "time_distributed",
+}
+
+
+@dataclass(frozen=True)
+class KerasLayer:
+    """One layer as the config has it.
+
+    Attributes
+    ----------
+    name, class_name, config
+        As they are there.
+    path : tuple of str
+        Names of the models that it lies in, from the outside, and its own.
+    stored : tuple of str
+        What Keras 3 files call these.
+    """
+
+    name: str
+    class_name: str
+    config: dict[str, Any]
+    path: tuple[str, ...]
+    stored: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"layer {self.name!r:.60} ({self.class_name:.60})"
+
+    def refuse(self, reason: str) -> ValueError:
+        """Return the error that refuses this layer."""
+        return ValueError(f"{self}: {reason}")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return an entry of its config."""
+        return self.config.get(key, default)
+
+    def wrapped(self, key: str) -> KerasLayer:
+        """Return the layer that a wrapper such as Bidirectional has under this key."""
+        entry: Any = self.config.get(key)
+        if not _is_entry(entry):
+            raise self.refuse(f"expected a layer as {key!r} of its config, got {entry!r:.60}")
+        _check_origin(entry, str(self))
+        return KerasLayer(self.name, entry["class_name"], entry["config"], self.path, self.stored)
+
+
+def parse_json(text: str | bytes, name: str) -> Any:
+    """Return what a JSON text says; `name` is what errors call it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
+        line = str(error).partition("\n")[0]
+        raise ValueError(f"{name}: expected JSON, got something else ({line:.100})") from None
+
+
+def is_model(entry: Any) -> bool:
+    """Whether `entry` is the config of a Sequential or Functional model."""
+    return _is_entry(entry, dict | list) and entry["class_name"] in _MODELS
+
+
+def layers_of(model: Any) -> list[KerasLayer]:
+    """Return the layers of a model, those of models in it among them, as a chain.
+
+    Parameters
+    ----------
+    model : dict
+        What `model.to_json()` says, parsed.
+
+    Raises
+    ------
+    ValueError
+        If it is no config of a model, or the layers form no chain.
+    """
+    if not is_model(model):
+        raise ValueError(
+            "expected the config of a Sequential or Functional model, got "
+            + (f"a {model['class_name']:.60}" if _is_entry(model, object) else f"{model!r:.60}")
+        )
+    _check_origin(model, "the model")
+    return list(_unnest(model, (), ()))
+
+
+def _is_entry(entry: Any, kind: Any = dict) -> bool:
+    """Whether `entry` is a class and its config, as everything in a config is."""
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("class_name"), str)
+        and isinstance(entry.get("config"), kind)
+    )
+
+
+def _check_origin(entry: dict[str, Any], name: str) -> None:
+    """Refuse a class that only has the name of one of Keras' own."""
+    module, registered = entry.get("module"), entry.get("registered_name")
+    if module is not None and str(module).partition(".")[0] not in _PACKAGES:
+        raise ValueError(f"{name}: expected a class of Keras, got one of {module!r:.60}")
+    if registered not in (None, entry["class_name"]):
+        raise ValueError(f"{name}: expected a class of Keras, got {registered!r:.60}")
+
+
+def _unnest(
+    model: dict[str, Any], path: tuple[str, ...], stored: tuple[str, ...]
+) -> Iterator[KerasLayer]:
+    """Yield the layers of a model one after the other."""
+    if len(path) > _MOST_DEPTH:
+        raise ValueError(f"expected models in models at most {_MOST_DEPTH} deep")
+    config = model["config"]
+    entries = config.get("layers") if isinstance(config, dict) else config
+    if not isinstance(entries, list) or not entries:
+        raise ValueError(f"model {'/'.join(path)!r:.60}: expected layers in its config, got none")
+    stored_names = _stored_names(entries)
+    sequential = model["class_name"] == "Sequential"
+    for position in range(len(entries)) if sequential else _chain(config, entries):
+        entry = entries[position]
+        name = _name(entry)
+        inner = (*path, name), (*stored, stored_names[position])
+        if is_model(entry):
+            _check_origin(entry, f"layer {name!r:.60} ({entry['class_name']})")
+            yield from _unnest(entry, *inner)
+            continue
+        layer = KerasLayer(name, entry["class_name"], entry["config"], *inner)
+        _check_origin(entry, str(layer))
+        yield layer
+
+
+def _stored_names(entries: list[Any]) -> list[str]:
+    names, counts = [], dict.fromkeys(_STORED_NAMES.values(), 0)
+    for entry in entries:
+        if not _is_entry(entry, dict | list):
+            raise ValueError(f"expected a layer in the config, got {entry!r:.60}")
+        name = _STORED_NAMES.get(entry["class_name"], "")
+        number = counts.get(name, 0)
+        names.append(f"{name}_{number}" if number else name)
+        counts[name] = number + 1
+    return names
+
+
+def _name(entry: dict[str, Any]) -> str:
+    config = entry["config"]
+    name = entry.get("name", config.get("name") if isinstance(config, dict) else None)
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"expected a name of each layer in the config, got {name!r:.60}")
+    return name
+
+
+# Functional models ------------------------------------------------------------------------------
+
+
+def _chain(config: dict[str, Any], entries: list[Any]) -> list[int]:
+    """Return the positions of a Functional model's layers from its input to its output."""
+    positions = {_name(entry): position for position, entry in enumerate(entries)}
+    if len(positions) < len(entries):
+        raise ValueError("expected distinct names of layers in the config")
+    ends = {}
+    for key in ("input_layers", "output_layers"):
+        tensors = list(_end_tensors(config.get(key)))
+        if len(tensors) != 1:
+            names = ", ".join(repr(name) for name, _ in tensors)
+            raise ValueError(f"expected one of {key}, got {len(tensors)} ({names:.100})")
+        ends[key] = tensors[0]
+
+    name, tensor = ends["output_layers"]
+    chain: list[int] = []
+    calls = {}
+    while True:
+        if name not in positions:
+            raise ValueError(f"expected a layer {name!r:.60} in the config, found none")
+        position = positions[name]
+        if position in chain:
+            raise ValueError(f"layer {name!r:.60}: expected a chain of layers, got a circle")
+        entry = entries[position]
+        label = f"layer {name!r:.60} ({entry['class_name']:.60})"
+        if tensor != 0:
+            raise ValueError(f"{label}: its output {tensor} is read, expected only the first, 0")
+        chain.append(position)
+        if name == ends["input_layers"][0]:
+            break
+        calls[name] = call = _only_call(entry, label)
+        name, tensor = call.tensor
+    chain.reverse()
+    masks = _masks(entries, [entries[position] for position in chain], calls)
+    for label, call in calls.items():
+        if call.mask is not None and call.mask not in masks:
+            raise ValueError(f"layer {label!r:.60}: expected no mask but that of an Embedding")
+    for other in positions.keys() - masks - {_name(entries[position]) for position in chain}:
+        entry = entries[positions[other]]
+        raise ValueError(
+            f"layer {other!r:.60} ({entry['class_name']:.60}): expected a chain of layers, "
+            "got one beside it"
+        )
+    return chain
+
+
+def _end_tensors(value: Any) -> Iterator[tuple[str, int]]:
+    """Yield layer and number of each output in what Keras says of a model's ends."""
+    match value:
+        case [str(name), int(), int(tensor)]:
+            yield name, tensor
+        case list():
+            for member in value:
+                yield from _end_tensors(member)
+        case dict():
+            yield from _end_tensors(list(value.values()))
+        case None:
+            return
+        case _:
+            raise ValueError(f"expected layers as the ends of the model, got {value!r:.60}")
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a layer reads: output `tensor[1]` of the layer `tensor[0]`."""
+
+    tensor: tuple[str, int]
+    mask: str | None
+    others: list[Any]
+
+
+def _only_call(entry: dict[str, Any], label: str) -> _Call:
+    nodes = entry.get("inbound_nodes")
+    if not isinstance(nodes, list) or len(nodes) != 1:
+        count = len(nodes) if isinstance(nodes, list) else 0
+        raise ValueError(f"{label}: expected a layer that is used once, got {count} uses")
+    match nodes[0]:
+        case {"args": list(arguments), "kwargs": dict(options)}:  # Keras 3
+            tensors = list(_tensors(arguments))
+            others = [value for value in arguments if not list(_tensors(value))]
+        case [str(name), int(), int(tensor), *rest]:
+            tensors, others, options = [(name, tensor)], [], _options(rest)
+        case [[str(name), int(), int(tensor), *rest]]:
+            tensors, others, options = [(name, tensor)], [], _options(rest)
+        case [[str(), *_], *_] as several:
+            tensors, others, options = [(str(one[0]), 0) for one in several], [], {}
+        case node:
+            raise ValueError(f"{label}: expected what it reads in inbound_nodes, got {node!r:.60}")
+    if len(tensors) != 1:
+        names = ", ".join(repr(name) for name, _ in tensors)
+        raise ValueError(f"{label}: expected one input, got {len(tensors)} ({names:.100})")
+    return _Call(tensors[0], _check_options(options, label), others)
+
+
+def _options(rest: list[Any]) -> dict[str, Any]:
+    return rest[0] if rest and isinstance(rest[0], dict) else {}
+
+
+def _check_options(options: dict[str, Any], label: str) -> str | None:
+    """Return the layer that makes the mask, if any; nothing else may change what a layer does."""
+    mask = None
+    for key, value in options.items():
+        if value is None or (key == "training" and value is False):
+            continue
+        tensors = list(_tensors(value)) or list(_listed_tensor(value))
+        if key == "mask" and len(tensors) == 1:
+            mask = tensors[0][0]
+        elif tensors:
+            raise ValueError(f"{label}: expected one input, got {tensors[0][0]!r:.60} as {key:.60}")
+        else:
+            raise ValueError(f"{label}: expected a call without {key:.60}, got {value!r:.60}")
+    return mask
+
+
+def _tensors(value: Any, depth: int = 0) -> Iterator[tuple[str, int]]:
+    """Yield layer and number of each output in the arguments of a call in Keras 3."""
+    match value:
+        case {
+            "class_name": "__keras_tensor__",
+            "config": {"keras_history": [str(name), int(), int(tensor)]},
+        }:
+            yield name, tensor
+        case list() if depth < _MOST_DEPTH:
+            for member in value:
+                yield from _tensors(member, depth + 1)
+        case dict() if depth < _MOST_DEPTH:
+            yield from _tensors(list(value.values()), depth + 1)
+
+
+def _listed_tensor(value: Any) -> Iterator[tuple[str, int]]:
+    """Yield layer and number of an output as the options of a call in Keras 2 have it."""
+    match value:
+        case [str(name), int(), int(tensor)]:
+            yield name, tensor
+
+
+def _masks(entries: list[Any], chain: list[dict[str, Any]], calls: dict[str, _Call]) -> set[str]:
+    """Return the names of the operations that find the padding for an Embedding with mask_zero."""
+    read = {
+        calls[_name(entry)].tensor
+        for entry in chain
+        if entry["class_name"] == "Embedding"
+        and entry["config"].get("mask_zero") is True
+        and _name(entry) in calls
+    }
+    masks = set()
+    for entry in entries:
+        if entry["class_name"] == "NotEqual":
+            call = _only_call(entry, f"layer {_name(entry)!r:.60} (NotEqual)")
+            if call.tensor in read and call.others == [0]:
+                masks.add(_name(entry))
+    return masks

@@ -1,0 +1,414 @@
+"""Files with weights only: the layers, as names and shapes tell them, and the user for the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from lrplstm.checks import check_choice
+from lrplstm.loaders.keras.arrays import is_cudnn
+from lrplstm.loaders.keras.config import KerasLayer
+from lrplstm.loaders.keras.stores import NamedStore, NumberedStore, Weight
+from lrplstm.network import POOLINGS
+
+__all__ = ["Said", "layers_of_named", "layers_of_numbered"]
+
+_MERGE_MODES = ("concat", "sum", "ave")
+_PASS_CONFIG = "pass the model's config (the JSON of model.to_json()) as config="
+
+# Layers without weights, by the name that Keras gives them if nobody else does.
+_WEIGHTLESS = {
+    "input": "InputLayer",
+    "input_layer": "InputLayer",
+    "dropout": "Dropout",
+    "spatial_dropout1d": "SpatialDropout1D",
+    "gaussian_dropout": "GaussianDropout",
+    "gaussian_noise": "GaussianNoise",
+    "alpha_dropout": "AlphaDropout",
+    "activity_regularization": "ActivityRegularization",
+    "identity": "Identity",
+    "flatten": "Flatten",
+    "softmax": "Softmax",
+    "global_average_pooling1d": "GlobalAveragePooling1D",
+    "global_max_pooling1d": "GlobalMaxPooling1D",
+}
+_POOLING_CLASSES = {"GlobalAveragePooling1D": "mean", "GlobalMaxPooling1D": "max"}
+_NUMBERED = {
+    "embedding": "Embedding",
+    "lstm": "LSTM",
+    "bidirectional": "Bidirectional",
+    "dense": "Dense",
+    "time_distributed": "TimeDistributed",
+}
+_RECURRENT = ("LSTM", "Bidirectional")
+_DENSE = ("Dense", "TimeDistributed")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the user says of a model; None where nothing is said.
+
+    See `lrplstm.from_keras`.
+    """
+
+    pooling: str | None = None
+    merge_mode: str | None = None
+    mask_zero: bool | None = None
+    recurrent_activation: str | None = None
+    dense_activations: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pooling is not None:
+            check_choice("pooling", self.pooling, POOLINGS)
+        if self.merge_mode is not None:
+            check_choice("merge_mode", self.merge_mode, _MERGE_MODES)
+        if not isinstance(self.mask_zero, bool | None):
+            raise TypeError(f"mask_zero: expected True or False, got {self.mask_zero!r:.60}")
+        if not isinstance(self.recurrent_activation, str | None):
+            raise TypeError(
+                f"recurrent_activation: expected a str, got {self.recurrent_activation!r:.60}"
+            )
+        names = self.dense_activations
+        if names is None:
+            return
+        if (
+            isinstance(names, str)
+            or not isinstance(names, Sequence)
+            or not all(isinstance(name, str) for name in names)
+        ):
+            raise TypeError(f"dense_activations: expected a sequence of str, got {names!r:.60}")
+
+    def check(self, found: dict[str, Any]) -> None:
+        """Raise a ValueError if the model is another than the user says."""
+        for name, said in vars(self).items():
+            if said is None:
+                continue
+            if name not in found:
+                raise ValueError(f"{name}: expected None, as the model has no layer it is about")
+            fits = (
+                list(said) == found[name] if isinstance(found[name], list) else said == found[name]
+            )
+            if not fits:
+                raise ValueError(
+                    f"{name}: expected None or {found[name]!r:.80} as the model has it, "
+                    f"got {said!r:.80}"
+                )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A layer as its name and arrays show it: all but what only a config says."""
+
+    name: str
+    stored: str
+    class_name: str
+    weights: list[Weight]
+
+    def layer(self, **config: Any) -> KerasLayer:
+        """Return the layer with this config."""
+        return KerasLayer(self.name, self.class_name, config, (self.name,), (self.stored,))
+
+    @property
+    def _kernel(self) -> tuple[int, ...]:
+        return self.weights[0].array.shape if self.weights else ()
+
+    @property
+    def input_size(self) -> int:
+        """Width of what it reads."""
+        return self._kernel[0] if self._kernel else 0
+
+    @property
+    def hidden_size(self) -> int:
+        """Units of one direction."""
+        return self.weights[1].array.shape[0] if len(self.weights) > 1 else 0
+
+
+# Older files ------------------------------------------------------------------------------------
+
+
+def layers_of_named(store: NamedStore, said: Said) -> list[KerasLayer]:
+    """Return the layers in an older file, in the order of its list of names.
+
+    Raises
+    ------
+    ValueError
+        If they are none that can be explained, or something has to be said; it says what.
+    """
+    seen = [
+        _see_named(name, store.weights(_blank(name)))
+        for name in store.contents.texts(store.root, "layer_names") or []
+    ]
+    while seen and _base(seen[-1].name) == "activation":  # of the scores, so nothing to us
+        seen.pop()
+    for one in seen:
+        if one.class_name == "Activation":
+            raise one.layer().refuse(f"its name does not tell what it does; {_PASS_CONFIG}")
+    version = store.contents.text(store.root, "keras_version") or ""
+    return _describe(seen, said, gates="sigmoid" if _gates_are_sigmoid(version) else None)
+
+
+def _blank(name: str) -> KerasLayer:
+    return KerasLayer(name, "of weights only", {}, (name,), (name,))
+
+
+def _base(name: str) -> str:
+    """Return a name without its number."""
+    return re.sub(r"_\d+\Z", "", name, flags=re.ASCII)
+
+
+def _gates_are_sigmoid(version: str) -> bool:
+    """Whether this version of Keras makes LSTMs whose gates are sigmoid if nothing else is said."""
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", version, flags=re.ASCII)
+    return found is not None and (int(found[1]), int(found[2])) >= (2, 3)
+
+
+def _see_named(name: str, weights: list[Weight]) -> _Seen:
+    class_name = _class_of_arrays(name, weights) if weights else None
+    if not weights:
+        base = _base(name)
+        class_name = "Activation" if base == "activation" else _WEIGHTLESS.get(base)
+        if class_name is None:
+            raise _blank(name).refuse(f"its name does not tell what it does; {_PASS_CONFIG}")
+    if class_name is None:
+        roles = ", ".join(weight.role for weight in weights)
+        raise _blank(name).refuse(
+            f"cannot be explained, or not without a config; it has the arrays {roles:.100}"
+        )
+    return _Seen(name, name, class_name, weights)
+
+
+def _class_of_arrays(name: str, weights: list[Weight]) -> str | None:
+    """Return the class of the layer that has such arrays, or None if it is none of ours."""
+    roles = [weight.role for weight in weights]
+    half = len(weights) // 2
+    if len(weights) in (4, 6, 24) and all("backward" in w.name for w in weights[half:]):
+        one = _class_of_arrays(name, weights[:half])
+        return "Bidirectional" if one == "LSTM" else None
+    if len(weights) == 12 and all(role[-4:-1] in ("_W_", "_U_", "_b_") for role in roles):
+        return "LSTM"
+    shapes = [weight.array.shape for weight in weights]
+    names = [role.rpartition("_")[2] for role in roles]  # Keras 1: lstm_1_W
+    if roles == ["embeddings"] or (names == ["W"] and _base(name) == "embedding"):
+        return "Embedding"
+    if names in (["kernel", "kernel"], ["kernel", "kernel", "bias"], ["W", "U", "b"]):
+        kernel, recurrent = shapes[:2]
+        fits = len(kernel) == len(recurrent) == 2 and 4 * recurrent[0] == recurrent[1] == kernel[1]
+        return "LSTM" if fits else None
+    if names in (["kernel"], ["kernel", "bias"], ["W"], ["W", "b"]) and len(shapes[0]) == 2:
+        return "TimeDistributed" if _base(name) == "time_distributed" else "Dense"
+    return None
+
+
+# Files of Keras 3 -------------------------------------------------------------------------------
+
+
+def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
+    """Return the layers in a file of Keras 3, whose groups are numbered by class only.
+
+    Raises
+    ------
+    ValueError
+        As `layers_of_named`; or if the order of the layers cannot be told.
+    """
+    prefix = f"{store.container}/"
+    names = [
+        group.removeprefix(prefix)
+        for group in store.contents.groups
+        if group.startswith(prefix) and group.count("/") == 1
+    ]
+    by_class: dict[str, list[_Seen]] = {}
+    for stored in sorted(names, key=lambda name: (len(name), name)):
+        seen = _see_numbered(store, stored)
+        by_class.setdefault(seen.class_name, []).append(seen)
+    dense = [one for kind in _DENSE for one in by_class.pop(kind, [])]
+    if len({one.class_name for one in dense}) > 1:
+        raise ValueError(f"the order of Dense and TimeDistributed is not known; {_PASS_CONFIG}")
+    embedding = by_class.pop("Embedding", [])
+    width = embedding[0].weights[0].array.shape[-1] if embedding and embedding[0].weights else None
+    recurrent = _order(by_class.pop("LSTM", []), by_class.pop("Bidirectional", []), width)
+    rest = [one for members in by_class.values() for one in members]
+    output = [one for one in rest if one.class_name == "Softmax"]
+    rest = [one for one in rest if one.class_name not in ("Softmax", "Flatten")]
+    return _describe(embedding + recurrent + rest + dense + output, said, gates="sigmoid")
+
+
+def _see_numbered(store: NumberedStore, stored: str) -> _Seen:
+    base = _base(stored)
+    kind = _NUMBERED.get(base) or _WEIGHTLESS.get(base)
+    name = store.contents.text(f"{store.container}/{stored}/vars", "name") or stored
+    layer = KerasLayer(name, kind or base, {}, (name,), (stored,))
+    if kind is None:
+        if base in ("sequential", "functional", "activation", "re_lu"):
+            raise layer.refuse(f"the file does not say what it does; {_PASS_CONFIG}")
+        raise layer.refuse("cannot be explained")
+    weights = store.weights(layer) if base in _NUMBERED else []
+    return _Seen(name, stored, kind, weights)
+
+
+def _order(one: list[_Seen], other: list[_Seen], width: int | None) -> list[_Seen]:
+    """Return LSTM and Bidirectional layers in the one order in which each can read the last."""
+    if not (one and other):
+        return one + other
+    orders = list(islice(_orders(one, other, width, width), 2))
+    if len(orders) != 1:
+        what = "no order fits" if not orders else "several orders fit"
+        raise ValueError(
+            f"the order of LSTM and Bidirectional is not known, {what}; {_PASS_CONFIG}"
+        )
+    return orders[0]
+
+
+def _orders(
+    one: list[_Seen], other: list[_Seen], width: int | None, halves: int | None
+) -> Iterator[list[_Seen]]:
+    """Yield the ways to merge two lists whose layers read `width` units, or `halves`."""
+    if not one and not other:
+        yield []
+    for first, second in ((one, other), (other, one)):
+        if first and (width is None or first[0].input_size in (width, halves)):
+            units = first[0].hidden_size
+            both = 2 * units if first[0].class_name == "Bidirectional" else units
+            for rest in _orders(first[1:], second, both, units):
+                yield [first[0], *rest]
+
+
+# What only the user knows -----------------------------------------------------------------------
+
+
+def _describe(seen: list[_Seen], said: Said, gates: str | None) -> list[KerasLayer]:
+    """Return the layers with the config that they must have had.
+
+    `gates` is the activation of gates where nothing else is said; None if that is not known.
+    """
+    recurrent = [one for one in seen if one.class_name in _RECURRENT]
+    dense = [one for one in seen if one.class_name in _DENSE]
+    if not recurrent:
+        raise ValueError("expected an LSTM layer, found none")
+    pooling = _pooling(seen, said)
+    activations = _dense_activations(dense, said)
+    described: list[KerasLayer] = []
+    for one in seen:
+        described.append(_describe_one(one, seen, said, gates, activations))
+        if one is recurrent[-1]:
+            described[-1] = _returning(described[-1], sequences=pooling != "last")
+            for class_name, meant in _POOLING_CLASSES.items():
+                if meant == pooling:
+                    described.append(KerasLayer(pooling, class_name, {}, (pooling,), ()))
+        elif one.class_name in _RECURRENT:
+            described[-1] = _returning(described[-1], sequences=True)
+        elif one.class_name in _POOLING_CLASSES:
+            # It stands behind the last LSTM already; its own name is the one to tell.
+            own = described.pop()
+            at = next(n for n, layer in enumerate(described) if layer.class_name == own.class_name)
+            described[at] = own
+    return described
+
+
+def _returning(layer: KerasLayer, *, sequences: bool) -> KerasLayer:
+    """Return an LSTM, or a wrapper of one, with its return_sequences."""
+    config = layer.config | {"return_sequences": sequences}
+    if layer.class_name == "Bidirectional":
+        inner = layer.config["layer"]
+        inner = inner | {"config": inner["config"] | {"return_sequences": sequences}}
+        config = layer.config | {"layer": inner}
+    return KerasLayer(layer.name, layer.class_name, config, layer.path, layer.stored)
+
+
+def _describe_one(
+    one: _Seen, seen: list[_Seen], said: Said, gates: str | None, activations: dict[str, str]
+) -> KerasLayer:
+    if one.class_name == "Embedding":
+        if said.mask_zero is None:
+            raise ValueError(
+                f"mask_zero: expected True or False, as the file does not say whether "
+                f"{one.name!r:.60} takes id 0 for padding"
+            )
+        return one.layer(mask_zero=said.mask_zero)
+    if one.class_name in _RECURRENT:
+        sides = 2 if one.class_name == "Bidirectional" else 1
+        count = len(one.weights) // sides
+        cell: dict[str, Any] = {
+            "activation": "tanh",
+            "recurrent_activation": _gates(one, said, gates),
+            "use_bias": count != 2,
+        }
+        if sides == 1:
+            return one.layer(**cell)
+        inner = {"class_name": "LSTM", "config": cell}
+        return one.layer(layer=inner, merge_mode=_merge_mode(one, seen, said))
+    if one.class_name in _DENSE:
+        dense: dict[str, Any] = {
+            "activation": activations[one.name],
+            "use_bias": len(one.weights) == 2,
+        }
+        if one.class_name == "Dense":
+            return one.layer(**dense)
+        return one.layer(layer={"class_name": "Dense", "config": dense})
+    return one.layer()
+
+
+def _pooling(seen: list[_Seen], said: Said) -> str:
+    found = [_POOLING_CLASSES[one.class_name] for one in seen if one.class_name in _POOLING_CLASSES]
+    if any(one.class_name == "TimeDistributed" for one in seen):
+        found.append("none")
+    if len(found) > 1:
+        raise ValueError(f"expected one pooling, got {' and '.join(found):.60}; {_PASS_CONFIG}")
+    if not found and said.pooling is None:
+        last = next(one for one in reversed(seen) if one.class_name in _RECURRENT)
+        raise ValueError(
+            f"pooling: expected one of {', '.join(map(repr, POOLINGS))}, as the file does not say "
+            f"what is read of {last.name!r:.60}; 'last' if its return_sequences is False"
+        )
+    if found and said.pooling not in (None, found[0]):
+        raise ValueError(
+            f"pooling: expected None or {found[0]!r} as the file has it, got {said.pooling!r}"
+        )
+    return found[0] if found else str(said.pooling)
+
+
+def _dense_activations(dense: list[_Seen], said: Said) -> dict[str, str]:
+    names = [one.name for one in dense]
+    given = said.dense_activations
+    if given is None and len(names) > 1:
+        raise ValueError(
+            f"dense_activations: expected an activation for each of {names!r:.100}, such as "
+            "('relu', 'softmax'), as the file does not say them"
+        )
+    if given is None:
+        given = ["linear"] * len(names)
+    if len(given) != len(names):
+        raise ValueError(
+            f"dense_activations: expected {len(names)}, one for each of {names!r:.100}, "
+            f"got {len(given)}"
+        )
+    return dict(zip(names, given, strict=True))
+
+
+def _gates(one: _Seen, said: Said, gates: str | None) -> str:
+    if said.recurrent_activation is not None:
+        return said.recurrent_activation
+    weights = one.weights
+    if gates is None and len(weights) in (3, 6) and is_cudnn(weights[1].array, weights[2].array):
+        return "sigmoid"  # it has no other
+    if gates is None:
+        raise ValueError(
+            f"recurrent_activation: expected that of {one.name!r:.60}, as the file does not say "
+            "it, and Keras before 2.3 had 'hard_sigmoid' where nothing else was said"
+        )
+    return gates
+
+
+def _merge_mode(one: _Seen, seen: list[_Seen], said: Said) -> str:
+    if said.merge_mode is not None:
+        return said.merge_mode
+    after = seen[seen.index(one) + 1 :]
+    reads = next((x.input_size for x in after if x.class_name in _RECURRENT + _DENSE), 0)
+    if reads == 2 * one.hidden_size:
+        return "concat"
+    raise ValueError(
+        f"merge_mode: expected one of {', '.join(map(repr, _MERGE_MODES))}, as the file does not "
+        f"say how {one.name!r:.60} merges its two directions"
+    )
