@@ -14,10 +14,11 @@ from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.stores import Weight
 from lrplstm.weights import Array, LSTMWeights
 
-__all__ = ["dense_arrays", "embedding_array", "is_cudnn", "lstm_weights"]
+__all__ = ["count_weights", "dense_arrays", "embedding_array", "is_cudnn", "lstm_weights"]
 
 _ROLES = {"kernel", "recurrent_kernel", "bias", "embeddings"}
 _GATES = "ifco"
+_PER_GATE = 12  # arrays of an LSTM of Keras 1, which had its own for each gate
 
 
 def embedding_array(layer: KerasLayer, weights: Sequence[Weight]) -> Array:
@@ -43,7 +44,7 @@ def lstm_weights(
     layer: KerasLayer, weights: Sequence[Weight], *, reverse: bool = False
 ) -> LSTMWeights:
     """Return one direction of an LSTM or CuDNNLSTM."""
-    if len(weights) == 12:
+    if len(weights) == _PER_GATE:
         weights = _joined_gates(layer, weights)
     roles = ("kernel", "recurrent_kernel", "bias")
     kernel, recurrent, *bias = _take(layer, weights, roles if _has_bias(layer) else roles[:2])
@@ -61,6 +62,13 @@ def lstm_weights(
     else:
         bias = [np.zeros(gates, kernel.dtype)]
     return LSTMWeights(kernel.T, recurrent.T, bias[0], reverse=reverse)
+
+
+def count_weights(layer: KerasLayer, total: int) -> int:
+    """Return how many arrays an LSTM has, if two of them have so many."""
+    if total == 2 * _PER_GATE:
+        return _PER_GATE
+    return 3 if _has_bias(layer) else 2
 
 
 def is_cudnn(recurrent: Array, bias: Array) -> bool:

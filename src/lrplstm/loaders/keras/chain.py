@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.loaders.keras.arrays import dense_arrays, embedding_array, lstm_weights
+from lrplstm.loaders.keras.arrays import count_weights, dense_arrays, embedding_array, lstm_weights
 from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.stores import Store, Weight
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
@@ -145,12 +145,12 @@ class Chain:
                 f"expected merge_mode {', '.join(map(repr, _MERGE_FACTORS))}, "
                 f"got {merge_mode!r:.60}"
             )
-        half = len(weights) // 2
-        if any("backward" in weight.name for weight in weights[:half]):
+        ours = count_weights(forward, len(weights))
+        if any("backward" in weight.name for weight in weights[:ours]):
             raise layer.refuse("expected the arrays of its forward direction first")
         both = [
             self._read_merged(lstm_weights(inner or forward, arrays))
-            for inner, arrays in ((forward, weights[:half]), (backward, weights[half:]))
+            for inner, arrays in ((forward, weights[:ours]), (backward, weights[ours:]))
         ]
         if both[0].hidden_size != both[1].hidden_size:
             raise layer.refuse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -44,7 +45,9 @@ class ModelStore:
         for name in layer.path:
             found = next(member for member in found.layers if member.name == name)
         names = [str(getattr(variable, "path", variable.name)) for variable in found.weights]
-        arrays = found.get_weights()
+        with warnings.catch_warnings():  # Keras 3 has none of NumPy 2's keywords everywhere
+            warnings.simplefilter("ignore", DeprecationWarning)
+            arrays = found.get_weights()
         return [_weight(layer, name, array) for name, array in zip(names, arrays, strict=True)]
 
 

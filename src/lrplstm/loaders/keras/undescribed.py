@@ -284,101 +284,98 @@ def _describe(seen: list[_Seen], said: Said, gates: str | None) -> list[KerasLay
     `gates` is the activation of gates where nothing else is said; None if that is not known.
     """
     recurrent = [one for one in seen if one.class_name in _RECURRENT]
-    dense = [one for one in seen if one.class_name in _DENSE]
     if not recurrent:
         raise ValueError("expected an LSTM layer, found none")
-    pooling = _pooling(seen, said)
-    activations = _dense_activations(dense, said)
+    asked: dict[str, str] = {}  # what has to be said, by the argument
+    pooling = _pooling(seen, said, asked)
+    activations = _dense_activations(seen, said, asked)
     described: list[KerasLayer] = []
     for one in seen:
-        described.append(_describe_one(one, seen, said, gates, activations))
-        if one is recurrent[-1]:
-            described[-1] = _returning(described[-1], sequences=pooling != "last")
-            for class_name, meant in _POOLING_CLASSES.items():
-                if meant == pooling:
-                    described.append(KerasLayer(pooling, class_name, {}, (pooling,), ()))
+        if one.class_name in _POOLING_CLASSES:
+            continue  # it stands behind the last LSTM, wherever the file has it
+        if one.class_name == "Embedding":
+            described.append(one.layer(mask_zero=_mask_zero(one, said, asked)))
         elif one.class_name in _RECURRENT:
-            described[-1] = _returning(described[-1], sequences=True)
-        elif one.class_name in _POOLING_CLASSES:
-            # It stands behind the last LSTM already; its own name is the one to tell.
-            own = described.pop()
-            at = next(n for n, layer in enumerate(described) if layer.class_name == own.class_name)
-            described[at] = own
+            sequences = one is not recurrent[-1] or pooling != "last"
+            described.append(_recurrent(one, seen, said, gates, sequences, asked))
+        elif one.class_name in _DENSE:
+            described.append(_dense(one, activations.get(one.name, "linear")))
+        else:
+            described.append(one.layer())
+        if one is recurrent[-1]:
+            described += _pooling_layer(pooling, seen)
+    if asked:
+        text = ", ".join(f"{name} ({what})" for name, what in asked.items())
+        raise ValueError(f"the file has weights only; pass {text}; or {_PASS_CONFIG}")
     return described
 
 
-def _returning(layer: KerasLayer, *, sequences: bool) -> KerasLayer:
-    """Return an LSTM, or a wrapper of one, with its return_sequences."""
-    config = layer.config | {"return_sequences": sequences}
-    if layer.class_name == "Bidirectional":
-        inner = layer.config["layer"]
-        inner = inner | {"config": inner["config"] | {"return_sequences": sequences}}
-        config = layer.config | {"layer": inner}
-    return KerasLayer(layer.name, layer.class_name, config, layer.path, layer.stored)
-
-
-def _describe_one(
-    one: _Seen, seen: list[_Seen], said: Said, gates: str | None, activations: dict[str, str]
-) -> KerasLayer:
-    if one.class_name == "Embedding":
-        if said.mask_zero is None:
-            raise ValueError(
-                f"mask_zero: expected True or False, as the file does not say whether "
-                f"{one.name!r:.60} takes id 0 for padding"
-            )
-        return one.layer(mask_zero=said.mask_zero)
-    if one.class_name in _RECURRENT:
-        sides = 2 if one.class_name == "Bidirectional" else 1
-        count = len(one.weights) // sides
-        cell: dict[str, Any] = {
-            "activation": "tanh",
-            "recurrent_activation": _gates(one, said, gates),
-            "use_bias": count != 2,
-        }
-        if sides == 1:
-            return one.layer(**cell)
-        inner = {"class_name": "LSTM", "config": cell}
-        return one.layer(layer=inner, merge_mode=_merge_mode(one, seen, said))
-    if one.class_name in _DENSE:
-        dense: dict[str, Any] = {
-            "activation": activations[one.name],
-            "use_bias": len(one.weights) == 2,
-        }
-        if one.class_name == "Dense":
-            return one.layer(**dense)
-        return one.layer(layer={"class_name": "Dense", "config": dense})
-    return one.layer()
-
-
-def _pooling(seen: list[_Seen], said: Said) -> str:
+def _pooling(seen: list[_Seen], said: Said, asked: dict[str, str]) -> str:
     found = [_POOLING_CLASSES[one.class_name] for one in seen if one.class_name in _POOLING_CLASSES]
     if any(one.class_name == "TimeDistributed" for one in seen):
         found.append("none")
     if len(found) > 1:
         raise ValueError(f"expected one pooling, got {' and '.join(found):.60}; {_PASS_CONFIG}")
     if not found and said.pooling is None:
-        last = next(one for one in reversed(seen) if one.class_name in _RECURRENT)
-        raise ValueError(
-            f"pooling: expected one of {', '.join(map(repr, POOLINGS))}, as the file does not say "
-            f"what is read of {last.name!r:.60}; 'last' if its return_sequences is False"
+        last = [one.name for one in seen if one.class_name in _RECURRENT][-1]
+        asked["pooling"] = (
+            f"what is read of {last!r:.60}: 'last' if its return_sequences is False, else 'mean', "
+            "'max' or 'none'"
         )
-    if found and said.pooling not in (None, found[0]):
-        raise ValueError(
-            f"pooling: expected None or {found[0]!r} as the file has it, got {said.pooling!r}"
-        )
-    return found[0] if found else str(said.pooling)
+    return found[0] if found else said.pooling or "last"
 
 
-def _dense_activations(dense: list[_Seen], said: Said) -> dict[str, str]:
-    names = [one.name for one in dense]
+def _pooling_layer(pooling: str, seen: list[_Seen]) -> list[KerasLayer]:
+    """Return the pooling layer, if there is one, whether the file has a trace of it or not."""
+    for class_name, meant in _POOLING_CLASSES.items():
+        if meant == pooling:
+            own = [one.layer() for one in seen if one.class_name == class_name]
+            return own or [KerasLayer(pooling, class_name, {}, (pooling,), ())]
+    return []
+
+
+def _mask_zero(one: _Seen, said: Said, asked: dict[str, str]) -> bool:
+    if said.mask_zero is None:
+        asked["mask_zero"] = f"True or False: whether {one.name!r:.60} takes id 0 for padding"
+    return bool(said.mask_zero)
+
+
+def _recurrent(
+    one: _Seen,
+    seen: list[_Seen],
+    said: Said,
+    gates: str | None,
+    sequences: bool,
+    asked: dict[str, str],
+) -> KerasLayer:
+    sides = 2 if one.class_name == "Bidirectional" else 1
+    cell: dict[str, Any] = {
+        "activation": "tanh",
+        "recurrent_activation": _gates(one, said, gates, asked),
+        "use_bias": len(one.weights) != 2 * sides,
+        "return_sequences": sequences,
+    }
+    if sides == 1:
+        return one.layer(**cell)
+    inner = {"class_name": "LSTM", "config": cell}
+    return one.layer(layer=inner, merge_mode=_merge_mode(one, seen, said, asked))
+
+
+def _dense(one: _Seen, activation: str) -> KerasLayer:
+    config: dict[str, Any] = {"activation": activation, "use_bias": len(one.weights) == 2}
+    if one.class_name == "Dense":
+        return one.layer(**config)
+    return one.layer(layer={"class_name": "Dense", "config": config})
+
+
+def _dense_activations(seen: list[_Seen], said: Said, asked: dict[str, str]) -> dict[str, str]:
+    names = [one.name for one in seen if one.class_name in _DENSE]
     given = said.dense_activations
-    if given is None and len(names) > 1:
-        raise ValueError(
-            f"dense_activations: expected an activation for each of {names!r:.100}, such as "
-            "('relu', 'softmax'), as the file does not say them"
-        )
     if given is None:
-        given = ["linear"] * len(names)
+        if len(names) > 1:
+            example = ["relu"] * (len(names) - 1) + ["softmax"]
+            asked["dense_activations"] = f"those of {names!r:.100}, such as {example!r:.100}"
+        return {}
     if len(given) != len(names):
         raise ValueError(
             f"dense_activations: expected {len(names)}, one for each of {names!r:.100}, "
@@ -387,28 +384,25 @@ def _dense_activations(dense: list[_Seen], said: Said) -> dict[str, str]:
     return dict(zip(names, given, strict=True))
 
 
-def _gates(one: _Seen, said: Said, gates: str | None) -> str:
+def _gates(one: _Seen, said: Said, gates: str | None, asked: dict[str, str]) -> str:
     if said.recurrent_activation is not None:
         return said.recurrent_activation
     weights = one.weights
     if gates is None and len(weights) in (3, 6) and is_cudnn(weights[1].array, weights[2].array):
         return "sigmoid"  # it has no other
     if gates is None:
-        raise ValueError(
-            f"recurrent_activation: expected that of {one.name!r:.60}, as the file does not say "
-            "it, and Keras before 2.3 had 'hard_sigmoid' where nothing else was said"
+        asked["recurrent_activation"] = (
+            f"that of {one.name!r:.60}: Keras before 2.3 had 'hard_sigmoid', which cannot be "
+            "explained, if nothing else was said"
         )
-    return gates
+    return gates or "sigmoid"
 
 
-def _merge_mode(one: _Seen, seen: list[_Seen], said: Said) -> str:
+def _merge_mode(one: _Seen, seen: list[_Seen], said: Said, asked: dict[str, str]) -> str:
     if said.merge_mode is not None:
         return said.merge_mode
     after = seen[seen.index(one) + 1 :]
     reads = next((x.input_size for x in after if x.class_name in _RECURRENT + _DENSE), 0)
-    if reads == 2 * one.hidden_size:
-        return "concat"
-    raise ValueError(
-        f"merge_mode: expected one of {', '.join(map(repr, _MERGE_MODES))}, as the file does not "
-        f"say how {one.name!r:.60} merges its two directions"
-    )
+    if reads != 2 * one.hidden_size:
+        asked["merge_mode"] = f"'concat', 'sum' or 'ave' of {one.name!r:.60}"
+    return "concat"

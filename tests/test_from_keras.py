@@ -1,0 +1,278 @@
+"""Models of Keras: the same scores and gradients as Keras has, from objects and from all files."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import keras
+import numpy as np
+import pytest
+import torch
+from keras import layers as L
+from keras_models import CASES, D, V, bidirectional, inputs, masked, network, policy, rows
+from random_models import relative_error
+
+import lrplstm
+
+BACKENDS = ("reference", "kernel")
+BOUNDS = {"float32": 1e-5, "float64": 1e-12}
+SAID = ("pooling", "merge_mode", "mask_zero", "recurrent_activation", "dense_activations")
+
+both_backends = pytest.mark.parametrize("backend", BACKENDS)
+__all__ = ["policy"]  # a fixture
+
+# Keras 3 does not know NumPy 2's keyword.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def no_advice(caplog):
+    """Keras advises against HDF5 each time that it writes it."""
+    caplog.set_level(logging.ERROR, logger="absl")
+
+
+def flat(array):
+    return np.asarray(array, np.float64).reshape(-1)
+
+
+def numpy(tensor):
+    return tensor.detach().cpu().numpy()
+
+
+def agrees(found, expected, bound):
+    """Whether arrays differ by no more than `bound`, relative to the largest number."""
+    return relative_error(np.asarray(found), np.asarray(expected)) < bound
+
+
+def check_scores_and_gradients(model, made, batch, bound, backend):
+    """Compare with Keras, sequence by sequence."""
+    for x in batch:
+        start, scores = made.run(x[np.newaxis])
+        expected = numpy(scores)[0]
+        assert agrees(model.predict(x, backend=backend), expected, bound)
+        last = scores[0] if model.pooling != "none" else scores[0].sum(dim=0)
+        for target in range(model.num_classes):
+            (gradient,) = torch.autograd.grad(last[target], start, retain_graph=True)
+            expected = (numpy(gradient)[0] ** 2).sum(axis=-1)
+            found = lrplstm.sensitivity(model, x, target, backend=backend)
+            assert agrees(found.token_relevance, expected, 5 * bound)
+
+
+# Forward and back -------------------------------------------------------------------------------
+
+
+SINGLE = ("one layer", "bidirectional, two layers", "max", "dense stack", "mask, stack")
+
+
+@both_backends
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [(case, "float64") for case in CASES] + [(case, "float32") for case in SINGLE],
+)
+def test_scores_and_gradients_of_a_model(case, dtype, backend, policy):
+    policy(dtype)
+    made = network(CASES[case], "functional" if len(case) % 2 else "sequential", dtype)
+    model = lrplstm.from_keras(made.model)
+    assert model.dtype == dtype
+    batch = inputs(made.reads, (6, 1), dtype)
+    check_scores_and_gradients(model, made, batch, BOUNDS[dtype], backend)
+
+
+PADDED = [case for case in CASES if case.startswith("mask")]
+
+
+@both_backends
+@pytest.mark.parametrize("padding", ["pre", "post", "both", "within"])
+@pytest.mark.parametrize("case", PADDED)
+def test_padding(case, padding, backend, policy):
+    """Keras reads the padded batch; padded steps have gradients and relevance of zero."""
+    policy("float64")
+    made = network(CASES[case], dtype="float64")
+    model = lrplstm.from_keras(made.model)
+    assert model.mask_id == 0
+    batch = np.zeros((3, 9), int)
+    for b, ids in enumerate(inputs("ids", (5, 1, 7))):
+        places = {
+            "pre": np.arange(9 - len(ids), 9),
+            "post": np.arange(len(ids)),
+            "both": np.arange(1, len(ids) + 1),
+            "within": np.sort(np.random.default_rng(b).permutation(9)[: len(ids)]),
+        }
+        batch[b, places[padding]] = ids
+    sequences = list(batch)
+    start, scores = made.run(batch)
+    assert agrees(model.predict(sequences, backend=backend), numpy(scores), 1e-12)
+    for target in range(model.num_classes):
+        (gradient,) = torch.autograd.grad(scores[:, target].sum(), start, retain_graph=True)
+        expected = numpy(gradient) ** 2
+        expected[batch == 0] = 0
+        found = lrplstm.sensitivity(model, sequences, target, level="input", backend=backend)
+        assert agrees(np.stack([a.input_relevance for a in found]), expected, 1e-11)
+    found = lrplstm.lrp(model, sequences, backend=backend)
+    relevance = np.stack([a.token_relevance for a in found])
+    assert (relevance[batch == 0] == 0).all()
+    assert (relevance[batch != 0] != 0).all()
+
+
+@both_backends
+@pytest.mark.filterwarnings("ignore:Layer 'global_max_pooling1d:UserWarning")  # it has no masks
+@pytest.mark.parametrize("last", [L.GlobalMaxPooling1D, lambda: L.Dense(3)], ids=["max", "none"])
+def test_padding_where_every_step_counts(last, backend):
+    model = lrplstm.from_keras(network([masked(), rows(4), last()]).model)
+    assert model.predict(np.array([1, 2]), backend=backend).size
+    with pytest.raises(ValueError, match="expected no padding"):
+        model.predict(np.array([1, 0]), backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("output", "probabilities"),
+    [
+        ("softmax", lambda s: np.exp(s) / np.exp(s).sum(axis=-1, keepdims=True)),
+        ("sigmoid", lambda s: 1 / (1 + np.exp(-s))),
+    ],
+)
+def test_scores_are_before_the_output_activation(output, probabilities):
+    made = network([masked(), L.LSTM(4), L.Dense(3, output)])
+    x = np.array([[0, 3, 1, 6, 0]])
+    scores = lrplstm.from_keras(made.model).predict(x[0], backend="reference")
+    expected = made.model.predict(x, verbose=0)[0]
+    assert agrees(probabilities(scores), expected, 1e-5)
+
+
+@both_backends
+@pytest.mark.parametrize("merge_mode", ["sum", "ave"])
+def test_conserved_through_a_merge(merge_mode, backend):
+    """With bias_factor=1 relevance arrives whole, so none is lost in the folded merge."""
+    layers = [bidirectional(4, merge_mode=merge_mode, return_sequences=True)]
+    layers += [bidirectional(2, merge_mode=merge_mode), L.Dense(3)]
+    model = lrplstm.from_keras(network(layers).model).astype("float64")
+    (x,) = inputs("features", (6,))
+    found = lrplstm.lrp(model, x, bias_factor=1.0, backend=backend)
+    assert abs(found.delta) < 1e-9 * np.abs(found.scores).max()
+
+
+# Files ------------------------------------------------------------------------------------------
+
+
+def assert_same(found, expected):
+    """The same arrays to the last bit, used in the same way."""
+    for name in ("pooling", "mask_id", "dtype", "bidirectional", "num_layers", "num_classes"):
+        assert getattr(found, name) == getattr(expected, name), name
+    for a, b in zip(directions(found), directions(expected), strict=True):
+        assert a.reverse == b.reverse
+        for name, array in a.arrays().items():
+            np.testing.assert_array_equal(array, b.arrays()[name], strict=True)
+    for a, b in zip(found.head, expected.head, strict=True):
+        assert a.activation == b.activation
+        np.testing.assert_array_equal(a.weight, b.weight, strict=True)
+        assert (a.bias is None) == (b.bias is None)
+        if a.bias is not None:
+            np.testing.assert_array_equal(a.bias, b.bias, strict=True)
+    assert (found.embedding is None) == (expected.embedding is None)
+    if found.embedding is not None:
+        np.testing.assert_array_equal(found.embedding, expected.embedding, strict=True)
+
+
+def directions(model):
+    for layer in model.layers:
+        yield from (layer,) if isinstance(layer, lrplstm.LSTMWeights) else layer
+
+
+STORED = (
+    "no biases",
+    "three layers",
+    "training only",
+    "bidirectional, two layers",
+    "one direction over two",
+    "sums in a stack",
+    "backward layer of its own",
+    "backwards, then on",
+    "each step",
+    "dense stack",
+    "activation layers",
+    "mask, stack",
+    "mask, mean",
+    "mask, models in a model",
+)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("case", STORED)
+def test_whole_models(case, suffix, tmp_path):
+    # Every case is there in both forms, in one kind of file each.
+    form = "functional" if (len(case) % 2 == 0) == (suffix == ".h5") else "sequential"
+    made = network(CASES[case], form)
+    path = tmp_path / f"model{suffix}"
+    made.model.save(path)
+    found = lrplstm.from_keras(path)
+    expected = lrplstm.from_keras(made.model)
+    assert_same(found, expected)
+    assert found.origin == expected.origin
+
+
+@pytest.mark.parametrize("case", STORED)
+def test_weights_with_a_config(case, tmp_path):
+    made = network(CASES[case])
+    path = tmp_path / "model.weights.h5"
+    made.model.save_weights(path)
+    found = lrplstm.from_keras(path, config=made.model.to_json())
+    assert_same(found, lrplstm.from_keras(made.model))
+
+
+def test_forms_of_a_config(tmp_path):
+    made = network(CASES["three layers"])
+    path, beside = tmp_path / "model.weights.h5", tmp_path / "model.json"
+    made.model.save_weights(path)
+    text = made.model.to_json()
+    beside.write_text(text)
+    expected = lrplstm.from_keras(made.model)
+    for config in (beside, str(beside), text, json.loads(text)):
+        assert_same(lrplstm.from_keras(path, config=config), expected)
+    made.model.save(tmp_path / "model.keras")
+    for source in (made.model, tmp_path / "model.keras"):
+        with pytest.raises(ValueError, match="config: expected None, as .* has its own"):
+            lrplstm.from_keras(source, config=text)
+    with pytest.raises(TypeError, match="config: expected a path, JSON or a mapping, got int"):
+        lrplstm.from_keras(path, config=3)
+    with pytest.raises(ValueError, match="nothing.json: expected a file, found none"):
+        lrplstm.from_keras(path, config=tmp_path / "nothing.json")
+    with pytest.raises(ValueError, match="config: expected JSON, got something else"):
+        lrplstm.from_keras(path, config="{")
+
+
+# Weights alone: the arguments that say the rest.
+ALONE = {
+    "one layer": {"pooling": "last"},
+    "no biases": {"pooling": "last"},
+    "no head": {"pooling": "last"},
+    "three layers": {"pooling": "last"},
+    "training only": {"pooling": "last"},
+    "bidirectional, two layers": {"pooling": "last"},
+    "two directions over one": {"pooling": "last"},
+    "one direction over two": {"pooling": "last"},
+    "sum": {"pooling": "last", "merge_mode": "sum"},
+    "average": {"pooling": "last", "merge_mode": "ave"},
+    "sum without a head": {"pooling": "last", "merge_mode": "sum"},
+    "mean of sums": {"merge_mode": "sum"},
+    "max": {},
+    "each step": {},
+    "each step, no head": {"pooling": "none"},
+    "dense stack": {
+        "pooling": "last",
+        "dense_activations": ("relu", "tanh", "linear", "softmax"),
+    },
+    "mask, stack": {"pooling": "last", "mask_zero": True},
+    "mask, mean": {"mask_zero": True, "pooling": "mean", "recurrent_activation": "sigmoid"},
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_weights_alone(case, tmp_path):
+    made = network(CASES[case])
+    path = tmp_path / "model.weights.h5"
+    made.model.save_weights(path)
+    found = lrplstm.from_keras(path, **ALONE[case])
+    expected = lrplstm.from_keras(made.model)
+    assert_same(found, expected)
+    assert found.origin == expected.origin
