@@ -14,7 +14,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import keras
-    from keras import layers as L
+    from keras import layers as L  # noqa: N812
     from keras.src.backend.common import dtypes
 
 # On its PyTorch backend Keras multiplies matrices of float64 in float32, unless it is told.

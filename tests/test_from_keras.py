@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+from itertools import pairwise
 
 import keras
 import numpy as np
 import pytest
 import torch
-from keras import layers as L
+from keras import layers as L  # noqa: N812
+from keras_files import (
+    cudnn_arrays,
+    dense_config,
+    functional_config,
+    input_config,
+    keras1_lstm,
+    keras2,
+    keras2_bidirectional,
+    keras2_dense,
+    keras2_embedding,
+    lstm_config,
+    write_named,
+)
 from keras_models import CASES, D, V, bidirectional, inputs, masked, network, policy, rows
 from random_models import relative_error
 
@@ -231,11 +245,11 @@ def test_forms_of_a_config(tmp_path):
         assert_same(lrplstm.from_keras(path, config=config), expected)
     made.model.save(tmp_path / "model.keras")
     for source in (made.model, tmp_path / "model.keras"):
-        with pytest.raises(ValueError, match="config: expected None, as .* has its own"):
+        with pytest.raises(ValueError, match=r"config: expected None, as .* has its own"):
             lrplstm.from_keras(source, config=text)
     with pytest.raises(TypeError, match="config: expected a path, JSON or a mapping, got int"):
         lrplstm.from_keras(path, config=3)
-    with pytest.raises(ValueError, match="nothing.json: expected a file, found none"):
+    with pytest.raises(ValueError, match=r"nothing\.json: expected a file, found none"):
         lrplstm.from_keras(path, config=tmp_path / "nothing.json")
     with pytest.raises(ValueError, match="config: expected JSON, got something else"):
         lrplstm.from_keras(path, config="{")
@@ -276,3 +290,238 @@ def test_weights_alone(case, tmp_path):
     expected = lrplstm.from_keras(made.model)
     assert_same(found, expected)
     assert found.origin == expected.origin
+
+
+# Files of Keras 1 and 2 -------------------------------------------------------------------------
+
+
+def stored(layer):
+    """Arrays of a layer, without Keras' warnings."""
+    return [numpy(variable.value) for variable in layer.weights]
+
+
+@pytest.fixture
+def chain():
+    """An LSTM over a Bidirectional one over an Embedding, as Keras 3 has it."""
+    layers = [masked(), bidirectional(4, return_sequences=True), L.LSTM(5), L.Dense(2, "softmax")]
+    return network(layers)
+
+
+def keras2_layers(made, dropout=True):
+    embedding, both, lstm, dense = made.layers
+    arrays = stored(both)
+    layers = [
+        keras2_embedding("embedding_1", stored(embedding)),
+        keras2_bidirectional("bidirectional_1", arrays[:3], arrays[3:]),
+        keras2("lstm_2", stored(lstm)),
+        keras2_dense("dense_1", stored(dense)),
+    ]
+    return [*layers[:3], ("dropout_1", {}), layers[3]] if dropout else layers
+
+
+KERAS2_CONFIG = [
+    {
+        "class_name": "Embedding",
+        "config": {
+            "name": "embedding_1",
+            "input_dim": V,
+            "output_dim": D,
+            "mask_zero": True,
+            "input_length": None,
+        },
+    },
+    {
+        "class_name": "Bidirectional",
+        "config": {
+            "name": "bidirectional_1",
+            "merge_mode": "concat",
+            "layer": lstm_config("lstm_1", 4, return_sequences=True),
+        },
+    },
+    lstm_config("lstm_2", 5),
+    {"class_name": "Dropout", "config": {"name": "dropout_1", "rate": 0.5}},
+    dense_config("dense_1", 2),
+]
+SAID_OF_KERAS2 = {"pooling": "last", "mask_zero": True, "recurrent_activation": "sigmoid"}
+
+
+@pytest.mark.parametrize("form", ["list", "layers", "functional", "weights"])
+def test_keras_2(form, chain, tmp_path):
+    names = [entry["config"]["name"] for entry in KERAS2_CONFIG]
+    entries = [input_config(), *KERAS2_CONFIG]
+    calls = {name: [before] for before, name in pairwise(["input_1", *names])}
+    config = {
+        "list": {"class_name": "Sequential", "config": KERAS2_CONFIG},
+        "layers": {"class_name": "Sequential", "config": {"name": "s", "layers": KERAS2_CONFIG}},
+        # The order of the list is of no account.
+        "functional": functional_config(entries[::-1], ["input_1"], names[-1:], calls),
+        "weights": None,
+    }[form]
+    path = write_named(tmp_path / "model.h5", keras2_layers(chain), config=config)
+    found = lrplstm.from_keras(path, **SAID_OF_KERAS2 if form == "weights" else {})
+    assert_same(found, lrplstm.from_keras(chain.model))
+    assert found.origin == {
+        "embedding": "embedding_1",
+        "lstm": "bidirectional_1, lstm_2",
+        "head": "dense_1",
+    }
+
+
+def test_keras_2_with_its_json(chain, tmp_path):
+    path = write_named(tmp_path / "weights.h5", keras2_layers(chain), name_parts=3)
+    config = {"class_name": "Sequential", "config": KERAS2_CONFIG, "keras_version": "2.2.4"}
+    assert_same(lrplstm.from_keras(path, config=config), lrplstm.from_keras(chain.model))
+
+
+def test_what_has_to_be_said(chain, tmp_path):
+    """One error asks for all that is lacking, and each of it is enough."""
+    layers = keras2_layers(chain)
+    path = write_named(tmp_path / "weights.h5", layers)
+    with pytest.raises(ValueError, match="weights only") as caught:
+        lrplstm.from_keras(path)
+    assert all(f"{name} (" in str(caught.value) for name in SAID_OF_KERAS2)
+    for name in SAID_OF_KERAS2:
+        said = {other: value for other, value in SAID_OF_KERAS2.items() if other != name}
+        with pytest.raises(ValueError, match=rf"pass {name} \([^)]*\); or pass"):
+            lrplstm.from_keras(path, **said)
+    # From this version on, gates are sigmoid unless it was said otherwise.
+    write_named(path, layers, version="2.3.0")
+    model = lrplstm.from_keras(path, pooling="last", mask_zero=True)
+    assert_same(model, lrplstm.from_keras(chain.model))
+    write_named(path, layers, version="2.2.4-tf")
+    with pytest.raises(ValueError, match=r"pass recurrent_activation \("):
+        lrplstm.from_keras(path, pooling="last", mask_zero=True)
+    with pytest.raises(
+        ValueError, match=r"'bidirectional_1' \(LSTM\): .* 'sigmoid', got 'hard_sigmoid'"
+    ):
+        lrplstm.from_keras(path, **SAID_OF_KERAS2 | {"recurrent_activation": "hard_sigmoid"})
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_keras_1(described, tmp_path):
+    made = network([L.Embedding(V, D), bidirectional(4), L.Dense(2)])
+    embedding, both, dense = (stored(layer) for layer in made.layers)
+    forward = keras1_lstm("forward_lstm_1", both[:3])[1]
+    backward = keras1_lstm("backward_lstm_1", both[3:])[1]
+    layers = [
+        ("embedding_1", {"embedding_1_W": embedding[0]}),
+        ("bidirectional_1", forward | backward),
+        ("dense_1", {"dense_1_W": dense[0], "dense_1_b": dense[1]}),
+        ("activation_1", {}),
+    ]
+    cell = {"name": "lstm_1", "output_dim": 4, "activation": "tanh", "inner_activation": "sigmoid"}
+    cell |= {"return_sequences": False, "go_backwards": False, "consume_less": "cpu"}
+    entries = {
+        "Embedding": {"name": "embedding_1", "input_dim": V, "output_dim": D, "mask_zero": False},
+        "Bidirectional": {
+            "name": "bidirectional_1",
+            "merge_mode": "concat",
+            "layer": {"class_name": "LSTM", "config": cell},
+        },
+        "Dense": {"name": "dense_1", "output_dim": 2, "activation": "linear", "bias": True},
+        "Activation": {"name": "activation_1", "activation": "softmax"},
+    }
+    config = {
+        "class_name": "Sequential",
+        "config": [{"class_name": name, "config": c} for name, c in entries.items()],
+    }
+    path = tmp_path / "model.h5"
+    write_named(path, layers, config=config if described else None, version="1.2.2")
+    said = {} if described else SAID_OF_KERAS2 | {"mask_zero": False}
+    assert_same(lrplstm.from_keras(path, **said), lrplstm.from_keras(made.model))
+    if described:
+        cell["inner_activation"] = "hard_sigmoid"
+        write_named(path, layers, config=config, version="1.2.2")
+        with pytest.raises(ValueError, match="recurrent_activation 'sigmoid', got 'hard_sigmoid'"):
+            lrplstm.from_keras(path)
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_cudnn_lstm(described, tmp_path):
+    """Its gates can only be sigmoid, so nothing has to be said of them."""
+    made = network([rows(4), L.LSTM(5), L.Dense(2)])
+    one, two, dense = (stored(layer) for layer in made.layers)
+    layers = [
+        keras2("cu_dnnlstm_1", cudnn_arrays(*one)),
+        keras2("cu_dnnlstm_2", cudnn_arrays(*two)),
+        keras2_dense("dense_1", dense),
+    ]
+    entries = [
+        {
+            "class_name": "CuDNNLSTM",
+            "config": {"name": f"cu_dnnlstm_{n}", "units": units, "return_sequences": n == 1},
+        }
+        for n, units in ((1, 4), (2, 5))
+    ]
+    config = {"class_name": "Sequential", "config": [*entries, dense_config("dense_1", 2)]}
+    path = write_named(tmp_path / "m.h5", layers, config=config if described else None)
+    found = lrplstm.from_keras(path, **{} if described else {"pooling": "last"})
+    (x,) = inputs("features", (6,))
+    expected = lrplstm.from_keras(made.model).predict(x, backend="reference")
+    assert agrees(found.predict(x, backend="reference"), expected, 1e-6)
+
+
+def test_frozen_layers_in_a_model_of_models(tmp_path):
+    """Older files have what is trained of an inner model before what is not."""
+    inner = keras.Sequential([L.Embedding(V, D), rows(4)])
+    made = network([inner, L.LSTM(5), L.Dense(3)])
+    inner.layers[0].trainable = False
+    made.model.save(tmp_path / "model.h5")
+    found = lrplstm.from_keras(tmp_path / "model.h5")
+    assert_same(found, lrplstm.from_keras(made.model))
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("suffix", [".keras", None])
+def test_half_precision(name, suffix, policy, tmp_path):
+    """Weights are those of Keras, in float32, which has room for all of them."""
+    policy(name)
+    layers = [L.LSTM(4, recurrent_initializer="zeros"), L.Dense(3)]
+    made = network(layers)
+    source = made.model
+    if suffix:
+        source = tmp_path / f"model{suffix}"
+        made.model.save(source)
+    model = lrplstm.from_keras(source)
+    assert model.dtype == np.float32
+    kernel, recurrent, bias = (variable.value.detach().float() for variable in layers[0].weights)
+    np.testing.assert_array_equal(model.layers[0].weight_ih, kernel.numpy().T)
+    np.testing.assert_array_equal(model.layers[0].weight_hh, recurrent.numpy().T)
+    np.testing.assert_array_equal(model.layers[0].bias, bias.numpy())
+    assert np.abs(model.layers[0].bias).min() > 0
+
+
+def test_one_layer_in_double_makes_all_double():
+    model = lrplstm.from_keras(network([L.LSTM(4), L.Dense(3, dtype="float64")]).model)
+    assert model.dtype == np.float64
+
+
+def test_what_is_passed_through(tmp_path):
+    made = network([masked(), L.LSTM(4), L.Dense(2)])
+    words = ["<pad>", "<unk>", *"abcde"]
+    model = lrplstm.from_keras(
+        made.model,
+        vocabulary=words,
+        class_names=("no", "yes"),
+        unknown_token="<unk>",
+        tokenizer="whitespace",
+    )
+    assert model.vocabulary == tuple(words)
+    assert (model.class_names, model.unknown_token) == (("no", "yes"), "<unk>")
+    assert model.tokenizer == "whitespace"
+    model.save(tmp_path / "saved")
+    assert_same(lrplstm.load(tmp_path / "saved"), model)
+    with pytest.raises(ValueError, match="source: class_names: expected 2 names, got 1"):
+        lrplstm.from_keras(made.model, class_names=["a"])
+    with pytest.raises(TypeError, match="class_names: expected a sequence of str"):
+        lrplstm.from_keras(made.model, class_names="ab")
+
+
+def test_stateful_layers_start_from_zero():
+    made = network([L.LSTM(4), L.Dense(3)])
+    other = keras.Sequential(
+        [keras.Input((None, D), batch_size=1), L.LSTM(4, stateful=True), L.Dense(3)]
+    )
+    for here, there in zip(made.model.weights, other.weights, strict=True):
+        there.assign(here)
+    assert_same(lrplstm.from_keras(other), lrplstm.from_keras(made.model))

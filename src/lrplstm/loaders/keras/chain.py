@@ -12,26 +12,20 @@ from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.stores import Store, Weight
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
-__all__ = ["Chain", "read_chain"]
+__all__ = ["CLASSES", "Chain", "read_chain"]
 
 _OUTPUT_ACTIVATIONS = ("softmax", "sigmoid")
 _MERGE_FACTORS = {"concat": None, "sum": 1.0, "ave": 0.5}
 
 
 def read_chain(layers: Sequence[KerasLayer], store: Store) -> Chain:
-    """Return what a chain of layers computes.
+    """Return what a chain of layers of these `CLASSES` computes.
 
     Raises
     ------
     ValueError
-        If a layer is none of those that can be explained, or its arrays do not fit; it names it.
+        If a layer cannot be explained, or its arrays do not fit; it names it.
     """
-    for layer in layers:
-        if layer.class_name not in _STEPS:
-            raise layer.refuse(
-                "cannot be explained; expected layers of the classes "
-                "LSTM, Bidirectional, Embedding, Dense, global pooling, dropout and activation"
-            )
     # All weights first: their dtypes decide the model's.
     weights = [store.weights(layer) if _has_weights(layer) else [] for layer in layers]
     arrays = [weight.array for found in weights for weight in found]
@@ -370,3 +364,6 @@ _STEPS |= dict.fromkeys(
     ),
     Chain._pass_on,
 )
+
+CLASSES = frozenset(_STEPS)
+"""Classes of the layers that can be explained."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ __all__ = ["KerasLayer", "is_model", "layers_of", "parse_json"]
 
 _MODELS = ("Sequential", "Functional", "Model")  # Model is what Functional was once called
 _MOST_DEPTH = 32  # of models in models
+_MASK_CLASS = "NotEqual"  # what finds padding in a Functional model of Keras 3
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
 
 # What Keras 3 files call the layers, which are numbered by class.
@@ -79,18 +80,20 @@ def is_model(entry: Any) -> bool:
     return _is_entry(entry, dict | list) and entry["class_name"] in _MODELS
 
 
-def layers_of(model: Any) -> list[KerasLayer]:
+def layers_of(model: Any, classes: Collection[str]) -> list[KerasLayer]:
     """Return the layers of a model, those of models in it among them, as a chain.
 
     Parameters
     ----------
     model : dict
         What `model.to_json()` says, parsed.
+    classes : collection of str
+        Classes of the layers that can be explained.
 
     Raises
     ------
     ValueError
-        If it is no config of a model, or the layers form no chain.
+        If it is no config of a model, a layer is of another class, or the layers form no chain.
     """
     if not is_model(model):
         raise ValueError(
@@ -98,7 +101,7 @@ def layers_of(model: Any) -> list[KerasLayer]:
             + (f"a {model['class_name']:.60}" if _is_entry(model, object) else f"{model!r:.60}")
         )
     _check_origin(model, "the model")
-    return list(_unnest(model, (), ()))
+    return list(_unnest(model, classes, (), ()))
 
 
 def _is_entry(entry: Any, kind: Any = dict) -> bool:
@@ -120,7 +123,7 @@ def _check_origin(entry: dict[str, Any], name: str) -> None:
 
 
 def _unnest(
-    model: dict[str, Any], path: tuple[str, ...], stored: tuple[str, ...]
+    model: dict[str, Any], classes: Collection[str], path: tuple[str, ...], stored: tuple[str, ...]
 ) -> Iterator[KerasLayer]:
     """Yield the layers of a model one after the other."""
     if len(path) > _MOST_DEPTH:
@@ -130,18 +133,22 @@ def _unnest(
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"model {'/'.join(path)!r:.60}: expected layers in its config, got none")
     stored_names = _stored_names(entries)
+    for entry in entries:
+        _check_origin(entry, _label(entry))
+        if not is_model(entry) and entry["class_name"] not in (_MASK_CLASS, *classes):
+            raise ValueError(
+                f"{_label(entry)}: cannot be explained; expected layers of the classes LSTM, "
+                "Bidirectional, Embedding, Dense, global pooling, dropout and activation"
+            )
     sequential = model["class_name"] == "Sequential"
     for position in range(len(entries)) if sequential else _chain(config, entries):
         entry = entries[position]
         name = _name(entry)
         inner = (*path, name), (*stored, stored_names[position])
         if is_model(entry):
-            _check_origin(entry, f"layer {name!r:.60} ({entry['class_name']})")
-            yield from _unnest(entry, *inner)
-            continue
-        layer = KerasLayer(name, entry["class_name"], entry["config"], *inner)
-        _check_origin(entry, str(layer))
-        yield layer
+            yield from _unnest(entry, classes, *inner)
+        else:
+            yield KerasLayer(name, entry["class_name"], entry["config"], *inner)
 
 
 def _stored_names(entries: list[Any]) -> list[str]:
@@ -154,6 +161,10 @@ def _stored_names(entries: list[Any]) -> list[str]:
         names.append(f"{name}_{number}" if number else name)
         counts[name] = number + 1
     return names
+
+
+def _label(entry: dict[str, Any]) -> str:
+    return f"layer {_name(entry)!r:.60} ({entry['class_name']:.60})"
 
 
 def _name(entry: dict[str, Any]) -> str:
@@ -190,7 +201,7 @@ def _chain(config: dict[str, Any], entries: list[Any]) -> list[int]:
         if position in chain:
             raise ValueError(f"layer {name!r:.60}: expected a chain of layers, got a circle")
         entry = entries[position]
-        label = f"layer {name!r:.60} ({entry['class_name']:.60})"
+        label = _label(entry)
         if tensor != 0:
             raise ValueError(f"{label}: its output {tensor} is read, expected only the first, 0")
         chain.append(position)
@@ -313,8 +324,8 @@ def _masks(entries: list[Any], chain: list[dict[str, Any]], calls: dict[str, _Ca
     }
     masks = set()
     for entry in entries:
-        if entry["class_name"] == "NotEqual":
-            call = _only_call(entry, f"layer {_name(entry)!r:.60} (NotEqual)")
+        if entry["class_name"] == _MASK_CLASS:
+            call = _only_call(entry, _label(entry))
             if call.tensor in read and call.others == [0]:
                 masks.add(_name(entry))
     return masks

@@ -9,7 +9,7 @@ from typing import Any
 
 from lrplstm.checks import first_line
 from lrplstm.loaders.keras import archive, hdf5
-from lrplstm.loaders.keras.chain import Chain, read_chain
+from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
 from lrplstm.loaders.keras.config import KerasLayer, layers_of, parse_json
 from lrplstm.loaders.keras.stores import (
     ModelStore,
@@ -55,7 +55,7 @@ class Source:
         if self.config is None:
             layers = _layers_of_weights(self.store, said)
         else:
-            layers = layers_of(self.config)
+            layers = layers_of(self.config, CLASSES)
         chain = read_chain(layers, self.store)
         said.check(chain.found)
         return chain
