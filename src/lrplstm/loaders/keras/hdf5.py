@@ -23,6 +23,7 @@ __all__ = ["MISSING", "SIGNATURE", "Contents", "is_hdf5", "read_hdf5"]
 MISSING = 'reading Keras files needs h5py: pip install "lrplstm[keras]"'
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+_SILENT = "not a readable HDF5 file (its reader fell silent)"
 _DTYPES = {"f2": "<f2", "f4": "<f4", "f8": "<f8", "bf2": "<u2"}
 
 
@@ -101,9 +102,16 @@ def read_hdf5(content: bytes, name: str) -> Contents:
             raise ValueError(f"{name}: refused: {text}")
         case {"damaged": text}:
             raise ValueError(f"{name}: not a readable HDF5 file ({text})")
+    try:
+        return Contents(found["attributes"], found["groups"], _arrays(found["arrays"], numbers))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{name}: {_SILENT}") from None
+
+
+def _arrays(entries: list[dict[str, Any]], numbers: memoryview) -> dict[str, Array | None]:
     arrays: dict[str, Array | None] = {}
     start = 0
-    for entry in found["arrays"]:
+    for entry in entries:
         arrays[entry["path"]] = None
         if entry["dtype"] == "other":
             continue
@@ -115,7 +123,12 @@ def read_hdf5(content: bytes, name: str) -> Contents:
             array = (array.astype("<u4") << 16).view("<f4")
         arrays[entry["path"]] = array
         start = stop
-    return Contents(found["attributes"], found["groups"], arrays)
+    return arrays
+
+
+def seconds(size: int) -> int:
+    """Return how long reading a file of this size may take; processes may have to take turns."""
+    return 2 * hdf5_worker.seconds(size)
 
 
 def _run_worker(content: bytes, name: str) -> bytes:
@@ -126,7 +139,7 @@ def _run_worker(content: bytes, name: str) -> bytes:
         "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
         "OPENBLAS_NUM_THREADS": "1",
     }
-    limit = 2 * hdf5_worker.seconds(len(content))
+    limit = seconds(len(content))
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-W", "ignore", Path(hdf5_worker.__file__)],
@@ -154,4 +167,4 @@ def _parse(answer: bytes, name: str) -> tuple[dict[str, Any], memoryview]:
     try:
         return json.loads(answer[8 : 8 + size]), memoryview(answer)[8 + size :]
     except ValueError:
-        raise ValueError(f"{name}: not a readable HDF5 file (its reader fell silent)") from None
+        raise ValueError(f"{name}: {_SILENT}") from None
