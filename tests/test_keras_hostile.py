@@ -211,6 +211,12 @@ def test_the_state_of_training_is_passed_over(path):
     assert load(path).num_classes == C
 
 
+def test_the_name_that_layers_have_in_files_of_keras_2(path):
+    with h5py.File(path, "a") as file:
+        file.move("layers", "_layer_checkpoint_dependencies")
+    assert load(path).num_classes == C
+
+
 @pytest.mark.parametrize("start", [512, 2048])
 def test_a_block_of_the_users_own_comes_first(start, path):
     path.write_bytes(weights(userblock_size=start))

@@ -287,7 +287,7 @@ def test_masks_of_the_users_own(mask_zero):
     ids = keras.Input((None,), name="ids")
     embedded = L.Embedding(V, D, mask_zero=mask_zero)(ids)
     mask = keras.ops.not_equal(ids, 3)
-    with refused(r"layer 'a': expected no mask but that of an Embedding"):
+    with refused(r"layer 'a' \(LSTM\): expected no mask but that of an Embedding"):
         lrplstm.from_keras(keras.Model(ids, L.LSTM(4, name="a")(embedded, mask=mask)))
 
 
@@ -373,6 +373,13 @@ def test_graphs_in_files(case, tmp_path):
 
 
 CONFIGS = [
+    (
+        {
+            "class_name": "Sequential",
+            "config": [{"class_name": "NotEqual", "config": {"name": "a"}}],
+        },
+        r"layer 'a' \(NotEqual\): cannot be explained",
+    ),
     (
         {"class_name": "Sequential", "config": [bidirectional_config("a", go_backwards=True)]},
         r"layer 'a' \(Bidirectional\): expected go_backwards=False of LSTM in it",

@@ -129,32 +129,39 @@ def _unnest(
     if len(path) > _MOST_DEPTH:
         raise ValueError(f"expected models in models at most {_MOST_DEPTH} deep")
     config = model["config"]
-    entries = config.get("layers") if isinstance(config, dict) else config
+    sequential = model["class_name"] == "Sequential"
+    # Once the config of a Sequential model was the list itself.
+    entries = config.get("layers") if isinstance(config, dict) else config if sequential else None
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"model {'/'.join(path)!r:.60}: expected layers in its config, got none")
     stored_names = _stored_names(entries)
     for entry in entries:
         _check_origin(entry, _label(entry))
-        if not is_model(entry) and entry["class_name"] not in (_MASK_CLASS, *classes):
-            raise ValueError(
-                f"{_label(entry)}: cannot be explained; expected layers of the classes LSTM, "
-                "Bidirectional, Embedding, Dense, global pooling, dropout and activation"
-            )
-    sequential = model["class_name"] == "Sequential"
+        if not is_model(entry) and entry["class_name"] != _MASK_CLASS:
+            _check_class(entry, classes)
     for position in range(len(entries)) if sequential else _chain(config, entries):
         entry = entries[position]
         name = _name(entry)
         inner = (*path, name), (*stored, stored_names[position])
         if is_model(entry):
             yield from _unnest(entry, classes, *inner)
-        else:
-            yield KerasLayer(name, entry["class_name"], entry["config"], *inner)
+            continue
+        _check_class(entry, classes)
+        yield KerasLayer(name, entry["class_name"], entry["config"], *inner)
+
+
+def _check_class(entry: dict[str, Any], classes: Collection[str]) -> None:
+    if entry["class_name"] not in classes:
+        raise ValueError(
+            f"{_label(entry)}: cannot be explained; expected layers of the classes LSTM, "
+            "Bidirectional, Embedding, Dense, global pooling, dropout and activation"
+        )
 
 
 def _stored_names(entries: list[Any]) -> list[str]:
     names, counts = [], dict.fromkeys(_STORED_NAMES.values(), 0)
     for entry in entries:
-        if not _is_entry(entry, dict | list):
+        if not (_is_entry(entry) or is_model(entry)):
             raise ValueError(f"expected a layer in the config, got {entry!r:.60}")
         name = _STORED_NAMES.get(entry["class_name"], "")
         number = counts.get(name, 0)
@@ -211,9 +218,10 @@ def _chain(config: dict[str, Any], entries: list[Any]) -> list[int]:
         name, tensor = call.tensor
     chain.reverse()
     masks = _masks(entries, [entries[position] for position in chain], calls)
-    for label, call in calls.items():
+    for reader, call in calls.items():
         if call.mask is not None and call.mask not in masks:
-            raise ValueError(f"layer {label!r:.60}: expected no mask but that of an Embedding")
+            label = _label(entries[positions[reader]])
+            raise ValueError(f"{label}: expected no mask but that of an Embedding")
     for other in positions.keys() - masks - {_name(entries[position]) for position in chain}:
         entry = entries[positions[other]]
         raise ValueError(

@@ -72,10 +72,13 @@ def _answer(found: dict[str, Any], arrays: list[Any]) -> None:
 
 def _limit(size: int) -> None:
     """Bound the memory and time of this process by the size of the file."""
-    import resource
+    try:
+        import resource
 
-    with open("/proc/self/statm", encoding="ascii") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
+        with open("/proc/self/statm", encoding="ascii") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # not on Linux; a limit on time is in force all the same
+        return
     bounds = {
         resource.RLIMIT_AS: used + _EXTRA_BYTES + (3 + 2 * MOST_GROWTH) * size,
         resource.RLIMIT_CPU: seconds(size),
