@@ -76,7 +76,7 @@ def from_keras(
     -----
     The arguments from `pooling` to `dense_activations` are for files with weights only and no
     `config`; elsewhere they are checked against the config. HDF5 is read in a second Python
-    process, as damaged files can make the HDF5 library crash or run forever.
+    process, as damaged files can make the HDF5 library crash or run on without end.
 
     Examples
     --------
