@@ -14,7 +14,7 @@ _MOST_DEPTH = 32  # of models in models
 _MASK_CLASS = "NotEqual"  # what finds padding in a Functional model of Keras 3
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
 
-# What Keras 3 files call the layers, which are numbered by class.
+# What Keras 3 files call layers of these classes.
 _STORED_NAMES = {
     "Bidirectional": "bidirectional",
     "Dense": "dense",
@@ -36,15 +36,15 @@ class KerasLayer:
         As they are there.
     path : tuple of str
         Names of the models that it lies in, from the outside, and its own.
-    stored : tuple of str
-        What Keras 3 files call these.
+    stored : tuple of (str, int)
+        How Keras 3 files count these: what they call the class, and which of that class it is.
     """
 
     name: str
     class_name: str
     config: dict[str, Any]
     path: tuple[str, ...]
-    stored: tuple[str, ...]
+    stored: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
         return f"layer {self.name!r:.60} ({self.class_name:.60})"
@@ -123,7 +123,10 @@ def _check_origin(entry: dict[str, Any], name: str) -> None:
 
 
 def _unnest(
-    model: dict[str, Any], classes: Collection[str], path: tuple[str, ...], stored: tuple[str, ...]
+    model: dict[str, Any],
+    classes: Collection[str],
+    path: tuple[str, ...],
+    stored: tuple[tuple[str, int], ...],
 ) -> Iterator[KerasLayer]:
     """Yield the layers of a model one after the other."""
     if len(path) > _MOST_DEPTH:
@@ -158,15 +161,14 @@ def _check_class(entry: dict[str, Any], classes: Collection[str]) -> None:
         )
 
 
-def _stored_names(entries: list[Any]) -> list[str]:
+def _stored_names(entries: list[Any]) -> list[tuple[str, int]]:
     names, counts = [], dict.fromkeys(_STORED_NAMES.values(), 0)
     for entry in entries:
         if not (_is_entry(entry) or is_model(entry)):
             raise ValueError(f"expected a layer in the config, got {entry!r:.60}")
         name = _STORED_NAMES.get(entry["class_name"], "")
-        number = counts.get(name, 0)
-        names.append(f"{name}_{number}" if number else name)
-        counts[name] = number + 1
+        names.append((name, counts.setdefault(name, 0)))
+        counts[name] += 1
     return names
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any, NamedTuple, Protocol
 
@@ -11,7 +12,15 @@ from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.hdf5 import Contents
 from lrplstm.weights import Array
 
-__all__ = ["ModelStore", "NamedStore", "NumberedStore", "Store", "Weight", "find_container"]
+__all__ = [
+    "ModelStore",
+    "NamedStore",
+    "NumberedStore",
+    "Store",
+    "Weight",
+    "class_of",
+    "find_container",
+]
 
 
 class Weight(NamedTuple):
@@ -75,12 +84,25 @@ class NumberedStore:
     def __init__(self, contents: Contents, container: str) -> None:
         self.contents = contents
         self.container = container
+        # Names of the groups in each group, by class and in order. Their numbers may have gaps.
+        self._members: dict[str, dict[str, list[str]]] = {}
+        for path in sorted(contents.groups, key=lambda path: (len(path), path)):
+            above, _, name = path.rpartition("/")
+            by_class = self._members.setdefault(above, {})
+            by_class.setdefault(class_of(name), []).append(name)
+
+    def members(self, group: str) -> dict[str, list[str]]:
+        """Return the names of the layers in a model's group, by class and in order."""
+        return self._members.get(_join(group, self.container), {})
 
     def weights(self, layer: KerasLayer) -> list[Weight]:
         """See `Store`."""
         group = ""
-        for name in layer.stored:
-            group = _join(group, f"{self.container}/{name}")
+        for class_name, number in layer.stored:
+            names = self.members(group).get(class_name, [])
+            if number >= len(names):
+                raise layer.refuse("expected its weights in the file, found none")
+            group = _join(group, f"{self.container}/{names[number]}")
         if layer.class_name == "Bidirectional":
             inner = ["forward_layer/cell", "backward_layer/cell"]
         else:
@@ -92,6 +114,11 @@ class NumberedStore:
         while (path := _join(group, f"vars/{len(found)}")) in self.contents.arrays:
             found.append(_stored_weight(layer, self.contents, path))
         return found
+
+
+def class_of(name: str) -> str:
+    """Return the name of a layer without the number that Keras gives it."""
+    return re.sub(r"_\d+\Z", "", name, flags=re.ASCII)
 
 
 def find_container(contents: Contents) -> str | None:

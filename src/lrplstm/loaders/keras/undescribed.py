@@ -11,7 +11,7 @@ from typing import Any
 from lrplstm.checks import check_choice
 from lrplstm.loaders.keras.arrays import is_cudnn
 from lrplstm.loaders.keras.config import KerasLayer
-from lrplstm.loaders.keras.stores import NamedStore, NumberedStore, Weight
+from lrplstm.loaders.keras.stores import NamedStore, NumberedStore, Weight, class_of
 from lrplstm.network import POOLINGS
 
 __all__ = ["Said", "layers_of_named", "layers_of_numbered"]
@@ -103,7 +103,7 @@ class _Seen:
     """A layer as its name and arrays show it: all but what only a config says."""
 
     name: str
-    stored: str
+    stored: tuple[str, int]
     class_name: str
     weights: list[Weight]
 
@@ -141,7 +141,7 @@ def layers_of_named(store: NamedStore, said: Said) -> list[KerasLayer]:
         _see_named(name, store.weights(_blank(name)))
         for name in store.contents.texts(store.root, "layer_names") or []
     ]
-    while seen and _base(seen[-1].name) == "activation":  # of the scores, so nothing to us
+    while seen and class_of(seen[-1].name) == "activation":  # of the scores, so nothing to us
         seen.pop()
     for one in seen:
         if one.class_name == "Activation":
@@ -151,12 +151,7 @@ def layers_of_named(store: NamedStore, said: Said) -> list[KerasLayer]:
 
 
 def _blank(name: str) -> KerasLayer:
-    return KerasLayer(name, "of weights only", {}, (name,), (name,))
-
-
-def _base(name: str) -> str:
-    """Return a name without its number."""
-    return re.sub(r"_\d+\Z", "", name, flags=re.ASCII)
+    return KerasLayer(name, "of weights only", {}, (name,), ())
 
 
 def _gates_are_sigmoid(version: str) -> bool:
@@ -168,7 +163,7 @@ def _gates_are_sigmoid(version: str) -> bool:
 def _see_named(name: str, weights: list[Weight]) -> _Seen:
     class_name = _class_of_arrays(name, weights) if weights else None
     if not weights:
-        base = _base(name)
+        base = class_of(name)
         class_name = "Activation" if base == "activation" else _WEIGHTLESS.get(base)
         if class_name is None:
             raise _blank(name).refuse(f"its name does not tell what it does; {_PASS_CONFIG}")
@@ -177,7 +172,7 @@ def _see_named(name: str, weights: list[Weight]) -> _Seen:
         raise _blank(name).refuse(
             f"cannot be explained, or not without a config; it has the arrays {roles:.100}"
         )
-    return _Seen(name, name, class_name, weights)
+    return _Seen(name, (name, 0), class_name, weights)
 
 
 def _class_of_arrays(name: str, weights: list[Weight]) -> str | None:
@@ -191,14 +186,14 @@ def _class_of_arrays(name: str, weights: list[Weight]) -> str | None:
         return "LSTM"
     shapes = [weight.array.shape for weight in weights]
     names = [role.rpartition("_")[2] for role in roles]  # Keras 1: lstm_1_W
-    if roles == ["embeddings"] or (names == ["W"] and _base(name) == "embedding"):
+    if roles == ["embeddings"] or (names == ["W"] and class_of(name) == "embedding"):
         return "Embedding"
     if names in (["kernel", "kernel"], ["kernel", "kernel", "bias"], ["W", "U", "b"]):
         kernel, recurrent = shapes[:2]
         fits = len(kernel) == len(recurrent) == 2 and 4 * recurrent[0] == recurrent[1] == kernel[1]
         return "LSTM" if fits else None
     if names in (["kernel"], ["kernel", "bias"], ["W"], ["W", "b"]) and len(shapes[0]) == 2:
-        return "TimeDistributed" if _base(name) == "time_distributed" else "Dense"
+        return "TimeDistributed" if class_of(name) == "time_distributed" else "Dense"
     return None
 
 
@@ -213,16 +208,11 @@ def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
     ValueError
         As `layers_of_named`; or if the order of the layers cannot be told.
     """
-    prefix = f"{store.container}/"
-    names = [
-        group.removeprefix(prefix)
-        for group in store.contents.groups
-        if group.startswith(prefix) and group.count("/") == 1
-    ]
     by_class: dict[str, list[_Seen]] = {}
-    for stored in sorted(names, key=lambda name: (len(name), name)):
-        seen = _see_numbered(store, stored)
-        by_class.setdefault(seen.class_name, []).append(seen)
+    for kind, names in store.members("").items():
+        for number, name in enumerate(names):
+            seen = _see_numbered(store, kind, number, name)
+            by_class.setdefault(seen.class_name, []).append(seen)
     dense = [one for kind in _DENSE for one in by_class.pop(kind, [])]
     if len({one.class_name for one in dense}) > 1:
         raise ValueError(f"the order of Dense and TimeDistributed is not known; {_PASS_CONFIG}")
@@ -235,17 +225,16 @@ def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
     return _describe(embedding + recurrent + rest + dense + output, said, gates="sigmoid")
 
 
-def _see_numbered(store: NumberedStore, stored: str) -> _Seen:
-    base = _base(stored)
-    kind = _NUMBERED.get(base) or _WEIGHTLESS.get(base)
+def _see_numbered(store: NumberedStore, kind: str, number: int, stored: str) -> _Seen:
+    class_name = _NUMBERED.get(kind) or _WEIGHTLESS.get(kind)
     name = store.contents.text(f"{store.container}/{stored}/vars", "name") or stored
-    layer = KerasLayer(name, kind or base, {}, (name,), (stored,))
-    if kind is None:
-        if base in ("sequential", "functional", "activation", "re_lu"):
+    layer = KerasLayer(name, class_name or kind, {}, (name,), ((kind, number),))
+    if class_name is None:
+        if kind in ("sequential", "functional", "activation", "re_lu"):
             raise layer.refuse(f"the file does not say what it does; {_PASS_CONFIG}")
         raise layer.refuse("cannot be explained")
-    weights = store.weights(layer) if base in _NUMBERED else []
-    return _Seen(name, stored, kind, weights)
+    weights = store.weights(layer) if kind in _NUMBERED else []
+    return _Seen(name, (kind, number), class_name, weights)
 
 
 def _order(one: list[_Seen], other: list[_Seen], width: int | None) -> list[_Seen]:
