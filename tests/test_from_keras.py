@@ -15,6 +15,7 @@ from keras_files import (
     cudnn_arrays,
     dense_config,
     functional_config,
+    in_process,
     input_config,
     keras1_lstm,
     keras2,
@@ -33,10 +34,13 @@ BACKENDS = ("reference", "kernel")
 BOUNDS = {"float32": 1e-5, "float64": 1e-12}
 
 both_backends = pytest.mark.parametrize("backend", BACKENDS)
-__all__ = ["policy"]  # a fixture
+__all__ = ["in_process", "policy"]  # fixtures
 
 # Keras 3 does not know NumPy 2's keyword.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.usefixtures("in_process"),
+]
 
 
 @pytest.fixture(autouse=True)

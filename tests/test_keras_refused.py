@@ -13,6 +13,7 @@ from keras_files import (
     cudnn_arrays,
     dense_config,
     functional_config,
+    in_process,
     input_config,
     keras2,
     keras2_bidirectional,
@@ -26,8 +27,13 @@ from loader_fixtures import refused
 
 import lrplstm
 
+__all__ = ["in_process"]  # a fixture
+
 # Keras 3 does not know NumPy 2's keyword.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.usefixtures("in_process"),
+]
 
 
 @pytest.fixture(autouse=True)

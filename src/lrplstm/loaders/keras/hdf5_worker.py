@@ -15,6 +15,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -45,29 +46,29 @@ def seconds(size: int) -> int:
 def main() -> None:
     """Read standard input, and answer."""
     content = sys.stdin.buffer.read()
-    try:
-        import h5py  # noqa: F401
-    except ImportError as error:
-        _answer({"missing": str(error)}, [])
-        return
+    with suppress(ImportError):  # `answer` says so
+        import h5py  # noqa: F401 - before the limits, which are for what the file takes
     _limit(len(content))
+    sys.stdout.buffer.writelines(answer(content))
+
+
+def answer(content: bytes) -> Iterator[bytes]:
+    """Yield what is in a file, or what is wrong with it, in bytes."""
+    arrays: list[Any] = []
     try:
         found, arrays = read(content)
+    except ImportError as error:
+        found = {"missing": str(error)}
     except RefusedError as error:
-        found, arrays = {"refused": str(error)}, []
+        found = {"refused": str(error)}
     except Exception as error:  # a damaged file can raise nearly anything
         text = str(error).partition("\n")[0]
-        found, arrays = {"damaged": f"{type(error).__name__}: {text:.100}"}, []
-    _answer(found, arrays)
-
-
-def _answer(found: dict[str, Any], arrays: list[Any]) -> None:
+        found = {"damaged": f"{type(error).__name__}: {text:.100}"}
     header = json.dumps(found).encode()
-    out = sys.stdout.buffer
-    out.write(len(header).to_bytes(8, "little"))
-    out.write(header)
+    yield len(header).to_bytes(8, "little")
+    yield header
     for array in arrays:
-        out.write(array.tobytes())
+        yield array.tobytes()
 
 
 def _limit(size: int) -> None:
