@@ -441,20 +441,22 @@ def test_keras_1(described, tmp_path):
 @pytest.mark.parametrize("described", [True, False])
 def test_cudnn_lstm(described, tmp_path):
     """Its gates can only be sigmoid, so nothing has to be said of them."""
-    made = network([rows(4), L.LSTM(5), L.Dense(2)])
+    made = network([rows(4), bidirectional(5), L.Dense(2)])
     one, two, dense = (stored(layer) for layer in made.layers)
     layers = [
         keras2("cu_dnnlstm_1", cudnn_arrays(*one)),
-        keras2("cu_dnnlstm_2", cudnn_arrays(*two)),
+        keras2_bidirectional("bidirectional_1", cudnn_arrays(*two[:3]), cudnn_arrays(*two[3:])),
         keras2_dense("dense_1", dense),
     ]
-    entries = [
-        {
-            "class_name": "CuDNNLSTM",
-            "config": {"name": f"cu_dnnlstm_{n}", "units": units, "return_sequences": n == 1},
-        }
-        for n, units in ((1, 4), (2, 5))
+    cells = [
+        {"class_name": "CuDNNLSTM", "config": {"name": name, "units": units, **options}}
+        for name, units, options in (
+            ("cu_dnnlstm_1", 4, {"return_sequences": True}),
+            ("cu_dnnlstm_2", 5, {"return_sequences": False}),
+        )
     ]
+    both = {"name": "bidirectional_1", "layer": cells[1], "merge_mode": "concat"}
+    entries = [cells[0], {"class_name": "Bidirectional", "config": both}]
     config = {"class_name": "Sequential", "config": [*entries, dense_config("dense_1", 2)]}
     path = write_named(tmp_path / "m.h5", layers, config=config if described else None)
     found = lrplstm.from_keras(path, **{} if described else {"pooling": "last"})

@@ -290,6 +290,22 @@ def test_there_is_no_h5py(path, tmp_path, monkeypatch):
         load(path)
 
 
+def test_orders_without_number():
+    """Each LSTM could follow each Bidirectional, but for the last: 2^58 ways, and none fits."""
+    arrays, groups = {}, ["layers"]
+    for n in range(30):
+        for name, cell in (("lstm", "cell"), ("bidirectional", "forward_layer/cell")):
+            group = f"layers/{name}_{n}" if n else f"layers/{name}"
+            groups.append(group)
+            reads = H if n < 29 else H + 1
+            shapes = [(reads, 4 * H), (H, 4 * H), (4 * H,)]
+            for number, shape in enumerate(shapes):
+                arrays[f"{group}/{cell}/vars/{number}"] = np.ones(shape, np.float32)
+    store = NumberedStore(hdf5.Contents({}, groups, arrays), "layers")
+    with refused("the order of LSTM and Bidirectional is not known, no order fits"):
+        layers_of_numbered(store, Said(pooling="last"))
+
+
 # Archives ---------------------------------------------------------------------------------------
 
 

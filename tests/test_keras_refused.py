@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -450,6 +451,31 @@ def test_configs_in_files(config, match, tmp_path):
         lrplstm.from_keras(described(tmp_path, config, [keras2("a", arrays)]))
 
 
+@pytest.mark.parametrize("key", ["units", "activation", "return_sequences", "merge_mode", "layer"])
+def test_deep_lists_in_a_config(key, tmp_path):
+    """They are quoted in part."""
+    deep = []
+    for _ in range(400):
+        deep = [deep]
+    options = {key: deep}
+    make = bidirectional_config if key in ("merge_mode", "layer") else lstm_config
+    entry = make("a", **options) if make is bidirectional_config else lstm_config("a", 4)
+    entry["config"] |= options
+    config = {"class_name": "Sequential", "config": [entry]}
+    layers = [keras2("a", [np.ones(shape) for shape in ((3, 16), (4, 16), (16,))])]
+    with refused(r"layer 'a' .*\[\[\["):
+        lrplstm.from_keras(described(tmp_path, config, layers))
+
+
+@pytest.mark.parametrize("key", ["input_layers", "output_layers"])
+def test_deep_lists_in_a_graph(key, tmp_path):
+    config = functional_config(ENTRIES, ["input_1"], ["b"], CALLS)
+    for _ in range(400):
+        config["config"][key] = [config["config"][key]]
+    with refused(r"expected layers as the ends of the model, got \[\[\["):
+        lrplstm.from_keras(described(tmp_path, config))
+
+
 def test_models_in_models_without_end(tmp_path):
     config = {"class_name": "Sequential", "config": {"name": "a", "layers": [lstm_config("a", 4)]}}
     for _ in range(40):
@@ -552,6 +578,13 @@ def test_orders_that_numbered_files_do_not_tell(tmp_path):
     model = keras.Sequential([start, bidirectional(2, return_sequences=True), L.LSTM(4)])
     model.save_weights(path)
     with refused("the order of LSTM and Bidirectional is not known, several orders fit; pass"):
+        lrplstm.from_keras(path, pooling="last")
+    keras.Sequential([start, rows(5), bidirectional(3, return_sequences=True)]).save_weights(path)
+    with h5py.File(path, "a") as file:  # as nothing can read it
+        arrays = file["layers/bidirectional/forward_layer/cell/vars"]
+        del arrays["0"]
+        arrays["0"] = np.ones((9, 12), "f4")
+    with refused("the order of LSTM and Bidirectional is not known, no order fits; pass"):
         lrplstm.from_keras(path, pooling="last")
     keras.Sequential([start, rows(5), L.TimeDistributed(L.Dense(3)), L.Dense(2)]).save_weights(path)
     with refused("the order of Dense and TimeDistributed is not known; pass"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.loaders.keras.config import KerasLayer
+from lrplstm.loaders.keras.config import KerasLayer, shown
 from lrplstm.loaders.keras.stores import Weight
 from lrplstm.weights import Array, LSTMWeights
 
@@ -137,4 +137,4 @@ def _check_size(layer: KerasLayer, keys: tuple[str, ...], size: int) -> None:
     for key in keys:
         said: Any = layer.get(key)
         if said is not None and said != size:
-            raise layer.refuse(f"expected {key} {said!r:.30} of its config, got arrays of {size}")
+            raise layer.refuse(f"expected {key} {shown(said)} of its config, got arrays of {size}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lrplstm.loaders.keras.arrays import count_weights, dense_arrays, embedding_array, lstm_weights
-from lrplstm.loaders.keras.config import KerasLayer
+from lrplstm.loaders.keras.config import KerasLayer, shown
 from lrplstm.loaders.keras.stores import Store, Weight
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
@@ -137,7 +137,7 @@ class Chain:
         if not isinstance(merge_mode, str) or merge_mode not in _MERGE_FACTORS:
             raise layer.refuse(
                 f"expected merge_mode {', '.join(map(repr, _MERGE_FACTORS))}, "
-                f"got {merge_mode!r:.60}"
+                f"got {shown(merge_mode)}"
             )
         ours = count_weights(forward, len(weights))
         if any("backward" in weight.name for weight in weights[:ours]):
@@ -195,13 +195,13 @@ class Chain:
             self._activate(layer, layer.get("activation"))
         elif layer.class_name == "Softmax":
             if layer.get("axis", -1) != -1:
-                raise layer.refuse(f"expected axis -1, got {layer.get('axis')!r:.60}")
+                raise layer.refuse(f"expected axis -1, got {shown(layer.get('axis'))}")
             self._activate(layer, "softmax")
         else:
             plain = {"max_value": (None,), "negative_slope": (0, None), "threshold": (0, None)}
             for key, values in plain.items():
                 if layer.get(key) not in values:
-                    raise layer.refuse(f"expected a plain ReLU, got {key} {layer.get(key)!r:.60}")
+                    raise layer.refuse(f"expected a plain ReLU, got {key} {shown(layer.get(key))}")
             self._activate(layer, "relu")
 
     # What these share ---------------------------------------------------------------------------
@@ -282,7 +282,7 @@ class Chain:
         if returns is False:
             self._pool("last", layer)
         elif returns is not True:
-            raise layer.refuse(f"expected return_sequences true or false, got {returns!r:.60}")
+            raise layer.refuse(f"expected return_sequences true or false, got {shown(returns)}")
 
     def _pool_steps(self, pooling: str, layer: KerasLayer) -> None:
         self._check_layers(layer)
@@ -333,8 +333,8 @@ def _width(layer: Layer) -> int:
 def _activation_name(activation: Any) -> str:
     """Return what errors call an activation, which may be the config of a function."""
     if isinstance(activation, dict) and isinstance(activation.get("class_name"), str):
-        return f"{activation.get('config')!r:.40} ({activation['class_name']:.40})"
-    return f"{activation!r:.60}"
+        return f"{shown(activation.get('config'))} ({activation['class_name']:.40})"
+    return shown(activation)
 
 
 _STEPS: dict[str, Callable[[Chain, KerasLayer, list[Weight]], None]] = {

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["KerasLayer", "is_model", "layers_of", "parse_json"]
+__all__ = ["KerasLayer", "is_model", "layers_of", "parse_json", "shown"]
 
 _MODELS = ("Sequential", "Functional", "Model")  # Model is what Functional was once called
-_MOST_DEPTH = 32  # of models in models
+_MOST_DEPTH = 32  # of models in models, and of lists in lists
 _MASK_CLASS = "NotEqual"  # what finds padding in a Functional model of Keras 3
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
 
@@ -61,9 +62,14 @@ class KerasLayer:
         """Return the layer that a wrapper such as Bidirectional has under this key."""
         entry: Any = self.config.get(key)
         if not _is_entry(entry):
-            raise self.refuse(f"expected a layer as {key!r} of its config, got {entry!r:.60}")
+            raise self.refuse(f"expected a layer as {key!r} of its config, got {shown(entry)}")
         _check_origin(entry, str(self))
         return KerasLayer(self.name, entry["class_name"], entry["config"], self.path, self.stored)
+
+
+def shown(value: Any) -> str:
+    """Return a part of a config as errors quote it: not all of it, however deep it is."""
+    return f"{reprlib.repr(value):.60}"
 
 
 def parse_json(text: str | bytes, name: str) -> Any:
@@ -98,7 +104,7 @@ def layers_of(model: Any, classes: Collection[str]) -> list[KerasLayer]:
     if not is_model(model):
         raise ValueError(
             "expected the config of a Sequential or Functional model, got "
-            + (f"a {model['class_name']:.60}" if _is_entry(model, object) else f"{model!r:.60}")
+            + (f"a {model['class_name']:.60}" if _is_entry(model, object) else f"{shown(model)}")
         )
     _check_origin(model, "the model")
     return list(_unnest(model, classes, (), ()))
@@ -117,9 +123,9 @@ def _check_origin(entry: dict[str, Any], name: str) -> None:
     """Refuse a class that only has the name of one of Keras' own."""
     module, registered = entry.get("module"), entry.get("registered_name")
     if module is not None and str(module).partition(".")[0] not in _PACKAGES:
-        raise ValueError(f"{name}: expected a class of Keras, got one of {module!r:.60}")
+        raise ValueError(f"{name}: expected a class of Keras, got one of {shown(module)}")
     if registered not in (None, entry["class_name"]):
-        raise ValueError(f"{name}: expected a class of Keras, got {registered!r:.60}")
+        raise ValueError(f"{name}: expected a class of Keras, got {shown(registered)}")
 
 
 def _unnest(
@@ -165,7 +171,7 @@ def _stored_names(entries: list[Any]) -> list[tuple[str, int]]:
     names, counts = [], dict.fromkeys(_STORED_NAMES.values(), 0)
     for entry in entries:
         if not (_is_entry(entry) or is_model(entry)):
-            raise ValueError(f"expected a layer in the config, got {entry!r:.60}")
+            raise ValueError(f"expected a layer in the config, got {shown(entry)}")
         name = _STORED_NAMES.get(entry["class_name"], "")
         names.append((name, counts.setdefault(name, 0)))
         counts[name] += 1
@@ -180,7 +186,7 @@ def _name(entry: dict[str, Any]) -> str:
     config = entry["config"]
     name = entry.get("name", config.get("name") if isinstance(config, dict) else None)
     if not isinstance(name, str) or not name:
-        raise ValueError(f"expected a name of each layer in the config, got {name!r:.60}")
+        raise ValueError(f"expected a name of each layer in the config, got {shown(name)}")
     return name
 
 
@@ -233,20 +239,20 @@ def _chain(config: dict[str, Any], entries: list[Any]) -> list[int]:
     return chain
 
 
-def _end_tensors(value: Any) -> Iterator[tuple[str, int]]:
+def _end_tensors(value: Any, depth: int = 0) -> Iterator[tuple[str, int]]:
     """Yield layer and number of each output in what Keras says of a model's ends."""
     match value:
         case [str(name), int(), int(tensor)]:
             yield name, tensor
-        case list():
+        case list() if depth < _MOST_DEPTH:
             for member in value:
-                yield from _end_tensors(member)
-        case dict():
-            yield from _end_tensors(list(value.values()))
+                yield from _end_tensors(member, depth + 1)
+        case dict() if depth < _MOST_DEPTH:
+            yield from _end_tensors(list(value.values()), depth + 1)
         case None:
             return
         case _:
-            raise ValueError(f"expected layers as the ends of the model, got {value!r:.60}")
+            raise ValueError(f"expected layers as the ends of the model, got {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -274,7 +280,7 @@ def _only_call(entry: dict[str, Any], label: str) -> _Call:
         case [[str(), *_], *_] as several:
             tensors, others, options = [(str(one[0]), 0) for one in several], [], {}
         case node:
-            raise ValueError(f"{label}: expected what it reads in inbound_nodes, got {node!r:.60}")
+            raise ValueError(f"{label}: expected what it reads in inbound_nodes, got {shown(node)}")
     if len(tensors) != 1:
         names = ", ".join(repr(name) for name, _ in tensors)
         raise ValueError(f"{label}: expected one input, got {len(tensors)} ({names:.100})")
@@ -297,7 +303,7 @@ def _check_options(options: dict[str, Any], label: str) -> str | None:
         elif tensors:
             raise ValueError(f"{label}: expected one input, got {tensors[0][0]!r:.60} as {key:.60}")
         else:
-            raise ValueError(f"{label}: expected a call without {key:.60}, got {value!r:.60}")
+            raise ValueError(f"{label}: expected a call without {key:.60}, got {shown(value)}")
     return mask
 
 

@@ -52,7 +52,9 @@ class ModelStore:
         """See `Store`."""
         found = self.model
         for name in layer.path:
-            found = next(member for member in found.layers if member.name == name)
+            found = next((member for member in found.layers if member.name == name), None)
+            if found is None:
+                raise layer.refuse("expected it in the model, found none")
         names = [str(getattr(variable, "path", variable.name)) for variable in found.weights]
         with warnings.catch_warnings():  # Keras 3 has none of NumPy 2's keywords everywhere
             warnings.simplefilter("ignore", DeprecationWarning)

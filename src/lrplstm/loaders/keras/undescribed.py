@@ -43,6 +43,7 @@ _NUMBERED = {
     "dense": "Dense",
     "time_distributed": "TimeDistributed",
 }
+_MOST_ORDERED = 64  # layers whose order is looked for
 _RECURRENT = ("LSTM", "Bidirectional")
 _DENSE = ("Dense", "TimeDistributed")
 
@@ -98,7 +99,7 @@ class Said:
                 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Seen:
     """A layer as its name and arrays show it: all but what only a config says."""
 
@@ -112,18 +113,18 @@ class _Seen:
         return KerasLayer(self.name, self.class_name, config, (self.name,), (self.stored,))
 
     @property
-    def _kernel(self) -> tuple[int, ...]:
-        return self.weights[0].array.shape if self.weights else ()
-
-    @property
     def input_size(self) -> int:
         """Width of what it reads."""
-        return self._kernel[0] if self._kernel else 0
+        return self._rows(0)
 
     @property
     def hidden_size(self) -> int:
         """Units of one direction."""
-        return self.weights[1].array.shape[0] if len(self.weights) > 1 else 0
+        return self._rows(1)
+
+    def _rows(self, number: int) -> int:
+        shape = self.weights[number].array.shape if number < len(self.weights) else ()
+        return shape[0] if shape else 0
 
 
 # Older files ------------------------------------------------------------------------------------
@@ -217,8 +218,9 @@ def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
     if len({one.class_name for one in dense}) > 1:
         raise ValueError(f"the order of Dense and TimeDistributed is not known; {_PASS_CONFIG}")
     embedding = by_class.pop("Embedding", [])
-    width = embedding[0].weights[0].array.shape[-1] if embedding and embedding[0].weights else None
-    recurrent = _order(by_class.pop("LSTM", []), by_class.pop("Bidirectional", []), width)
+    tables = [weight.array for one in embedding for weight in one.weights]
+    widths = tables[0].shape[1:] if tables else ()
+    recurrent = _order(by_class.pop("LSTM", []), by_class.pop("Bidirectional", []), widths)
     rest = [one for members in by_class.values() for one in members]
     output = [one for one in rest if one.class_name == "Softmax"]
     rest = [one for one in rest if one.class_name not in ("Softmax", "Flatten")]
@@ -237,13 +239,15 @@ def _see_numbered(store: NumberedStore, kind: str, number: int, stored: str) -> 
     return _Seen(name, (kind, number), class_name, weights)
 
 
-def _order(one: list[_Seen], other: list[_Seen], width: int | None) -> list[_Seen]:
+def _order(one: list[_Seen], other: list[_Seen], widths: tuple[int, ...]) -> list[_Seen]:
     """Return LSTM and Bidirectional layers in the one order in which each can read the last."""
     if not (one and other):
         return one + other
-    orders = list(islice(_orders(one, other, width, width), 2))
+    orders = []
+    if len(one) + len(other) <= _MOST_ORDERED:
+        orders = list(islice(_orders(one, other, widths, set()), 2))
     if len(orders) != 1:
-        what = "no order fits" if not orders else "several orders fit"
+        what = "several orders fit" if orders else "no order fits"
         raise ValueError(
             f"the order of LSTM and Bidirectional is not known, {what}; {_PASS_CONFIG}"
         )
@@ -251,17 +255,34 @@ def _order(one: list[_Seen], other: list[_Seen], width: int | None) -> list[_See
 
 
 def _orders(
-    one: list[_Seen], other: list[_Seen], width: int | None, halves: int | None
+    one: list[_Seen],
+    other: list[_Seen],
+    widths: tuple[int, ...],
+    dead: set[tuple[int, int, tuple[int, ...]]],
 ) -> Iterator[list[_Seen]]:
-    """Yield the ways to merge two lists whose layers read `width` units, or `halves`."""
+    """Yield the ways to merge two lists whose first layer reads one of these widths, or any.
+
+    `dead` has the states from which there was no way, so that none is tried twice.
+    """
     if not one and not other:
         yield []
-    for first, second in ((one, other), (other, one)):
-        if first and (width is None or first[0].input_size in (width, halves)):
-            units = first[0].hidden_size
-            both = 2 * units if first[0].class_name == "Bidirectional" else units
-            for rest in _orders(first[1:], second, both, units):
-                yield [first[0], *rest]
+        return
+    state = (len(one), len(other), widths)
+    if state in dead:
+        return
+    choices = [(one[0], one[1:], other)] if one else []
+    choices += [(other[0], one, other[1:])] if other else []
+    found = False
+    for first, ones, others in choices:
+        if widths and first.input_size not in widths:
+            continue
+        units = first.hidden_size
+        made = (units, 2 * units) if first.class_name == "Bidirectional" else (units,)
+        for rest in _orders(ones, others, made, dead):
+            found = True
+            yield [first, *rest]
+    if not found:
+        dead.add(state)
 
 
 # What only the user knows -----------------------------------------------------------------------
