@@ -207,36 +207,30 @@ def _chain(config: dict[str, Any], entries: list[Any]) -> list[int]:
         ends[key] = tensors[0]
 
     name, tensor = ends["output_layers"]
-    chain: list[int] = []
+    chain: dict[str, Any] = {}  # from the output to the input
     calls = {}
     while True:
         if name not in positions:
             raise ValueError(f"expected a layer {name!r:.60} in the config, found none")
-        position = positions[name]
-        if position in chain:
+        if name in chain:
             raise ValueError(f"layer {name!r:.60}: expected a chain of layers, got a circle")
-        entry = entries[position]
+        chain[name] = entry = entries[positions[name]]
         label = _label(entry)
         if tensor != 0:
             raise ValueError(f"{label}: its output {tensor} is read, expected only the first, 0")
-        chain.append(position)
         if name == ends["input_layers"][0]:
             break
         calls[name] = call = _only_call(entry, label)
         name, tensor = call.tensor
-    chain.reverse()
-    masks = _masks(entries, [entries[position] for position in chain], calls)
+    masks = _masks(entries, list(chain.values()), calls)
     for reader, call in calls.items():
         if call.mask is not None and call.mask not in masks:
-            label = _label(entries[positions[reader]])
-            raise ValueError(f"{label}: expected no mask but that of an Embedding")
-    for other in positions.keys() - masks - {_name(entries[position]) for position in chain}:
-        entry = entries[positions[other]]
-        raise ValueError(
-            f"layer {other!r:.60} ({entry['class_name']:.60}): expected a chain of layers, "
-            "got one beside it"
-        )
-    return chain
+            raise ValueError(f"{_label(chain[reader])}: expected no mask but that of an Embedding")
+    for other, position in positions.items():
+        if other not in chain and other not in masks:
+            label = _label(entries[position])
+            raise ValueError(f"{label}: expected a chain of layers, got one beside it")
+    return [positions[name] for name in reversed(chain)]
 
 
 def _end_tensors(value: Any, depth: int = 0) -> Iterator[tuple[str, int]]:

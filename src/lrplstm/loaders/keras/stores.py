@@ -68,6 +68,8 @@ class NamedStore:
     def __init__(self, contents: Contents, root: str) -> None:
         self.contents = contents
         self.root = root
+        # The arrays in a group, by each part of their names.
+        self._by_part: dict[str, dict[str, list[str]]] = {}
 
     def weights(self, layer: KerasLayer) -> list[Weight]:
         """See `Store`."""
@@ -76,8 +78,16 @@ class NamedStore:
         if names is None:
             raise layer.refuse("expected its weights in the file, found none")
         if len(layer.path) > 1:  # the group has the weights of all layers of an inner model
-            names = [name for name in names if layer.name in name.split("/")]
+            names = self._parts(group, names).get(layer.name, [])
         return [_stored_weight(layer, self.contents, _join(group, name)) for name in names]
+
+    def _parts(self, group: str, names: list[str]) -> dict[str, list[str]]:
+        if group not in self._by_part:
+            by_part = self._by_part[group] = {}
+            for name in names:
+                for part in dict.fromkeys(name.split("/")):
+                    by_part.setdefault(part, []).append(name)
+        return self._by_part[group]
 
 
 class NumberedStore:
