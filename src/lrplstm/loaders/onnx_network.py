@@ -1,0 +1,622 @@
+"""ONNX operators of which a network is made: embedding, LSTM, pooling, layers of the head.
+
+Each takes from the coordinates of what it reads which units these are, at which steps, and enters
+what it is into the list of quantities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from lrplstm.loaders.onnx_operators import (
+    Call,
+    Given,
+    Unreadable,
+    Value,
+    compute,
+    move_axis,
+    operator,
+    take,
+)
+from lrplstm.loaders.onnx_tracing import (
+    QUANTITY,
+    SEQUENCE,
+    STEP,
+    UNIT,
+    RefusedError,
+    Traced,
+    along,
+)
+from lrplstm.weights import Array, DenseLayer, LSTMWeights
+
+__all__ = [
+    "COLUMNS",
+    "Dense",
+    "Direction",
+    "Embedding",
+    "Quantity",
+    "Reading",
+    "directions",
+    "final_step",
+    "read_units",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """The rows of a table, at ids of the input.
+
+    Coordinates are as for `Given`: those of the ids, and in the last column the place in a row.
+    """
+
+    table: Array
+    title: str
+    reads: tuple[int, ...]
+    sizes: tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """The hidden states of one direction of one LSTM node, of `steps` steps and some sequences.
+
+    `reads` are the quantities that it reads; `columns` are those of the input along which lie
+    unit, step and sequence, if it reads the input.
+    """
+
+    weights: LSTMWeights
+    title: str
+    reads: tuple[int, ...]
+    columns: tuple[int, ...]
+    steps: int
+    sequences: int
+
+    @property
+    def final(self) -> int:
+        """The step at which it ends."""
+        return 0 if self.weights.reverse else self.steps - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """What a layer of the head gives, and the quantities that it reads."""
+
+    layer: DenseLayer
+    title: str
+    reads: tuple[int, ...]
+
+
+Quantity = Given | Embedding | Direction | Dense
+
+COLUMNS = (1, 2, 3)
+"""Columns that have no names yet, of the input and embeddings of it."""
+
+
+class Reading(NamedTuple):
+    """All units of some quantities, read along one axis.
+
+    Attributes
+    ----------
+    quantities : tuple of int
+        A forward direction comes before a backward one.
+    order : ndarray
+        For each place along the axis, which unit of all of them is there.
+    steps : ndarray
+        For each unit, at which step.
+    """
+
+    quantities: tuple[int, ...]
+    order: Array
+    steps: Array
+
+
+def read_units(quantities: Sequence[Quantity], value: Traced, axis: int) -> Reading:
+    """Return what lies along an axis, which has to be each unit once."""
+    others = [n for n in range(value.ndim) if n != axis]
+    if any(value.varies(n, QUANTITY, UNIT) for n in others):
+        raise RefusedError("it reads units that lie on more than one axis")
+    if value.varies(axis, SEQUENCE):
+        raise RefusedError("it mixes sequences of the batch")
+    if value.varies(axis, STEP) and any(value.varies(n, STEP) for n in others):
+        raise RefusedError("it reads units of different steps together")
+    at = value.at(axis)
+    found = _in_order(quantities, tuple(dict.fromkeys(at[:, QUANTITY].tolist())))
+    sizes = [_width(quantities[n]) for n in found]
+    starts = dict(zip(found, np.cumsum([0, *sizes]).tolist(), strict=False))
+    order = at[:, UNIT] + np.array([starts[n] for n in at[:, QUANTITY].tolist()])
+    if not np.array_equal(np.sort(order), np.arange(sum(sizes))):
+        raise RefusedError(f"it reads some of {sum(sizes)} units; expected each of them once")
+    steps = np.empty_like(order)
+    steps[order] = at[:, STEP]
+    return Reading(found, order, steps)
+
+
+def _width(quantity: Quantity) -> int:
+    match quantity:
+        case Direction():
+            return quantity.weights.hidden_size
+        case Dense():
+            return quantity.layer.output_size
+    raise RefusedError("it reads the input; expected hidden states of an LSTM")
+
+
+def _in_order(quantities: Sequence[Quantity], found: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the places of one quantity, or of two directions of a layer, the forward first."""
+    if len(found) == 1:
+        return found
+    pair = [quantities[n] for n in found]
+    first, second, *others = pair
+    if others or not (isinstance(first, Direction) and isinstance(second, Direction)):
+        raise RefusedError("it reads more than the states of one layer")
+    if (first.reads, first.columns) != (second.reads, second.columns):
+        raise RefusedError("it reads the states of more than one layer")
+    if first.weights.reverse == second.weights.reverse:
+        raise RefusedError("it reads two LSTMs side by side; expected two directions of one layer")
+    return found[::-1] if first.weights.reverse else found
+
+
+def directions(quantities: Sequence[Quantity], reading: tuple[int, ...]) -> list[Direction]:
+    """Return the directions that these quantities are made of."""
+    found = [quantities[n] for n in reading]
+    while isinstance(found[0], Dense):
+        found = [quantities[n] for n in found[0].reads]
+    return [quantity for quantity in found if isinstance(quantity, Direction)]
+
+
+def final_step(quantities: Sequence[Quantity], reading: Reading) -> None:
+    """Raise a RefusedError unless what is read is the final state of each direction."""
+    sides = directions(quantities, reading.quantities)
+    ends = [side.final for side in sides]
+    if isinstance(quantities[reading.quantities[0]], Dense):
+        is_final = all((reading.steps == end).all() for end in ends)
+    else:
+        sizes = [side.weights.hidden_size for side in sides]
+        is_final = np.array_equal(reading.steps, np.repeat(ends, sizes))
+    if is_final:
+        return
+    if len(sides) == 2:
+        raise RefusedError(
+            "it reads the states of both directions at one step, such as the last row of Y, where "
+            "the backward direction has read one step only; expected the final state of each: "
+            "Y_h, or the last row of the forward and the first of the backward direction"
+        )
+    raise RefusedError(
+        f"it reads the states at step {reading.steps[0]} of {sides[0].steps} only; expected "
+        f"those at step {sides[0].final}, the final one, or at every step"
+    )
+
+
+# The input --------------------------------------------------------------------------------------
+
+
+@operator("Gather", attributes=("axis",))
+def _gather(call: Call) -> Value:
+    """Take what lies at constant indices, or make an embedding of ids."""
+    data, indices = call.value(0), call.value(1)
+    axis = call.axis(call.attribute("axis", 0), data.ndim)
+    if not isinstance(indices, Traced):
+        if indices.dtype.kind != "i":
+            raise RefusedError(f"expected integers as indices, got {indices.dtype}")
+        return take(call, data, indices, axis)
+    ids = call.quantities[indices.first[QUANTITY]]
+    if (
+        isinstance(data, Traced)
+        or data.ndim != 2
+        or axis != 0
+        or not isinstance(ids, Given)
+        or not indices.integers
+        or ids.sizes[2] != 1
+    ):
+        raise RefusedError("expected rows of a constant matrix at ids of the input")
+    sizes = (*ids.sizes[:2], data.shape[1])
+    reads = (int(indices.first[QUANTITY]),)
+    call.quantities.append(Embedding(data, call.node.inputs[0], reads, sizes))
+    first = indices.first.copy()
+    first[QUANTITY] = len(call.quantities) - 1
+    return Traced(first, (*indices.axes, along(COLUMNS[2], data.shape[1], call.room)), call.room)
+
+
+def _named_columns(sizes: tuple[int, int, int], value: Traced) -> tuple[Traced, tuple[int, ...]]:
+    """Return what lies along (step, sequence, unit) of the input, in columns of these names.
+
+    Also return which columns they were: which axis of the input is which is not known before an
+    LSTM reads it.
+    """
+    moving = [[c for c in COLUMNS if value.varies(n, c)] for n in range(3)]
+    if any(len(columns) > 1 for columns in moving):
+        raise RefusedError("it reads the input with axes merged into one")
+    still = [c for c in COLUMNS if [c] not in moving]
+    step, sequence, unit = (columns[0] if columns else still.pop(0) for columns in moving)
+    if len({step, sequence, unit}) != 3:
+        raise RefusedError("it reads parts of the input side by side")
+    columns = (unit, step, sequence)
+    if tuple(sizes[c - 1] for c in (step, sequence, unit)) != value.shape:
+        raise RefusedError(f"it reads a part of the input, in shape {value.shape}")
+    order = [QUANTITY, *columns]
+    named = replace(
+        value, first=value.first[order], axes=tuple(axis[:, order] for axis in value.axes)
+    )
+    return named, columns
+
+
+# LSTM -------------------------------------------------------------------------------------------
+
+_LSTM_ATTRIBUTES = (
+    "activation_alpha",
+    "activation_beta",
+    "activations",
+    "clip",
+    "direction",
+    "hidden_size",
+    "input_forget",
+    "layout",
+)
+_DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+_ACTIVATIONS = ["Sigmoid", "Tanh", "Tanh"]
+
+
+@operator("LSTM", attributes=_LSTM_ATTRIBUTES)
+def _lstm(call: Call) -> tuple[Value, ...]:
+    backward = _DIRECTIONS.get(call.attribute("direction", "forward"), ())
+    _check_kind(call, len(backward))
+    batch_first = call.attribute("layout", 0) == 1
+    x = call.traced(0)
+    if x.ndim != 3:
+        raise RefusedError(f"X: expected three axes, got shape {x.shape}")
+    if batch_first:
+        x = x.transpose((1, 0, 2))
+    x, order, reads, columns = _read_steps(call, x)
+    steps, sequences, _ = x.shape
+    flipped = steps > 1 and x.first[STEP] != 0
+    _check_lengths(call, steps)
+
+    place = len(call.quantities)
+    sides = [
+        Direction(weights, call.node.title, reads, columns, steps, sequences)
+        for weights in _lstm_weights(call, order, [side != flipped for side in backward])
+    ]
+    call.quantities.extend(sides)
+
+    hidden_size = sides[0].weights.hidden_size
+    first = np.array([place, 0, x.first[STEP], 0], x.first.dtype)
+    both = along(QUANTITY, len(sides), call.room)
+    batch, units = x.axes[1], along(UNIT, hidden_size, call.room)
+    y = Traced(first, (x.axes[0], both, batch, units), call.room)
+    # The last state is the hidden state at the step where a direction ends.
+    both = both.copy()
+    both[:, STEP] = [side.final - sides[0].final for side in sides]
+    first = first.copy()
+    first[STEP] = sides[0].final
+    y_h = Traced(first, (both, batch, units), call.room)
+    if batch_first:
+        y, y_h = y.transpose((2, 0, 1, 3)), y_h.transpose((1, 0, 2))
+    return y, y_h, Unreadable(f"Y_c, the cell state, of {call.node.label}")
+
+
+def _check_kind(call: Call, sides: int) -> None:
+    """Refuse LSTMs with other formulas than the usual ones."""
+    attributes = call.node.attributes
+    if not sides:
+        raise RefusedError(f"direction: expected one of {', '.join(_DIRECTIONS)}")
+    if call.optional(7) is not None:
+        raise RefusedError("it has peepholes (P)")
+    if attributes.get("activations", _ACTIVATIONS * sides) != _ACTIVATIONS * sides:
+        raise RefusedError(
+            f"activations: expected {', '.join(_ACTIVATIONS)} for each direction, got "
+            f"{attributes['activations']!r:.60}"
+        )
+    for name in ("activation_alpha", "activation_beta", "clip"):
+        if name in attributes:
+            raise RefusedError(f"{name}: expected none, got {attributes[name]!r:.60}")
+    if call.attribute("input_forget", 0) != 0:
+        raise RefusedError("input_forget: expected 0: input and forget gate are not one")
+    if call.attribute("layout", 0) not in (0, 1):
+        raise RefusedError("layout: expected 0 or 1")
+
+
+def _read_steps(call: Call, x: Traced) -> tuple[Traced, Array, tuple[int, ...], tuple[int, ...]]:
+    """Return what lies along (step, sequence, unit) and, of all units, which one is where.
+
+    Also return the quantities that these are, and the columns of the input along which they lie.
+    """
+    quantity = call.quantities[x.first[QUANTITY]]
+    columns: tuple[int, ...] = ()
+    if isinstance(quantity, Given | Embedding):
+        if x.integers:
+            raise RefusedError("X: expected float numbers, got ids; an embedding is missing")
+        x, columns = _named_columns(quantity.sizes, x)
+        reads: tuple[int, ...] = (int(x.first[QUANTITY]),)
+        order, steps, sequences = x.at(2)[:, UNIT], x.shape[0], x.shape[1]
+        whole = np.array_equal(np.sort(order), np.arange(x.shape[2]))
+    else:
+        reads, order, _ = read_units(call.quantities, x, 2)
+        below = call.quantities[reads[0]]
+        if not isinstance(below, Direction) or x.pooling:
+            raise RefusedError("X: expected the input or the states of every step of an LSTM")
+        steps, sequences = below.steps, below.sequences
+        whole = not x.varies(2, STEP)
+    up = np.arange(steps)
+    if not (
+        whole
+        and not x.varies(0, QUANTITY, UNIT, SEQUENCE)
+        and not x.varies(1, QUANTITY, UNIT, STEP)
+        and any(np.array_equal(x.at(0)[:, STEP], way) for way in (up, up[::-1]))
+        and np.array_equal(x.at(1)[:, SEQUENCE], np.arange(sequences))
+    ):
+        raise RefusedError("X: expected all units at all steps of all sequences, in order")
+    return x, order, reads, columns
+
+
+def _check_lengths(call: Call, steps: int) -> None:
+    """Refuse lengths of sequences that are neither the whole ones nor given by the user."""
+    lengths = call.optional(4)
+    if isinstance(lengths, Traced):
+        given = isinstance(call.quantities[lengths.first[QUANTITY]], Given)
+        whole = given and lengths.integers and lengths.ndim == 1
+    else:
+        whole = lengths is None or bool((lengths == steps).all())
+    if not whole:
+        raise RefusedError("sequence_lens: expected none, all steps, or an input of the graph")
+
+
+def _lstm_weights(call: Call, order: Array, reverse: Sequence[bool]) -> list[LSTMWeights]:
+    """Return the weights of each direction, columns in the order of the units that they read."""
+    sides = len(reverse)
+    w, r = call.constant(1), call.constant(2)
+    if r.ndim != 3 or len(r) != sides or r.shape[1] != 4 * r.shape[2]:
+        raise RefusedError(
+            f"R: expected shape ({sides}, 4 * hidden_size, hidden_size), got {r.shape}"
+        )
+    hidden_size = r.shape[2]
+    if w.shape != (sides, 4 * hidden_size, len(order)):
+        raise RefusedError(
+            f"W: expected shape ({sides}, {4 * hidden_size}, {len(order)}), got {w.shape}"
+        )
+    if call.attribute("hidden_size", hidden_size) != hidden_size:
+        raise RefusedError(f"hidden_size: expected {hidden_size} as R has it")
+    b = np.zeros((sides, 8 * hidden_size), w.dtype)
+    if call.optional(3) is not None:
+        b = call.constant(3)
+    if b.shape != (sides, 8 * hidden_size):
+        raise RefusedError(f"B: expected shape ({sides}, {8 * hidden_size}), got {b.shape}")
+    initial_hidden, initial_cell = (_initial(call, n, sides, hidden_size) for n in (5, 6))
+    columns = np.argsort(order)
+    for array in (w, r, b):
+        call.afford(array.shape, array.dtype)
+    return [
+        LSTMWeights(
+            _gates(w[d])[:, columns],
+            _gates(r[d]),
+            _gates(b[d, : 4 * hidden_size]) + _gates(b[d, 4 * hidden_size :]),
+            initial_hidden=initial_hidden[d],
+            initial_cell=initial_cell[d],
+            reverse=reverse[d],
+        )
+        for d in range(sides)
+    ]
+
+
+def _gates(rows: Array) -> Array:
+    """Return rows of the gates i, o, f, c in the order i, f, g, o."""
+    i, o, f, c = np.split(rows, 4)
+    return np.concatenate([i, f, c, o])
+
+
+def _initial(call: Call, n: int, sides: int, hidden_size: int) -> Sequence[Array | None]:
+    """Return the initial state of each direction, the same for all sequences."""
+    if call.optional(n) is None:
+        return [None] * sides
+    state, name = call.constant(n), ("initial_h", "initial_c")[n - 5]
+    if call.attribute("layout", 0) == 1 and state.ndim == 3:
+        state = state.transpose((1, 0, 2))
+    if state.ndim != 3 or (len(state), state.shape[2]) != (sides, hidden_size) or not state.size:
+        raise RefusedError(
+            f"{name}: expected {hidden_size} numbers for each of {sides} directions and each "
+            f"sequence, got shape {state.shape}"
+        )
+    if (state != state[:, :1]).any():
+        raise RefusedError(f"{name}: expected the same for all sequences of a batch")
+    return list(state[:, 0])
+
+
+# Pooling ----------------------------------------------------------------------------------------
+
+
+@operator("ReduceMean", "ReduceMax", attributes=("axes", "keepdims", "noop_with_empty_axes"))
+def _reduce(call: Call) -> Value:
+    value, axes = call.traced(0), call.numbers("axes", 1)
+    if not axes:
+        if call.attribute("noop_with_empty_axes", 0):
+            return value
+        axes = list(range(value.ndim))
+    pooling = "max" if "Max" in call.node.operator else "mean"
+    return _pool(call, value, axes, pooling, bool(call.attribute("keepdims", 1)))
+
+
+@operator("GlobalAveragePool", "GlobalMaxPool")
+def _pool_globally(call: Call) -> Value:
+    value = call.traced(0)
+    pooling = "max" if "Max" in call.node.operator else "mean"
+    return _pool(call, value, range(2, value.ndim), pooling, keep=True)
+
+
+@operator("AveragePool", "MaxPool", attributes=("kernel_shape", "strides", "ceil_mode"))
+def _pool_all(call: Call) -> Value:
+    """Pool as the others do, if the window is as long as the sequences."""
+    window, sizes = call.attribute("kernel_shape", []), call.traced(0).shape[2:]
+    if tuple(window) != sizes:
+        raise RefusedError(f"expected a window over all steps, {sizes}, got {window!r:.60}")
+    return _pool_globally(call)
+
+
+def _pool(call: Call, value: Traced, axes: Sequence[int], pooling: str, keep: bool) -> Traced:
+    """Return the mean or maximum over all steps."""
+    axes = [call.axis(axis, value.ndim) for axis in axes]
+    long = [axis for axis in axes if value.shape[axis] > 1]
+    first = value.first.copy()
+    if long:
+        states = [call.quantities[n] for n in _quantities(value)]
+        if value.pooling or not all(isinstance(state, Direction) for state in states):
+            raise RefusedError("it pools what is no hidden state of an LSTM")
+        over_steps = (
+            len(long) == 1
+            and not value.varies(long[0], QUANTITY, UNIT, SEQUENCE)
+            and not any(value.varies(n, STEP) for n in range(value.ndim) if n != long[0])
+        )
+        steps = np.arange(states[0].steps)
+        if not over_steps or not np.array_equal(np.sort(value.at(long[0])[:, STEP]), steps):
+            raise RefusedError("expected the axis of all steps, and no other")
+        first[STEP] = 0
+    kept = [axis[:1] if n in axes else axis for n, axis in enumerate(value.axes)]
+    if not keep:
+        kept = [axis for n, axis in enumerate(kept) if n not in axes]
+    return replace(value, first=first, axes=tuple(kept), pooling=pooling if long else value.pooling)
+
+
+def _quantities(value: Traced) -> set[int]:
+    """Return all quantities of which there are numbers in it."""
+    found = {int(value.first[QUANTITY])}
+    for axis in value.axes:
+        more = set(axis[:, QUANTITY].tolist())
+        found = {quantity + step for quantity in found for step in more}
+    return found
+
+
+# The head ---------------------------------------------------------------------------------------
+
+
+@operator("MatMul")
+def _matmul(call: Call) -> Value:
+    return _dense(call, call.traced(0), call.constant(1), None)
+
+
+@operator("Gemm", attributes=("alpha", "beta", "transA", "transB"))
+def _gemm(call: Call) -> Value:
+    value, weight, bias = call.traced(0), call.constant(1), None
+    if call.attribute("transA", 0) or value.ndim != 2 or weight.ndim != 2:
+        raise RefusedError("expected a row for each sequence or step times a constant matrix")
+    weight = _scaled(weight.T if call.attribute("transB", 0) else weight, call, "alpha")
+    if call.optional(2) is not None:
+        bias = call.constant(2)
+        if bias.ndim > 2 or (bias.ndim == 2 and len(bias) != 1):
+            raise RefusedError(f"C: expected one bias for each column, got shape {bias.shape}")
+        bias = np.broadcast_to(_scaled(bias, call, "beta").reshape(-1), weight.shape[1:])
+    return _dense(call, value, weight, bias)
+
+
+def _scaled(array: Array, call: Call, name: str) -> Array:
+    factor = call.attribute(name, 1.0)
+    return array if factor == 1 else array * array.dtype.type(factor)
+
+
+def _dense(call: Call, value: Traced, weight: Array, bias: Array | None) -> Traced:
+    """Return what a linear layer makes of the last axis."""
+    if weight.ndim != 2 or not value.ndim or len(weight) != value.shape[-1]:
+        raise RefusedError(
+            f"expected a constant matrix of {value.shape[-1:]} rows, got shape {weight.shape}"
+        )
+    quantities, order, steps = reading = read_units(call.quantities, value, value.ndim - 1)
+    pooling = value.pooling
+    if not pooling and (steps != steps[0]).any():
+        final_step(call.quantities, reading)
+        pooling = "last"
+    if bias is not None:
+        bias = bias.astype(weight.dtype)
+    call.afford(weight.shape, weight.dtype)
+    layer = DenseLayer(weight.T[:, np.argsort(order)], bias)
+    first = value.first.copy()
+    first[QUANTITY] = _enter(call, Dense(layer, call.node.title, quantities))
+    first[[UNIT, STEP]] = 0, 0 if pooling else steps[0]
+    units = along(UNIT, layer.output_size, call.room)
+    return replace(value, first=first, axes=(*value.axes[:-1], units), pooling=pooling)
+
+
+def _enter(call: Call, quantity: Dense) -> int:
+    call.quantities.append(quantity)
+    return len(call.quantities) - 1
+
+
+def _linear_layer(call: Call, value: Traced) -> Dense | None:
+    """Return the layer that this is what it gives, if that still has no activation."""
+    found = [call.quantities[n] for n in _quantities(value)]
+    quantity = found[0]
+    if len(found) == 1 and isinstance(quantity, Dense) and quantity.layer.activation == "linear":
+        return quantity
+    return None
+
+
+def _changed(call: Call, value: Traced, dense: Dense, layer: DenseLayer) -> Traced:
+    """Return what another layer in the place of one gives."""
+    call.afford(layer.weight.shape, layer.dtype)  # no copy, but it takes time to be checked
+    first = value.first.copy()
+    first[QUANTITY] = _enter(call, replace(dense, layer=layer))
+    return replace(value, first=first)
+
+
+@operator("Add")
+def _add(call: Call) -> Value:
+    traced = [n for n in range(2) if isinstance(call.value(n), Traced)]
+    if not traced:
+        return compute(call)
+    if len(traced) == 2:
+        raise RefusedError("it adds two things that the input decides, such as two directions")
+    value, number = call.traced(traced[0]), call.constant(1 - traced[0])
+    dense = _linear_layer(call, value)
+    if dense is None:
+        raise RefusedError("it adds a constant to what is no linear layer")
+    shape = (1,) * (value.ndim - number.ndim) + number.shape
+    long = [n for n, size in enumerate(shape) if size > 1]
+    bias = np.zeros(dense.layer.output_size, dense.layer.dtype)
+    if dense.layer.bias is not None:
+        bias += dense.layer.bias
+    if long:
+        units = value.at(long[0])[:, UNIT]
+        if shape != tuple(n if axis in long else 1 for axis, n in enumerate(value.shape)) or (
+            not np.array_equal(np.sort(units), np.arange(len(bias)))
+        ):
+            raise RefusedError(f"expected one bias for each unit, got shape {number.shape}")
+        bias[units] += number.reshape(-1)
+    else:
+        bias += number.reshape(-1)
+    return _changed(call, value, dense, DenseLayer(dense.layer.weight, bias))
+
+
+@operator("Relu", "Tanh")
+def _activate(call: Call) -> Value:
+    value, activation = call.traced(0), call.node.operator.lower()
+    dense = _linear_layer(call, value)
+    if dense is not None:
+        layer = DenseLayer(dense.layer.weight, dense.layer.bias, activation)
+        return _changed(call, value, dense, layer)
+    # Of hidden states: a layer with the identity as its weights.
+    axes = [n for n in range(value.ndim) if value.varies(n, QUANTITY, UNIT)]
+    if len(axes) != 1:
+        raise RefusedError("it reads units that lie on more than one axis")
+    (axis,), last, size = axes, value.ndim - 1, value.shape[axes[0]]
+    call.afford((size, size), np.dtype(np.float32))
+    given = _dense(call, move_axis(value, axis, last), np.eye(size, dtype=np.float32), None)
+    dense = call.quantities[-1]
+    layer = DenseLayer(dense.layer.weight, None, activation)
+    return move_axis(_changed(call, given, dense, layer), last, axis)
+
+
+@operator("Softmax", "LogSoftmax", attributes=("axis",))
+def _softmax(call: Call) -> Value:
+    value = call.traced(0)
+    old = call.opset < 13  # then it went over that axis and all behind it
+    axis = call.axis(call.attribute("axis", 1 if old else -1), value.ndim)
+    axes = range(axis, value.ndim if old else axis + 1)
+    if any(
+        value.varies(n, STEP, SEQUENCE) if n in axes else value.varies(n, QUANTITY, UNIT)
+        for n in range(value.ndim)
+    ):
+        raise RefusedError(f"it goes over the axis {axis}, which is not that of the scores")
+    return replace(value, squashed=call.node.label)
+
+
+@operator("Sigmoid")
+def _sigmoid(call: Call) -> Value:
+    return replace(call.traced(0), squashed=call.node.label)
