@@ -207,11 +207,13 @@ def test_node_tests_of_onnx():
             with pytest.raises(ValueError, match="P"):
                 lrplstm.from_onnx(proto)
             continue
-        model = lrplstm.from_onnx(proto, output=proto.graph.output[-1].name)
+        wanted = [value.name for value in proto.graph.output]
+        model = lrplstm.from_onnx(proto, output=node.output[1])
         assert model.pooling == "last"
         batchwise = any(a.name == "layout" and a.i == 1 for a in node.attribute)
         sequences = given_[x] if batchwise else given_[x].swapaxes(0, 1)
-        final = outputs[-1] if batchwise else outputs[-1].swapaxes(0, 1)
+        final = outputs[wanted.index(node.output[1])]
+        final = final if batchwise else final.swapaxes(0, 1)
         for rows, expected in zip(sequences, final, strict=True):
             assert relative_error(model.predict(rows), expected.ravel()) < 1e-5
         read.append(case.name)
