@@ -75,20 +75,6 @@ def train(steps: int, seed: int) -> Regression:
     return network
 
 
-def convert(network: Regression) -> lrplstm.LSTMModel:
-    """Return the network as an LSTMModel.
-
-    ``lrplstm.from_torch(network)`` is to take this function's place.
-    """
-    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    weights = lrplstm.LSTMWeights(
-        state["lstm.weight_ih_l0"],
-        state["lstm.weight_hh_l0"],
-        state["lstm.bias_ih_l0"] + state["lstm.bias_hh_l0"],
-    )
-    return lrplstm.LSTMModel([weights], state["head.weight"], state["head.bias"])
-
-
 # What the methods find ----------------------------------------------------------------------------
 
 # The last two are variants of LRP: relevance conserved, and a larger stabilizer.
@@ -132,7 +118,7 @@ def table_row(name: str, series: Array, relevance: Array) -> str:
 def main(folder: Path, steps: int, seed: int) -> None:
     """Train, explain, print and draw."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = convert(train(steps, seed))
+    model = lrplstm.from_torch(train(steps, seed))
     series, answers = draw_series(np.random.default_rng(seed + 1), HELD_OUT)
     errors = model.predict(series)[:, 0] - answers
     print(f"{steps} training steps; {HELD_OUT} held-out series of {T} steps and {D} variables")

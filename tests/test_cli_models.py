@@ -66,6 +66,13 @@ def test_a_series_of_numbers(series_model, tmp_path):
     output = run("explain", "--model", series_model, "--series", tmp_path / "x.npy").stdout
     assert f"score: {expected.scores[0]:.3f}" in output
     assert "t=5" in output
+    page, picture = tmp_path / "x.html", tmp_path / "x.png"
+    run(
+        "explain", "--model", series_model, "--series", tmp_path / "x.csv",
+        "--html", page, "--png", picture,
+    )  # fmt: skip
+    assert ">c<" in page.read_text(encoding="utf-8")
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_many_series(series_model, tmp_path):
@@ -85,6 +92,7 @@ def test_many_series(series_model, tmp_path):
         ("x.csv", b"", "expected rows of numbers, found none"),
         ("x.csv", b"1,2\n1,2,3\n", "line 2: expected 2 numbers, got 3"),
         ("x.csv", b"a,b\n1,c\n", "line 2: expected numbers with commas between"),
+        ("x.csv", b"a,b,c\n1,2\n", "expected 2 names in line 1, got 3"),
         ("x.csv", b"\xff\xfe", "expected UTF-8"),
         ("x.csv", b"1,2,3\n", r"expected shape \(T, 5\), got \(1, 3\)"),
         ("x.csv", b"1,2,3,4,nan\n", "expected finite numbers"),
