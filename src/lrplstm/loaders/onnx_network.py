@@ -443,12 +443,16 @@ def _pool_globally(call: Call) -> Value:
     return _pool(call, value, range(2, value.ndim), pooling, keep=True)
 
 
-@operator("AveragePool", "MaxPool", attributes=("kernel_shape", "strides", "ceil_mode"))
-def _pool_all(call: Call) -> Value:
-    """Pool as the others do, if the window is as long as the sequences."""
+@operator(
+    "AveragePool",
+    "MaxPool",
+    attributes=("kernel_shape", "strides", "pads", "dilations", "ceil_mode"),
+)
+def _pool_in_windows(call: Call) -> Value:
     window, sizes = call.attribute("kernel_shape", []), call.traced(0).shape[2:]
-    if tuple(window) != sizes:
-        raise RefusedError(f"expected a window over all steps, {sizes}, got {window!r:.60}")
+    spread = {*call.attribute("pads", [0])} != {0} or {*call.attribute("dilations", [1])} != {1}
+    if tuple(window) != sizes or spread:
+        raise RefusedError(f"expected one window over all steps, {sizes}, got {window!r:.60}")
     return _pool_globally(call)
 
 
