@@ -317,8 +317,9 @@ def convert(options: argparse.Namespace) -> None:
         chosen[name] = value
     if "vocabulary" in chosen:
         chosen["vocabulary"] = read_vocabulary(Path(chosen["vocabulary"]))
-    if "class_names" in chosen:
-        chosen["class_names"] = chosen["class_names"].split(",")
+    for name in ("class_names", "activations", "dense_activations"):
+        if name in chosen:
+            chosen[name] = chosen[name].split(",")
     model = loader(options.source, **chosen)
     model.save(folder)
     _print_rows({"written": folder} | _description(model))
@@ -328,6 +329,13 @@ _CONVERT_OPTIONS = (
     "lstm",
     "head",
     "embedding",
+    "output",
+    "activations",
+    "config",
+    "merge_mode",
+    "mask_zero",
+    "recurrent_activation",
+    "dense_activations",
     "pooling",
     "vocabulary",
     "class_names",
