@@ -19,11 +19,14 @@ demo: $(VENV)/installed
 test: $(VENV)/installed $(VENV)/test-tools
 	@$(BIN)/python -m pytest
 
-# The same tests with kernels that raise IndexError instead of reading out of bounds.
+# What runs the kernels, with kernels that raise IndexError instead of reading out of bounds.
+KERNEL_TESTS := $(addprefix tests/test_,kernels.py shapes.py heads.py methods.py golden.py options.py \
+                  batching.py attribution.py torch.py compat.py default_model.py packaging.py)
+
 test-boundscheck: $(VENV)/installed $(VENV)/test-tools
 	@rm -rf build/boundscheck build/lib*
 	@LRPLSTM_BOUNDSCHECK=1 $(PIP) install --quiet --no-deps --target build/boundscheck .
-	@PYTHONPATH=build/boundscheck LRPLSTM_BOUNDSCHECK=1 $(BIN)/python -m pytest -m "not packaging"
+	@PYTHONPATH=build/boundscheck LRPLSTM_BOUNDSCHECK=1 $(BIN)/python -m pytest -m "not packaging" $(KERNEL_TESTS)
 
 # Tests of the kernels with sanitizers, which see what bounds checks cannot: pointers and whole vectors.
 test-sanitize: $(VENV)/installed $(VENV)/test-tools

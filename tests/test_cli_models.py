@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -66,6 +67,13 @@ def test_a_series_of_numbers(series_model, tmp_path):
     output = run("explain", "--model", series_model, "--series", tmp_path / "x.npy").stdout
     assert f"score: {expected.scores[0]:.3f}" in output
     assert "t=5" in output
+    page, picture = tmp_path / "x.html", tmp_path / "x.png"
+    run(
+        "explain", "--model", series_model, "--series", tmp_path / "x.csv",
+        "--html", page, "--png", picture,
+    )  # fmt: skip
+    assert ">c<" in page.read_text(encoding="utf-8")
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_many_series(series_model, tmp_path):
@@ -85,6 +93,7 @@ def test_many_series(series_model, tmp_path):
         ("x.csv", b"", "expected rows of numbers, found none"),
         ("x.csv", b"1,2\n1,2,3\n", "line 2: expected 2 numbers, got 3"),
         ("x.csv", b"a,b\n1,c\n", "line 2: expected numbers with commas between"),
+        ("x.csv", b"a,b,c\n1,2\n", "expected 2 names in line 1, got 3"),
         ("x.csv", b"\xff\xfe", "expected UTF-8"),
         ("x.csv", b"1,2,3\n", r"expected shape \(T, 5\), got \(1, 3\)"),
         ("x.csv", b"1,2,3,4,nan\n", "expected finite numbers"),
@@ -197,6 +206,29 @@ def test_convert_and_info(tmp_path):
     (tmp_path / "full" / "notes.txt").write_text("mine")
     assert "new or empty" in fails("convert", tmp_path / "net.pt", tmp_path / "full")
     assert "new or empty" in fails("convert", tmp_path / "net.pt", tmp_path / "words.txt")
+
+
+def test_convert_weights_of_keras(tmp_path):
+    """A file with weights only, and what it cannot say."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "embedding/vars/0": rng.normal(size=(5, 3)),
+        "lstm/cell/vars/0": rng.normal(size=(3, 8)),
+        "lstm/cell/vars/1": rng.normal(size=(2, 8)),
+        "lstm/cell/vars/2": rng.normal(size=8),
+        "dense/vars/0": rng.normal(size=(2, 3)),
+        "dense/vars/1": rng.normal(size=3),
+    }
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[f"layers/{name}"] = array.astype("f4")
+    run(
+        "convert", path, tmp_path / "out", "--pooling", "last", "--mask-zero",
+        "--recurrent-activation", "sigmoid", "--dense-activations", "softmax",
+    )  # fmt: skip
+    assert "id 0" in run("info", tmp_path / "out").stdout
+    assert lrplstm.load(tmp_path / "out").num_classes == 3
 
 
 def test_bad_conversions(tmp_path, step_model):

@@ -627,7 +627,7 @@ def test_png_errors(tmp_path):
         heatmap.save_png(tmp_path / "x.png", [])
     with pytest.raises(ValueError, match="relevance: expected shape"):
         heatmap.save_png(tmp_path / "x.png", [panel, Panel(WORDS, [1.0])])
-    with pytest.raises(TypeError, match=r"panels\[1\]: expected a Panel, got tuple"):
+    with pytest.raises(TypeError, match=r"panels\[1\]: expected a Panel or a Grid, got tuple"):
         heatmap.save_png(tmp_path / "x.png", [panel, (["a"], [1.0])])
     with pytest.raises(ValueError, match=r"panels: .*at most 1638 inches high.*draw fewer"):
         heatmap.save_png(tmp_path / "x.png", [panel] * 2000)

@@ -52,7 +52,12 @@ def test_what_is_in_it(wheel):
         metadata = archive.read(f"lrplstm-{lrplstm.__version__}.dist-info/METADATA").decode()
     inside = {name.removeprefix("lrplstm/") for name in names if name.startswith("lrplstm/")}
     model = {f"default_model/{n}" for n in ("config.json", "weights.safetensors", "vocab.txt")}
-    assert inside >= model | {"sample_data/sentences.txt", "py.typed", "_kernels.pyi", "cli.py"}
+    assert inside >= model | {
+        "sample_data/sentences.txt",
+        "py.typed",
+        "_kernels.pyi",
+        "cli/__init__.py",
+    }
     builds = INSTRUCTION_SETS.values() if platform.machine() == "x86_64" else ["_kernels"]
     assert inside >= {f"{name}.abi3.so" for name in builds}
     assert not [name for name in names if re.search(r"test|train|\.p[yx][xd]$|\.c$|golden", name)]

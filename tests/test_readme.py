@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import lrplstm
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+# Names files that are the reader's own; the pages in docs/loaders have examples that run.
+(LOADERS,) = (code for code in BLOCKS if "from_keras" in code)
+BLOCKS.remove(LOADERS)
 
 
 def test_there_are_examples():
@@ -25,6 +30,12 @@ def test_python(code, capsys):
         assert capsys.readouterr().out.startswith(first.group(1))
     else:
         assert names["a"].input_relevance.shape == (20, 6)
+
+
+def test_loaders_exist():
+    names = re.findall(r"lrplstm\.(from_\w+)\(", LOADERS)
+    assert len(names) == 4
+    assert set(names) <= set(lrplstm.__all__)
 
 
 def test_make_targets_exist():

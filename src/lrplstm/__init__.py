@@ -10,7 +10,14 @@
 from __future__ import annotations
 
 from lrplstm.attribution import Attribution, Attributions
-from lrplstm.loaders import from_arras, from_onnx, load, load_default
+from lrplstm.loaders import (
+    from_arras,
+    from_keras,
+    from_onnx,
+    from_torch,
+    load,
+    load_default,
+)
 from lrplstm.methods import METHODS, explain, gradient_x_input, lrp, sensitivity
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
@@ -28,7 +35,9 @@ __all__ = [
     "Sentence",
     "explain",
     "from_arras",
+    "from_keras",
     "from_onnx",
+    "from_torch",
     "gradient_x_input",
     "load",
     "load_default",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from lrplstm import heatmap
+from lrplstm.heatmap.content import checked_texts
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ _ENDS = {"sensitivity": ("", "sensitive")}
 
 _MOST_SCORES = 10
 """A caption lists the scores of so many classes, not of more."""
+
+_MOST_LETTERS = 60
+"""An array is written out in so many letters, not in more."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,8 +92,8 @@ class Attribution:
 
     def __repr__(self) -> str:
         return (
-            f"Attribution(method={self.method!r}, target={self.target!r}, "
-            f"predicted={self.predicted!r}, {len(self)} steps)"
+            f"Attribution(method={self.method!r}, target={_short(self.target)}, "
+            f"predicted={_short(self.predicted)}, {len(self)} steps)"
         )
 
     def class_name(self, index: int) -> str:
@@ -106,7 +110,7 @@ class Attribution:
     @property
     def row_labels(self) -> list[str] | None:
         """Names of the rows of `token_relevance` with target "all", else None."""
-        if self.token_relevance.ndim == 1:
+        if self.token_relevance.ndim == 1 or (self.one_score and self.class_names is None):
             return None
         return [self.class_name(index) for index in range(len(self.token_relevance))]
 
@@ -116,36 +120,63 @@ class Attribution:
         return self.scores.ndim == 2
 
     @property
+    def one_score(self) -> bool:
+        """Whether there is one score, so that there are no classes to choose from: regression."""
+        return self.scores.shape[-1] == 1
+
+    @property
     def explained(self) -> str:
         """What `target` was, in words."""
         if self.target is None:
             return "given hidden relevance"
+        if self.every_step:
+            return self._explained_at_steps(self.target)
+        if isinstance(self.target, np.ndarray):
+            weights = ", ".join(f"{weight:g}" for weight in self.target)
+            scores = self._only_score if self.one_score else "scores"
+            return f"{scores} weighted by {weights}"
+        if self.one_score:
+            return self._only_score
         if isinstance(self.target, str):
             return "every class"
-        if isinstance(self.target, tuple):
-            step, class_ = self.target
-            return f"{self.class_name(class_)} at step {step}"
-        if isinstance(self.target, int):
-            if self.every_step:
-                return f"{self.class_name(self.target)} at every step"
-            if len(self.scores) == 1:
-                return f"the score {self.scores[0]:.3g}"
-            predicted = " (predicted)" if self.target == self.predicted else ""
-            return f"{self.class_name(self.target)}{predicted}"
-        if self.target.ndim == 1 and self.every_step:
-            are_predicted = np.array_equal(self.target, self.predicted)
-            return f"the {'predicted' if are_predicted else 'given'} class of every step"
-        if self.target.ndim == 2:
+        predicted = " (predicted)" if self.target == self.predicted else ""
+        return f"{self._class(self.target)}{predicted}"
+
+    @property
+    def _only_score(self) -> str:
+        name = "score" if self.class_names is None else self.class_names[0]
+        return f"the {name} {self.scores[0]:.3g}"
+
+    def _class(self, index: Any) -> str:
+        """Return a class for a sentence: its name, or what else tells it from others."""
+        if self.one_score and self.class_names is None:
+            return "the score"
+        return self.class_name(index)
+
+    def _explained_at_steps(self, target: Any) -> str:
+        """Return what was explained of the scores of all steps, in words."""
+        if isinstance(target, tuple):
+            step, class_ = target
+            return f"{self._class(class_)} at step {step}: {self.scores[step, class_]:.3g}"
+        if isinstance(target, np.ndarray) and target.ndim == 2:
             return "weighted scores of all steps"
-        weights = ", ".join(f"{weight:g}" for weight in self.target)
-        return f"scores weighted by {weights}"
+        if self.one_score:
+            return f"{self._class(0)} at every step"
+        if isinstance(target, str):
+            return "every class at every step"
+        if isinstance(target, np.ndarray):
+            are_predicted = np.array_equal(target, self.predicted)
+            return f"the {'predicted' if are_predicted else 'given'} class of every step"
+        return f"{self._class(target)} at every step"
 
     @property
     def caption(self) -> str:
         """Method, what was explained, the predicted class, and the scores, in one line."""
         parts = [f"{self.method}: {self.explained}"]
-        if not isinstance(self.predicted, int) or (len(self.scores) == 1 and self.target == 0):
+        if not isinstance(self.predicted, int):
             return parts[0]
+        if self.one_score:
+            return f"{parts[0]}; {self._only_score}" if self.target is None else parts[0]
         if not isinstance(self.target, int) or self.target != self.predicted:
             parts.append(f"predicted: {self.class_name(self.predicted)}")
         if len(self.scores) <= _MOST_SCORES:
@@ -155,8 +186,33 @@ class Attribution:
             parts.append(f"its score: {self.scores[self.predicted]:.3g}")
         return "; ".join(parts)
 
-    def to_html(self) -> str:
+    def to_html(
+        self, *, variables: Sequence[str] | None = None, steps: Sequence[str] | None = None
+    ) -> str:
         """Return a page fragment: the words, coloured by relevance, with a legend.
+
+        Where there are no tokens but `input_relevance`, or variables are named, a grid follows: the
+        relevance of each variable at each step.
+
+        Parameters
+        ----------
+        variables : sequence of str of length D, optional
+            Names of the input dimensions. Default: "variable 0", ...
+        steps : sequence of str of length T, optional
+            Names of the steps. Default: the tokens, or "t=0", "t=1", ...
+
+        Returns
+        -------
+        str
+            HTML, with all text escaped.
+
+        Raises
+        ------
+        TypeError
+            If names are one str, or not str.
+        ValueError
+            If there are more or fewer names than variables or steps, or variables are named at
+            level "token".
 
         Examples
         --------
@@ -165,7 +221,10 @@ class Attribution:
         >>> html.startswith("<figure")
         True
         """
-        return heatmap.to_html(**self._picture(), caption=self.caption)
+        grid = None
+        if variables is not None or (self.tokens is None and self.input_relevance is not None):
+            grid = self.to_grid(variables=variables, steps=steps)
+        return heatmap.to_html(**self._picture(steps), caption=self.caption, grid=grid)
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -184,6 +243,82 @@ class Attribution:
         """
         return heatmap.plot(**self._picture(), ax=ax, title=self.caption)
 
+    def plot_inputs(
+        self,
+        ax: Axes | None = None,
+        *,
+        variables: Sequence[str] | None = None,
+        steps: Sequence[str] | None = None,
+    ) -> Axes:
+        """Draw `input_relevance` with matplotlib: steps along x, variables along y.
+
+        Step t is at x = t and variable d at y = d, so that more can be drawn on the axes. With
+        target "all" the classes stand one under another, on one scale.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; the colour bar takes some of its width. Default: a new figure.
+        variables : sequence of str of length D, optional
+            Names of the input dimensions. Default: their numbers.
+        steps : sequence of str of length T, optional
+            Names of the steps. Default: the tokens, or numbers.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        TypeError
+            If names are one str, or not str.
+        ValueError
+            If there is no `input_relevance`, it contains infinity or NaN, or there are more or
+            fewer names than variables or steps.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> rng = np.random.default_rng(0)
+        >>> lstm = lrplstm.LSTMWeights(*(rng.normal(0, 0.3, s) for s in [(8, 3), (8, 2), (8,)]))
+        >>> model = lrplstm.LSTMModel([lstm], head_weight=rng.normal(size=(1, 2)))
+        >>> a = lrplstm.lrp(model, rng.normal(size=(20, 3)))
+        >>> ax = a.plot_inputs(Figure().add_subplot(), variables=["load", "price", "wind"])
+        >>> [label.get_text() for label in ax.get_yticklabels()]
+        ['load', 'price', 'wind']
+        """
+        return heatmap.plot_grid(**self.to_grid(variables=variables, steps=steps)._asdict(), ax=ax)
+
+    def to_grid(
+        self, *, variables: Sequence[str] | None = None, steps: Sequence[str] | None = None
+    ) -> heatmap.Grid:
+        """Return `input_relevance` as `lrplstm.heatmap.save_png` draws it, one of several.
+
+        Parameters
+        ----------
+        variables, steps
+            As for `plot_inputs`.
+
+        Raises
+        ------
+        ValueError
+            If there is no `input_relevance`.
+        """
+        if self.input_relevance is None:
+            raise ValueError(
+                "level: expected 'input', so that there is relevance of each variable, got 'token'"
+            )
+        return heatmap.Grid(
+            relevance=self.input_relevance,
+            variables=variables,
+            steps=self.tokens if steps is None else steps,
+            block_labels=self.row_labels,
+            ends=self._ends,
+            title=self.caption,
+        )
+
     def to_panel(self) -> heatmap.Panel:
         """Return what `lrplstm.heatmap.save_png` draws of it, one of several in a picture."""
         return heatmap.Panel(**self._picture(), title=self.caption)
@@ -201,14 +336,22 @@ class Attribution:
     def __str__(self) -> str:
         return self.to_terminal()
 
-    def _picture(self) -> dict[str, Any]:
-        """Return what every picture is made from."""
+    @property
+    def _ends(self) -> tuple[str, str]:
+        """What negative and positive relevance say."""
+        return _ENDS.get(self.method, heatmap.ENDS)
+
+    def _picture(self, steps: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return what every picture of the steps is made from."""
+        words = self.words if steps is None else checked_texts("steps", steps)
+        if len(words) != len(self):
+            raise ValueError(f"steps: expected {len(self)}, one for each step, got {len(words)}")
         return {
-            "words": self.words,
+            "words": words,
             "relevance": self.token_relevance,
             "unknown": self.unknown,
             "row_labels": self.row_labels,
-            "ends": _ENDS.get(self.method, heatmap.ENDS),
+            "ends": self._ends,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -237,6 +380,14 @@ class Attribution:
             "class_names",
         )
         return {name: _plain(getattr(self, name)) for name in names}
+
+
+def _short(value: Any) -> str:
+    """Return a value for a line of text: a large array by its shape."""
+    text = repr(value)
+    if isinstance(value, np.ndarray) and (value.ndim > 1 or len(text) > _MOST_LETTERS):
+        return f"array of shape {value.shape}"
+    return text
 
 
 def _plain(value: Any) -> Any:

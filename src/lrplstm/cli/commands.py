@@ -72,10 +72,16 @@ def _json_lines(objects: list[dict[str, Any]]) -> bytes:
     return "".join(lines).encode()
 
 
-def _png(attributions: lrplstm.Attributions) -> bytes:
+def _png(items: list[Item], attributions: lrplstm.Attributions) -> bytes:
     file = io.BytesIO()
+    pictures: list[heatmap.Panel | heatmap.Grid] = []
+    for item, attribution in zip(items, attributions, strict=True):
+        if attribution.tokens is None and attribution.input_relevance is not None:
+            pictures.append(attribution.to_grid(variables=item.variables))
+        else:
+            pictures.append(attribution.to_panel())
     try:
-        heatmap.save_png(file, [attribution.to_panel() for attribution in attributions])
+        heatmap.save_png(file, pictures)
     except ValueError as error:
         raise InputError(f"--png: {error}") from None
     return file.getvalue()
@@ -134,11 +140,14 @@ def explain(options: argparse.Namespace) -> None:
             ]
         )
     if options.html is not None:
-        fragments = [attribution.to_html() for attribution in attributions]
+        fragments = [
+            attribution.to_html(variables=item.variables)
+            for item, attribution in zip(items, attributions, strict=True)
+        ]
         page = heatmap.to_html_page(fragments, title=f"lrplstm: {method}")
         outputs[options.html] = page.encode()
     if options.png is not None:
-        outputs[options.png] = _png(attributions)
+        outputs[options.png] = _png(items, attributions)
     _write(outputs)
     if options.json != STDOUT:
         _print_explanations(options, model, items, attributions)
@@ -210,6 +219,9 @@ def predict(options: argparse.Namespace) -> None:
                 scores_in_words = _scores(model, scores_of_step)
                 print(f"{name}\t{heatmap.visible(word)}\tscores: {scores_in_words}")
             print()
+            continue
+        if len(row) == 1:
+            print(f"score: {row[0]:.3f}\t{heatmap.visible(item.text)}")
             continue
         print(f"{_name(model, int(row.argmax()))}\t{heatmap.visible(item.text)}")
         print(f"    scores: {_scores(model, row)}")
@@ -305,8 +317,9 @@ def convert(options: argparse.Namespace) -> None:
         chosen[name] = value
     if "vocabulary" in chosen:
         chosen["vocabulary"] = read_vocabulary(Path(chosen["vocabulary"]))
-    if "class_names" in chosen:
-        chosen["class_names"] = chosen["class_names"].split(",")
+    for name in ("class_names", "activations", "dense_activations"):
+        if name in chosen:
+            chosen[name] = chosen[name].split(",")
     model = loader(options.source, **chosen)
     model.save(folder)
     _print_rows({"written": folder} | _description(model))
@@ -316,6 +329,13 @@ _CONVERT_OPTIONS = (
     "lstm",
     "head",
     "embedding",
+    "output",
+    "activations",
+    "config",
+    "merge_mode",
+    "mask_zero",
+    "recurrent_activation",
+    "dense_activations",
     "pooling",
     "vocabulary",
     "class_names",

@@ -42,11 +42,14 @@ class Item:
         Tokens, ids or floats.
     label : int, optional
         The class that it should have, counted from 0.
+    variables : list of str, optional
+        What the columns of a series are called.
     """
 
     name: str
     sequence: list[str] | Array
     label: int | None = None
+    variables: list[str] | None = None
 
     @property
     def text(self) -> str:
@@ -163,13 +166,15 @@ def _read_series(path: Path) -> list[Item]:
         return [Item(str(path), array)]
     lines = _decode(str(path), read_file(path)).splitlines()
     rows: list[list[float]] = []
+    variables = None
     for n, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             row = [float(number) for number in line.split(",")]
         except ValueError:
-            if n == 1:  # names of the variables
+            if n == 1:
+                variables = [name.strip() for name in line.split(",")]
                 continue
             raise InputError(f"{path}: line {n}: expected numbers with commas between") from None
         if rows and len(row) != len(rows[0]):
@@ -177,7 +182,9 @@ def _read_series(path: Path) -> list[Item]:
         rows.append(row)
     if not rows:
         raise InputError(f"{path}: expected rows of numbers, found none")
-    return [Item(str(path), np.array(rows))]
+    if variables is not None and len(variables) != len(rows[0]):
+        raise InputError(f"{path}: expected {len(rows[0])} names in line 1, got {len(variables)}")
+    return [Item(str(path), np.array(rows), variables=variables)]
 
 
 @contextmanager

@@ -162,6 +162,23 @@ def _add_convert(commands: Any) -> None:
     converting.add_argument("--lstm", metavar="NAME", help="what the LSTM is called in IN")
     converting.add_argument("--head", metavar="NAME", help="what the head is called")
     converting.add_argument("--embedding", metavar="NAME", help="what the embedding is called")
+    converting.add_argument("--output", metavar="NAME", help="the graph's output that is explained")
+    converting.add_argument(
+        "--activations",
+        metavar="NAME,NAME",
+        help="of the head's layers in a PyTorch state dict: linear, relu or tanh",
+    )
+    converting.add_argument(
+        "--config", type=_path, metavar="FILE", help="JSON of a Keras model, for its weights alone"
+    )
+    converting.add_argument("--merge-mode", help="how Keras merges two directions")
+    converting.add_argument(
+        "--mask-zero", action="store_const", const=True, help="id 0 is padding (Keras)"
+    )
+    converting.add_argument("--recurrent-activation", help="activation of the gates (Keras)")
+    converting.add_argument(
+        "--dense-activations", metavar="NAME,NAME", help="of the Dense layers (Keras)"
+    )
     converting.add_argument("--pooling", choices=POOLINGS, help="what the head reads of the LSTM")
     converting.add_argument(
         "--vocabulary", type=_path, metavar="FILE", help="tokens of the ids, one a line"

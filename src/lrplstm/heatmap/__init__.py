@@ -1,20 +1,27 @@
-"""Heat maps: words and their relevance as HTML, in a terminal, with matplotlib.
+"""Heat maps: words, or variables at steps, and their relevance as HTML, in a terminal, as pictures.
 
-The package knows words and numbers only, and imports nothing else of lrplstm. Every picture of a
+The package knows texts and numbers only, and imports nothing else of lrplstm. Every picture of a
 sentence is made from the same three things: the words made safe to show, one colour for each of
 them, and a legend. A sentence has one scale: its largest absolute relevance, over all rows, has the
-full colour. Each module imports only from those above it:
+full colour. So has a grid, which shows a series: one cell for each variable at each step. Each
+module imports only from those above it:
 
 ``colors``
     :func:`color` and :func:`ink`: the background of a word, and the text on it.
 ``content``
     What a picture shows, checked and made safe; :func:`visible`.
+``grid``
+    :class:`Grid`: what a grid shows, checked, and made small enough.
 ``layout``
     Words broken into lines, beside their labels and above the legend.
 ``markup``
     :func:`to_html` and :func:`to_html_page`; the browser does the layout.
 ``terminal``
     :func:`to_terminal`, from the layout in character cells.
+``sheets``
+    Fonts, titles and figures of matplotlib.
+``grid_figure``
+    :func:`plot_grid`, with matplotlib.
 ``figure``
     :func:`plot` and :func:`save_png`, with matplotlib, from the layout in font sizes.
 """
@@ -22,15 +29,19 @@ full colour. Each module imports only from those above it:
 from lrplstm.heatmap.colors import color, ink
 from lrplstm.heatmap.content import ENDS, visible
 from lrplstm.heatmap.figure import Panel, plot, save_png
+from lrplstm.heatmap.grid import Grid
+from lrplstm.heatmap.grid_figure import plot_grid
 from lrplstm.heatmap.markup import to_html, to_html_page
 from lrplstm.heatmap.terminal import to_terminal
 
 __all__ = [
     "ENDS",
+    "Grid",
     "Panel",
     "color",
     "ink",
     "plot",
+    "plot_grid",
     "save_png",
     "to_html",
     "to_html_page",

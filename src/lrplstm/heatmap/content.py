@@ -17,7 +17,9 @@ __all__ = [
     "ENDS",
     "NOT_IN_VOCABULARY",
     "Content",
+    "bar_start",
     "checked_content",
+    "checked_ends",
     "checked_text",
     "checked_texts",
     "signed",
@@ -71,6 +73,11 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}g}" if value else "0"
 
 
+def bar_start(ends: tuple[str, str]) -> float:
+    """Return where a colour bar with these ends begins, as a fraction of the scale: -1 or 0."""
+    return -1.0 if ends[0] else 0.0
+
+
 @dataclass(frozen=True)
 class Content:
     """What is to be shown of one sentence: T words, R rows."""
@@ -85,7 +92,7 @@ class Content:
     @property
     def start(self) -> float:
         """Where the legend's colour bar begins: at 0 where negative numbers say nothing."""
-        return -1.0 if self.ends[0] else 0.0
+        return bar_start(self.ends)
 
     @property
     def colors(self) -> npt.NDArray[np.uint8]:
@@ -132,11 +139,17 @@ def checked_content(
                 f"row_labels: expected {len(rows)}, one per row of relevance, got {len(labels)}"
             )
 
-    shown_ends = [visible(end) for end in checked_texts("ends", ends)]
-    if len(shown_ends) != 2:
-        raise ValueError(f"ends: expected 2 texts, got {len(shown_ends)}")
-    low, high = shown_ends
-    return Content(shown, rows, marks.tolist(), labels, float(np.abs(rows).max()), (low, high))
+    shown_ends = checked_ends(ends)
+    return Content(shown, rows, marks.tolist(), labels, float(np.abs(rows).max()), shown_ends)
+
+
+def checked_ends(ends: tuple[str, str]) -> tuple[str, str]:
+    """Return the two texts made safe to show, or raise an error."""
+    shown = [visible(end) for end in checked_texts("ends", ends)]
+    if len(shown) != 2:
+        raise ValueError(f"ends: expected 2 texts, got {len(shown)}")
+    low, high = shown
+    return low, high
 
 
 def checked_texts(name: str, texts: Iterable[str]) -> list[str]:

@@ -1,13 +1,11 @@
-"""Pictures with matplotlib, which is imported only when there is something to draw."""
+"""Sentences with matplotlib, which is imported only when there is something to draw."""
 
 from __future__ import annotations
 
 import math
 import os
-import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,17 +20,29 @@ from lrplstm.heatmap.content import (
     checked_text,
     visible,
 )
-from lrplstm.heatmap.layout import Piece, flow, legend_block, lines, row_blocks
+from lrplstm.heatmap.grid import Grid
+from lrplstm.heatmap.grid_figure import grid_sheet
+from lrplstm.heatmap.layout import Piece, legend_block, row_blocks
+from lrplstm.heatmap.sheets import (
+    MARGIN,
+    NOTE_COLOR,
+    WIDTH,
+    Font,
+    Sheet,
+    draw_title,
+    fill,
+    new_figure,
+    title_height,
+    wrapped_title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import FontProperties
 
 __all__ = ["Panel", "plot", "save_png"]
 
-_WIDTH, _MARGIN = 8.0, 0.2  # of a figure of our own, inches
-_FONT_SIZE, _TITLE_SIZE = 11.0, 12.0  # points
+_FONT_SIZE = 11.0  # points
 _MIN_COLUMNS = 33.0  # a font has to be so small that a line has this many font sizes
 _MAX_PIXELS = 2**16 - 1  # the largest side of a picture that matplotlib can draw
 _MIN_DPI = 40  # below that nobody can read it
@@ -43,23 +53,6 @@ _ROW_GAP, _LEGEND_GAP = 0.2, 0.6  # between rows, and on top of that above the l
 _WORD_GAP, _WORD_PADDING, _WORD_HEIGHT = 0.9, 0.3, 1.4
 _BAR, _BAR_HEIGHT = "0".center(29), 1.1
 _BASELINE, _UNDERLINE = 0.28, 0.46  # below the middle of the line
-
-_NOTE_COLOR = "#444444"
-_SUBSTITUTE = "\ufffd"  # for a character that no font has
-
-# Fonts beside the one that comes with matplotlib, for scripts that it lacks; used where installed.
-_MORE_FONTS = (
-    "Noto Sans CJK JP",
-    "Noto Sans CJK SC",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Microsoft YaHei",
-    "Malgun Gothic",
-    "Noto Sans Devanagari",
-    "Noto Sans Thai",
-    "Segoe UI Symbol",
-    "Arial Unicode MS",
-)
 
 
 class Panel(NamedTuple):
@@ -118,11 +111,7 @@ def plot(
     """
     drawable = _drawable(Panel(words, relevance, unknown, row_labels, ends, title))
     if ax is None:
-        from matplotlib import pyplot as plt
-
-        sheet = _sheet(drawable)
-        figure = plt.figure(figsize=(_WIDTH, sheet.height + _MARGIN), facecolor="white")
-        return _fill(figure, [sheet])[0]
+        return new_figure(_sheet(drawable))
 
     width, height = ax.bbox.width / ax.figure.dpi, ax.bbox.height / ax.figure.dpi
     sheet = _sheet(drawable, width, min(_FONT_SIZE, width * 72 / _MIN_COLUMNS))
@@ -133,9 +122,9 @@ def plot(
 
 
 def save_png(
-    path: str | os.PathLike[str] | IO[bytes], panels: Iterable[Panel], *, dpi: float = 150
+    path: str | os.PathLike[str] | IO[bytes], panels: Iterable[Panel | Grid], *, dpi: float = 150
 ) -> None:
-    r"""Draw sentences one under another and write them to a PNG file.
+    r"""Draw sentences and grids one under another and write them to a PNG file.
 
     Neither pyplot nor the user's choice of a matplotlib backend is involved.
 
@@ -143,8 +132,8 @@ def save_png(
     ----------
     path : str, path-like or binary file
         Where to write.
-    panels : iterable of Panel
-        The sentences, each with a scale of its own.
+    panels : iterable of Panel or Grid
+        The sentences and grids, each with a scale of its own.
     dpi : float
         Pixels per inch; the picture is 8 inches wide. Lowered where the picture would be higher
         than the 65535 pixels that matplotlib can draw.
@@ -154,8 +143,8 @@ def save_png(
     OSError
         If the file cannot be written.
     TypeError, ValueError
-        As :func:`plot`; also if there are no panels, or too many for one picture, or `dpi` is not
-        positive.
+        As :func:`plot` and :func:`plot_grid`; also if there are no panels, or too many for one
+        picture, or `dpi` is not positive.
 
     Examples
     --------
@@ -169,23 +158,28 @@ def save_png(
 
     if not 0 < dpi < math.inf:
         raise ValueError(f"dpi: expected a positive number, got {dpi}")
-    sheets = []
+    sheets: list[Sheet] = []
     for index, panel in enumerate(panels):
-        if not isinstance(panel, Panel):
-            raise TypeError(f"panels[{index}]: expected a Panel, got {type(panel).__name__}")
-        sheets.append(_sheet(_drawable(panel)))
+        if isinstance(panel, Grid):
+            sheets.append(grid_sheet(panel))
+        elif isinstance(panel, Panel):
+            sheets.append(_sheet(_drawable(panel)))
+        else:
+            raise TypeError(
+                f"panels[{index}]: expected a Panel or a Grid, got {type(panel).__name__}"
+            )
     if not sheets:
         raise ValueError("panels: expected at least one, got none")
-    height = sum(sheet.height for sheet in sheets) + _MARGIN
-    most = _MAX_PIXELS / max(_WIDTH, height)
+    height = sum(sheet.height for sheet in sheets) + MARGIN
+    most = _MAX_PIXELS / max(WIDTH, height)
     if most < _MIN_DPI:
         raise ValueError(
             f"panels: expected a picture at most {_MAX_PIXELS / _MIN_DPI:.0f} inches high, which "
             f"can still be read, got {height:.0f}; draw fewer or shorter sentences"
         )
     dpi = min(dpi, most)
-    figure = Figure(figsize=(_WIDTH, height), dpi=dpi)
-    _fill(figure, sheets)
+    figure = Figure(figsize=(WIDTH, height), dpi=dpi)
+    fill(figure, sheets)
     figure.savefig(path, format="png", dpi=dpi, facecolor="white")
 
 
@@ -195,7 +189,7 @@ class _Drawable:
 
     content: Content
     title: str  # empty for none
-    font: _Font
+    font: Font
 
 
 @dataclass(frozen=True)
@@ -205,7 +199,7 @@ class _Sheet:
     pieces: list[tuple[float, Piece]]  # each with the middle of its line, in font sizes from above
     font_size: float  # points
     title: str
-    font: _Font
+    font: Font
 
     @property
     def text_height(self) -> float:
@@ -216,8 +210,17 @@ class _Sheet:
     @property
     def height(self) -> float:
         """Height with the title and the margin above, inches."""
-        title_lines = self.title.count("\n") + 1.9 if self.title else 0.0
-        return _MARGIN + title_lines * 1.2 * _TITLE_SIZE / 72 + self.text_height
+        return MARGIN + title_height(self.title) + self.text_height
+
+    def add_to(self, figure: Figure, bottom: float) -> Axes:
+        """Draw it on new axes, so many inches above the bottom of the figure."""
+        width, height = figure.get_size_inches()
+        unit = np.array([width, height, width, height])
+        ax = figure.add_axes(
+            tuple(np.array([MARGIN, bottom, width - 2 * MARGIN, self.text_height]) / unit)
+        )
+        _draw(ax, self)
+        return ax
 
 
 def _drawable(panel: Panel) -> _Drawable:
@@ -228,75 +231,18 @@ def _drawable(panel: Panel) -> _Drawable:
     title = "" if panel.title is None else visible(checked_text("title", panel.title))
     labels, (low, high) = content.labels, content.ends
     texts = [*content.words, *(labels or []), low, high, title]
-    families, missing = _families({*"".join(texts)})
-    substitutes = {ord(char): _SUBSTITUTE for char in missing}
+    font = Font(texts)
     content = replace(
         content,
-        words=[word.translate(substitutes) for word in content.words],
-        labels=None if labels is None else [label.translate(substitutes) for label in labels],
-        ends=(low.translate(substitutes), high.translate(substitutes)),
+        words=[*map(font.drawable, content.words)],
+        labels=None if labels is None else [*map(font.drawable, labels)],
+        ends=(font.drawable(low), font.drawable(high)),
     )
-    return _Drawable(content, title.translate(substitutes), _Font(families))
-
-
-def _families(chars: set[str]) -> tuple[list[str], set[str]]:
-    """Return the installed fonts that have the characters, and the characters that none has."""
-    from matplotlib import rcParams
-    from matplotlib.font_manager import findfont, fontManager, get_font
-
-    missing = {*chars, *string.printable.strip(), _SUBSTITUTE}
-    installed = set(fontManager.get_font_names())
-    preferred = [*rcParams["font.family"], *rcParams["font.sans-serif"]]
-    families = []
-    for family in dict.fromkeys([*preferred, "DejaVu Sans", *_MORE_FONTS]):
-        if family in installed:
-            face = get_font(findfont(_font_properties([family])))
-            found = {char for char in missing if face.get_char_index(ord(char))}
-            if found:
-                families.append(family)
-                missing -= found
-    return families, missing
-
-
-def _font_properties(families: list[str], size: float = 1.0) -> FontProperties:
-    """Return a font; style and weight are set, whatever the user's settings say."""
-    from matplotlib.font_manager import FontProperties
-
-    return FontProperties(
-        family=families,
-        style="normal",
-        variant="normal",
-        weight="normal",
-        stretch="normal",
-        size=size,
-    )
-
-
-class _Font:
-    """Widths and shapes of texts, in font sizes; a text is worked out once."""
-
-    def __init__(self, families: list[str]) -> None:
-        from matplotlib.textpath import text_to_path
-
-        self.families = families
-        properties = _font_properties(families)
-
-        @cache
-        def measure(text: str) -> float:
-            width: float = text_to_path.get_text_width_height_descent(text, properties, False)[0]
-            return width
-
-        @cache
-        def outline(text: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
-            vertices, codes = text_to_path.get_text_path(properties, text, False)
-            scale = (1 / text_to_path.FONT_SCALE, -1 / text_to_path.FONT_SCALE)
-            return np.reshape(vertices, (-1, 2)) * scale, np.asarray(codes, dtype=np.uint8)
-
-        self.measure, self.outline = measure, outline
+    return _Drawable(content, font.drawable(title), font)
 
 
 def _sheet(
-    drawable: _Drawable, width: float = _WIDTH - 2 * _MARGIN, font_size: float = _FONT_SIZE
+    drawable: _Drawable, width: float = WIDTH - 2 * MARGIN, font_size: float = _FONT_SIZE
 ) -> _Sheet:
     """Lay a sentence out on so many inches."""
     content, measure = drawable.content, drawable.font.measure
@@ -317,31 +263,15 @@ def _sheet(
             top += _LEGEND_GAP
         pieces += ((top + _LINE * (piece.line + 0.5), piece) for piece in block)
         top += _LINE * (block[-1].line + 1) + _ROW_GAP
-    words = map(Piece, drawable.title.split())
-    title_lines = lines(flow(words, width * 72 / _TITLE_SIZE, measure(" "), measure))
-    title = "\n".join(" ".join(word.text for word in line) for line in title_lines)
+    title = wrapped_title(drawable.title, drawable.font, width)
     return _Sheet(pieces, font_size, title, drawable.font)
-
-
-def _fill(figure: Figure, sheets: list[_Sheet]) -> list[Axes]:
-    """Draw sheets one under another, each on axes of its own."""
-    figure.set_layout_engine("none")
-    width, top = figure.get_size_inches()
-    drawn = []
-    unit = np.array([width, top, width, top])
-    for sheet in sheets:
-        top -= sheet.height
-        ax = figure.add_axes(tuple((_MARGIN, top, width - 2 * _MARGIN, sheet.text_height) / unit))
-        _draw(ax, sheet)
-        drawn.append(ax)
-    return drawn
 
 
 def _draw(ax: Axes, sheet: _Sheet) -> None:
     """Draw a sheet; x and y, which points downwards, count font sizes."""
     _draw_pieces(ax, sheet)
     if sheet.title:
-        _draw_title(ax, sheet)
+        draw_title(ax, sheet.title, sheet.font)
     em = sheet.font_size / 72 * ax.figure.dpi
     ax.set_xlim(0, ax.bbox.width / em)
     ax.set_ylim(ax.bbox.height / em, 0)
@@ -361,7 +291,7 @@ def _draw_pieces(ax: Axes, sheet: _Sheet) -> None:
     boxes, box_colors, texts, text_colors, underlines, line_colors = [], [], [], [], [], []
     rounded = BoxStyle.Round(pad=0, rounding_size=0.2)
     for middle, piece in sheet.pieces:
-        text_color = _NOTE_COLOR if piece.bar is None else "black"
+        text_color = NOTE_COLOR if piece.bar is None else "black"
         left = piece.column
         if piece.background:
             text_color = to_hex(ink(piece.background))
@@ -386,19 +316,3 @@ def _draw_pieces(ax: Axes, sheet: _Sheet) -> None:
         LineCollection(underlines, colors=line_colors, linestyles=":", linewidths=thin),
     ):
         ax.add_collection(collection, autolim=False)
-
-
-def _draw_title(ax: Axes, sheet: _Sheet) -> None:
-    """Write the title as it is, in black or white, whatever the figure's background."""
-    from matplotlib.colors import to_rgb
-
-    paper = np.multiply(255, to_rgb(ax.figure.get_facecolor()))
-    ax.set_title(
-        sheet.title,
-        loc="left",
-        pad=0.75 * _TITLE_SIZE,
-        color=to_hex(ink(paper)),
-        fontproperties=_font_properties(sheet.font.families, _TITLE_SIZE),
-        parse_math=False,
-        usetex=False,
-    )

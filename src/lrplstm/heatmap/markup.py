@@ -20,6 +20,7 @@ from lrplstm.heatmap.content import (
     signed,
     visible,
 )
+from lrplstm.heatmap.grid import NO_RELEVANCE, Grid, GridContent, checked_grid, every_nth
 
 __all__ = ["to_html", "to_html_page"]
 
@@ -43,7 +44,23 @@ _BAR_STYLE = (
     "flex:0 1 auto;width:14em;min-width:3em;height:1.4em;line-height:1.4;border-radius:3px;"
     "text-align:center;color:#000"
 )
+# A page may have styles of its own for tables. Lines between cells are the paper behind them.
+_GRID_STYLE = (
+    "width:100%;table-layout:fixed;border-collapse:separate;margin:0;border:0;background:#e0e0e0;"
+    "color:#444;font-size:.8em;line-height:1.5;font-variant-numeric:tabular-nums"
+)
+_NAME_STYLE = (
+    "padding:0 .6em 0 0;border:0;background:#fff;color:#444;font-weight:normal;text-align:start;"
+    "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+)
+_STEP_STYLE = _NAME_STYLE.replace("padding:0 .6em 0 0", "padding:0")
+_CELL_STYLE = "padding:0;border:0;background:"
 _UNDERLINE_STYLE = "text-decoration:underline dotted;text-underline-offset:3px"
+
+_MOST_CELLS, _MOST_ROWS, _MOST_COLUMNS = 5000, 250, 200  # of a grid
+_LINED_COLUMNS = 100  # so many are told apart by lines
+_NAME_WIDTH, _CELL_WIDTH, _GRID_WIDTH = 16.0, 3.0, 58.0  # at most, font sizes of the grid
+_LETTER = 0.62  # width of a letter or digit, font sizes
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -82,6 +99,7 @@ def to_html(
     ends: tuple[str, str] = ENDS,
     caption: str | None = None,
     legend: bool = True,
+    grid: Grid | None = None,
 ) -> str:
     r"""Draw words on backgrounds coloured by their relevance, as an HTML fragment.
 
@@ -110,6 +128,11 @@ def to_html(
         Written above the words.
     legend : bool
         Whether to add the colour bar with its numbers.
+    grid : Grid, optional
+        Relevance of each variable at each step, drawn below the words, with a scale of its own; its
+        title is not shown. Where it has more than 5,000 cells, 250 rows or 200 steps, several
+        steps or variables share one, which shows the strongest of them; the legend then says so.
+        Each cell has a tooltip: relevance, variable and step.
 
     Returns
     -------
@@ -140,6 +163,8 @@ def to_html(
     parts += _rows(content)
     if legend:
         parts.append(_legend(content))
+    if grid is not None:
+        parts += _grid(grid, legend)
     return "\n".join([*parts, "</figure>"])
 
 
@@ -179,20 +204,87 @@ def _word(escaped: str, value: float, background: list[int], white_ink: bool, un
 
 def _legend(content: Content) -> str:
     """Return the colour bar with its numbers, and what an underline means if there is any."""
-    entries = [ALL_ZERO]
-    if content.scale:
-        stops = ",".join(map(to_hex, color(np.linspace(content.start, 1, 17))))
-        zero = "0" if content.start else "&nbsp;"
-        bar = f'<span style="{_BAR_STYLE};background:linear-gradient(90deg,{stops})">{zero}</span>'
-        low, high = signed(content.start * content.scale), signed(content.scale)
-        against, favor = (f"<span>{escape(end)}</span> " if end else "" for end in content.ends)
-        entries = [
-            f'<span style="{_SCALE_STYLE}">{against}<span>{low}</span> {bar} '
-            f"<span>{high}</span> {favor}</span>"
-        ]
+    entries = [_scale(content) if content.scale else ALL_ZERO]
     if any(content.unknown):
         entries.append(f'<span style="{_UNDERLINE_STYLE}">{NOT_IN_VOCABULARY}</span>')
     return f'<div style="{_LEGEND_STYLE}">{" ".join(entries)}</div>'
+
+
+def _scale(content: Content | GridContent) -> str:
+    """Return the colour bar between its numbers and what they say."""
+    stops = ",".join(map(to_hex, color(np.linspace(content.start, 1, 17))))
+    zero = "0" if content.start else "&nbsp;"
+    bar = f'<span style="{_BAR_STYLE};background:linear-gradient(90deg,{stops})">{zero}</span>'
+    low, high = signed(content.start * content.scale), signed(content.scale)
+    against, favor = (f"<span>{escape(end)}</span> " if end else "" for end in content.ends)
+    return (
+        f'<span style="{_SCALE_STYLE}">{against}<span>{low}</span> {bar} '
+        f"<span>{high}</span> {favor}</span>"
+    )
+
+
+def _grid(grid: Grid, legend: bool) -> Iterator[str]:
+    """Yield a grid and its legend."""
+    content = checked_grid(
+        grid, most_rows=_MOST_ROWS, most_columns=_MOST_COLUMNS, most_cells=_MOST_CELLS
+    )
+    R, rows, columns = content.cells.shape
+    variables = content.variables or [f"variable {d}" for d in range(content.num_variables)]
+    steps = content.steps or [f"t={t}" for t in range(content.num_steps)]
+    name_width = min(_LETTER * max(map(len, variables)) + 0.6, _NAME_WIDTH)
+    width = min(name_width + columns * _CELL_WIDTH, _GRID_WIDTH)
+    what = f"Relevance of {content.num_variables} variables at {content.num_steps} steps"
+    spacing = 1 if columns <= _LINED_COLUMNS else 0
+    yield (
+        f'<div role="img" aria-label="{what}" '
+        f'style="margin:.6em 0 0;max-width:{0.8 * width:.4g}em">'
+        f'<table style="{_GRID_STYLE};border-spacing:{spacing}px">'
+        f'<col style="width:{name_width:.3g}em"><col span="{columns}">'
+    )
+    backgrounds = color(content.fractions).tolist()
+    for r in range(R):
+        if content.block_labels is not None:
+            label = escape(content.block_labels[r])
+            yield (
+                f'<tr style="background:none"><th dir="auto" colspan="{columns + 1}" '
+                f'style="{_NAME_STYLE};color:#000">{label}</th></tr>'
+            )
+        for row in range(rows):
+            places = zip(content.row[r, row], content.column[r, row], strict=True)
+            where = [f"{variables[d]}, {steps[t]}" for d, t in places]
+            cells = map(_cell, content.cells[r, row].tolist(), backgrounds[r][row], where)
+            name = escape(variables[row * content.row_size])
+            yield (
+                f'<tr style="background:none"><th dir="auto" style="{_NAME_STYLE}">{name}</th>'
+                f"{''.join(cells)}</tr>"
+            )
+    yield _step_labels(steps, content, width - name_width)
+    yield "</table></div>"
+    if legend:
+        entries = [_scale(content) if content.scale else NO_RELEVANCE]
+        if content.remark:
+            entries.append(f"<span>{content.remark}</span>")
+        yield f'<div style="{_LEGEND_STYLE}">{" ".join(entries)}</div>'
+
+
+def _cell(value: float, background: list[int], where: str) -> str:
+    """Return one cell: there may be thousands, so it is as short as it can be."""
+    title = f"{signed(value, 6)}, {escape(where)}"
+    return f'<td style="{_CELL_STYLE}{to_hex(background)}" title="{title}"></td>'
+
+
+def _step_labels(steps: list[str], content: GridContent, width: float) -> str:
+    """Return the names of some steps, each below the first cell of those it stands under."""
+    columns = content.cells.shape[2]
+    names = steps[:: content.column_size]
+    longest = _LETTER * max(map(len, names)) + 1.0
+    nth = every_nth(columns, max(1, int(width / longest)))
+    labels = [f'<th style="{_STEP_STYLE}"></th>']
+    for column in range(0, columns, nth):
+        span = min(nth, columns - column)
+        name = escape(names[column])
+        labels.append(f'<th dir="auto" colspan="{span}" style="{_STEP_STYLE}">{name}</th>')
+    return f'<tr style="background:none">{"".join(labels)}</tr>'
 
 
 def to_html_page(fragments: Sequence[str], *, title: str) -> str:

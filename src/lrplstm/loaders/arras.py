@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from lrplstm.model import LSTMModel
 from lrplstm.storage import model_folder, read_array, read_file
 from lrplstm.weights import Array, LSTMWeights, frozen, same_dtype
 
-__all__ = ["from_arras"]
+__all__ = ["Files", "from_arras", "read_files"]
 
 _SIDES = ("Left", "Right")
 _PARTS = ("Wxh", "bxh", "Whh", "bhh", "Why")
@@ -80,18 +80,38 @@ def from_arras(
         raise TypeError(
             f"source: expected a folder or a mapping of arrays, got {type(source).__name__}"
         )
-    folder = model_folder(source)
+    return read_files(source, embedding=embedding, vocabulary=vocabulary).model
+
+
+class Files(NamedTuple):
+    """What the files of a folder hold, and the model that it makes."""
+
+    arrays: dict[str, Array]
+    embedding: npt.ArrayLike
+    vocabulary: Sequence[str]
+    model: LSTMModel
+
+
+def read_files(
+    path: str | os.PathLike[str],
+    *,
+    embedding: npt.ArrayLike | None = None,
+    vocabulary: Sequence[str] | None = None,
+) -> Files:
+    """Read a folder; arguments and errors as `from_arras` has them."""
+    folder = model_folder(path)
     arrays = _read_arrays(folder / "model")
     if embedding is None:
-        path = folder / "embeddings.npy"
-        missing = f"{path}: expected a file, found none; pass the array as embedding="
-        embedding = read_array(path, ndims=(2,), missing=missing)
+        file = folder / "embeddings.npy"
+        missing = f"{file}: expected a file, found none; pass the array as embedding= of from_arras"
+        embedding = read_array(file, ndims=(2,), missing=missing)
     if vocabulary is None:
         vocabulary = _read_vocabulary(folder / "vocab")
     try:
-        return _build(arrays, embedding, vocabulary)
+        model = _build(arrays, embedding, vocabulary)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{folder}: {error}") from None
+    return Files(arrays, embedding, vocabulary, model)
 
 
 def _build(

@@ -21,7 +21,7 @@ import numpy as np
 
 from lrplstm.weights import Array
 
-__all__ = ["load_plain_pickle"]
+__all__ = ["Machine", "RefusedError", "load_plain_pickle"]
 
 _MAX_DEPTH = 100
 """How deep lists, tuples and dicts may lie in each other."""
@@ -44,8 +44,8 @@ def load_plain_pickle(content: bytes, name: str) -> Any:
         If it holds anything else, or is damaged.
     """
     try:
-        return _finish(_Machine(content).run(), {}, 0)
-    except _RefusedError as error:
+        return _finish(Machine(content).run(), {}, 0)
+    except RefusedError as error:
         raise ValueError(f"{name}: refused: {error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         text = str(error).partition("\n")[0]
@@ -54,7 +54,7 @@ def load_plain_pickle(content: bytes, name: str) -> Any:
         ) from None
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """The pickle asks for something that it may not have."""
 
 
@@ -100,7 +100,7 @@ class _Dtype:
             or not (code.isascii() and code[1:].isdigit())
             or self.byteorder not in ("<", ">", "=", "|")
         ):
-            raise _RefusedError("an array of no plain dtype")
+            raise RefusedError("an array of no plain dtype")
         return np.dtype(self.byteorder + code)
 
 
@@ -112,7 +112,7 @@ class _Array:
 
 def _array(data: Any, dtype: Any, shape: Any, order: str = "C") -> Array:
     if not isinstance(dtype, _Dtype):
-        raise _RefusedError("an array without a dtype")
+        raise RefusedError("an array without a dtype")
     resolved = dtype.resolve()
     if (
         type(shape) is not tuple
@@ -121,14 +121,14 @@ def _array(data: Any, dtype: Any, shape: Any, order: str = "C") -> Array:
         or not isinstance(data, bytes)
         or math.prod(shape) * resolved.itemsize != len(data)
     ):
-        raise _RefusedError(f"an array of {resolved} whose bytes do not fill its shape")
+        raise RefusedError(f"an array of {resolved} whose bytes do not fill its shape")
     if order not in ("C", "F", "K"):  # K: as it lies in memory, its axes are set right afterwards
-        raise _RefusedError("an array in an unknown order")
+        raise RefusedError("an array in an unknown order")
     array: Array = np.frombuffer(data, resolved).reshape(shape, order="F" if order == "F" else "C")
     if resolved.kind == "U" and array.size:
         codes = np.frombuffer(data, np.dtype(np.uint32).newbyteorder(resolved.byteorder))
         if codes.max() > sys.maxunicode:
-            raise _RefusedError("an array of text that is not Unicode")
+            raise RefusedError("an array of text that is not Unicode")
     return array
 
 
@@ -141,7 +141,7 @@ def _int(line: bytes) -> int:
 
 def _quoted(line: bytes) -> str:
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
-        raise _RefusedError("a string without quotes")
+        raise RefusedError("a string without quotes")
     return _latin1(codecs.escape_decode(line[1:-1])[0])
 
 
@@ -188,18 +188,24 @@ _COUNTED: dict[bytes, tuple[str, Callable[[bytes], Any]]] = {
 _TUPLES = {pickle.TUPLE1: 1, pickle.TUPLE2: 2, pickle.TUPLE3: 3}
 
 
-class _Machine:
-    """The instructions of a pickle that make plain data, arrays and places of arrays."""
+class Machine:
+    """The instructions of a pickle that make plain data, arrays and places of arrays.
 
-    def __init__(self, content: bytes) -> None:
+    A format that keeps other things in its pickles says in a subclass what names (`look_up`),
+    calls, states, keys and persistent ids stand for. `position` is where the pickle begins, and
+    after `run` where it ended.
+    """
+
+    def __init__(self, content: bytes, position: int = 0) -> None:
         self._content = content
-        self._position = 0
+        self.position = position
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
         self._encoded: dict[str, bytes] = {}
 
     def run(self) -> Any:
+        """Return what the pickle makes, places of arrays still empty or not."""
         while (code := self._take(1)) != pickle.STOP:
             if code in _CONSTANTS:
                 self._stack.append(_CONSTANTS[code])
@@ -264,35 +270,37 @@ class _Machine:
             # What arrays are made with
             case pickle.GLOBAL:
                 module, name = _utf8(self._line()), _utf8(self._line())
-                stack.append(_look_up(module, name))
+                stack.append(self.look_up(module, name))
             case pickle.STACK_GLOBAL:
                 module, name = self._pop_from(len(stack) - 2)
-                stack.append(_look_up(module, name))
+                stack.append(self.look_up(module, name))
             case pickle.REDUCE:
                 name, arguments = self._pop_from(len(stack) - 2)
-                stack.append(self._call(name, arguments))
+                stack.append(self.call(name, arguments))
             case pickle.BUILD:
                 state = stack.pop()
-                self._build(stack[-1], state)
+                self.build(stack[-1], state)
+            case pickle.BINPERSID:
+                stack.append(self.persistent(stack.pop()))
             case _:
-                raise _RefusedError(
+                raise RefusedError(
                     f"it has the instruction {code!r}, which plain data and arrays do not need"
                 )
 
     def _take(self, size: int) -> bytes:
-        stop = self._position + size
+        stop = self.position + size
         if size < 0 or stop > len(self._content):
-            raise _RefusedError("it is cut short")
-        taken = self._content[self._position : stop]
-        self._position = stop
+            raise RefusedError("it is cut short")
+        taken = self._content[self.position : stop]
+        self.position = stop
         return taken
 
     def _line(self) -> bytes:
-        stop = self._content.find(b"\n", self._position)
+        stop = self._content.find(b"\n", self.position)
         if stop < 0:
-            raise _RefusedError("it is cut short")
-        line = self._take(stop - self._position)
-        self._position += 1
+            raise RefusedError("it is cut short")
+        line = self._take(stop - self.position)
+        self.position += 1
         return line
 
     def _number(self, layout: str) -> Any:
@@ -301,12 +309,12 @@ class _Machine:
     def _put(self, index: int) -> None:
         # Numbers that nobody needs could be made so that the dict takes for ever.
         if not 0 <= index <= len(self._content):
-            raise _RefusedError("a memo number that is out of range")
+            raise RefusedError("a memo number that is out of range")
         self._memo[index] = self._stack[-1]
 
     def _pop_from(self, start: int) -> list[Any]:
         if start < 0:
-            raise _RefusedError("it takes more than it has")
+            raise RefusedError("it takes more than it has")
         popped = self._stack[start:]
         del self._stack[start:]
         return popped
@@ -317,22 +325,41 @@ class _Machine:
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if type(target) is not list:
-            raise _RefusedError("it appends to something that is no list")
+            raise RefusedError("it appends to something that is no list")
         target.extend(items)
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if type(target) is not dict:
-            raise _RefusedError("it sets items of something that is no dict")
-        keys = items[::2]
-        # As above: a dict of numbers or tuples could be made so that it takes for ever.
-        if not all(type(key) is str for key in keys):
-            raise _RefusedError("a dict with keys that are no strings")
-        target.update(zip(keys, items[1::2], strict=True))
+            raise RefusedError("it sets items of something that is no dict")
+        target.update(zip(map(self.key, items[::2]), items[1::2], strict=True))
 
-    def _call(self, name: Any, arguments: Any) -> Any:
+    def key(self, key: Any) -> str:
+        """Return the key of a dict that a pickle asks for."""
+        # As above: a dict of numbers or tuples could be made so that it takes for ever.
+        if type(key) is not str:
+            raise RefusedError("a dict with keys that are no strings")
+        return key
+
+    def look_up(self, module: Any, name: Any) -> Any:
+        """Return what a name stands for."""
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise RefusedError("a name that is no string")
+        if (module, name) not in _NAMES:
+            named = repr(f"{module}.{name}")[1:-1]
+            raise RefusedError(
+                f"it names {named:.100}; expected lists, dicts, strings and arrays only"
+            )
+        return _NAMES[module, name]
+
+    def persistent(self, identity: Any) -> Any:
+        """Return what lies outside the pickle under this id."""
+        raise RefusedError("a reference to something outside it")
+
+    def call(self, name: Any, arguments: Any) -> Any:
+        """Return what calling a name stands for; nothing is called."""
         if not isinstance(name, _Name) or type(arguments) is not tuple:
-            raise _RefusedError("it calls something")
+            raise RefusedError("it calls something")
         match name:
             case _Name.NDARRAY | _Name.RECONSTRUCT:
                 return _Array()
@@ -348,25 +375,26 @@ class _Machine:
             case _Name.ENCODE:
                 text, encoding = arguments
                 if not isinstance(text, str) or encoding != "latin1":
-                    raise _RefusedError("text in an encoding other than latin1")
+                    raise RefusedError("text in an encoding other than latin1")
                 return self._bytes(text)
             case _Name.BYTES:
                 if arguments:
-                    raise _RefusedError("it calls bytes")
+                    raise RefusedError("it calls bytes")
                 return b""
 
-    def _build(self, target: Any, state: Any) -> None:
+    def build(self, target: Any, state: Any) -> None:
+        """Give the place of an array or of a dtype what is in it."""
         if isinstance(target, _Dtype):
             # (version, byte order, subarray, names, fields, item size, alignment, ...)
             _, byteorder, *record = state[:5]
             if record != [None, None, None]:
-                raise _RefusedError("an array of records")
+                raise RefusedError("an array of records")
             target.byteorder = byteorder
         elif isinstance(target, _Array):
             _, shape, dtype, fortran, data = state
             target.value = _array(self._bytes(data), dtype, shape, "F" if fortran else "C")
         else:
-            raise _RefusedError("it changes something that is no array")
+            raise RefusedError("it changes something that is no array")
 
     def _bytes(self, data: Any) -> Any:
         """Return text as the bytes that it stands for, only once however often it is asked for."""
@@ -375,17 +403,6 @@ class _Machine:
         if data not in self._encoded:
             self._encoded[data] = data.encode("latin1")
         return self._encoded[data]
-
-
-def _look_up(module: Any, name: Any) -> _Name:
-    if not isinstance(module, str) or not isinstance(name, str):
-        raise _RefusedError("a name that is no string")
-    if (module, name) not in _NAMES:
-        named = repr(f"{module}.{name}")[1:-1]
-        raise _RefusedError(
-            f"it names {named:.100}; expected lists, dicts, strings and arrays only"
-        )
-    return _NAMES[module, name]
 
 
 def _finish(value: Any, done: dict[int, Any], depth: int) -> Any:
@@ -398,7 +415,7 @@ def _finish(value: Any, done: dict[int, Any], depth: int) -> Any:
     if id(value) in done:
         return done[id(value)]
     if depth > _MAX_DEPTH:
-        raise _RefusedError(f"it is nested more than {_MAX_DEPTH} deep")
+        raise RefusedError(f"it is nested more than {_MAX_DEPTH} deep")
     finished: Any
     if isinstance(value, dict):
         finished = {key: _finish(item, done, depth + 1) for key, item in value.items()}
@@ -407,6 +424,6 @@ def _finish(value: Any, done: dict[int, Any], depth: int) -> Any:
     elif isinstance(value, _Array) and value.value is not None:
         finished = value.value
     else:
-        raise _RefusedError("a part of an array where data should be")
+        raise RefusedError("a part of an array where data should be")
     done[id(value)] = finished
     return finished

@@ -1,0 +1,193 @@
+"""What all pictures with matplotlib share: fonts, titles, and figures that sheets are put on."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lrplstm.heatmap.colors import ink, to_hex
+from lrplstm.heatmap.layout import Piece, flow, lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
+
+__all__ = [
+    "MARGIN",
+    "NOTE_COLOR",
+    "WIDTH",
+    "Font",
+    "Sheet",
+    "draw_title",
+    "fill",
+    "font_properties",
+    "new_figure",
+    "paper_ink",
+    "title_height",
+    "wrapped_title",
+]
+
+WIDTH, MARGIN = 8.0, 0.2
+"""Of a figure of our own, inches."""
+NOTE_COLOR = "#444444"
+"""Colour of text that is not of the sentence or series itself."""
+
+_TITLE_SIZE = 12.0  # points
+_SUBSTITUTE = "\ufffd"  # for a character that no font has
+
+# Fonts beside the one that comes with matplotlib, for scripts that it lacks; used where installed.
+_MORE_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Segoe UI Symbol",
+    "Arial Unicode MS",
+)
+
+
+# Fonts --------------------------------------------------------------------------------------------
+
+
+class Font:
+    """Installed fonts that have all characters of some texts, but those that no font has.
+
+    ``measure`` and ``outline`` give widths and shapes of texts, in font sizes; a text is worked out
+    once.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        from matplotlib.textpath import text_to_path
+
+        self.families, missing = _families({*"".join(texts)})
+        self._substitutes = {ord(char): _SUBSTITUTE for char in missing}
+        properties = font_properties(self.families)
+
+        @cache
+        def measure(text: str) -> float:
+            width: float = text_to_path.get_text_width_height_descent(text, properties, False)[0]
+            return width
+
+        @cache
+        def outline(text: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+            vertices, codes = text_to_path.get_text_path(properties, text, False)
+            scale = (1 / text_to_path.FONT_SCALE, -1 / text_to_path.FONT_SCALE)
+            return np.reshape(vertices, (-1, 2)) * scale, np.asarray(codes, dtype=np.uint8)
+
+        self.measure, self.outline = measure, outline
+
+    def drawable(self, text: str) -> str:
+        """Return the text with U+FFFD for characters that no font has."""
+        return text.translate(self._substitutes)
+
+
+def _families(chars: set[str]) -> tuple[list[str], set[str]]:
+    """Return the installed fonts that have the characters, and the characters that none has."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import findfont, fontManager, get_font
+
+    missing = {*chars, *string.printable.strip(), _SUBSTITUTE}
+    installed = set(fontManager.get_font_names())
+    preferred = [*rcParams["font.family"], *rcParams["font.sans-serif"]]
+    families = []
+    for family in dict.fromkeys([*preferred, "DejaVu Sans", *_MORE_FONTS]):
+        if family in installed:
+            face = get_font(findfont(font_properties([family])))
+            found = {char for char in missing if face.get_char_index(ord(char))}
+            if found:
+                families.append(family)
+                missing -= found
+    return families, missing
+
+
+def font_properties(families: list[str], size: float = 1.0) -> FontProperties:
+    """Return a font; style and weight are set, whatever the user's settings say."""
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(
+        family=families,
+        style="normal",
+        variant="normal",
+        weight="normal",
+        stretch="normal",
+        size=size,
+    )
+
+
+# Titles -------------------------------------------------------------------------------------------
+
+
+def wrapped_title(title: str, font: Font, width: float) -> str:
+    """Break a title into lines of so many inches."""
+    words = map(Piece, title.split())
+    columns = width * 72 / _TITLE_SIZE
+    title_lines = lines(flow(words, columns, font.measure(" "), font.measure))
+    return "\n".join(" ".join(word.text for word in line) for line in title_lines)
+
+
+def title_height(title: str) -> float:
+    """Height of a title with the space below it, inches; 0 for none."""
+    return (title.count("\n") + 1.9) * 1.2 * _TITLE_SIZE / 72 if title else 0.0
+
+
+def draw_title(ax: Axes, title: str, font: Font) -> None:
+    """Write the title as it is, in black or white, whatever the figure's background."""
+    ax.set_title(
+        title,
+        loc="left",
+        pad=0.75 * _TITLE_SIZE,
+        color=paper_ink(ax),
+        fontproperties=font_properties(font.families, _TITLE_SIZE),
+        parse_math=False,
+        usetex=False,
+    )
+
+
+def paper_ink(ax: Axes) -> str:
+    """Return black or white, whichever can be read beside the axes."""
+    from matplotlib.colors import to_rgb
+
+    return to_hex(ink(np.multiply(255, to_rgb(ax.figure.get_facecolor()))))
+
+
+# Figures ------------------------------------------------------------------------------------------
+
+
+class Sheet(Protocol):
+    """One sentence or series, laid out on the width of a figure of our own."""
+
+    @property
+    def height(self) -> float:
+        """Height with the title and the margin above, inches."""
+
+    def add_to(self, figure: Figure, bottom: float) -> Axes:
+        """Draw it on new axes, so many inches above the bottom of the figure."""
+
+
+def new_figure(sheet: Sheet) -> Axes:
+    """Draw a sheet on a pyplot figure as high as it must be, and return its axes."""
+    from matplotlib import pyplot as plt
+
+    figure = plt.figure(figsize=(WIDTH, sheet.height + MARGIN), facecolor="white")
+    return fill(figure, [sheet])[0]
+
+
+def fill(figure: Figure, sheets: Sequence[Sheet]) -> list[Axes]:
+    """Draw sheets one under another, each on axes of its own."""
+    figure.set_layout_engine("none")
+    top = figure.get_figheight()
+    drawn = []
+    for sheet in sheets:
+        top -= sheet.height
+        drawn.append(sheet.add_to(figure, top))
+    return drawn

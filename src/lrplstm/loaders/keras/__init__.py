@@ -1,0 +1,122 @@
+"""Models of Keras: objects, .keras files, and HDF5 files with or without a config."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lrplstm.model import LSTMModel
+
+__all__ = ["from_keras"]
+
+
+def from_keras(
+    source: Any,
+    *,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    pooling: str | None = None,
+    merge_mode: str | None = None,
+    mask_zero: bool | None = None,
+    recurrent_activation: str | None = None,
+    dense_activations: Sequence[str] | None = None,
+    vocabulary: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    unknown_token: str | None = None,
+    tokenizer: str | None = None,
+) -> LSTMModel:
+    """Read an LSTM network of Keras: a model, or a file that one was saved to.
+
+    The layers have to form a chain of ``Embedding`` (or none), ``LSTM`` and ``Bidirectional``
+    layers, a global pooling (or none), and ``Dense`` layers; see ``docs/loaders/keras.md`` for all
+    that is read. Anything else is an error that names the layer. Nothing in a file is run, and
+    Keras is not needed to read one.
+
+    Parameters
+    ----------
+    source : keras.Model, str or path
+        A Sequential or Functional model; or a ``.keras`` file; or an HDF5 file with a whole model
+        or with weights only, of Keras 1, 2 or 3.
+    config : path, mapping or str, optional
+        The config of a model of which the file has only the weights, as ``model.to_json()`` writes
+        it: a JSON file, the JSON itself, or what it says.
+    pooling : {"last", "mean", "max", "none"}, optional
+        What is read of the last LSTM layer: "last" if its ``return_sequences`` is False, "mean" or
+        "max" with a global pooling layer, "none" if there are scores for each step.
+    merge_mode : {"concat", "sum", "ave"}, optional
+        How Bidirectional layers merge their two directions.
+    mask_zero : bool, optional
+        Whether the Embedding takes id 0 for padding. The model then passes over such steps, and
+        they get no relevance.
+    recurrent_activation : str, optional
+        Activation of the gates. Only "sigmoid" can be explained; "hard_sigmoid", which Keras had
+        before version 2.3 where nothing else was said, is another function.
+    dense_activations : sequence of str, optional
+        Activations of the Dense layers, first layer first: "linear", "relu" or "tanh", of the last
+        one also "softmax" or "sigmoid". Scores are what is before these two.
+    vocabulary, class_names, unknown_token, tokenizer
+        As for `LSTMModel`.
+
+    Returns
+    -------
+    LSTMModel
+        In float64 if any weights are, else in float32.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind.
+    ValueError
+        If a file is missing or damaged, a layer cannot be explained, or what `pooling` to
+        `dense_activations` say is not so, or is needed as the file does not say it.
+    ImportError
+        If a file is to be read and h5py is missing: ``pip install "lrplstm[keras]"``.
+
+    Notes
+    -----
+    The arguments from `pooling` to `dense_activations` are for files with weights only and no
+    `config`; elsewhere they are checked against the config. HDF5 is read in a second Python
+    process, as damaged files can make the HDF5 library crash or run on without end.
+
+    Examples
+    --------
+    A file with weights only, as ``model.save_weights`` of Keras 3 writes it:
+
+    >>> import pathlib, tempfile
+    >>> import h5py, numpy as np
+    >>> import lrplstm
+    >>> rng = np.random.default_rng(0)
+    >>> arrays = {"lstm/cell/vars/0": (3, 8), "lstm/cell/vars/1": (2, 8), "lstm/cell/vars/2": (8,),
+    ...           "dense/vars/0": (2, 5), "dense/vars/1": (5,)}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "my.weights.h5")
+    ...     with h5py.File(path, "w") as file:
+    ...         for name, shape in arrays.items():
+    ...             file[f"layers/{name}"] = rng.normal(0, 0.3, shape)
+    ...     model = lrplstm.from_keras(path, pooling="last")
+    >>> model
+    LSTMModel(input_size=3, hidden_size=2, num_layers=1, bidirectional=False, num_classes=5, \
+pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
+    """
+    # Imported here, so that only those who read a Keras model wait for it.
+    from lrplstm.loaders.keras.reading import Source
+    from lrplstm.loaders.keras.undescribed import Said
+
+    said = Said(pooling, merge_mode, mask_zero, recurrent_activation, dense_activations)
+    opened = Source(source, config)
+    try:
+        chain = opened.read(said)
+        return LSTMModel(
+            chain.layers,
+            head=chain.head,
+            pooling=str(chain.pooling),
+            embedding=chain.embedding,
+            vocabulary=vocabulary,
+            class_names=class_names,
+            unknown_token=unknown_token,
+            tokenizer=tokenizer,
+            mask_id=chain.mask_id,
+            origin=chain.origin(),
+        )
+    except ValueError as error:
+        raise ValueError(f"{opened.name}: {error}") from None

@@ -1,0 +1,89 @@
+"""The .keras file: a zip archive with the config and the weights of a model."""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+from pathlib import PurePosixPath
+
+from lrplstm.checks import first_line
+from lrplstm.loaders.keras.hdf5_worker import MOST_GROWTH
+
+__all__ = ["CONFIG", "SIGNATURE", "WEIGHTS", "read_archive"]
+
+SIGNATURE = b"PK\x03\x04"
+
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack without a bound
+_ENCRYPTED = 1
+_LEAST_CONFIG = 2**16  # bytes that a config may have in any file
+
+
+def read_archive(content: bytes, name: str) -> tuple[bytes, bytes]:
+    """Return the config and the weights in a .keras file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file. Nothing is written to disk, and what is unpacked is at most
+        `hdf5_worker.MOST_GROWTH` times as large.
+    name : str
+        What errors call it.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or holds something that no Keras model has.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = _check_members(archive.infolist(), len(content))
+            config = _unpack(archive, members, CONFIG, len(content) + _LEAST_CONFIG)
+            return config, _unpack(archive, members, WEIGHTS, MOST_GROWTH * len(content))
+    except _RefusedError as error:
+        raise ValueError(f"{name}: refused: {error}") from None
+    except Exception as error:  # a damaged archive can raise nearly anything
+        raise ValueError(
+            f"{name}: not a readable .keras file ({type(error).__name__}: {first_line(error)})"
+        ) from None
+
+
+class _RefusedError(Exception):
+    """The archive is not one that Keras writes."""
+
+
+def _check_members(infos: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile.ZipInfo]:
+    members: dict[str, zipfile.ZipInfo] = {}
+    total = 0
+    for info in infos:
+        member = f"member {info.filename!r:.80}"
+        path = PurePosixPath(info.filename)
+        if path.is_absolute() or ".." in path.parts or "\\" in info.filename:
+            raise _RefusedError(f"{member} has a path that leads out of the archive")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise _RefusedError(f"{member} is a link")
+        if info.filename in members:
+            raise _RefusedError(f"{member} is there twice")
+        total += info.file_size
+        if total > MOST_GROWTH * size:
+            raise _RefusedError(f"{member} unpacks to more than {MOST_GROWTH} times the archive")
+        members[info.filename] = info
+    return members
+
+
+def _unpack(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, limit: int
+) -> bytes:
+    info = members.get(name)
+    if info is None:
+        raise _RefusedError(f"it has no member {name!r}, only {list(members)!r:.100}")
+    if info.flag_bits & _ENCRYPTED or info.compress_type not in _METHODS:
+        raise _RefusedError(f"member {name!r} is encrypted, or packed in an unusual way")
+    if info.file_size > limit:
+        raise _RefusedError(f"member {name!r} has {info.file_size} bytes, more than {limit}")
+    with archive.open(info) as member:
+        content = member.read(limit + 1)  # what the archive says of the size may be wrong
+    if len(content) != info.file_size:
+        raise _RefusedError(f"member {name!r} has another size than the archive says")
+    return content

@@ -1,0 +1,168 @@
+"""Tensors of any source: dtype and shape at once, the numbers when they are asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lrplstm.checks import first_line, to_array
+from lrplstm.weights import Array, frozen
+
+__all__ = ["Tensor", "TensorReader", "as_tensor", "bfloat16_as_float32", "find_state_dict"]
+
+_READ_AS = {
+    "float16": "float32",
+    "bfloat16": "float32",
+    "float32": "float32",
+    "float64": "float64",
+}
+
+_MOST_LEVELS = 4
+"""How deep in a checkpoint a state dict may lie."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor whose numbers may still lie elsewhere.
+
+    Attributes
+    ----------
+    dtype : str
+        What its numbers are stored as, such as "bfloat16".
+    shape : tuple of int
+    numbers : callable
+        Returns them as an array; bfloat16, which NumPy lacks, as float32.
+    lacking : str, optional
+        What it is instead, where it has no numbers of its own to return.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    numbers: Callable[[], Array]
+    lacking: str | None = None
+
+    def check_dense(self, name: str) -> None:
+        """Raise a ValueError that calls it by this name if it has no numbers of its own."""
+        if self.lacking is not None:
+            raise _no_numbers(name, self.lacking)
+
+    def read(self, name: str) -> Array:
+        """Return its numbers, or raise a ValueError that calls it by this name."""
+        self.check_dense(name)
+        try:
+            return self.numbers()
+        except Exception as error:  # a tensor may refuse for its own reasons
+            raise _no_numbers(name, first_line(error)) from None
+
+
+def _no_numbers(name: str, found: str) -> ValueError:
+    return ValueError(f"{name}: expected a dense tensor with numbers, got {found}")
+
+
+def as_tensor(name: str, value: Any) -> Tensor | None:
+    """Return a tensor of PyTorch, or anything else like an array; None for other things."""
+    if isinstance(value, Tensor):
+        return value
+    torch = sys.modules.get("torch")  # what nobody has imported, no value can be of
+    if torch is not None and isinstance(value, torch.Tensor):
+        return _of_torch(torch, value)
+    if hasattr(value, "__array__") and not isinstance(value, np.generic | type):
+        array = to_array(name, value)
+        return Tensor(array.dtype.name, array.shape, lambda: array)
+    return None
+
+
+def _of_torch(torch: Any, tensor: Any) -> Tensor:
+    dtype, layout = (str(value).removeprefix("torch.") for value in (tensor.dtype, tensor.layout))
+    lacking = None
+    if torch.nn.parameter.is_lazy(tensor):
+        lacking = "one that gets its shape when the module first runs"
+    elif tensor.is_meta:
+        lacking = "a meta tensor"
+    elif layout != "strided":
+        lacking = f"a sparse tensor ({layout})"
+    elif tensor.is_quantized:
+        lacking = f"a quantized tensor ({dtype})"
+
+    def numbers() -> Array:
+        values = tensor.float() if dtype == "bfloat16" else tensor
+        array: Array = values.numpy(force=True)  # detached, from whatever device
+        return array
+
+    shape = () if torch.nn.parameter.is_lazy(tensor) else tuple(tensor.shape)
+    return Tensor(dtype, shape, numbers, lacking)
+
+
+def bfloat16_as_float32(bits: Array) -> Array:
+    """Return the float32 of the same values; `bits` are bfloat16 as unsigned integers."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+class TensorReader:
+    """Reads tensors that have to be of one dtype."""
+
+    def __init__(self) -> None:
+        self._first: tuple[str, str] | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What it returns numbers in: float32 or float64."""
+        return np.dtype(_READ_AS["float32" if self._first is None else self._first[1]])
+
+    def read(self, name: str, tensor: Tensor, shape: tuple[int | str, ...]) -> Array:
+        """Return the numbers of a tensor, read-only; float16 and bfloat16 become float32.
+
+        Raises
+        ------
+        TypeError
+            If its dtype is none of floating point.
+        ValueError
+            If it has no numbers, another dtype than the first one, another shape than `shape` (see
+            `lrplstm.weights.frozen`), or numbers that are NaN or infinite.
+        """
+        tensor.check_dense(name)
+        if tensor.dtype not in _READ_AS:
+            raise TypeError(f"{name}: expected {', '.join(_READ_AS)}, got dtype {tensor.dtype}")
+        if self._first is None:
+            self._first = name, tensor.dtype
+        first, dtype = self._first
+        if tensor.dtype != dtype:
+            raise ValueError(f"{name}: expected the dtype of {first}, {dtype}, got {tensor.dtype}")
+        array = tensor.read(name)
+        return frozen(name, array.astype(np.float32) if dtype == "float16" else array, shape)
+
+
+def find_state_dict(source: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """Return the tensors of a state dict, or of the one with an LSTM within a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If several have one.
+    """
+    found: dict[tuple[str, ...], Mapping[Any, Any]] = {}
+    seen = set()
+    remaining: list[tuple[tuple[str, ...], Mapping[Any, Any]]] = [((), source)]
+    while remaining:
+        path, mapping = remaining.pop()
+        if id(mapping) in seen:  # it lies in several places
+            continue
+        seen.add(id(mapping))
+        if any(isinstance(key, str) and key.endswith("weight_ih_l0") for key in mapping):
+            found[path] = mapping
+        if len(path) < _MOST_LEVELS:
+            remaining += [
+                ((*path, f"[{key!r:.60}]"), value)
+                for key, value in mapping.items()
+                if isinstance(value, Mapping)
+            ]
+    if len(found) > 1:
+        places = ", ".join("source" + "".join(path) for path in sorted(found)[:8])
+        raise ValueError(f"source: expected one state dict with an LSTM, got {places}; pass one")
+    chosen = next(iter(found.values()), source)
+    tensors = {key: as_tensor(key, value) for key, value in chosen.items() if isinstance(key, str)}
+    return {key: tensor for key, tensor in tensors.items() if tensor is not None}

@@ -1,0 +1,125 @@
+"""The head of a PyTorch network: the linear layers and activations that names stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lrplstm.loaders.torch_parts import Part, below, list_parts
+
+__all__ = ["linear_layers"]
+
+
+@dataclass
+class _Linear:
+    """A linear layer, and what was seen to follow it."""
+
+    part: Part
+    activation: str | None = None
+
+
+def linear_layers(
+    parts: Mapping[str, Part], names: Sequence[str], activations: Sequence[str] | None
+) -> list[tuple[Part, str]]:
+    """Return the linear layers of a head, each with its activation.
+
+    Parameters
+    ----------
+    parts : mapping of str to Part
+        All of the network, by their names.
+    names : sequence of str
+        Of the head's parts, in their order: linear layers, activations, sequences of both.
+    activations : sequence of str, optional
+        What follows each linear layer; that of the last may be left out.
+
+    Raises
+    ------
+    ValueError
+        If there are no such parts, or they cannot be explained, or it is neither seen nor said
+        what follows a linear layer that is not the last.
+    """
+    found: list[_Linear] = []
+    closing: Part | None = None
+    for name in names:
+        steps, whole = _steps(parts, name)
+        begin = len(found)
+        for step in steps:
+            closing = _add(found, step, closing)
+        if whole:  # but a function may still follow the last one of a sequence
+            for linear in found[begin:-1]:
+                linear.activation = linear.activation or "linear"
+    if not found:
+        raise ValueError(f"head: expected a linear layer, got {', '.join(map(repr, names))}")
+    return _complete(found, activations)
+
+
+def _steps(parts: Mapping[str, Part], name: str) -> tuple[list[Part], bool]:
+    """Return the parts that a name stands for, and whether they are seen to be all there is."""
+    part = parts.get(name)
+    inside = below(parts, name)
+    if part is not None and "sequence" in part.roles:
+        steps = [part for part in inside if part.fault or "sequence" not in part.roles]
+        return steps, True
+    if part is not None:
+        return [part], False
+    # A state dict has no tensors of a sequence itself, only of the numbered parts in it.
+    if not inside:
+        there = [part for part in parts.values() if "linear" in part.roles]
+        raise ValueError(f"head: expected names such as {list_parts(there)}; got {name!r:.60}")
+    numbers = {part.name: part.name[len(name) + 1 :].split(".") for part in inside}
+    if not all(number.isdecimal() for path in numbers.values() for number in path):
+        raise ValueError(
+            f"head: expected the names of linear layers in their order, got {name!r}, which has "
+            f"{list_parts(inside)}"
+        )
+    return sorted(inside, key=lambda part: list(map(int, numbers[part.name]))), False
+
+
+def _add(found: list[_Linear], step: Part, closing: Part | None) -> Part | None:
+    """Take one more part into a head; `closing` made probabilities of its scores, if any did."""
+    if step.fault is None and "nothing" in step.roles:
+        return closing
+    if step.fault is None and closing is None:
+        if "linear" in step.roles:
+            found.append(_Linear(step))
+            return None
+        if "probabilities" in step.roles:
+            return step
+        activation = next(iter(step.roles & {"relu", "tanh"}), None)
+        if activation and found and found[-1].activation is None:
+            found[-1].activation = activation
+            return None
+    raise ValueError(
+        f"head: expected Linear layers, ReLU or Tanh after each, Dropout, Identity, Flatten, and "
+        f"at the end Softmax, LogSoftmax or Sigmoid, got {closing or step}"
+        + (f", which {step.fault}" if step.fault else "")
+    )
+
+
+def _complete(
+    found: Sequence[_Linear], activations: Sequence[str] | None
+) -> list[tuple[Part, str]]:
+    """Return the layers with the activations that were seen, or else said."""
+    count = len(found)
+    if activations is not None and len(activations) not in (count - 1, count):
+        raise ValueError(
+            f"activations: expected {count - 1} or {count}, for {count} layers of the head, "
+            f"got {len(activations)}"
+        )
+    said: list[str | None] = [*(activations or ()), *[None] * count][:count]
+    complete = []
+    for linear, name in zip(found, said, strict=True):
+        activation = linear.activation or name
+        if activation is None and linear is found[-1]:
+            activation = "linear"
+        if activation is None:
+            raise ValueError(
+                f"activations: expected one for each of the {count} layers of the head, or all but "
+                f"the last: what follows {linear.part} is not seen"
+            )
+        if name is not None and name != activation:
+            raise ValueError(
+                f"activations: expected {activation!r} after {linear.part}, got {name!r}"
+            )
+        complete.append((linear.part, activation))
+    return complete
