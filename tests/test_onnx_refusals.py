@@ -131,11 +131,17 @@ REFUSED = [
     ([LSTM, node("Slice", "Yh zero three two", "few")], "it reads some of 4 units"),
     ([LSTM, LAST, node("Concat", "state state", "two", axis=1)], "it reads some of 4 units"),
     ([LSTM, LAST, node("Concat", "state other", "two", axis=0)], "it joins constants with"),
-    ([LSTM, LAST, node("Add", "state other", "more")], "adds a constant to what is no linear layer"),
+    (
+        [LSTM, LAST, node("Add", "state other", "more")],
+        "adds a constant to what is no linear layer",
+    ),
     ([LSTM, LAST, node("Add", "state state", "more")], "it adds two things that the input decides"),
     ([LSTM, LAST, node("Mul", "state half", "less")], r"\(Mul\): expected a constant as input 0"),
     ([LSTM, ROWS, node("ReduceMean", "rows", "mean", axes=[1])], "expected the axis of all steps"),
-    ([LSTM, ROWS, node("ReduceMax", "rows", "max")], "expected the axis of all steps, and no other"),
+    (
+        [LSTM, ROWS, node("ReduceMax", "rows", "max")],
+        "expected the axis of all steps, and no other",
+    ),
     ([LSTM, ROWS, node("ReduceSum", "rows zero", "sum")], r"\(ReduceSum\): this operator is not"),
     (
         [
@@ -167,7 +173,10 @@ REFUSED = [
         "it joins what was made of the states in different ways",
     ),
     ([LSTM, node("Expand", "Yh three", "many")], "it makes shape|shape mismatch"),
-    ([LSTM, ROWS, node("Reshape", "rows flat", "r"), node("Reshape", "r four", "y")], "splits an axis"),
+    (
+        [LSTM, ROWS, node("Reshape", "rows flat", "r"), node("Reshape", "r four", "y")],
+        "splits an axis",
+    ),
     ([LSTM, node("Reshape", "Yh three", "few")], "it makes shape"),
     ([LSTM, LAST, node("Softmax", "state", "scores", axis=0)], "it goes over the axis 0, which is"),
     (
@@ -178,13 +187,25 @@ REFUSED = [
     ([LSTM, LAST, node("Gemm", "state tall d", "scores")], "expected a constant matrix of"),
     ([LSTM, LAST, node("Gemm", "state V V", "scores")], r"C: expected one bias for each column"),
     ([LSTM, LAST, node("MatMul", "V state", "scores")], "expected states or scores as input 0"),
-    ([LSTM, LAST, node("Cast", "state", "i", to=TensorProto.INT64)], "turns numbers that the input"),
-    ([LSTM, LAST, node("Attention", "state", "scores")], r"\(Attention\): this operator is not read"),
+    (
+        [LSTM, LAST, node("Cast", "state", "i", to=TensorProto.INT64)],
+        "turns numbers that the input",
+    ),
+    (
+        [LSTM, LAST, node("Attention", "state", "scores")],
+        r"\(Attention\): this operator is not read",
+    ),
     # What an LSTM reads
-    ([node("Slice", "x zero two two", "part"), lstm_node("part W R B", "Y")], "a part of the input"),
+    (
+        [node("Slice", "x zero two two", "part"), lstm_node("part W R B", "Y")],
+        "a part of the input",
+    ),
     ([node("Relu", "x", "positive"), lstm_node("positive W R B", "Y")], "it reads the input; exp"),
     ([node("MatMul", "x W2", "y"), lstm_node("y W R B", "Y")], "'W2' is read, but nothing before"),
-    ([LSTM, ROWS, lstm_node("rows W R B", "Z")], r"W: expected shape \(1, 16, 4\), got \(1, 16, 5\)"),
+    (
+        [LSTM, ROWS, lstm_node("rows W R B", "Z")],
+        r"W: expected shape \(1, 16, 4\), got \(1, 16, 5\)",
+    ),
     # Graphs
     ([node("Identity", "x", "y")], "output 'y': it reads the input; expected hidden states"),
     ([node("Identity", "half", "y")], "output 'y': it does not depend on the input"),
@@ -459,7 +480,10 @@ HUGE = [
     reading("y", constant("s", [1, 2**40, H]), node("ConstantOfShape", "s", "y")),
     reading("y", constant("s", [1, 10**6, H]), node("ConstantOfShape", "s", "y")),
     reading(
-        "y", constant("s", [2**62, 2**62]), constant("c", np.zeros((1, 1), "f4")), node("Expand", "c s", "y")
+        "y",
+        constant("s", [2**62, 2**62]),
+        constant("c", np.zeros((1, 1), "f4")),
+        node("Expand", "c s", "y"),
     ),
     reading(
         "y",
@@ -517,8 +541,13 @@ HUGE = [
         (twice_the_attribute, "attribute 'hidden_size' is there twice"),
         (nested(3), r"\(If\): attribute 'then_branch' is of the kind GRAPH"),
         (nested(25), r"\(If\): attribute 'then_branch' is of the kind GRAPH|not a readable ONNX"),
-        *[(change, "it needs .* bytes more|expected up to|too big|large|shape mismatch|OverflowError")
-          for change in HUGE],
+        *[
+            (
+                change,
+                "it needs .* bytes more|expected up to|too big|large|shape mismatch|OverflowError",
+            )
+            for change in HUGE
+        ],
     ],
     ids=lambda value: getattr(value, "__name__", str(value)[:20]),
 )
@@ -672,7 +701,9 @@ class Editor:
         """Let a node read something else."""
         part = self.choose(self.proto.graph.node)
         if part.input:
-            names = {name for other in self.proto.graph.node for name in [*other.input, *other.output]}
+            names = {
+                name for other in self.proto.graph.node for name in [*other.input, *other.output]
+            }
             part.input[self.choose(range(len(part.input)))] = self.choose(sorted(names))
 
     def edit_attribute(self):
@@ -755,7 +786,8 @@ def test_changed_graphs_are_refused_or_read_right():
         try:
             model = lrplstm.from_onnx(editor.proto)
         except ValueError as error:
-            assert len(str(error).splitlines()) == 1
+            text = str(error)
+            assert len(text.splitlines()) == 1
             seen["refused"] += 1
             return
         seen["read"] += 1
