@@ -637,8 +637,10 @@ def as_constants(case):
     return proto, inputs[0], dict(zip([v.name for v in proto.graph.output], outputs, strict=True))
 
 
-def test_there_are_cases():
-    assert {"test_lstm_defaults", "test_lstm_with_peepholes"} <= set(CASES_OF_ONNX)
+def test_the_case_of_onnx_with_peepholes():
+    proto, *_ = as_constants(CASES_OF_ONNX["test_lstm_with_peepholes"])
+    with refused(r"\(LSTM\): it has peepholes \(P\)"):
+        lrplstm.from_onnx(proto)
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES_OF_ONNX) - {"test_lstm_with_peepholes"}))
