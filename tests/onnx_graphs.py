@@ -26,9 +26,11 @@ def draw(rng, *shape, dtype="f4"):
 
 def node(operator, inputs, outputs, name=None, **attributes):
     """A node whose inputs and outputs are given in one string each; "-" for one left out."""
-    inputs = [name.replace("-", "") for name in inputs.split()]
-    outputs = outputs.split()
-    return helper.make_node(operator, inputs, outputs, name or f"/{outputs[0]}", **attributes)
+    inputs, outputs = (
+        [name.replace("-", "") for name in names.split()] for names in (inputs, outputs)
+    )
+    name = name or "/" + next(filter(None, outputs))
+    return helper.make_node(operator, inputs, outputs, name, **attributes)
 
 
 def lstm_node(inputs, outputs, name=None, hidden_size=H, **attributes):

@@ -46,6 +46,12 @@ CONSTANTS = {
     "four": [H, -1],
     "twice": [0, 0, 2 * H],
     "half": 0.5,
+    "least": [-(2**62)],
+    "repeated": [2, 1, H],
+    "swap": [1, 0],
+    "same": [0, 0],
+    "wrong": [1, 0, *range(2, 9)],
+    "half_of_it": [9, 3],
     "number": 1,
     "text": np.array(["a"], object),
     "bytes": np.zeros((1, 4 * H, D), "i1"),
@@ -195,6 +201,16 @@ REFUSED = [
         [LSTM, LAST, node("Attention", "state", "scores")],
         r"\(Attention\): this operator is not read",
     ),
+    (
+        [
+            LSTM,
+            ROWS,
+            node("Slice", "rows minus least zero minus", "turned"),
+            node("Concat", "rows turned", "both", axis=2),
+        ],
+        "it joins what belongs to different steps or sequences",
+    ),
+    ([LSTM, LAST, node("Expand", "state repeated", "y")], "it has no scores, or several, for some"),
     # What an LSTM reads
     (
         [node("Slice", "x zero two two", "part"), lstm_node("part W R B", "Y")],
@@ -220,7 +236,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("nodes", "match"), REFUSED, ids=lambda value: str(value)[-60:])
+@pytest.mark.parametrize(("nodes", "match"), REFUSED)
 def test_what_is_not_explained(nodes, match):
     with refused(f"source: .*({match})"):
         lrplstm.from_onnx(built(*nodes))
@@ -251,7 +267,6 @@ def test_what_is_not_explained(nodes, match):
     ],
 )
 def test_what_is_not_explained_of_two_directions(nodes, match):
-    CONSTANTS["swap"] = [1, 0]
     with refused(match):
         lrplstm.from_onnx(built(*nodes, both=True))
 
@@ -287,7 +302,58 @@ def test_shapes_of_inputs(shape, match):
         lrplstm.from_onnx(built(LSTM, inputs={"x": shape}))
 
 
-@pytest.mark.parametrize("shape", [(1, 1, D), (1, "B", D), ("T", 1, None), (9, 3, None)])
+@pytest.mark.parametrize(
+    ("nodes", "match"),
+    [
+        (
+            [node("Gather", "x same", "doubled", axis=1), lstm_node("doubled W R B", "Y")],
+            "X: expected all units at all steps of all sequences, in order",
+        ),
+        (
+            [node("Gather", "x wrong", "order", axis=0), lstm_node("order W R B", "Y")],
+            "X: expected all units at all steps of all sequences, in order",
+        ),
+        ([node("ReverseSequence", "x half_of_it", "y"), lstm_node("y W R B", "Y")], "parts of seq"),
+        (
+            [
+                LSTM,
+                node("Transpose", "Y", "t", perm=[1, 2, 3, 0]),
+                node("Squeeze", "t zero", "channels"),
+                node("MaxPool", "channels", "pooled", kernel_shape=[9], pads=[1, 1]),
+            ],
+            r"expected one window over all steps, \(9,\), got \[9\]",
+        ),
+        (
+            [
+                LSTM,
+                LAST,
+                node("Split", "state", "a b", axis=0),
+                node("Split", "a", "c d", axis=1),
+                node("Split", "b", "e f", axis=1),
+                node("Concat", "c f", "mixed", axis=1),
+            ],
+            "it mixes sequences of the batch",
+        ),
+    ],
+)
+def test_what_needs_fixed_sizes_to_be_written(nodes, match):
+    with refused(match):
+        lrplstm.from_onnx(built(*nodes, inputs={"x": (9, 2, D)}))
+
+
+def test_the_axis_of_softmax_in_older_opsets():
+    """There it goes over all axes from that one on, and 1 is the default."""
+    nodes = [lstm_node("x W R B", "Y"), node("Squeeze", "Y", "rows", axes=[1])]
+    nodes += [node("MatMul", "rows V", "sums")]
+    with refused("it goes over the axis 1, which is not that of the scores"):
+        lrplstm.from_onnx(built(*nodes, node("Softmax", "sums", "scores"), opset=12))
+    model = lrplstm.from_onnx(built(*nodes, node("Softmax", "sums", "scores", axis=2), opset=12))
+    assert model.pooling == "none"
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, D), (1, "B", D), ("T", 1, None), (9, 3, None), (500, 64, D)]
+)
 def test_sizes_that_are_fixed_or_open(shape):
     lrplstm.from_onnx(built(LSTM, inputs={"x": shape}))
 
@@ -295,6 +361,13 @@ def test_sizes_that_are_fixed_or_open(shape):
 def test_integers_without_an_embedding():
     with refused("X: expected float numbers, got ids; an embedding is missing"):
         lrplstm.from_onnx(built(lstm_node("ids W R B", "Y"), inputs={"ids": ("T", "B", D)}))
+    cast = node("Cast", "ids", "floats", to=TensorProto.FLOAT)
+    with refused("it turns numbers that the input decides into another kind"):
+        lrplstm.from_onnx(
+            built(cast, lstm_node("floats W R B", "Y"), inputs={"ids": ("T", "B", D)})
+        )
+    with refused("expected rows of a constant matrix at ids of the input"):
+        lrplstm.from_onnx(built(node("Gather", "V x", "y"), inputs={"x": ("T", "B")}))
     with refused("expected rows of a constant matrix at ids of the input"):
         lrplstm.from_onnx(built(node("Gather", "W ids", "y"), inputs={"ids": ("T", "B")}))
 
@@ -414,7 +487,7 @@ def reading(name, *nodes):
 
     def change(proto):
         append(*nodes)(proto)
-        lstm = next(part for part in proto.graph.node if part.op_type == "LSTM")
+        lstm = next(part for part in proto.graph.node if part.name == "lstm")
         lstm.input.extend(["", name])
 
     return change
@@ -459,6 +532,12 @@ def backwards(proto):
 
 def cut(proto):
     tensor(proto).raw_data = tensor(proto).raw_data[:-1]
+
+
+def cut_list(proto):
+    numbers = numpy_helper.to_array(tensor(proto)).reshape(-1).tolist()
+    tensor(proto).ClearField("raw_data")
+    tensor(proto).float_data.extend(numbers[:-1])
 
 
 def in_segments(proto):
@@ -518,6 +597,14 @@ HUGE = [
         constant("s", [1] * 300),
         node("Reshape", "x s", "y"),
     ),
+    # Many nodes, each of which would have its own copy of the same weights.
+    reading(
+        "y",
+        constant("V2", np.zeros((1, 256, D), "f4")),
+        constant("R2", np.zeros((1, 256, 64), "f4")),
+        *(lstm_node("x V2 R2", f"y{n}", hidden_size=64) for n in range(200)),
+        node("Concat", " ".join(f"y{n}" for n in range(200)), "y", axis=0),
+    ),
 ]
 
 
@@ -531,6 +618,7 @@ HUGE = [
         (set_dims(0, 4 * H, D), "320 bytes do not fill"),
         (set_dims(1, D, 4 * H), r"W: expected shape"),
         (cut, "tensor 'W': 319 bytes do not fill shape"),
+        (cut_list, "tensor 'W': 79 numbers do not fill shape"),
         (in_segments, "tensor 'W': it is one of several segments"),
         (duplicated, "two of its initializers have one name"),
         (missing, r"node 'lstm' \(LSTM\): 'W' is read, but nothing before gives it"),

@@ -148,6 +148,8 @@ def _follow(graph: Graph, output: str, quantities: list[Quantity]) -> Value:
         with saying(node.label):
             given = _apply(graph, node, values, quantities)
             for name, value in zip(node.outputs, given, strict=False):
+                if not name:
+                    continue
                 if name in values or name in graph.initializers or name in graph.inputs:
                     raise RefusedError(f"{quoted(name)} is there already")
                 values[name] = value

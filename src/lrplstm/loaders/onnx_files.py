@@ -27,7 +27,7 @@ __all__ = ["Graph", "Input", "Node", "quoted", "read_graph", "refusing", "saying
 _OLDEST_OPSET = 7  # the first in which Add and others broadcast as NumPy does
 _OWN_DOMAINS = ("", "ai.onnx")
 _MOST_PARTS, _BYTES_PER_PART = 2**16, 64
-_BYTES_TO_COMPUTE, _TIMES_TO_COMPUTE = 2**20, 16
+_BYTES_TO_COMPUTE, _TIMES_TO_COMPUTE = 2**21, 16
 _MOST_AXES, _MOST_INPUT_AXES = 16, 3
 _MOST_LETTERS = 80
 

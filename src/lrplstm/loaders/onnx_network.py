@@ -336,8 +336,7 @@ def _read_steps(call: Call, x: Traced) -> tuple[Traced, Array, tuple[int, ...], 
         below = call.quantities[reads[0]]
         if not isinstance(below, Direction) or x.pooling:
             raise RefusedError("X: expected the input or the states of every step of an LSTM")
-        steps, sequences = below.steps, below.sequences
-        whole = not x.varies(2, STEP)
+        steps, sequences, whole = below.steps, below.sequences, True
     up = np.arange(steps)
     if not (
         whole

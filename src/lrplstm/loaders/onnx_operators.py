@@ -110,7 +110,7 @@ class Call:
         return value
 
     def traced(self, n: int) -> Traced:
-        """Return what it reads there, which has to depend on the input, and in no known way yet."""
+        """Return what it reads there: not known, and not yet through a softmax or sigmoid."""
         value = self.value(n)
         if not isinstance(value, Traced):
             raise RefusedError(f"expected states or scores as input {n}, got a constant")

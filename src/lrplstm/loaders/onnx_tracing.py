@@ -44,7 +44,7 @@ class Room:
         if size > self._left:
             raise RefusedError(
                 f"it needs {size} bytes more, and all there is to compute may take "
-                f"{self._size} in a file of this size"
+                f"{self._size} for a file of this size; batches of a fixed size need most"
             )
         self._left -= size
 
