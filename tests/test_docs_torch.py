@@ -38,7 +38,7 @@ def test_the_example(names):
 
 
 def test_parts_that_are_named(names):
-    (comment,) = re.findall(r"print\(dict\(tagger.origin\)\)  # (.*)", PAGE)
+    (comment,) = re.findall(r"print\(dict\(tagger.origin\)\)\n# (.*)", PAGE)
     assert names["printed"][5] == comment
     assert names["tagger"].pooling == "none"
     x = np.random.default_rng(0).normal(size=(5, 6)).astype("f4")
