@@ -36,6 +36,24 @@ from lrplstm.weights import Array, DenseLayer
 
 __all__ = ["convert", "explain", "info", "predict"]
 
+_CONVERT_OPTIONS = (
+    "lstm",
+    "head",
+    "embedding",
+    "output",
+    "activations",
+    "config",
+    "merge_mode",
+    "mask_zero",
+    "recurrent_activation",
+    "dense_activations",
+    "pooling",
+    "vocabulary",
+    "class_names",
+    "unknown_token",
+    "tokenizer",
+)
+
 
 def _name(model: LSTMModel, index: int) -> str:
     """Return the name of a class; its number where it has none."""
@@ -323,22 +341,3 @@ def convert(options: argparse.Namespace) -> None:
     model = loader(options.source, **chosen)
     model.save(folder)
     _print_rows({"written": folder} | _description(model))
-
-
-_CONVERT_OPTIONS = (
-    "lstm",
-    "head",
-    "embedding",
-    "output",
-    "activations",
-    "config",
-    "merge_mode",
-    "mask_zero",
-    "recurrent_activation",
-    "dense_activations",
-    "pooling",
-    "vocabulary",
-    "class_names",
-    "unknown_token",
-    "tokenizer",
-)
