@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["check_choice", "first_line", "to_array"]
+__all__ = ["check_choice", "check_shape", "first_line", "to_array"]
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
@@ -20,6 +20,17 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{expected}, got {type(value).__name__}")
     raise ValueError(f"{expected}, got {value!r:.60}")
+
+
+def check_shape(name: str, array: npt.NDArray[Any], shape: tuple[int | str, ...]) -> None:
+    """Raise a ValueError if an array has another shape; a str is a dimension of any size from 1."""
+    fits = array.ndim == len(shape) and all(
+        size >= 1 if isinstance(want, str) else size == want
+        for size, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        want = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        raise ValueError(f"{name}: expected shape ({want}), got {array.shape}")
 
 
 def first_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm import _backend
-from lrplstm.checks import to_array
+from lrplstm.checks import check_shape, to_array
 from lrplstm.heatmap.content import checked_text, checked_texts, visible
 from lrplstm.loaders.arras import from_arras, read_files
 from lrplstm.network import directions
@@ -62,13 +62,7 @@ def _floats(name: str, value: Any, *shape: int | str) -> Array:
     array = to_array(name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
-    fits = array.ndim == len(shape) and all(
-        size >= 1 if isinstance(want, str) else size == want
-        for size, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits:
-        want = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-        raise ValueError(f"{name}: expected shape ({want}), got {array.shape}")
+    check_shape(name, array, shape)
     if array.dtype != np.float64:
         with np.errstate(over="ignore"):  # a larger number becomes infinite, and is refused
             array = array.astype(np.float64)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.checks import check_choice, to_array
+from lrplstm.checks import check_choice, check_shape, to_array
 
 __all__ = [
     "ACTIVATIONS",
@@ -69,13 +69,7 @@ def frozen(name: str, value: npt.ArrayLike, shape: tuple[int | str, ...]) -> Arr
     array = to_array(name, value)
     if array.dtype.newbyteorder("=") not in _DTYPES:
         raise TypeError(f"{name}: expected float32 or float64, got dtype {array.dtype}")
-    fits = array.ndim == len(shape) and all(
-        size >= 1 if isinstance(want, str) else size == want
-        for size, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits:
-        want = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-        raise ValueError(f"{name}: expected shape ({want}), got {array.shape}")
+    check_shape(name, array, shape)
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
     # astype also brings a foreign byte order to the machine's own.
