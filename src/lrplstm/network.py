@@ -6,7 +6,7 @@ Rows of every array are steps, the sequences of a part of the batch one after th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -161,7 +161,7 @@ class ForwardPass:
     offsets: Array
     inputs: list[Array | None]
     traces: list[Any]
-    hidden: Array | None
+    hidden: Any
     head: list[Array]
     sums: list[Array]
 
@@ -243,15 +243,13 @@ def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> I
         list(zip(past.prepared.head, past.head, past.sums, strict=False))
     ):
         relevance = scans.linear_lrp(linear, y, z, relevance, rule)
-    pooling = past.prepared.pooling
-    if pooling == "last":
-        return _lrp_layers(past, relevance, None, rule, level)
-    if pooling != "none":
-        assert past.hidden is not None
-        relevance = scans.pool_lrp(
-            pooling, past.hidden, past.offsets, past.head[0], relevance, rule
-        )
-    return _lrp_layers(past, None, relevance, rule, level)
+
+    def through_pooling(pooling: str) -> Array:
+        pooled = past.head[0]
+        return scans.pool_lrp(pooling, past.hidden, past.offsets, pooled, relevance, rule)
+
+    final, hidden = _to_states(past, relevance, through_pooling)
+    return _lrp_layers(past, final, hidden, rule, level)
 
 
 def lrp_from_hidden(
@@ -261,17 +259,28 @@ def lrp_from_hidden(
     return _lrp_layers(past, None, hidden_relevance, rule, level)
 
 
+def _to_states(
+    past: ForwardPass, pooled: Array, through_pooling: Callable[[str], Array]
+) -> tuple[Array | None, Array | None]:
+    """Return what the top layer's final states, or else all of its states, get of what is pooled.
+
+    Of the two one is None: scans begin at either.
+    """
+    pooling = past.prepared.pooling
+    if pooling == "last":
+        return pooled, None
+    return None, pooled if pooling == "none" else through_pooling(pooling)
+
+
 def _no_initial(past: ForwardPass, targets: Array) -> Array:
     """Return zeros for what ends on initial states, (K, B)."""
     return np.zeros((len(targets), len(past.offsets) - 1), past.scores.dtype)
 
 
 def _lrp_layers(
-    past: ForwardPass, final: Array | None, hidden: Array | None, rule: EpsilonRule, level: str
+    past: ForwardPass, final: Any, hidden: Any, rule: EpsilonRule, level: str
 ) -> InputRelevance:
-    started = final if final is not None else hidden
-    assert started is not None
-    initial = _no_initial(past, started)
+    initial = _no_initial(past, hidden if final is None else final)
     for depth in reversed(range(len(past.traces))):
         inputs = past.inputs[depth] if depth > 0 or level == "input" else None
         found = past.prepared.scans.lrp_scan(past.traces[depth], final, hidden, inputs, rule)
@@ -291,16 +300,11 @@ def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> Iterato
         if activation != "linear":
             gradient = scans.activation_gradient(activation, value, gradient)
         gradient = scans.linear_gradient(linear, gradient)
-    final: Array | None = None
-    hidden: Array | None = None
-    pooling = past.prepared.pooling
-    if pooling == "last":
-        final = gradient
-    elif pooling == "none":
-        hidden = gradient
-    else:
-        assert past.hidden is not None
-        hidden = scans.pool_gradient(pooling, past.hidden, past.offsets, gradient)
+
+    def through_pooling(pooling: str) -> Array:
+        return scans.pool_gradient(pooling, past.hidden, past.offsets, gradient)
+
+    final, hidden = _to_states(past, gradient, through_pooling)
     for depth in reversed(range(len(past.traces))):
         found = scans.gradient_scan(past.traces[depth], final, hidden, times_input and depth == 0)
         yield found
