@@ -175,6 +175,16 @@ def test_what_was_explained_at_steps_can_be_explained_again():
         assert isinstance(a.caption, str)
 
 
+def test_integers_are_classes_where_there_is_one_class():
+    model = random_model(23, C=1, pooling="none")
+    x = random_batch(lengths=(4,))[0]
+    every = lrplstm.lrp(model, x, 0).token_relevance
+    for target in ([0], [0, 0, 0, 0], [1.0]):
+        assert np.array_equal(lrplstm.lrp(model, x, target).token_relevance, every), target
+    with pytest.raises(ValueError, match="target: expected classes from 0 to 0, got 1"):
+        lrplstm.lrp(model, x, [1])
+
+
 def test_sequences_of_one_step_keep_their_scores_apart():
     model = random_model(23, pooling="none")
     batch = random_batch(lengths=(1, 1, 1))

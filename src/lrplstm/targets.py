@@ -206,7 +206,10 @@ def _weigh_steps(name: str, target: Any, weights: Array) -> Any:
         weights[step, class_] = 1
         return step, class_
     values = to_array(name, target)
-    if values.dtype.kind in "iu" and (values.ndim == 0 or values.shape == (T,)):
+    # Integers of which there is one for each step are classes; other integers can only be weights,
+    # unless there is one class, which nobody weighs by an integer.
+    shapes = ((), (T,), (1,)) if C == 1 else ((), (T,))
+    if values.dtype.kind in "iu" and values.shape in shapes:
         _check_classes(name, np.atleast_1d(values), C)
         weights[np.arange(T), values.astype(np.intp)] = 1
         return int(values) if values.ndim == 0 else values.astype(np.intp)
