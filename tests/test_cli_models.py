@@ -96,7 +96,7 @@ def test_many_series(series_model, tmp_path):
         ("x.csv", b"a,b,c\n1,2\n", "expected 2 names in line 1, got 3"),
         ("x.csv", b"\xff\xfe", "expected UTF-8"),
         ("x.csv", b"1,2,3\n", r"expected shape \(T, 5\), got \(1, 3\)"),
-        ("x.csv", b"1,2,3,4,nan\n", "expected finite numbers"),
+        ("x.csv", b"1,2,3,4,nan\n", "expected finite float.* got nan at step 0, variable 4"),
         ("x.npy", b"\x93NUMPY", "not a readable .npy file"),
         ("x.npy", b"", "not a readable .npy file"),
     ],

@@ -34,6 +34,12 @@ def to_offsets(lengths: Sequence[int] | Array) -> Array:
     return offsets
 
 
+def _locate(step: int, offsets: Array) -> tuple[int, int]:
+    """Return the sequence that a step of all lies in, and its position there."""
+    b = int(offsets.searchsorted(step, side="right")) - 1
+    return b, int(step - offsets[b])
+
+
 @dataclass(frozen=True, eq=False)
 class Words(Sequence[list[str]]):
     """The tokens of each sequence, looked up in a vocabulary when they are asked for."""
@@ -351,19 +357,19 @@ class InputEncoder:
         filled = batch.data == self.mask_id
         if not filled.any():
             return batch
+        if self.every_step:
+            b, position = _locate(int(filled.argmax()), batch.offsets)
+            raise ValueError(
+                f"{names[b]}: expected no padding (id {self.mask_id}), got some at position "
+                f"{position}; the model's pooling takes every step, so leave it out"
+            )
         offsets = np.concatenate([[0], np.cumsum(~filled)])[batch.offsets]
-        for b in range(len(batch)):
-            here = filled[batch.offsets[b] : batch.offsets[b + 1]]
-            if self.every_step and here.any():
-                raise ValueError(
-                    f"{names[b]}: expected no padding (id {self.mask_id}), got some at position "
-                    f"{here.argmax()}; the model's pooling takes every step, so leave it out"
-                )
-            if here.all():
-                raise ValueError(
-                    f"{names[b]}: expected at least one step, got nothing but padding "
-                    f"(id {self.mask_id})"
-                )
+        lengths = np.diff(offsets)
+        if not lengths.all():
+            raise ValueError(
+                f"{names[int(lengths.argmin())]}: expected at least one step, got nothing but "
+                f"padding (id {self.mask_id})"
+            )
         read = np.flatnonzero(~filled)
         padding = Padding(batch.offsets, read)
         return replace(batch, offsets=offsets, data=batch.data[read], padding=padding)
@@ -446,9 +452,12 @@ class InputEncoder:
         with np.errstate(over="ignore"):
             values = np.concatenate(arrays, dtype=self.dtype, casting="unsafe")
         if not np.isfinite(values).all():
-            step = int((~np.isfinite(values)).any(axis=1).argmax())
-            b = int(offsets.searchsorted(step, side="right")) - 1
-            raise ValueError(f"{names[b]}: expected finite numbers, got NaN or infinity")
+            step, variable = np.argwhere(~np.isfinite(values))[0]
+            b, position = _locate(step, offsets)
+            raise ValueError(
+                f"{names[b]}: expected finite {self.dtype} numbers, got "
+                f"{arrays[b][position, variable]} at step {position}, variable {variable}"
+            )
         return Batch(offsets, values, None, None, np.zeros(len(values), bool), names.single)
 
     def _token_ids(
@@ -479,8 +488,8 @@ class InputEncoder:
     def _check_ids(self, names: _Names, sequences: list[Any], offsets: Array) -> Array:
         if self.embedding is None:
             raise ValueError(
-                f"inputs: expected floats of shape (T, {self.input_size}), got ids, and the model "
-                "has no embedding"
+                f"inputs: expected floats of shape (T, {self.input_size}), got ids (integers), "
+                "and the model has no embedding"
             )
         arrays = [
             s if isinstance(s, np.ndarray) else to_array(names[b], s)
@@ -489,8 +498,7 @@ class InputEncoder:
         ids = np.concatenate([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
         if ids.view(np.uintp).max() >= len(self.embedding):  # negative ones are huge, so seen
             step = int(((ids < 0) | (ids >= len(self.embedding))).argmax())
-            b = int(offsets.searchsorted(step, side="right")) - 1
-            position = step - int(offsets[b])
+            b, position = _locate(step, offsets)
             raise ValueError(
                 f"{names[b]}: id {arrays[b][position]} at position {position} is out of range; "
                 f"expected 0 <= id < {len(self.embedding)}"
