@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import h5py
 import numpy as np
@@ -19,6 +20,20 @@ def in_process(monkeypatch):
         return b"".join(hdf5_worker.answer(content))
 
     monkeypatch.setattr(hdf5, "_run_worker", run)
+
+
+@pytest.fixture
+def no_advice(caplog):
+    """Keras advises against HDF5 each time that it writes it."""
+    caplog.set_level(logging.ERROR, logger="absl")
+
+
+# For modules of tests that use files and models of Keras, and import both fixtures.
+QUIET = [
+    # Keras 3 does not know NumPy 2's keyword.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.usefixtures("in_process", "no_advice"),
+]
 
 
 def write_named(path, layers, *, config=None, version="2.2.4", name_parts=1):

@@ -77,13 +77,27 @@ def loaded_or_refused(load, *arguments):
     return None
 
 
+def refused_or_read(load, path, *, times=64, slack=2**22):
+    """Load a file that may be damaged: a model, or one ValueError of one line that names the file.
+
+    Either way memory stays below the file's size times `times`, plus what an import may take.
+    """
+    try:
+        with little_memory(path.stat().st_size * times + slack):
+            load(path)
+    except ValueError as error:
+        message = str(error)
+        assert str(path) in message
+        assert len(message.splitlines()) == 1
+
+
 @contextmanager
 def little_memory(limit):
     """At most `limit` bytes are in use at once."""
     tracemalloc.start()
     try:
         yield
-        peak = tracemalloc.get_traced_memory()[1]
     finally:
+        peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peak < limit
+        assert peak < limit

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
+from doc_pages import Page
 
 import lrplstm
 from lrplstm.compat import LSTM_bidi
 
-PAGE = (Path(__file__).parents[1] / "docs" / "compat.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+PAGE = Page("docs/compat.md")
 
 
 @pytest.fixture
-def names(tmp_path, monkeypatch, capsys):
-    """What the blocks define and print, run one after the other in a new folder."""
+def names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = {}
-    for code in BLOCKS:
-        exec(compile(code, "compat.md", "exec"), found)
-    return found | {"printed": capsys.readouterr().out.splitlines()}
+    return PAGE.run(tmp_path)
 
 
 def test_the_example(names):
-    assert len(BLOCKS) == 2
+    assert len(PAGE.blocks) == 2
     model, words = names["model"], names["words"]
     a = lrplstm.lrp(model, words, 0, level="input")
     np.testing.assert_allclose(names["R_words"], a.token_relevance, rtol=1e-12)
@@ -61,7 +54,4 @@ def test_the_table(names):
 
 
 def test_what_it_names_exists():
-    for target in re.findall(r"\]\(([^)#:]+)\)", PAGE):
-        assert (Path(__file__).parents[1] / "docs" / target).exists(), target
-    for name in re.findall(r"lrplstm\.([a-zA-Z_]+)", PAGE):
-        assert name == "compat" or hasattr(lrplstm, name), name
+    PAGE.check_references()

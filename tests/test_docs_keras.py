@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import keras_models  # noqa: F401 - imports Keras as the tests want it
 import numpy as np
 import pytest
+from doc_pages import Page
 
-import lrplstm
 from lrplstm.loaders.keras.chain import CLASSES
 from lrplstm.loaders.keras.hdf5_worker import MOST_GROWTH
 
-DOCS = Path(__file__).parents[1] / "docs" / "loaders"
-PAGE = (DOCS / "keras.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+PAGE = Page("docs/loaders/keras.md")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_the_example(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    for code in BLOCKS:
-        exec(compile(code, "keras.md", "exec"), names)
-    assert len(BLOCKS) == 3
+def test_the_example(tmp_path):
+    names = PAGE.run(tmp_path)
+    assert len(PAGE.blocks) == 3
     model, a = names["model"], names["a"]
-    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    printed = [line.split() for line in names["printed"]]
     assert [token for token, _ in printed] == [*a.tokens, "score"]
 
     # It has learnt what "not" does, and padding has no relevance.
@@ -45,21 +39,18 @@ def test_the_example(tmp_path, monkeypatch, capsys):
 
 def test_the_vocabulary_of_an_old_tokenizer():
     """The expression on the page puts words where their ids are."""
-    expression = re.search(r'`(\["<pad>", \*sorted.*?\])`', PAGE).group(1)
+    expression = re.search(r'`(\["<pad>", \*sorted.*?\])`', PAGE.text).group(1)
     found = eval(expression, {"index": {"film": 2, "the": 1, "good": 3}})
     assert found == ["<pad>", "the", "film", "good"]
 
 
 def test_what_it_names_exists():
-    rows = PAGE.partition("## What is read")[2].partition("Everything else")[0]
+    rows = PAGE.text.partition("## What is read")[2].partition("Everything else")[0]
     named = {
         name
         for row in re.findall(r"^\| (`.*?) \|", rows, flags=re.MULTILINE)
         for name in re.findall(r"`([A-Z]\w+)`", row)
     }
     assert named == CLASSES
-    for name in re.findall(r"lrplstm\.([a-z_]+)", PAGE):
-        assert hasattr(lrplstm, name), name
-    for target in re.findall(r"\]\(([^)#:]+)\)", PAGE):
-        assert (DOCS / target).exists(), target
-    assert f"at most {MOST_GROWTH} times their size" in PAGE
+    PAGE.check_references()
+    assert f"at most {MOST_GROWTH} times their size" in PAGE.text

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from pathlib import Path
 
 import numpy as np
+from doc_pages import Page
 
 import lrplstm
 
-PAGE = (Path(__file__).parents[1] / "docs" / "loaders" / "onnx.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+PAGE = Page("docs/loaders/onnx.md")
 
 
-def test_the_example(tmp_path, monkeypatch, capsys):
+def test_the_example(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the exporter
-        for code in BLOCKS:
-            exec(compile(code, "onnx.md", "exec"), names)
-    assert len(BLOCKS) == 2
-    printed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+        names = PAGE.run(tmp_path)
+    assert len(PAGE.blocks) == 2
+    printed = [line.split()[0] for line in names["printed"]]
     assert printed[-5:] == ["mean", *names["a"].tokens]
     same = lrplstm.load("classifier")
     assert np.array_equal(same.predict(["a", "film"]), names["model"].predict(["a", "film"]))
+
+
+def test_what_it_names_exists():
+    PAGE.check_references()

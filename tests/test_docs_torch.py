@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from doc_pages import Page
 from random_models import relative_error
 
 import lrplstm
 
-DOCS = Path(__file__).parents[1] / "docs" / "loaders"
-PAGE = (DOCS / "torch.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+PAGE = Page("docs/loaders/torch.md")
 
 
 @pytest.fixture
-def names(tmp_path, monkeypatch, capsys):
-    """What the blocks define and print, run one after the other in a new folder."""
+def names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = {}
-    for code in BLOCKS:
-        exec(compile(code, "torch.md", "exec"), found)
-    return found | {"printed": capsys.readouterr().out.splitlines()}
+    return PAGE.run(tmp_path)
 
 
 def test_the_example(names):
@@ -38,7 +32,7 @@ def test_the_example(names):
 
 
 def test_parts_that_are_named(names):
-    (comment,) = re.findall(r"print\(dict\(tagger.origin\)\)\n# (.*)", PAGE)
+    (comment,) = re.findall(r"print\(dict\(tagger.origin\)\)\n# (.*)", PAGE.text)
     assert names["printed"][5] == comment
     assert names["tagger"].pooling == "none"
     x = np.random.default_rng(0).normal(size=(5, 6)).astype("f4")
@@ -63,7 +57,7 @@ def test_a_linear_layer_after_the_embedding(names):
             return self.fc(torch.cat([h_n[-2], h_n[-1]], dim=1))
 
     network = Projected().eval()
-    (code,) = re.findall(r"`embedding=(.*?)`, and the bias added", PAGE)
+    (code,) = re.findall(r"`embedding=(.*?)`, and the bias added", PAGE.text)
     table = eval(code, {"network": network}) + network.project.bias
     model = lrplstm.from_torch(network, head="fc", embedding=table)
     expected = network(torch.tensor([[2, 5, 1]]))[0].detach().numpy()
@@ -80,7 +74,7 @@ POOLINGS = {
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_the_table_of_poolings(names, pooling):
-    rows = [line.split("|") for line in PAGE.splitlines() if line.count("|") == 3]
+    rows = [line.split("|") for line in PAGE.text.splitlines() if line.count("|") == 3]
     network, ids = names["network"], names["ids"]
     model = lrplstm.from_torch(network, pooling=pooling)
     output, (h_n, _) = network.lstm(network.embed(torch.tensor([ids])))
@@ -107,7 +101,4 @@ def test_the_last_step_of_two_directions(names):
 
 
 def test_what_it_names_exists():
-    for target in re.findall(r"\]\(([^)#:]+)\)", PAGE):
-        assert (DOCS / target).exists(), target
-    for name in re.findall(r"`lrplstm\.([a-zA-Z_]+)", PAGE):
-        assert hasattr(lrplstm, name), name
+    PAGE.check_references()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from itertools import pairwise
 
 import keras
@@ -12,6 +11,7 @@ import pytest
 import torch
 from keras import layers as L  # noqa: N812
 from keras_files import (
+    QUIET,
     cudnn_arrays,
     dense_config,
     functional_config,
@@ -23,6 +23,7 @@ from keras_files import (
     keras2_dense,
     keras2_embedding,
     lstm_config,
+    no_advice,
     write_named,
 )
 from keras_models import CASES, D, V, bidirectional, inputs, masked, network, policy, rows
@@ -34,19 +35,9 @@ BACKENDS = ("reference", "kernel")
 BOUNDS = {"float32": 1e-5, "float64": 1e-12}
 
 both_backends = pytest.mark.parametrize("backend", BACKENDS)
-__all__ = ["in_process", "policy"]  # fixtures
+__all__ = ["in_process", "no_advice", "policy"]  # fixtures
 
-# Keras 3 does not know NumPy 2's keyword.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.usefixtures("in_process"),
-]
-
-
-@pytest.fixture(autouse=True)
-def no_advice(caplog):
-    """Keras advises against HDF5 each time that it writes it."""
-    caplog.set_level(logging.ERROR, logger="absl")
+pytestmark = QUIET
 
 
 def numpy(tensor):

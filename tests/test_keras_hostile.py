@@ -12,11 +12,10 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from fuzzing import damaged, refused_or_read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras_files import dense_config, lstm_config
-from loader_fixtures import little_memory, loaded_or_refused, refused
+from loader_fixtures import damage, little_memory, loaded_or_refused, refused, refused_or_read
 
 import lrplstm
 from lrplstm.loaders.keras import hdf5, hdf5_worker
@@ -423,7 +422,7 @@ def test_damaged_files(suffix, tmp_path, monkeypatch):
     good = WEIGHTS if suffix == ".h5" else archive()
 
     @bounded(20)
-    @given(damaged(good))
+    @given(damage([good]))
     def check(content):
         path.write_bytes(content)
         refused_or_read(load, path)
@@ -432,7 +431,7 @@ def test_damaged_files(suffix, tmp_path, monkeypatch):
 
 
 @bounded(200)
-@given(damaged(archive(**DEFLATED)) | damaged(archive()))
+@given(damage([archive(**DEFLATED), archive()]))
 def test_damaged_archives(content):
     found = loaded_or_refused(read_archive, content, "a.keras")
     if found is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import h5py
 import keras
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from keras import layers as L  # noqa: N812
 from keras_files import (
+    QUIET,
     cudnn_arrays,
     dense_config,
     functional_config,
@@ -21,6 +21,7 @@ from keras_files import (
     keras2_dense,
     keras2_embedding,
     lstm_config,
+    no_advice,
     write_named,
 )
 from keras_models import D, V, bidirectional, masked, network, rows
@@ -28,19 +29,9 @@ from loader_fixtures import refused
 
 import lrplstm
 
-__all__ = ["in_process"]  # a fixture
+__all__ = ["in_process", "no_advice"]  # fixtures
 
-# Keras 3 does not know NumPy 2's keyword.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.usefixtures("in_process"),
-]
-
-
-@pytest.fixture(autouse=True)
-def no_advice(caplog):
-    """Keras advises against HDF5 each time that it writes it."""
-    caplog.set_level(logging.ERROR, logger="absl")
+pytestmark = QUIET
 
 
 @keras.saving.register_keras_serializable("tests")

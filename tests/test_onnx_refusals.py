@@ -9,9 +9,8 @@ import hypothesis.strategies as st
 import numpy as np
 import onnx
 import pytest
-from fuzzing import damaged, refused_or_read
 from hypothesis import HealthCheck, given, settings
-from loader_fixtures import refused
+from loader_fixtures import damage, refused, refused_or_read
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from onnx_graphs import (
     C,
@@ -764,7 +763,7 @@ def test_damaged_files(tmp_path):
         lrplstm.from_onnx(written(tmp_path, content))
 
     @settings(max_examples=250, derandomize=True, deadline=None)
-    @given(st.sampled_from(good).flatmap(damaged))
+    @given(damage(good))
     def check(content):
         refused_or_read(lrplstm.from_onnx, written(tmp_path, content))
 

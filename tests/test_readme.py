@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from doc_pages import ROOT, Page
 
 import lrplstm
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+README = Page("README.md")
+BLOCKS = README.blocks
 # Names files that are the reader's own; the pages in docs/loaders have examples that run.
 (LOADERS,) = (code for code in BLOCKS if "from_keras" in code)
 BLOCKS.remove(LOADERS)
@@ -40,12 +39,11 @@ def test_loaders_exist():
 
 def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"make ([a-z-]+)", README))
+    targets = set(re.findall(r"make ([a-z-]+)", README.text))
     assert {"demo", "test"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
-def test_files_that_it_links_to_exist():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_what_it_names_exists():
+    README.check_references()

@@ -6,19 +6,18 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from doc_pages import ROOT, Page
 from matplotlib.figure import Figure
 from random_models import random_batch, random_model, relative_error
 
 import lrplstm
 from lrplstm import heatmap
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs" / "time_series.md"
+PAGE = Page("docs/time_series.md")
 POOLINGS = ["last", "mean", "max", "none"]
 VARIABLES = ["a", "b", "c", "d", "e"]
 
@@ -115,7 +114,11 @@ def test_levels_of_series(pooling, backend, method):
 
 BAD = {
     "NaN": (np.where(np.eye(4, 5) > 0, np.nan, 1.0), ValueError, "got nan at step 0, variable 0"),
-    "infinity": (np.where(np.eye(4, 5) > 0, np.inf, 1.0), ValueError, "got inf at step 0, variable 0"),
+    "infinity": (
+        np.where(np.eye(4, 5) > 0, np.inf, 1.0),
+        ValueError,
+        "got inf at step 0, variable 0",
+    ),
     "wrong D": (np.ones((4, 6)), ValueError, r"expected shape \(T, 5\), got \(4, 6\)"),
     "no variable": (np.ones((4, 0)), ValueError, r"expected shape \(T, 5\), got \(4, 0\)"),
     "no step": (np.ones((0, 5)), ValueError, "expected at least one"),
@@ -149,7 +152,9 @@ def test_bad_series_are_one_clear_error(case, call):
 
 def test_a_number_too_large_for_float32_is_an_error():
     model = series_model(dtype=np.float32)
-    with pytest.raises(ValueError, match=r"inputs\[1\]: expected finite float32 numbers, got 1e\+300"):
+    with pytest.raises(
+        ValueError, match=r"inputs\[1\]: expected finite float32 numbers, got 1e\+300"
+    ):
         model.predict([np.ones((2, 5)), np.full((2, 5), 1e300)])
 
 
@@ -399,20 +404,16 @@ def test_errors_of_pictures(show):
 
 # Documentation ----------------------------------------------------------------------------------
 
-(CODE,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
 
-
-def test_the_example_of_the_documentation(tmp_path, monkeypatch, capsys):
+def test_the_example_of_the_documentation(tmp_path):
     import matplotlib as mpl
     from matplotlib import pyplot as plt
 
     mpl.use("agg")
-    monkeypatch.chdir(tmp_path)
-    found = {}
-    exec(compile(CODE, str(DOCS), "exec"), found)
+    found = PAGE.run(tmp_path)
     plt.close("all")
     a, series = found["a"], found["series"]
-    assert capsys.readouterr().out == f"{a.caption}\n[3, 8] [1, 1]\n"
+    assert found["printed"] == [a.caption, "[3, 8] [1, 1]"]
     assert (tmp_path / "relevance.png").read_bytes().startswith(b"\x89PNG")
 
     # What the text says of it.
@@ -431,11 +432,9 @@ def test_the_example_of_the_documentation(tmp_path, monkeypatch, capsys):
 
 
 def test_files_that_the_documentation_links_to_exist_and_are_small():
-    targets = re.findall(r"\]\(([^)#:]+)\)", DOCS.read_text(encoding="utf-8"))
-    assert "time_series.png" in targets
-    for target in targets:
-        assert (DOCS.parent / target).exists(), target
-    assert (DOCS.parent / "time_series.png").stat().st_size < 100_000
+    PAGE.check_references()
+    assert "](time_series.png)" in PAGE.text
+    assert (PAGE.path.parent / "time_series.png").stat().st_size < 100_000
 
 
 def test_the_example_script_runs(tmp_path):

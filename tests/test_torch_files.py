@@ -15,10 +15,9 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from fuzzing import damaged, refused_or_read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loader_fixtures import little_memory
+from loader_fixtures import damage, little_memory, refused_or_read
 from random_models import relative_error
 from safetensors.torch import save as safetensors_bytes
 from torch import nn
@@ -303,7 +302,7 @@ fuzzed = settings(
 @fuzzed
 @given(st.data())
 def test_damaged_files(name, tmp_path, data):
-    path = write(tmp_path, data.draw(damaged(FORMATS[name])), name)
+    path = write(tmp_path, data.draw(damage([FORMATS[name]])), name)
     refused_or_read(lrplstm.from_torch, path, times=16)
 
 
@@ -312,7 +311,7 @@ def test_damaged_files(name, tmp_path, data):
 def test_damaged_pickles(tmp_path, data):
     """Where no checksum can tell."""
     files = entries(FORMATS["model.pt"])
-    files[f"{FOLDER}data.pkl"] = data.draw(damaged(files[f"{FOLDER}data.pkl"]))
+    files[f"{FOLDER}data.pkl"] = data.draw(damage([files[f"{FOLDER}data.pkl"]]))
     refused_or_read(lrplstm.from_torch, write(tmp_path, zipped(files)), times=16)
 
 
