@@ -232,7 +232,9 @@ class InputRelevance(NamedTuple):
     initial: Array
 
 
-def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> InputRelevance:
+def lrp(
+    past: ForwardPass, weighting: Array, rule: EpsilonRule, product_rule: str, level: str
+) -> InputRelevance:
     """Layer-wise relevance propagation of ``weighting * scores``; weighting is one for each target.
 
     It has the shape (K, B, C), or with pooling "none" (K, steps, C).
@@ -245,20 +247,24 @@ def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> I
         relevance = scans.linear_lrp(linear, y, z, relevance, rule)
     pooling = past.prepared.pooling
     if pooling == "last":
-        return _lrp_layers(past, relevance, None, rule, level)
+        return _lrp_layers(past, relevance, None, rule, product_rule, level)
     if pooling != "none":
         assert past.hidden is not None
         relevance = scans.pool_lrp(
             pooling, past.hidden, past.offsets, past.head[0], relevance, rule
         )
-    return _lrp_layers(past, None, relevance, rule, level)
+    return _lrp_layers(past, None, relevance, rule, product_rule, level)
 
 
 def lrp_from_hidden(
-    past: ForwardPass, hidden_relevance: Array, rule: EpsilonRule, level: str
+    past: ForwardPass,
+    hidden_relevance: Array,
+    rule: EpsilonRule,
+    product_rule: str,
+    level: str,
 ) -> InputRelevance:
     """Relevance propagation from the top layer's hidden states, (K, steps, width), down."""
-    return _lrp_layers(past, None, hidden_relevance, rule, level)
+    return _lrp_layers(past, None, hidden_relevance, rule, product_rule, level)
 
 
 def _no_initial(past: ForwardPass, targets: Array) -> Array:
@@ -267,14 +273,21 @@ def _no_initial(past: ForwardPass, targets: Array) -> Array:
 
 
 def _lrp_layers(
-    past: ForwardPass, final: Array | None, hidden: Array | None, rule: EpsilonRule, level: str
+    past: ForwardPass,
+    final: Array | None,
+    hidden: Array | None,
+    rule: EpsilonRule,
+    product_rule: str,
+    level: str,
 ) -> InputRelevance:
     started = final if final is not None else hidden
     assert started is not None
     initial = _no_initial(past, started)
     for depth in reversed(range(len(past.traces))):
         inputs = past.inputs[depth] if depth > 0 or level == "input" else None
-        found = past.prepared.scans.lrp_scan(past.traces[depth], final, hidden, inputs, rule)
+        found = past.prepared.scans.lrp_scan(
+            past.traces[depth], final, hidden, inputs, rule, product_rule
+        )
         initial += found.initial
         final, hidden = None, found.inputs
     if found.inputs is None:
