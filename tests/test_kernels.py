@@ -102,6 +102,7 @@ def arguments(module, directions=2, dtype=np.float64):
             "hidden_relevance": hidden,
             "inputs": x[ROWS],
             "rule": RULE,
+            "product_rule": "all",
         },
         "gradient_scan": {
             "trace": traces["gradient"],
@@ -200,7 +201,7 @@ def test_many_targets_and_lanes_are_those_of_one_at_a_time(name):
         keep = {"lrp_scan": "relevance", "gradient_scan": "gradient"}.get(name, "nothing")
         forward = _kernels.forward_scan(layer, projected, rows, offsets, keep, True)
         if name == "lrp_scan":
-            return _kernels.lrp_scan(forward.trace, final, hidden, x, RULE)
+            return _kernels.lrp_scan(forward.trace, final, hidden, x, RULE, "all")
         if name == "gradient_scan":
             return _kernels.gradient_scan(forward.trace, final, hidden, False)
         return forward

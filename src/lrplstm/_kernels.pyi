@@ -31,6 +31,7 @@ def lrp_scan(
     hidden_relevance: Array | None,
     inputs: Array | None,
     rule: EpsilonRule,
+    product_rule: str,
 ) -> LRPResult: ...
 def gradient_scan(
     trace: Any,

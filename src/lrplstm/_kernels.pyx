@@ -64,7 +64,11 @@ cdef extern from *:
 
     /* What a trace keeps of a step, in rows of units. */
     enum { KEPT, ADDED, CANDIDATE, HIDDEN_BEFORE, RELEVANCE_ROWS };
+    enum { GATES, A = 4, CELL_BEFORE = 8, TANH_C, HIDDEN_OF_GATES, GATES_ROWS };
     enum { DC_DH, DA_O, DA_I, DA_F, DA_G, FORGET, GRADIENT_ROWS };
+
+    /* How relevance of a product of gate and signal is shared, but for "all" to the signal. */
+    enum { PROP, ABS, HALF };
     """
     const char* LRPLSTM_INSTRUCTION_SET
     const int LRPLSTM_BOUNDSCHECK
@@ -80,6 +84,12 @@ cdef extern from *:
     enum: CANDIDATE
     enum: HIDDEN_BEFORE
     enum: RELEVANCE_ROWS
+    enum: GATES
+    enum: A
+    enum: CELL_BEFORE
+    enum: TANH_C
+    enum: HIDDEN_OF_GATES
+    enum: GATES_ROWS
     enum: DC_DH
     enum: DA_O
     enum: DA_I
@@ -87,6 +97,9 @@ cdef extern from *:
     enum: DA_G
     enum: FORGET
     enum: GRADIENT_ROWS
+    enum: PROP
+    enum: ABS
+    enum: HALF
 
 INSTRUCTION_SET = LRPLSTM_INSTRUCTION_SET.decode()
 BOUNDSCHECK = bool(LRPLSTM_BOUNDSCHECK)
@@ -97,7 +110,13 @@ def processor_runs():
     return ["baseline", *(["v3"] if runs_v3() else []), *(["v4"] if runs_v4() else [])]
 
 
-_TRACE_ROWS = {"nothing": 0, "relevance": RELEVANCE_ROWS, "gradient": GRADIENT_ROWS}
+_TRACE_ROWS = {
+    "nothing": 0,
+    "relevance": RELEVANCE_ROWS,
+    "gates": GATES_ROWS,
+    "gradient": GRADIENT_ROWS,
+}
+_PRODUCT_RULES = {"prop": PROP, "abs": ABS, "half": HALF}
 
 # Recurrent weights of this size stay in the cache next to the core. Half a tile is then enough to
 # fill the registers many times, and its rows stay there too.
@@ -917,7 +936,7 @@ cdef inline void _cell(
     sigmoid(a) = 1 / (1 + e^-a) and tanh(a) = (e^2a - 1) / (e^2a + 1); a product of the two takes
     one division, which is as long as ten multiplications.
     """
-    cdef Py_ssize_t block, u, v
+    cdef Py_ssize_t block, u, v, gate
     cdef real exp_i[UNITS]
     cdef real exp_f[UNITS]
     cdef real exp_o[UNITS]
@@ -953,17 +972,45 @@ cdef inline void _cell(
             _put(trace + ADDED * padded + u, added)
             _put(trace + CANDIDATE * padded + u, a + 2 * H + u)
             _put(trace + HIDDEN_BEFORE * padded + u, h + u)
+        elif trace_rows == GATES_ROWS:
+            _sigmoid(exp_i, trace + GATES * padded + u)
+            _sigmoid(exp_f, trace + (GATES + 1) * padded + u)
+            _tanh(expm1_g, trace + (GATES + 2) * padded + u)
+            _sigmoid(exp_o, trace + (GATES + 3) * padded + u)
+            for gate in range(4):
+                _put(trace + (A + gate) * padded + u, a + gate * H + u)
+            _put(trace + CELL_BEFORE * padded + u, c + u)
+            _tanh(expm1_c, trace + TANH_C * padded + u)
+            _put(trace + HIDDEN_OF_GATES * padded + u, h + u)
         elif trace_rows == GRADIENT_ROWS:
             _derivative(exp_o, expm1_c, trace + DC_DH * padded + u)  # o (1 - tanh(c)^2)
             _derivative(exp_i, expm1_g, trace + DA_G * padded + u)  # i (1 - g^2)
             _rest(exp_o, hidden, trace + DA_O * padded + u)  # o tanh(c) (1 - o)
             _rest(exp_i, added, trace + DA_I * padded + u)  # i g (1 - i)
             _rest(exp_f, kept, trace + DA_F * padded + u)  # f c_{t-1} (1 - f)
-            for v in range(UNITS):
-                kept[v] = one / (one + exp_f[v])
-            _put(trace + FORGET * padded + u, kept)
+            _sigmoid(exp_f, trace + FORGET * padded + u)
         _put(h + u, hidden)
         _put(c + u, cell)
+
+
+cdef inline void _sigmoid(const real* exp_a, real* row) noexcept nogil:
+    """1 / (1 + e^-a)."""
+    cdef Py_ssize_t v
+    cdef real found[UNITS]
+    cdef real one = 1
+    for v in range(UNITS):
+        found[v] = one / (one + exp_a[v])
+    _put(row, found)
+
+
+cdef inline void _tanh(const real* expm1_a, real* row) noexcept nogil:
+    """(e^2a - 1) / (e^2a + 1)."""
+    cdef Py_ssize_t v
+    cdef real found[UNITS]
+    cdef real two = 2
+    for v in range(UNITS):
+        found[v] = expm1_a[v] / (two + expm1_a[v])
+    _put(row, found)
 
 
 cdef inline void _derivative(
@@ -1018,10 +1065,22 @@ cdef inline void _add(real* y, const real* x, Py_ssize_t n) noexcept nogil:
 
 # LRP --------------------------------------------------------------------------------------------
 
-def lrp_scan(_Trace trace not None, final_relevance, hidden_relevance, inputs, rule):
-    """Run relevance back over every sequence, product rule "all"; see `lrplstm.scans`."""
+def lrp_scan(
+    _Trace trace not None, final_relevance, hidden_relevance, inputs, rule, str product_rule
+):
+    """Run relevance back over every sequence; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
-    final, hidden = _check_way_back(trace, "relevance", final_relevance, hidden_relevance)
+    cdef bint to_gates = product_rule != "all"
+    cdef int sharing = 0
+    if to_gates:
+        if product_rule not in _PRODUCT_RULES:
+            raise ValueError(
+                f"product_rule: expected 'all' or one of {list(_PRODUCT_RULES)}, "
+                f"got {product_rule!r}"
+            )
+        sharing = _PRODUCT_RULES[product_rule]
+    keep = "gates" if to_gates else "relevance"
+    final, hidden = _check_way_back(trace, keep, final_relevance, hidden_relevance)
     D, dtype = layer.input_size, layer.dtype
     K, B, steps = len(final), len(trace.offsets) - 1, len(trace.rows)
     if inputs is not None:
@@ -1031,16 +1090,21 @@ def lrp_scan(_Trace trace not None, final_relevance, hidden_relevance, inputs, r
     token = np.zeros((K, steps), dtype)
     R_x = None if inputs is None else np.zeros((K, steps, D), dtype)
     initial = np.zeros((K, B), dtype)
-    # For each lane and target W_hh.T @ q, R_c, q and W_ih.T @ q; behind them one row more.
+    # For each lane and target W_hh.T @ q, R_c, q (of g, or of all gates) and W_ih.T @ q; behind
+    # them one row more.
     rows = min(B, layer.lanes) * min(K, <Py_ssize_t> TARGETS) + 1
-    lanes = _zeros((rows, 3 * layer.padded + layer.padded_inputs()), dtype)
+    lanes = _zeros((rows, (6 if to_gates else 3) * layer.padded + layer.padded_inputs()), dtype)
     for first in range(0, K, TARGETS):
         given, found = (final, hidden), (token, R_x, initial)
         if K > TARGETS:
             some = slice(first, first + TARGETS)
             given = tuple(None if array is None else array[some] for array in given)
             found = tuple(None if array is None else array[some] for array in found)
-        if layer.single:
+        if to_gates and layer.single:
+            _lrp_gates(trace, given, rule, sharing, lanes, found, <float> 0)
+        elif to_gates:
+            _lrp_gates(trace, given, rule, sharing, lanes, found, <double> 0)
+        elif layer.single:
             _lrp(trace, given, rule, lanes, found, <float> 0)
         else:
             _lrp(trace, given, rule, lanes, found, <double> 0)
@@ -1284,6 +1348,241 @@ cdef inline real _initial_relevance(
         for v in range(UNITS):
             sums[v] += R_c[u + v] + q[u + v] * initial_projected[u + v]
     return _total(sums)
+
+
+# LRP through the gates ---------------------------------------------------------------------------
+
+cdef int _lrp_gates(
+    _Trace forward, tuple given, rule, int product_rule, lane_rows, tuple found, real dtype
+) except -1:
+    """As `_lrp`, where gates get relevance too and hand it on through their own rows of W."""
+    cdef _Layer layer = forward.layer
+    cdef _Direction direction
+    cdef _Matrix recurrent, below
+    cdef const real[:, :, :, ::1] trace = forward.kept
+    cdef const real[:, ::1] projection = forward.projection
+    cdef const Py_ssize_t[::1] rows = forward.rows
+    cdef const Py_ssize_t[::1] offsets = forward.offsets
+    cdef const real[:, :, ::1] final = given[0]
+    cdef const real[:, :, ::1] hidden = given[1]
+    cdef real[:, ::1] scratch = lane_rows
+    cdef real[:, ::1] token = found[0]
+    cdef real[:, :, ::1] R_x = found[1]
+    cdef real[:, ::1] initial = found[2]
+    cdef bint from_hidden = hidden is not None, to_inputs = R_x is not None
+    cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
+    cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
+    cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row
+    cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
+    cdef real epsilon = rule.epsilon
+    cdef real bias_factor = rule.bias_factor, epsilon_factor = rule.epsilon_factor
+    cdef const real* mask = <const real*> layer.mask
+    cdef const real* zero = <const real*> layer.zero
+    cdef const real* initial_projected
+    cdef const real* h
+    cdef real* R_c
+    cdef real* started = &scratch[scratch.shape[0] - 1, 0]
+    cdef real share[TILE * TARGETS]
+    cdef real of_token, ended
+    cdef Py_ssize_t starts[TILE * TARGETS]
+    memset(starts, 0, sizeof(starts))
+    for d in range(len(layer.directions)):
+        direction = layer.directions[d]
+        recurrent = direction.matrix("recurrent_back")
+        below = direction.matrix("inputs_back") if to_inputs else recurrent
+        first_state, first_projected = direction.first_state, direction.first_projected
+        initial_projected = <const real*> direction.initial_projected
+        row = first = 0
+        with nogil:
+            while first < B:
+                size = min(lanes, B - first)
+                for r in range(size * K):
+                    # R_h = 1 * final + 0, until there is a step after it.
+                    memcpy(&scratch[r, 0], zero, padded * sizeof(real))
+                    k, lane = r % K, r // K
+                    memcpy(&scratch[r, 0], &final[k, first + lane, first_state], H * sizeof(real))
+                    memcpy(&scratch[r, padded], zero, padded * sizeof(real))
+                    share[r] = 0
+                # Backwards through the rows of the trace that the forward scan wrote.
+                row += offsets[first + size] - offsets[first]
+                active = after = 0
+                for s in range(_length(offsets, first) - 1, -1, -1):
+                    while active < size and _length(offsets, first + active) > s:
+                        active += 1
+                    row -= active
+                    for lane in range(active):
+                        h = mask
+                        if lane < after:
+                            h = &trace[d, row + active + lane, HIDDEN_OF_GATES, 0]
+                        if s > 0:
+                            prefetch(&trace[d, row - active + lane, 0, 0], GATES_ROWS * padded)
+                        t = _step(offsets, first + lane, s, direction.reverse)
+                        for k in range(K):
+                            r = lane * K + k
+                            R_c = &scratch[r, padded]
+                            if from_hidden:
+                                memcpy(started, &hidden[k, t, first_state], H * sizeof(real))
+                            _lrp_gates_step(
+                                &trace[d, row + lane, 0, 0], padded, H, D, product_rule, h,
+                                &scratch[r, 0], started, from_hidden, R_c, &scratch[r, 2 * padded],
+                                mask, <const real*> direction.bias,
+                                &projection[rows[t], first_projected], epsilon, bias_factor,
+                                epsilon_factor, &share[r], &of_token,
+                            )
+                            # R_x = x * (W_ih.T @ q) + share, or its sum over the D inputs
+                            token[k, t] += share[r] if to_inputs else of_token
+                    after = active
+                    if to_inputs:
+                        multiply(
+                            &scratch[0, 2 * padded], step, 4, padded, <const real*> below.data, H,
+                            below.vectors, zero, starts, &scratch[0, 6 * padded], step, active * K,
+                        )
+                        for r in range(active * K):
+                            t = _step(offsets, first + r // K, s, direction.reverse)
+                            _add(&R_x[r % K, t, 0], &scratch[r, 6 * padded], D)
+                    if s > 0:
+                        multiply(
+                            &scratch[0, 2 * padded], step, 4, padded, <const real*> recurrent.data,
+                            H, recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
+                        )
+                    _poll(&work, active * K * 4 * H * H)
+                row += offsets[first + size] - offsets[first]
+                for r in range(size * K):
+                    # R_c[-1], and h_{-1} * (W_hh.T @ q) + share, which is q . (W_hh @ h_{-1}).
+                    ended = H * share[r]
+                    for k in range(4):
+                        R_c = &scratch[r, padded] if k == 0 else <real*> zero
+                        ended += _initial_relevance(
+                            padded, R_c, &scratch[r, (2 + k) * padded], initial_projected + k * H
+                        )
+                    initial[r % K, first + r // K] += ended
+                first += lanes
+    return 0
+
+
+cdef inline void _share_product(
+    int product_rule, const real* gate, const real* signal, const real* R, real epsilon,
+    real* R_gate, real* R_signal,
+) noexcept nogil:
+    """Share relevance of UNITS products out between gate and signal."""
+    cdef Py_ssize_t v
+    cdef real z_gate[UNITS]
+    cdef real z_signal[UNITS]
+    cdef real q[UNITS]
+    cdef real half = 0.5
+    if product_rule == HALF:
+        for v in range(UNITS):
+            R_gate[v] = half * R[v]
+        for v in range(UNITS):
+            R_signal[v] = half * R[v]
+        return
+    for v in range(UNITS):
+        z_gate[v] = gate[v]
+    for v in range(UNITS):
+        z_signal[v] = signal[v]
+    if product_rule == ABS:
+        for v in range(UNITS):
+            z_gate[v] = gate[v] if gate[v] >= 0 else -gate[v]
+        for v in range(UNITS):
+            z_signal[v] = signal[v] if signal[v] >= 0 else -signal[v]
+    for v in range(UNITS):
+        q[v] = _quotient(z_gate[v] + z_signal[v], R[v], epsilon)
+    for v in range(UNITS):
+        R_gate[v] = z_gate[v] * q[v]
+    for v in range(UNITS):
+        R_signal[v] = z_signal[v] * q[v]
+
+
+cdef inline void _lrp_gates_step(
+    const real* trace, Py_ssize_t padded, Py_ssize_t H, Py_ssize_t D, int product_rule,
+    const real* h, const real* W_q, const real* started, bint from_hidden, real* R_c, real* q,
+    const real* mask, const real* bias, const real* projection, real epsilon, real bias_factor,
+    real epsilon_factor, real* share, real* token,
+) noexcept nogil:
+    """Take relevance of one step, of one sequence and target, down through all gates.
+
+    From the step after it come W_q = W_hh.T @ q, `share` and R_c, which are replaced by this step's;
+    so is q, a row of UNITS for each gate. `token` becomes the sum over D of x * (W_ih.T @ q) + share,
+    which is q . (W_ih @ x) + D share.
+    """
+    cdef const real* i = trace + GATES * padded
+    cdef const real* f = trace + (GATES + 1) * padded
+    cdef const real* g = trace + (GATES + 2) * padded
+    cdef const real* o = trace + (GATES + 3) * padded
+    cdef const real* c_before = trace + CELL_BEFORE * padded
+    cdef const real* tanh_c = trace + TANH_C * padded
+    cdef const real* a
+    cdef Py_ssize_t block, u, v, gate
+    cdef real share_h = share[0], share_c = 0
+    cdef real R[UNITS]
+    cdef real c[UNITS]
+    cdef real q_c[UNITS]
+    cdef real R_gate[UNITS]
+    cdef real R_signal[UNITS]
+    cdef real sums[UNITS]
+    cdef real shares[UNITS]
+
+    # h = o tanh(c); R_h = h * (W_hh.T @ q) + share, and what starts here.
+    for block in range(padded // UNITS):
+        u = block * UNITS
+        for v in range(UNITS):
+            R[v] = h[u + v] * W_q[u + v] + share_h * mask[u + v]
+        if from_hidden:
+            for v in range(UNITS):
+                R[v] += started[u + v]
+        _share_product(product_rule, o + u, tanh_c + u, R, epsilon, R_gate, R_signal)
+        _put(q + 3 * padded + u, R_gate)
+        for v in range(UNITS):
+            R[v] = R_c[u + v] + R_signal[v]
+        _put(R_c + u, R)
+    # c_t = f c_{t-1} + i g: identity weights, no bias, 2H units.
+    for v in range(UNITS):
+        sums[v] = 0
+    for block in range(padded // UNITS):
+        u = block * UNITS
+        for v in range(UNITS):
+            sums[v] += _kept_share(
+                f[u + v] * c_before[u + v] + i[u + v] * g[u + v], R_c[u + v], epsilon,
+                epsilon_factor,
+            )
+    share_c = _total(sums) / (2 * H)
+    for block in range(padded // UNITS):
+        u = block * UNITS
+        for v in range(UNITS):
+            c[v] = f[u + v] * c_before[u + v] + i[u + v] * g[u + v]
+        for v in range(UNITS):
+            q_c[v] = _quotient(c[v], R_c[u + v], epsilon)
+        for v in range(UNITS):
+            R[v] = f[u + v] * c_before[u + v] * q_c[v] + share_c * mask[u + v]
+        _share_product(product_rule, f + u, c_before + u, R, epsilon, R_gate, R_signal)
+        _put(q + padded + u, R_gate)
+        _put(R_c + u, R_signal)
+        for v in range(UNITS):
+            R[v] = i[u + v] * g[u + v] * q_c[v] + share_c * mask[u + v]
+        _share_product(product_rule, i + u, g + u, R, epsilon, R_gate, R_signal)
+        _put(q + u, R_gate)
+        _put(q + 2 * padded + u, R_signal)
+    # a = W_ih x_t + W_hh h_{t-1} + b of each gate: D + H units.
+    for v in range(UNITS):
+        sums[v] = 0
+    for v in range(UNITS):
+        shares[v] = 0
+    for gate in range(4):
+        a = trace + (A + gate) * padded
+        for block in range(padded // UNITS):
+            u = block * UNITS
+            for v in range(UNITS):
+                q_c[v] = _quotient(a[u + v], q[gate * padded + u + v], epsilon)
+            _put(q + gate * padded + u, q_c)
+            for v in range(UNITS):
+                sums[v] += q_c[v] * (projection[gate * H + u + v] - bias[gate * H + u + v])
+            for v in range(UNITS):
+                shares[v] += q_c[v] * (
+                    bias_factor * bias[gate * H + u + v]
+                    + epsilon_factor * _stabilizer(a[u + v], epsilon)
+                )
+    share[0] = _total(shares) / (D + H)
+    token[0] = _total(sums) + D * share[0]
 
 
 # Gradient ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrplstm.rules import EpsilonRule
+from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import ForwardResult, GradientResult, LRPResult
 from lrplstm.weights import Array, LSTMWeights
 
@@ -134,10 +134,10 @@ class Direction(NamedTuple):
 
 
 class DirectionTrace(NamedTuple):
-    """What the way back reads of one direction, in rows of steps: the gates, a^g, c_t and h_t."""
+    """What the way back reads of one direction, in rows of steps: gates, a, c_t and h_t."""
 
     gates: Array
-    candidate: Array
+    preactivations: Array
     cell: Array
     hidden: Array
 
@@ -204,8 +204,8 @@ def forward_scan(
     for direction in layer:
         weights = direction.weights
         W_x = projection[rows, direction.projection]
-        gates, candidate, cell, states = (
-            np.empty((len(rows), n * weights.hidden_size), W_x.dtype) for n in (4, 1, 1, 1)
+        gates, preactivations, cell, states = (
+            np.empty((len(rows), n * weights.hidden_size), W_x.dtype) for n in (4, 4, 1, 1)
         )
         last = []
         for _, steps in _steps(offsets, direction.reverse):
@@ -218,9 +218,9 @@ def forward_scan(
                 c = f * c + i * g
                 h = o * np.tanh(c)
                 gates[t] = np.concatenate([i, f, g, o])
-                candidate[t], cell[t], states[t] = a_g, c, h
+                preactivations[t], cell[t], states[t] = a, c, h
             last.append(h)
-        traces.append(DirectionTrace(gates, candidate, cell, states))
+        traces.append(DirectionTrace(gates, preactivations, cell, states))
         final.append(np.stack(last))
     return ForwardResult(
         np.concatenate(final, axis=1),
@@ -249,21 +249,22 @@ def lrp_scan(
     hidden_relevance: Array | None,
     inputs: Array | None,
     rule: EpsilonRule,
+    product_rule: str,
 ) -> LRPResult:
-    """Run relevance back over every sequence, product rule "all"; see `lrplstm.scans`."""
+    """Run relevance back over every sequence; see `lrplstm.scans`."""
     started = _started(trace, final_relevance, hidden_relevance)
+    share_product = PRODUCT_RULES[product_rule]
     (K, n, _), dtype = started.shape, started.dtype
     token = np.zeros((K, n), dtype)
     initial = np.zeros((K, len(trace.offsets) - 1), dtype)
     R_x = None if inputs is None else np.zeros((K, *inputs.shape), dtype)
 
-    for direction, (gates, candidate, cell, hidden) in zip(
+    for direction, (gates, preactivations, cell, hidden) in zip(
         trace.layer, trace.directions, strict=True
     ):
         weights = direction.weights
-        D, H, g_rows = weights.input_size, weights.hidden_size, weights.rows_g
-        W_ih, W_hh, b = (a[g_rows] for a in (weights.weight_ih, weights.weight_hh, weights.bias))
-        W_x = trace.projection[trace.rows, direction.projection][:, g_rows]
+        D, H = weights.input_size, weights.hidden_size
+        W_x = trace.projection[trace.rows, direction.projection]
 
         for sequence, steps in _steps(trace.offsets, direction.reverse):
             h = _with_initial(hidden, steps, weights.initial_hidden)
@@ -272,24 +273,27 @@ def lrp_scan(
             R_c = np.zeros((K, H), dtype)
             # h[s] and c[s] are the states before step s.
             for s, t in reversed(list(enumerate(steps))):
-                i, f, g, _ = np.split(gates[t], 4)
+                i, f, g, o = np.split(gates[t], 4)
+                a = preactivations[t]
                 R_h = R_h + started[:, t, direction.states]
+                R_a = np.zeros((K, 4, H), dtype)  # of i, f, g and o
 
-                # h = o tanh(c): all to the signal.
-                R_c = R_c + R_h
+                # h = o tanh(c).
+                R_a[:, 3], R_signal = share_product(rule, o, np.tanh(c[s + 1]), R_h)
+                R_c = R_c + R_signal
 
                 # c_t = f c_{t-1} + i g: epsilon rule, identity weights, 2H lower units, no bias.
                 q_c = rule.quotient(c[s + 1], R_c)
                 share_c = rule.share(q_c, c[s + 1], 0.0, 2 * H)[:, np.newaxis]
-                R_c = f * c[s] * q_c + share_c  # all of f c_{t-1} to c_{t-1}
-                R_g = i * g * q_c + share_c  # all of i g to g
+                R_a[:, 1], R_c = share_product(rule, f, c[s], f * c[s] * q_c + share_c)
+                R_a[:, 0], R_a[:, 2] = share_product(rule, i, g, i * g * q_c + share_c)
 
-                # a^g = W_ih^g x_t + W_hh^g h_{t-1} + b^g.
-                q = rule.quotient(candidate[t], R_g)
-                share = rule.share(q, candidate[t], b, D + H)[:, np.newaxis]
-                R_h = h[s] * (q @ W_hh) + share
+                # a = W_ih x_t + W_hh h_{t-1} + b. A gate that got nothing hands nothing on.
+                q = rule.quotient(a, R_a.reshape(K, 4 * H))
+                share = rule.share(q, a, weights.bias, D + H)[:, np.newaxis]
+                R_h = h[s] * (q @ weights.weight_hh) + share
                 if R_x is not None and inputs is not None:
-                    R_x[:, t] += inputs[t] * (q @ W_ih) + share
+                    R_x[:, t] += inputs[t] * (q @ weights.weight_ih) + share
                 # The sum over D of that, without its D parts.
                 token[:, t] += q @ W_x[t] + D * share[:, 0]
             initial[:, sequence] += R_h.sum(axis=-1) + R_c.sum(axis=-1)

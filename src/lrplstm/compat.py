@@ -531,8 +531,8 @@ class LSTM_bidi:
         R[..., target] = self.s[target]
         final = np.concatenate([left.final, right.final], axis=1)
         R_h = net.scans.linear_lrp(net.head, final, self.s[np.newaxis], R, rule)
-        of_left = net.scans.lrp_scan(left.trace, R_h[..., : net.d], None, self.x, rule)
-        of_right = net.scans.lrp_scan(right.trace, R_h[..., net.d :], None, self.x_rev, rule)
+        of_left = net.scans.lrp_scan(left.trace, R_h[..., : net.d], None, self.x, rule, "all")
+        of_right = net.scans.lrp_scan(right.trace, R_h[..., net.d :], None, self.x_rev, rule, "all")
         R_rest = of_left.initial[0, 0] + of_right.initial[0, 0]
         return of_left.inputs[0], of_right.inputs[0, ::-1].copy(), R_rest
 

@@ -98,8 +98,10 @@ def lrp(
     epsilon_factor : float, optional
         The same for the stabilizer's relevance. None: as `bias_factor`, recommended. 1.0 gives
         the formula that the 2017 paper prints.
-    product_rule : {"all"}
-        How the relevance of a product of gate and signal is shared. "all" gives all to the signal.
+    product_rule : {"all", "prop", "abs", "half"}
+        How the relevance of a product of gate and signal is shared: "all" gives all to the signal,
+        "prop" shares it in proportion to the two values, "abs" to their absolute values, "half"
+        equally. What gates get goes on to what they read.
     level : {"token", "input"}, optional
         "token": one relevance for each step; "input": one for each input dimension as well.
         Default: "token" for tokens and ids, "input" for floats.
@@ -160,18 +162,19 @@ def lrp(
     }
 
     def backward(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
-        return network.lrp(past, weighting, rule, level)
+        return network.lrp(past, weighting, rule, product_rule, level)
 
     def backward_from_hidden(past: ForwardPass, hidden: Array, level: str) -> InputRelevance:
-        return network.lrp_from_hidden(past, hidden, rule, level)
+        return network.lrp_from_hidden(past, hidden, rule, product_rule, level)
 
     request = _Request(model, inputs, level, unknown, backend, num_threads)
     rule.check_range(model.dtype)
+    keep = "relevance" if product_rule == "all" else "gates"
     if hidden_relevance is None:
-        return request.explain("lrp", target, backward, "relevance", params)
+        return request.explain("lrp", target, backward, keep, params)
     if target is not None:
         raise ValueError("target: expected None where hidden_relevance is given")
-    return request.explain_hidden("lrp", hidden_relevance, backward_from_hidden, params)
+    return request.explain_hidden("lrp", hidden_relevance, backward_from_hidden, keep, params)
 
 
 @_typed
@@ -382,7 +385,12 @@ class _Request:
         return part.steps if self.every_step else part.sequences
 
     def explain_hidden(
-        self, method: str, hidden_relevance: Any, backward: _Backward, params: dict[str, Any]
+        self,
+        method: str,
+        hidden_relevance: Any,
+        backward: _Backward,
+        keep: str,
+        params: dict[str, Any],
     ) -> Attribution | Attributions:
         """Explain given relevance of the top layer's hidden states."""
         hidden = self._check_hidden(hidden_relevance)
@@ -394,7 +402,7 @@ class _Request:
             found = backward(past, given[np.newaxis], self.level)
             result.put(part, past, started[np.newaxis], found)
 
-        self._for_each_part(run, "relevance", result.targets)
+        self._for_each_part(run, keep, result.targets)
         given = self.batch.as_given(hidden, axis=0)
         parts = np.split(given, self.batch.given_offsets[1:-1])
         params = params | self.params | {"hidden_relevance": parts}

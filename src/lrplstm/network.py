@@ -232,7 +232,9 @@ class InputRelevance(NamedTuple):
     initial: Array
 
 
-def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> InputRelevance:
+def lrp(
+    past: ForwardPass, weighting: Array, rule: EpsilonRule, product_rule: str, level: str
+) -> InputRelevance:
     """Layer-wise relevance propagation of ``weighting * scores``; weighting is one for each target.
 
     It has the shape (K, B, C), or with pooling "none" (K, steps, C).
@@ -249,14 +251,18 @@ def lrp(past: ForwardPass, weighting: Array, rule: EpsilonRule, level: str) -> I
         return scans.pool_lrp(pooling, past.hidden, past.offsets, pooled, relevance, rule)
 
     final, hidden = _to_states(past, relevance, through_pooling)
-    return _lrp_layers(past, final, hidden, rule, level)
+    return _lrp_layers(past, final, hidden, rule, product_rule, level)
 
 
 def lrp_from_hidden(
-    past: ForwardPass, hidden_relevance: Array, rule: EpsilonRule, level: str
+    past: ForwardPass,
+    hidden_relevance: Array,
+    rule: EpsilonRule,
+    product_rule: str,
+    level: str,
 ) -> InputRelevance:
     """Relevance propagation from the top layer's hidden states, (K, steps, width), down."""
-    return _lrp_layers(past, None, hidden_relevance, rule, level)
+    return _lrp_layers(past, None, hidden_relevance, rule, product_rule, level)
 
 
 def _to_states(
@@ -278,12 +284,19 @@ def _no_initial(past: ForwardPass, targets: Array) -> Array:
 
 
 def _lrp_layers(
-    past: ForwardPass, final: Any, hidden: Any, rule: EpsilonRule, level: str
+    past: ForwardPass,
+    final: Any,
+    hidden: Any,
+    rule: EpsilonRule,
+    product_rule: str,
+    level: str,
 ) -> InputRelevance:
     initial = _no_initial(past, hidden if final is None else final)
     for depth in reversed(range(len(past.traces))):
         inputs = past.inputs[depth] if depth > 0 or level == "input" else None
-        found = past.prepared.scans.lrp_scan(past.traces[depth], final, hidden, inputs, rule)
+        found = past.prepared.scans.lrp_scan(
+            past.traces[depth], final, hidden, inputs, rule, product_rule
+        )
         initial += found.initial
         final, hidden = None, found.inputs
     if found.inputs is None:

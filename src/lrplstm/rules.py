@@ -3,25 +3,23 @@
 Notation: y are the lower units, z = W y + b the upper ones, R the relevance of the upper ones.
 
 Sources: Bach et al. 2015 (doi 10.1371/journal.pone.0130140); Arras et al. 2017
-(doi 10.18653/v1/W17-5221).
+(doi 10.18653/v1/W17-5221); for products Arras et al. 2019 (arXiv 1904.11829).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from lrplstm.weights import Array
 
-__all__ = ["PRODUCT_RULES", "EpsilonRule"]
-
-PRODUCT_RULES = ("all",)
-"""How relevance of a product gate * signal is shared: "all" gives it all to the signal."""
-
+__all__ = ["PRODUCT_RULES", "EpsilonRule", "ProductRule"]
 
 @dataclass(frozen=True)
 class EpsilonRule:
@@ -102,3 +100,39 @@ class EpsilonRule:
         """Return what each of the N = `units` lower units gets of biases and stabilizers."""
         kept = self.bias_factor * bias + self.epsilon_factor * self.stabilizer(z)
         return (kept * q).sum(axis=-1) / units
+
+
+# Products ---------------------------------------------------------------------------------------
+
+ProductRule = Callable[[EpsilonRule, Array, Array, Array], tuple[Array | float, Array]]
+
+
+def _all(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array | float, Array]:
+    """All to the signal."""
+    return 0.0, R
+
+
+def _prop(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array | float, Array]:
+    """In proportion to the values."""
+    q = rule.quotient(gate + signal, R)
+    return gate * q, signal * q
+
+
+def _abs(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array | float, Array]:
+    """In proportion to the absolute values."""
+    return _prop(rule, np.abs(gate), np.abs(signal), R)
+
+
+def _half(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array | float, Array]:
+    """Half to each."""
+    return R / 2, R / 2
+
+
+PRODUCT_RULES: MappingProxyType[str, ProductRule] = MappingProxyType(
+    {"all": _all, "prop": _prop, "abs": _abs, "half": _half}
+)
+"""How relevance R of a product gate * signal is shared among the two: rules by name.
+
+Each is a function of the epsilon rule, the values of gate and signal, and R. What a gate gets passes
+its sigmoid unchanged. Source: Arras et al. 2019 (arXiv 1904.11829), section 2.
+"""

@@ -22,8 +22,9 @@ from lrplstm.weights import Array, LSTMWeights
 
 __all__ = ["KEEP", "ForwardResult", "GradientResult", "LRPResult", "Scans"]
 
-KEEP = ("nothing", "relevance", "gradient")
-"""What a forward scan keeps: nothing, or what `lrp_scan` or `gradient_scan` reads."""
+KEEP = ("nothing", "relevance", "gates", "gradient")
+"""What a forward scan keeps: nothing; what `lrp_scan` reads for the product rule "all", or for the
+others, which send relevance through the gates; or what `gradient_scan` reads."""
 
 
 class ForwardResult(NamedTuple):
@@ -145,8 +146,9 @@ class Scans(Protocol):
         hidden_relevance: Array | None,
         inputs: Array | None,
         rule: EpsilonRule,
+        product_rule: str,
     ) -> LRPResult:
-        """Run relevance back over every sequence.
+        """Run relevance back over every sequence; `product_rule` is one of `PRODUCT_RULES`.
 
         It starts from relevance of the final states, (K, B, width), from that of the hidden states
         of every step, (K, steps, width), or from both. With `inputs`, of shape (steps, D), the
