@@ -31,28 +31,50 @@ def forward_direction(weights, x):
         i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
         c.append(f * c[-1] + i * g)
         h.append(o * np.tanh(c[-1]))
-        gates.append((i, f, g, a_g))
+        gates.append({"i": (i, a_i), "f": (f, a_f), "g": (g, a_g), "o": (o, a_o)})
     return h, c, gates
 
 
-def lrp_direction(weights, x, forward, R_top, **rule):
+def share_product(product_rule, gate, signal, R, epsilon):
+    """Relevance R of gate * signal, unit by unit: what the gate gets, and what the signal."""
+    R_gate, R_signal = np.zeros(len(R)), np.zeros(len(R))
+    for u in range(len(R)):
+        z_g, z_s = gate[u], signal[u]
+        if product_rule == "abs":
+            z_g, z_s = abs(z_g), abs(z_s)
+        z = z_g + z_s
+        z += epsilon if z >= 0 else -epsilon
+        part = {"all": 0.0, "half": 0.5}.get(product_rule, z_g / z)
+        rest = {"all": 1.0, "half": 0.5}.get(product_rule, z_s / z)
+        R_gate[u], R_signal[u] = part * R[u], rest * R[u]
+    return R_gate, R_signal
+
+
+def lrp_direction(weights, x, forward, R_top, product_rule, **rule):
     """R_x (T, D) and what ended on the initial states, given the relevance of h_t, (T, H)."""
     h, c, gates = forward
     H, D = weights.hidden_size, weights.input_size
-    W_x, W_h = (w[2 * H : 3 * H] for w in (weights.weight_ih, weights.weight_hh))
-    b_g = weights.bias[2 * H : 3 * H]
     identity, no_bias = np.eye(H), np.zeros(H)
+    epsilon = rule["epsilon"]
     R_h, R_c, R_x = {}, {}, np.zeros((len(x), D))
     R_h[len(x) - 1], R_c[len(x) - 1] = np.zeros(H), np.zeros(H)
     for t in reversed(range(len(x))):
-        i, f, g, a_g = gates[t]
+        i, f, g, o = (gates[t][name][0] for name in "ifgo")
+        R_gate = {}
         R_h[t] = R_h[t] + R_top[t]
-        R_c[t] = R_c[t] + R_h[t]
+        R_gate["o"], R_signal = share_product(product_rule, o, np.tanh(c[t + 1]), R_h[t], epsilon)
+        R_c[t] = R_c[t] + R_signal
         through_c = (identity, no_bias, c[t + 1], R_c[t], 2 * H)
-        R_c[t - 1] = messages(f * c[t], *through_c, **rule)
-        R_g = messages(i * g, *through_c, **rule)
-        R_x[t] = messages(x[t], W_x, b_g, a_g, R_g, D + H, **rule)
-        R_h[t - 1] = messages(h[t], W_h, b_g, a_g, R_g, D + H, **rule)
+        R_product = messages(f * c[t], *through_c, **rule)
+        R_gate["f"], R_c[t - 1] = share_product(product_rule, f, c[t], R_product, epsilon)
+        R_product = messages(i * g, *through_c, **rule)
+        R_gate["i"], R_gate["g"] = share_product(product_rule, i, g, R_product, epsilon)
+        R_h[t - 1] = np.zeros(H)
+        for number, name in enumerate("ifgo"):
+            rows = slice(number * H, (number + 1) * H)
+            through_a = (weights.bias[rows], gates[t][name][1], R_gate[name], D + H)
+            R_x[t] += messages(x[t], weights.weight_ih[rows], *through_a, **rule)
+            R_h[t - 1] += messages(h[t], weights.weight_hh[rows], *through_a, **rule)
     return R_x, R_h[-1].sum() + R_c[-1].sum()
 
 
@@ -74,7 +96,17 @@ def lrp_head(model, y, v, **rule):
     return R, read[-1]
 
 
-def lrp(model, x, target=None, hidden_relevance=None, *, epsilon, bias_factor, epsilon_factor):
+def lrp(
+    model,
+    x,
+    target=None,
+    hidden_relevance=None,
+    *,
+    epsilon,
+    bias_factor,
+    epsilon_factor,
+    product_rule="all",
+):
     """R_x (T, D), what ended on initial states, and the scores.
 
     `target` is a class, or weights of the scores: (C,), with pooling "none" (T, C).
@@ -131,7 +163,9 @@ def lrp(model, x, target=None, hidden_relevance=None, *, epsilon, bias_factor, e
         H = layer[0].hidden_size
         for d, weights in enumerate(layer):
             half = R[:, d * H : (d + 1) * H][turn[d]]
-            R_x, ended = lrp_direction(weights, x_below[turn[d]], both[d], half, **rule)
+            R_x, ended = lrp_direction(
+                weights, x_below[turn[d]], both[d], half, product_rule, **rule
+            )
             R_below += R_x[turn[d]]
             rest += ended
         R = R_below

@@ -9,8 +9,8 @@ import lrplstm
 SCALE = 0.4
 
 
-def random_weights(rng, input_size, hidden_size, dtype=np.float64, *, initial=True):
-    """One direction of one layer, with nonzero biases and initial states."""
+def random_weights(rng, input_size, hidden_size, dtype=np.float64, *, initial=True, biases=True):
+    """One direction of one layer, with nonzero biases and initial states unless said otherwise."""
 
     def draw(*shape):
         return rng.normal(0, SCALE, shape).astype(dtype)
@@ -21,7 +21,7 @@ def random_weights(rng, input_size, hidden_size, dtype=np.float64, *, initial=Tr
     return lrplstm.LSTMWeights(
         draw(4 * hidden_size, input_size),
         draw(4 * hidden_size, hidden_size),
-        draw(4 * hidden_size),
+        draw(4 * hidden_size) * dtype(biases),
         **states,
     )
 
@@ -37,6 +37,7 @@ def random_model(
     dtype=np.float64,
     head="bias",
     initial=True,
+    biases=True,
     vocabulary=None,
     **settings,
 ):
@@ -45,7 +46,10 @@ def random_model(
     sides = 2 if bidirectional else 1
     stack, width = [], D
     for _ in range(layers):
-        both = tuple(random_weights(rng, width, H, dtype, initial=initial) for _ in range(sides))
+        both = tuple(
+            random_weights(rng, width, H, dtype, initial=initial, biases=biases)
+            for _ in range(sides)
+        )
         stack.append(both if bidirectional else both[0])
         width = sides * H
     weight = bias = None

@@ -21,6 +21,7 @@ from lrplstm.weights import Array
 
 __all__ = ["PRODUCT_RULES", "EpsilonRule", "ProductRule"]
 
+
 @dataclass(frozen=True)
 class EpsilonRule:
     """The epsilon rule of a linear layer z = W y + b with N lower units.
@@ -133,6 +134,6 @@ PRODUCT_RULES: MappingProxyType[str, ProductRule] = MappingProxyType(
 )
 """How relevance R of a product gate * signal is shared among the two: rules by name.
 
-Each is a function of the epsilon rule, the values of gate and signal, and R. What a gate gets passes
-its sigmoid unchanged. Source: Arras et al. 2019 (arXiv 1904.11829), section 2.
+Each is a function of the epsilon rule, the values of gate and signal, and R. What a gate gets
+passes its sigmoid unchanged. Source: Arras et al. 2019 (arXiv 1904.11829), section 2.
 """

@@ -1,0 +1,156 @@
+"""LRP's rules for products of a gate and a signal, on both backends."""
+
+from __future__ import annotations
+
+import literal
+import numpy as np
+import pytest
+from random_models import random_batch, random_model, relative_error
+
+import lrplstm
+from lrplstm.rules import PRODUCT_RULES, EpsilonRule
+
+BACKENDS = ["kernel", "reference"]
+SHARED = [name for name in PRODUCT_RULES if name != "all"]
+
+backends = pytest.mark.parametrize("backend", BACKENDS)
+rules = pytest.mark.parametrize("product_rule", PRODUCT_RULES)
+
+MODELS = {
+    "two directions": {},
+    "one direction": {"bidirectional": False, "H": 37, "D": 9},
+    "two layers": {"layers": 2, "pooling": "mean"},
+    "no rest of vectors": {"H": 64, "pooling": "max"},
+    "one unit": {"H": 1, "D": 1, "C": 1, "bidirectional": False},
+    "a step's scores": {"pooling": "none", "head": "stack"},
+}
+FACTORS = [
+    {"epsilon": 0.01, "bias_factor": 0.0, "epsilon_factor": 0.0},
+    {"epsilon": 0.01, "bias_factor": 1.0, "epsilon_factor": 1.0},
+    {"epsilon": 0.1, "bias_factor": 0.3, "epsilon_factor": 0.7},
+]
+
+
+def test_the_rules():
+    assert list(PRODUCT_RULES) == ["all", "prop", "abs", "half"]
+
+
+@rules
+@backends
+@pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("factors", FACTORS, ids=["none", "conserving", "some"])
+def test_against_messages_unit_by_unit(product_rule, backend, options, factors):
+    model = random_model(29, **options)
+    x = random_batch(D=model.input_size, lengths=(5,))[0]
+    target = model.num_classes - 1
+    v = np.eye(model.num_classes)[target]
+    expected, rest, _ = literal.lrp(model, x, v, product_rule=product_rule, **factors)
+    options = {"product_rule": product_rule, "backend": backend, **factors}
+    a = lrplstm.lrp(model, x, target, **options)
+    assert relative_error(a.input_relevance, expected) < 1e-9
+    assert a.initial_relevance == pytest.approx(rest, rel=1e-8, abs=1e-9 * abs(expected).max())
+    by_token = lrplstm.lrp(model, x, target, level="token", **options)
+    scale = np.abs(expected).sum()
+    np.testing.assert_allclose(
+        by_token.token_relevance, expected.sum(axis=1), rtol=0, atol=1e-10 * scale
+    )
+    assert (a.params["product_rule"], a.method) == (product_rule, "lrp")
+
+
+@rules
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_kernels_agree_with_the_reference_on_batches(product_rule, dtype):
+    model = random_model(31, H=20, layers=2, dtype=dtype)
+    batch = random_batch(lengths=(7, 1, 12, 3, 3, 9), dtype=dtype)
+    options = {"product_rule": product_rule, "epsilon": 0.05, "bias_factor": 0.5}
+    found, expected = (
+        lrplstm.lrp(model, batch, "all", backend=backend, **options) for backend in BACKENDS
+    )
+    bound = 1e-10 if dtype == np.float64 else 2e-3
+    assert relative_error(found.input_relevance, expected.input_relevance) < bound
+    assert relative_error(found.initial_relevance, expected.initial_relevance) < bound
+    # The same bits whatever the batch, and for a class by itself.
+    alone = lrplstm.lrp(model, batch[2], 1, **options)
+    assert np.array_equal(alone.input_relevance, found[2].input_relevance[1])
+
+
+@rules
+@backends
+def test_from_hidden_relevance(product_rule, backend):
+    model = random_model(37, layers=2)
+    x = random_batch(lengths=(6,))[0]
+    R = np.random.default_rng(5).normal(size=(6, model.width))
+    factors = FACTORS[2]
+    expected, rest, _ = literal.lrp(
+        model, x, hidden_relevance=R, product_rule=product_rule, **factors
+    )
+    a = lrplstm.lrp(
+        model, x, hidden_relevance=R, product_rule=product_rule, backend=backend, **factors
+    )
+    assert relative_error(a.input_relevance, expected) < 1e-9
+    assert a.initial_relevance == pytest.approx(rest, rel=1e-8)
+
+
+# Conservation -----------------------------------------------------------------------------------
+
+
+@backends
+@pytest.mark.parametrize("product_rule", ["all", "half"])
+@pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
+def test_all_and_half_conserve_relevance(product_rule, backend, options):
+    model = random_model(29, **options)
+    batch = random_batch(D=model.input_size, lengths=(5, 2, 8))
+    found = lrplstm.lrp(
+        model, batch, 0, bias_factor=1.0, product_rule=product_rule, backend=backend, epsilon=0.01
+    )
+    scale = [np.abs(a.input_relevance).sum() + abs(a.scores).sum() for a in found]
+    assert (np.abs(found.delta) < 1e-12 * np.array(scale)).all()
+
+
+@pytest.mark.parametrize("product_rule", ["prop", "abs"])
+def test_what_the_others_lose_falls_with_epsilon(product_rule):
+    """They keep what the stabilizers of their products take, which is in the order of epsilon."""
+    model = random_model(29, bidirectional=False)
+    x = np.abs(random_batch(lengths=(3,))[0])
+    kept = [
+        abs(lrplstm.lrp(model, x, 0, epsilon=e, bias_factor=1.0, product_rule=product_rule).delta)
+        for e in (1e-3, 1e-5, 1e-7)
+    ]
+    assert kept[0] > 10 * kept[1] > 100 * kept[2] > 0
+
+
+def test_shares_of_a_product():
+    rule = EpsilonRule(0.25)
+    gate, signal, R = np.array([0.5, 0.5]), np.array([0.25, -1.25]), np.array([2.0, 6.0])
+
+    def shares(name):
+        return [np.broadcast_to(share, 2) for share in PRODUCT_RULES[name](rule, gate, signal, R)]
+
+    np.testing.assert_allclose(shares("all"), [[0, 0], [2, 6]])
+    np.testing.assert_allclose(shares("half"), [[1, 3], [1, 3]])
+    np.testing.assert_allclose(shares("prop"), [[1, -3], [0.5, 7.5]])
+    np.testing.assert_allclose(shares("abs"), [[1, 1.5], [0.5, 3.75]])
+
+
+# Limits -----------------------------------------------------------------------------------------
+
+
+@rules
+@backends
+def test_limits(product_rule, backend):
+    options = {"product_rule": product_rule, "backend": backend}
+    x = random_batch(lengths=(4,))[0]
+    # A stabilizer much larger than all it stabilizes lets nothing through.
+    a = lrplstm.lrp(random_model(29), x, 0, epsilon=1e9, **options)
+    assert np.abs(a.input_relevance).max() < 1e-7
+    # Zeros in, and no stabilizer: a unit that is zero passes nothing on.
+    zeros = random_model(29, biases=False, initial=False)
+    a = lrplstm.lrp(zeros, 0 * x, 0, epsilon=0.0, **options)
+    assert (a.input_relevance == 0).all()
+    # Padding on the left, where there are no biases.
+    padded = lrplstm.lrp(zeros, np.concatenate([0 * x, x]), 0, epsilon=0.0, **options)
+    assert np.isfinite(padded.input_relevance).all()
+    assert (padded.input_relevance[:4] == 0).all()
+    # Gates that are 0 or 1 to rounding.
+    saturated = lrplstm.lrp(random_model(29), 1e4 * x, 0, **options)
+    assert np.isfinite(saturated.input_relevance).all()
