@@ -8,6 +8,12 @@ import lrplstm
 
 SCALE = 0.4
 
+# Methods that go back once, however long a sequence is.
+ONE_WAY_BACK = ["lrp", "gradient_x_input", "sensitivity"]
+
+# Options that keep a method quick enough for many small tests.
+QUICK = {"integrated_gradients": {"steps": 2}}
+
 
 def random_weights(rng, input_size, hidden_size, dtype=np.float64, *, initial=True, biases=True):
     """One direction of one layer, with nonzero biases and initial states unless said otherwise."""

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from random_models import random_model, relative_error
+from random_models import ONE_WAY_BACK, QUICK, random_model, relative_error
 
 import lrplstm
 from lrplstm import network
@@ -55,11 +55,12 @@ def same(found, expected):
 def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
     model, batch = make(model, dtype)
     target = 1 if method == "lrp" else "all"
-    together = lrplstm.explain(model, batch, method, target, level=level)
+    options = {"level": level, **QUICK.get(method, {})}
+    together = lrplstm.explain(model, batch, method, target, **options)
     for b in range(0, 90, 7):
-        same(lrplstm.explain(model, batch[b], method, target, level=level), together[b])
-    reversed_ = lrplstm.explain(model, batch[::-1], method, target, level=level)
-    some = lrplstm.explain(model, batch[10:47], method, target, level=level)
+        same(lrplstm.explain(model, batch[b], method, target, **options), together[b])
+    reversed_ = lrplstm.explain(model, batch[::-1], method, target, **options)
+    some = lrplstm.explain(model, batch[10:47], method, target, **options)
     for b in range(90):
         same(reversed_[89 - b], together[b])
         if 10 <= b < 47:
@@ -74,8 +75,10 @@ def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
 @methods
 def test_threads_change_no_bit(model, dtype, method):
     model, batch = make(model, dtype)
+    level = "input" if method in ONE_WAY_BACK else "token"
+    options = {"level": level, **QUICK.get(method, {})}
     one, *others = (
-        lrplstm.explain(model, batch, method, "all", level="input", num_threads=n)
+        lrplstm.explain(model, batch, method, "all", num_threads=n, **options)
         for n in (1, 2, 3, 16)
     )
     for other in others:
@@ -88,9 +91,10 @@ def test_threads_change_no_bit(model, dtype, method):
 def test_one_class_is_the_same_alone_and_among_all(model, dtype, method):
     """Bit for bit: classes go through a backward scan side by side as sequences do."""
     model, batch = make(model, dtype)
-    every = lrplstm.explain(model, batch, method, "all")
+    options = QUICK.get(method, {})
+    every = lrplstm.explain(model, batch, method, "all", **options)
     for c in range(model.num_classes):
-        one = lrplstm.explain(model, batch, method, c)
+        one = lrplstm.explain(model, batch, method, c, **options)
         assert np.array_equal(every.token_relevance[c], one.token_relevance)
 
 
@@ -109,10 +113,17 @@ def test_a_vocabulary_too_large_to_keep_changes_no_bit(dtype, monkeypatch):
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float64, 1e-11), (np.float32, 2e-4)])
-@methods
 @levels
-@pytest.mark.parametrize("factors", [(0.0, 0.0), (1.0, 1.0), (0.3, 0.7)])
-def test_kernels_agree_with_the_reference_at_a_real_size(dtype, bound, method, level, factors):
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("lrp", {"bias_factor": 0.0, "epsilon_factor": 0.0}),
+        ("lrp", {"bias_factor": 1.0, "epsilon_factor": 1.0}),
+        ("lrp", {"bias_factor": 0.3, "epsilon_factor": 0.7}),
+        *((method, QUICK.get(method, {})) for method in lrplstm.METHODS if method != "lrp"),
+    ],
+)
+def test_kernels_agree_with_the_reference_at_a_real_size(dtype, bound, level, method, options):
     rng = np.random.default_rng(9)
     D, H = 60, 60
 
@@ -128,11 +139,10 @@ def test_kernels_agree_with_the_reference_at_a_real_size(dtype, bound, method, l
         vocabulary=VOCABULARY,
     )
     batch = [rng.integers(0, 50, T) for T in (30, 19, 1, 7, 19, 2)]
-    options = {"level": level}
-    if method == "lrp":
-        options |= {"bias_factor": factors[0], "epsilon_factor": factors[1]}
+    if level == "input" and method not in ONE_WAY_BACK:  # a forward pass for each input
+        batch = batch[-1:]
     kernel, reference = (
-        lrplstm.explain(model, batch, method, backend=backend, **options)
+        lrplstm.explain(model, batch, method, level=level, backend=backend, **options)
         for backend in ("kernel", "reference")
     )
     for field in ("token_relevance", "scores"):

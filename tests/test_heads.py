@@ -99,7 +99,7 @@ def test_a_reverse_layer_reads_from_the_end(backend, pooling):
     (x,) = random_batch(lengths=(6,))
     there = lrplstm.LSTMModel([weights], head, pooling=pooling)
     back = lrplstm.LSTMModel([reverse], head, pooling=pooling)
-    for method in lrplstm.METHODS:
+    for method in set(lrplstm.METHODS) - {"random"}:
         a = lrplstm.explain(there, x[::-1], method, 1, backend=backend)
         b = lrplstm.explain(back, x, method, 1, backend=backend)
         assert relative_error(b.input_relevance, a.input_relevance[::-1]) < 1e-12

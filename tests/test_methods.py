@@ -5,7 +5,7 @@ from __future__ import annotations
 import literal
 import numpy as np
 import pytest
-from random_models import random_batch, random_model, relative_error
+from random_models import ONE_WAY_BACK, QUICK, random_batch, random_model, relative_error
 
 import lrplstm
 
@@ -98,8 +98,9 @@ def test_kernels_agree_with_the_reference(shape, lengths, dtype, bound, method, 
     # change the sign of a stabilizer.
     exact = model.astype(np.float64)
     for target in (None, C - 1, [C - 1] * len(batch), weights, "all"):
-        kernel = lrplstm.explain(model, batch, method, target, level=level)
-        reference = lrplstm.explain(exact, batch, method, target, level=level, backend="reference")
+        options = {"level": level, **QUICK.get(method, {})}
+        kernel = lrplstm.explain(model, batch, method, target, **options)
+        reference = lrplstm.explain(exact, batch, method, target, backend="reference", **options)
         assert relative_error(kernel.scores, reference.scores) < bound
         assert relative_error(kernel.token_relevance, reference.token_relevance) < bound
         assert kernel.token_relevance.dtype == dtype
@@ -120,7 +121,9 @@ def test_token_relevance_is_the_sum_of_input_relevance(shape, backend, method):
     model = random_model(11, **shape)
     batch = random_batch(D=shape["D"])
     tokens, inputs = (
-        lrplstm.explain(model, batch, method, "all", level=level, backend=backend)
+        lrplstm.explain(
+            model, batch, method, "all", level=level, backend=backend, **QUICK.get(method, {})
+        )
         for level in ("token", "input")
     )
     assert relative_error(inputs.input_relevance.sum(axis=-1), inputs.token_relevance) < 1e-12
@@ -147,7 +150,7 @@ def test_delta_is_what_did_not_arrive(backend):
     model = random_model(7)
     batch = random_batch()
     weights = np.array([0.5, -2.0, 1.5])
-    for method in lrplstm.METHODS:
+    for method in set(lrplstm.METHODS) - {"integrated_gradients"}:  # starts from a difference
         found = lrplstm.explain(model, batch, method, weights, backend=backend)
         for a, x in zip(found, batch, strict=True):
             started = weights @ model.predict(x)
@@ -206,7 +209,7 @@ def test_initial_states_have_gradients_too(backend):
 
 
 @backends
-@pytest.mark.parametrize("method", lrplstm.METHODS)
+@pytest.mark.parametrize("method", [name for name in lrplstm.METHODS if name != "random"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_the_two_directions_are_mirror_images(backend, method, layers):
     """Exchanging the directions and reading the sequence backwards mirrors the relevance."""
@@ -252,8 +255,9 @@ def test_weights_are_linear_in_gradient_x_input_and_in_lrp(backend):
 def test_a_batch_is_its_sequences(backend, method, dtype):
     model = random_model(31, H=7, layers=2, dtype=dtype)
     batch = random_batch(lengths=(3, 1, 40, 2, 2, 17), dtype=dtype)
-    together = lrplstm.explain(model, batch, method, "all", backend=backend)
-    alone = [lrplstm.explain(model, x, method, "all", backend=backend) for x in batch]
+    options = {"backend": backend, **QUICK.get(method, {})}
+    together = lrplstm.explain(model, batch, method, "all", **options)
+    alone = [lrplstm.explain(model, x, method, "all", **options) for x in batch]
     for a, b in zip(together, alone, strict=True):
         if backend == "kernel":  # to the last bit
             assert (a.input_relevance == b.input_relevance).all()
@@ -283,7 +287,7 @@ def test_epsilon_0_passes_nothing_through_a_zero(backend):
 def test_saturated_gates_and_long_sequences_stay_finite(backend):
     model = random_model(41, H=8, dtype=np.float32)
     x = np.random.default_rng(42).normal(size=(2000, 5)).astype(np.float32) * 100
-    for method in lrplstm.METHODS:
+    for method in ONE_WAY_BACK:
         a = lrplstm.explain(model, x, method, backend=backend)
         assert np.isfinite(a.token_relevance).all()
         assert np.isfinite(a.scores).all()

@@ -39,7 +39,9 @@ LAYERS = [
     {"loaders.onnx_network"},
     {"loaders.arras", "loaders.keras", "loaders.onnx", "loaders.pytorch"},
     {"loaders.any_format"},
-    {"compat", "loaders", "methods"},
+    {"baselines", "compat", "copies", "loaders", "noise", "request"},
+    {"perturbation"},
+    {"methods"},
     {""},  # the package itself, lrplstm/__init__.py
     {"cli.inputs"},
     {"cli.commands"},

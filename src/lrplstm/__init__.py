@@ -18,7 +18,16 @@ from lrplstm.loaders import (
     load,
     load_default,
 )
-from lrplstm.methods import METHODS, explain, gradient_x_input, lrp, sensitivity
+from lrplstm.methods import (
+    METHODS,
+    explain,
+    gradient_x_input,
+    integrated_gradients,
+    lrp,
+    occlusion,
+    random_relevance,
+    sensitivity,
+)
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
 from lrplstm.weights import DenseLayer, LSTMWeights
@@ -39,9 +48,12 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "gradient_x_input",
+    "integrated_gradients",
     "load",
     "load_default",
     "lrp",
+    "occlusion",
+    "random_relevance",
     "read_sentences",
     "sample_sentences",
     "sensitivity",

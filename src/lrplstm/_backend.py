@@ -7,12 +7,11 @@ import importlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral
 from types import ModuleType
 from typing import TypeVar, cast
 
 from lrplstm import _reference
-from lrplstm.checks import check_choice
+from lrplstm.checks import check_choice, to_int
 from lrplstm.scans import Scans
 
 __all__ = [
@@ -98,11 +97,7 @@ def count_threads(num_threads: int | None) -> int:
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count() or 1
         )
-    if isinstance(num_threads, bool) or not isinstance(num_threads, Integral):
-        raise TypeError(f"num_threads: expected an int or None, got {num_threads!r}")
-    if num_threads < 1:
-        raise ValueError(f"num_threads: expected at least 1, got {num_threads}")
-    return int(num_threads)
+    return to_int("num_threads", num_threads, 1)
 
 
 def for_each(function: Callable[[_T], None], items: Sequence[_T], num_threads: int | None) -> None:

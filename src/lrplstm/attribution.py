@@ -476,8 +476,9 @@ class Attributions(Sequence[Attribution]):
         if self.every_step:
             scores, predicted = self.scores[steps].copy(), self.predicted[steps].copy()
         params = dict(self.params)
-        if "hidden_relevance" in params:
-            params["hidden_relevance"] = params["hidden_relevance"][b].copy()
+        for name in ("hidden_relevance", "baseline"):
+            if isinstance(params.get(name), list):  # an array for each sequence
+                params[name] = params[name][b].copy()
         return Attribution(
             tokens=None if self.tokens is None else list(self.tokens[b]),
             unknown=self.unknown[steps].copy(),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["check_choice", "check_shape", "first_line", "to_array"]
+__all__ = ["check_choice", "check_shape", "first_line", "to_array", "to_int", "to_numbers"]
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
@@ -22,6 +23,15 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     raise ValueError(f"{expected}, got {value!r:.60}")
 
 
+def to_int(name: str, value: object, least: int) -> int:
+    """Return an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}: expected an int, got {value!r:.60}")
+    if value < least:
+        raise ValueError(f"{name}: expected at least {least}, got {value}")
+    return int(value)
+
+
 def check_shape(name: str, array: npt.NDArray[Any], shape: tuple[int | str, ...]) -> None:
     """Raise a ValueError if an array has another shape; a str is a dimension of any size from 1."""
     fits = array.ndim == len(shape) and all(
@@ -31,6 +41,24 @@ def check_shape(name: str, array: npt.NDArray[Any], shape: tuple[int | str, ...]
     if not fits:
         want = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
         raise ValueError(f"{name}: expected shape ({want}), got {array.shape}")
+
+
+def to_numbers(
+    name: str, value: Any, shape: tuple[int | str, ...], dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """Return finite numbers of a shape as an array of `dtype`, the same one if it is that already.
+
+    A str is a dimension of any size from 1.
+    """
+    array = to_array(name, value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+    check_shape(name, array, shape)
+    with np.errstate(over="ignore"):  # a larger number becomes infinite, and is refused
+        array = array.astype(dtype, copy=False)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    return array
 
 
 def first_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm import _backend
-from lrplstm.checks import check_shape, to_array
+from lrplstm.checks import to_array, to_numbers
 from lrplstm.heatmap.content import checked_text, checked_texts, visible
 from lrplstm.loaders.arras import from_arras, read_files
 from lrplstm.network import directions
@@ -58,17 +58,7 @@ _GATES = tuple(
 
 
 def _floats(name: str, value: Any, *shape: int | str) -> Array:
-    """Return finite numbers as float64, and as they are if they are that; a str is any size."""
-    array = to_array(name, value)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
-    check_shape(name, array, shape)
-    if array.dtype != np.float64:
-        with np.errstate(over="ignore"):  # a larger number becomes infinite, and is refused
-            array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-    return array
+    return to_numbers(name, value, shape, np.float64)
 
 
 def _indices(name: str, what: str, value: Any, low: int, high: int) -> Array:

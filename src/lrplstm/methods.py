@@ -5,25 +5,36 @@ Each is a choice of what to send back through the network; the rest is shared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, cast, overload
 
 import numpy as np
 
-from lrplstm import _backend, network
+from lrplstm import network, perturbation
 from lrplstm.attribution import Attribution, Attributions
-from lrplstm.checks import check_choice, to_array
+from lrplstm.baselines import resolve_baseline
+from lrplstm.checks import check_choice, to_int
 from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.noise import random_numbers
+from lrplstm.request import Request
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
-from lrplstm.sequences import Batch, Part
-from lrplstm.targets import Target, resolve_step_target, resolve_target
+from lrplstm.sequences import Part
 from lrplstm.weights import Array
 
-__all__ = ["ALIASES", "METHODS", "explain", "gradient_x_input", "lrp", "sensitivity"]
-
-LEVELS = ("token", "input")
+__all__ = [
+    "ALIASES",
+    "METHODS",
+    "Methods",
+    "explain",
+    "gradient_x_input",
+    "integrated_gradients",
+    "lrp",
+    "occlusion",
+    "random_relevance",
+    "sensitivity",
+]
 
 # Types: one sequence gives an Attribution, a batch Attributions; an array may be either.
 _Sequence: TypeAlias = Sequence[str] | Sequence[int]
@@ -161,13 +172,14 @@ def lrp(
         "product_rule": product_rule,
     }
 
-    def backward(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
-        return network.lrp(past, weighting, rule, product_rule, level)
+    request = Request(model, inputs, level, unknown, backend, num_threads)
 
-    def backward_from_hidden(past: ForwardPass, hidden: Array, level: str) -> InputRelevance:
-        return network.lrp_from_hidden(past, hidden, rule, product_rule, level)
+    def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
+        return network.lrp(past, weighting, rule, product_rule, request.level)
 
-    request = _Request(model, inputs, level, unknown, backend, num_threads)
+    def backward_from_hidden(past: ForwardPass, hidden: Array, part: Part) -> InputRelevance:
+        return network.lrp_from_hidden(past, hidden, rule, product_rule, request.level)
+
     rule.check_range(model.dtype)
     keep = "relevance" if product_rule == "all" else "gates"
     if hidden_relevance is None:
@@ -222,8 +234,12 @@ def sensitivity(
     >>> bool((a.token_relevance >= 0).all())
     True
     """
-    request = _Request(model, inputs, level, unknown, backend, num_threads)
-    return request.explain("sensitivity", target, network.sensitivity, "gradient", {})
+    request = Request(model, inputs, level, unknown, backend, num_threads)
+
+    def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
+        return network.sensitivity(past, weighting, request.level)
+
+    return request.explain("sensitivity", target, backward, "gradient", {})
 
 
 @_typed
@@ -265,17 +281,263 @@ def gradient_x_input(
     >>> a.token_relevance.shape
     (5, 4)
     """
-    request = _Request(model, inputs, level, unknown, backend, num_threads)
-    return request.explain("gradient_x_input", target, network.gradient_x_input, "gradient", {})
+    request = Request(model, inputs, level, unknown, backend, num_threads)
+
+    def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
+        return network.gradient_x_input(past, weighting, request.level)
+
+    return request.explain("gradient_x_input", target, backward, "gradient", {})
 
 
-METHODS: MappingProxyType[str, Callable[..., Attribution | Attributions]] = MappingProxyType(
-    {"lrp": lrp, "sensitivity": sensitivity, "gradient_x_input": gradient_x_input}
+@_typed
+def integrated_gradients(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    steps: int = 50,
+    baseline: Any = None,
+    level: str | None = None,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Attribution | Attributions:
+    """Integrated gradients: how the score grows on the way from a baseline to the input.
+
+    ``(x - baseline) *`` the mean gradient at `steps` points of the straight path between the two.
+
+    Parameters
+    ----------
+    model, inputs, target, level, unknown, backend, num_threads
+        As for `lrp`.
+    steps : int
+        Points on the path, at least 1 (midpoint rule).
+    baseline : None, str, int, or array of shape (D,) or (T, D), or a list of those for a batch
+        Where the path begins: zeros by default; the vector of a token or id; a vector for every
+        step, (D,); or one for each step, (T, D).
+
+    Returns
+    -------
+    Attribution or Attributions
+        `delta` is the score, minus that of the baseline, minus the sum of the relevances: it falls
+        as `steps` grows. Initial states are part of the model, and get no relevance.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrp`; also if `steps` is not an integer of at least 1, or `baseline` is none of those
+        above, of a wrong shape, or not finite.
+
+    Notes
+    -----
+    Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks" (arXiv 1703.01365).
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> a = lrplstm.integrated_gradients(model, "a fine film .".split(), steps=300)
+    >>> a.tokens[a.token_relevance.argmax()], abs(a.delta) < 0.01
+    ('fine', True)
+    """
+    steps = to_int("steps", steps, 1)
+    request = Request(model, inputs, level, unknown, backend, num_threads)
+    start = resolve_baseline(baseline, model, request.batch)
+
+    def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
+        return perturbation.integrated_gradients(
+            past, weighting, start.of(part), steps, request.level
+        )
+
+    params = {"steps": steps, "baseline": start.given}
+    return request.explain(
+        "integrated_gradients", target, backward, "nothing", params, needs_inputs=True
+    )
+
+
+@_typed
+def occlusion(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    baseline: Any = None,
+    measure: str = "score",
+    level: str | None = None,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Attribution | Attributions:
+    """Occlusion: what the score loses when a step is taken away.
+
+    The score with x, minus the score with x_t replaced by the baseline.
+
+    Parameters
+    ----------
+    model, inputs, target, level, unknown, backend, num_threads
+        As for `lrp`.
+    baseline
+        What a step is replaced by: as for `integrated_gradients`, zeros by default.
+    measure : {"score", "probability"}
+        What is compared: scores, or their softmax.
+
+    Returns
+    -------
+    Attribution or Attributions
+        At level "input", where each input dimension is also taken away by itself,
+        `input_relevance` is what that alone does, and an equal part of what all of the step
+        together do beyond that; so it sums up to `token_relevance`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `integrated_gradients`; also if `measure` is none of those above, or "probability" for a
+        model of one score.
+
+    Notes
+    -----
+    Li et al. 2016, "Understanding Neural Networks through Representation Erasure"
+    (arXiv 1612.08220); compared with LRP by Arras et al. 2019 (arXiv 1904.11829). It takes one
+    forward pass for each step, and at level "input" for each input.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> a = lrplstm.occlusion(model, "a fine film .".split(), measure="probability")
+    >>> a.tokens[a.token_relevance.argmax()]
+    'fine'
+    """
+    check_choice("measure", measure, perturbation.MEASURES)
+    request = Request(model, inputs, level, unknown, backend, num_threads)
+    if measure == "probability" and model.num_classes == 1:
+        raise ValueError(
+            "measure: expected 'score' for a model of one score, whose softmax is always 1, "
+            "got 'probability'"
+        )
+    stand_in = resolve_baseline(baseline, model, request.batch)
+
+    def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
+        return perturbation.occlusion(past, weighting, stand_in.of(part), measure, request.level)
+
+    params = {"measure": measure, "baseline": stand_in.given}
+    return request.explain("occlusion", target, backward, "nothing", params)
+
+
+@_typed
+def random_relevance(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    seed: int = 0,
+    level: str | None = None,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Attribution | Attributions:
+    """Random relevance: what any method must be better than.
+
+    Normal numbers that depend on the seed and on the sequence alone, so neither on the target nor
+    on the batch that the sequence is in.
+
+    Parameters
+    ----------
+    model, inputs, target, level, unknown, backend, num_threads
+        As for `lrp`.
+    seed : int
+        At least 0; another one gives other numbers.
+
+    Returns
+    -------
+    Attribution or Attributions
+        `token_relevance` has mean 0 and variance 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrp`; also if `seed` is not an integer of at least 0.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> a, b = (lrplstm.random_relevance(model, ["fine", "."], seed=s) for s in (0, 1))
+    >>> bool((a.token_relevance == b.token_relevance).any())
+    False
+    """
+    seed = to_int("seed", seed, 0)
+    request = Request(model, inputs, level, unknown, backend, num_threads)
+
+    def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
+        noise = random_numbers(request.batch, part, seed, model.input_size)
+        noise = np.repeat(noise[np.newaxis].astype(model.dtype), len(weighting), axis=0)
+        return InputRelevance(
+            noise.sum(axis=-1),
+            noise if request.level == "input" else None,
+            network.no_initial(past, weighting),
+        )
+
+    return request.explain("random", target, backward, "nothing", {"seed": seed})
+
+
+class Methods(Mapping[str, Callable[..., Attribution | Attributions]]):
+    """The methods by name, and of each when to use it; printed, they are a list of both.
+
+    Attributes
+    ----------
+    when : mapping of str to str
+        One line of each method.
+    """
+
+    def __init__(self, rows: dict[str, tuple[Callable[..., Any], str]]) -> None:
+        self._functions = {name: function for name, (function, _) in rows.items()}
+        self.when = MappingProxyType({name: when for name, (_, when) in rows.items()})
+
+    def __getitem__(self, name: str) -> Callable[..., Attribution | Attributions]:
+        return self._functions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def __repr__(self) -> str:
+        width = max(map(len, self))
+        return "\n".join(f"{name:{width}}  {line}" for name, line in self.when.items())
+
+
+METHODS = Methods(
+    {
+        "lrp": (lrp, "what speaks for and against the score: the one to begin with"),
+        "gradient_x_input": (
+            gradient_x_input,
+            "the first-order effect of each input: as fast as lrp, noisier where gates saturate",
+        ),
+        "integrated_gradients": (
+            integrated_gradients,
+            "adds up to the difference from a baseline that you choose; as slow as it has steps",
+        ),
+        "occlusion": (
+            occlusion,
+            "what the score really loses without a step: no model of the model; slow when long",
+        ),
+        "sensitivity": (
+            sensitivity,
+            "where a small change matters most; says nothing about for or against",
+        ),
+        "random": (random_relevance, "noise: what the others must be better than"),
+    }
 )
-"""The methods by name."""
+"""The methods by name; ``print(lrplstm.METHODS)`` says when to use which."""
 
 ALIASES: MappingProxyType[str, str] = MappingProxyType(
-    {"sa": "sensitivity", "gi": "gradient_x_input"}
+    {
+        "sa": "sensitivity",
+        "gi": "gradient_x_input",
+        "ig": "integrated_gradients",
+    }
 )
 """Short names of methods, as the literature has them."""
 
@@ -302,7 +564,7 @@ def explain(
     model, inputs, target
         As for `lrp`.
     method : str
-        One of `lrplstm.METHODS`, or the short "sa" or "gi".
+        One of `lrplstm.METHODS`, or the short "sa", "gi" or "ig".
     **options
         The method's own arguments.
 
@@ -324,213 +586,3 @@ def explain(
     """
     check_choice("method", method, [*METHODS, *ALIASES])
     return METHODS[ALIASES.get(method, method)](model, inputs, target, **options)
-
-
-# What the methods share -------------------------------------------------------------------------
-
-_Backward = Callable[[ForwardPass, Array, str], InputRelevance]
-
-
-class _Request:
-    """The arguments that every method has, checked; runs a method's way back over the batch."""
-
-    def __init__(
-        self,
-        model: LSTMModel,
-        inputs: Any,
-        level: str | None,
-        unknown: str | None,
-        backend: str,
-        num_threads: int | None,
-    ) -> None:
-        if not isinstance(model, LSTMModel):
-            raise TypeError(f"model: expected an LSTMModel, got {type(model).__name__}")
-        if level is not None:
-            check_choice("level", level, LEVELS)
-        self.model = model
-        self.batch: Batch = model.encoder.encode(inputs, unknown)
-        self.level = level or ("input" if self.batch.from_features else "token")
-        self.prepared = model.prepared(backend)
-        self.threads = _backend.count_threads(num_threads)
-        self.every_step = model.pooling == "none"
-        self.params = {
-            "level": self.level,
-            "unknown": unknown,
-            "backend": _backend.resolve(backend),
-        }
-
-    def explain(
-        self, method: str, target: Any, backward: _Backward, keep: str, params: dict[str, Any]
-    ) -> Attribution | Attributions:
-        """Explain the scores that `target` means; `backward` reads a trace that kept `keep`."""
-        classes, dtype, batch = self.model.num_classes, self.model.dtype, self.batch
-        if self.every_step:
-            resolved = resolve_step_target(target, batch.offsets, classes, dtype, batch.single)
-        else:
-            resolved = resolve_target(target, len(batch), classes, dtype)
-        result = _Result(self, classes if resolved.kind == "all" else 1)
-
-        def run(part: Part, past: ForwardPass) -> None:
-            weighting = resolved.weighting(past.scores, self.rows(part))
-            started = np.vecdot(weighting, past.scores)
-            if self.every_step:
-                started = _sum_steps(started, part.offsets)
-            result.put(part, past, started, backward(past, weighting, self.level))
-
-        self._for_each_part(run, keep, result.targets)
-        return result.attributions(method, params | self.params, resolved)
-
-    def rows(self, part: Part) -> slice | Array:
-        """Which rows of the batch's scores are those of a part."""
-        return part.steps if self.every_step else part.sequences
-
-    def explain_hidden(
-        self,
-        method: str,
-        hidden_relevance: Any,
-        backward: _Backward,
-        keep: str,
-        params: dict[str, Any],
-    ) -> Attribution | Attributions:
-        """Explain given relevance of the top layer's hidden states."""
-        hidden = self._check_hidden(hidden_relevance)
-        result = _Result(self, 1)
-
-        def run(part: Part, past: ForwardPass) -> None:
-            given = hidden[part.steps]
-            started = _sum_steps(given.sum(axis=-1), part.offsets)
-            found = backward(past, given[np.newaxis], self.level)
-            result.put(part, past, started[np.newaxis], found)
-
-        self._for_each_part(run, keep, result.targets)
-        given = self.batch.as_given(hidden, axis=0)
-        parts = np.split(given, self.batch.given_offsets[1:-1])
-        params = params | self.params | {"hidden_relevance": parts}
-        return result.attributions(method, params, None)
-
-    def _for_each_part(
-        self, run: Callable[[Part, ForwardPass], None], keep: str, targets: int
-    ) -> None:
-        """Run the network over the batch, and call `run` with each part and its forward pass."""
-        source = self.prepared.source(self.batch)
-
-        def forward_and_run(part: Part) -> None:
-            inputs = self.level == "input"
-            run(part, network.forward(self.prepared, self.batch, source, part, keep, inputs))
-
-        parts = self.batch.parts(self.prepared.bytes_per_step(targets), self.threads)
-        _backend.for_each(forward_and_run, parts, self.threads)
-
-    def _check_hidden(self, given: Any) -> Array:
-        """Return hidden relevance of any accepted form as one new array, (steps, width)."""
-        width, single, offsets = self.model.width, self.batch.single, self.batch.given_offsets
-        if hasattr(given, "__array__"):
-            given = to_array("hidden_relevance", given)
-        if not single and (not isinstance(given, Sequence | np.ndarray) or isinstance(given, str)):
-            raise TypeError(
-                f"hidden_relevance: expected one array a sequence, got {type(given).__name__}"
-            )
-        parts = [given] if single else given
-        if len(parts) != len(self.batch):
-            raise ValueError(
-                f"hidden_relevance: expected {len(self.batch)} arrays, got {len(parts)}"
-            )
-        checked = []
-        for b, part in enumerate(parts):
-            name = "hidden_relevance" if single else f"hidden_relevance[{b}]"
-            array = to_array(name, part)
-            want = (int(offsets[b + 1] - offsets[b]), width)
-            if array.dtype.kind not in "iuf":
-                raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
-            if array.shape != want:
-                raise ValueError(f"{name}: expected shape {want}, got {array.shape}")
-            with np.errstate(over="ignore"):
-                array = array.astype(self.model.dtype)
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-            checked.append(array)
-        hidden = np.concatenate(checked)
-        if self.batch.padding is None:
-            return hidden
-        read = hidden[self.batch.padding.read]
-        if np.count_nonzero(read) != np.count_nonzero(hidden):
-            raise ValueError("hidden_relevance: expected zeros at padded steps")
-        return read
-
-
-class _Result:
-    """The arrays of the whole batch, filled part by part."""
-
-    scores: Array
-    token: Array
-    input: Array | None
-    initial: Array
-    delta: Array
-
-    def __init__(self, request: _Request, targets: int) -> None:
-        self.request = request
-        self.targets = targets
-        if len(request.batch) > 1:
-            self._allocate()
-
-    def _allocate(self) -> None:
-        model, batch, dtype = self.request.model, self.request.batch, self.request.model.dtype
-        B, steps = len(batch), int(batch.offsets[-1])
-        rows = steps if self.request.every_step else B
-        self.scores = np.empty((rows, model.num_classes), dtype)
-        self.token = np.empty((self.targets, steps), dtype)
-        self.input = None
-        if self.request.level == "input":
-            self.input = np.empty((self.targets, steps, model.input_size), dtype)
-        self.initial = np.empty((self.targets, B), dtype)
-        self.delta = np.empty((self.targets, B), dtype)
-
-    def put(self, part: Part, past: ForwardPass, started: Array, found: InputRelevance) -> None:
-        """Take what was found for a part of the batch; a single sequence is all there is."""
-        arrived = _sum_steps(found.token, part.offsets) + found.initial
-        delta = started - arrived
-        if len(self.request.batch) == 1:
-            self.scores, (self.token, self.input, self.initial) = past.scores, found
-            self.delta = delta.astype(past.scores.dtype)
-            return
-        self.scores[self.request.rows(part)] = past.scores
-        self.token[:, part.steps] = found.token
-        if self.input is not None:
-            self.input[:, part.steps] = found.input
-        self.initial[:, part.sequences] = found.initial
-        self.delta[:, part.sequences] = delta
-
-    def attributions(
-        self, method: str, params: dict[str, Any], target: Target | None
-    ) -> Attribution | Attributions:
-        """Return it all, as users see it; `target` is None where hidden relevance was given."""
-        batch = self.request.batch
-        predicted = self.scores.argmax(axis=1)
-        every_class = target is not None and target.kind == "all"
-
-        def targets(array: Array) -> Array:
-            return array if every_class else array[0]
-
-        relevance = None if self.input is None else targets(batch.as_given(self.input, axis=1))
-        results = Attributions(
-            offsets=batch.given_offsets,
-            scores=self.scores,
-            predicted=predicted,
-            target=None if target is None else target.explained(predicted, batch.offsets),
-            token_relevance=targets(batch.as_given(self.token, axis=1)),
-            input_relevance=relevance,
-            initial_relevance=targets(self.initial),
-            delta=targets(self.delta),
-            unknown=batch.unknown,
-            method=method,
-            params=params,
-            class_names=self.request.model.class_names,
-            tokens=batch.tokens,
-            every_step=self.request.every_step,
-        )
-        return results[0] if batch.single else results
-
-
-def _sum_steps(values: Array, offsets: Array) -> Array:
-    """Sum each sequence's steps, in float64: (..., steps) -> (..., B)."""
-    return np.asarray(np.add.reduceat(values, offsets[:-1], axis=-1, dtype=np.float64))

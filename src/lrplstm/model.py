@@ -397,7 +397,8 @@ pooling='last', dtype=float64)
         scores = np.empty((rows, self.num_classes), self.dtype)
 
         def run(part: Part) -> None:
-            past = network.forward(prepared, batch, source, part, "nothing", inputs=False)
+            reading = network.read(prepared, batch, source, part, inputs=False)
+            past = network.forward(prepared, reading, "nothing")
             scores[part.steps if every_step else part.sequences] = past.scores
 
         threads = _backend.count_threads(num_threads)

@@ -23,12 +23,16 @@ __all__ = [
     "InputRelevance",
     "Network",
     "Prepared",
+    "Reading",
     "Source",
     "directions",
     "forward",
     "gradient_x_input",
+    "input_gradient",
     "lrp",
     "lrp_from_hidden",
+    "no_initial",
+    "read",
     "sensitivity",
 ]
 
@@ -74,6 +78,27 @@ class Source(NamedTuple):
 
     projection: Array | None
     rows: Array | None
+
+
+class Reading(NamedTuple):
+    """What the first layer reads of some sequences, the longest first.
+
+    Attributes
+    ----------
+    offsets : ndarray of shape (B + 1,)
+        Where each of them begins, and where the last ends.
+    projection : ndarray
+        W_ih x, as a backend projects it.
+    rows : ndarray of shape (steps,)
+        Which row of it each step reads.
+    inputs : ndarray of shape (steps, D), or None
+        x itself, where it is needed afterwards.
+    """
+
+    offsets: Array
+    projection: Array
+    rows: Array
+    inputs: Array | None
 
 
 class Prepared:
@@ -144,6 +169,7 @@ class ForwardPass:
 
     Attributes
     ----------
+    reading : Reading
     inputs : list of ndarray or None
         What each layer read; of the first layer only where it was asked for.
     traces : list
@@ -158,12 +184,22 @@ class ForwardPass:
     """
 
     prepared: Prepared
-    offsets: Array
-    inputs: list[Array | None]
+    reading: Reading
+    inputs: list[Any]
     traces: list[Any]
     hidden: Any
     head: list[Array]
     sums: list[Array]
+
+    @property
+    def offsets(self) -> Array:
+        """Where sequences begin and end."""
+        return self.reading.offsets
+
+    @property
+    def every_step(self) -> bool:
+        """Whether every step has scores."""
+        return self.prepared.pooling == "none"
 
     @property
     def scores(self) -> Array:
@@ -171,46 +207,44 @@ class ForwardPass:
         return self.head[-1]
 
 
-def forward(
-    prepared: Prepared, batch: Batch, source: Source, part: Part, keep: str, inputs: bool
-) -> ForwardPass:
-    """Run the network over a part of a batch.
-
-    `keep` says what the traces are for (see `lrplstm.scans`), `inputs` whether what the first layer
-    read is needed afterwards.
-    """
-    scans = prepared.scans
+def read(prepared: Prepared, batch: Batch, source: Source, part: Part, inputs: bool) -> Reading:
+    """Return what the first layer reads of a part of a batch, with x itself if `inputs`."""
     x: Any = None
     if source.projection is None or inputs:
         x = batch.features(part.steps)
     if source.projection is None or source.rows is None:
-        projection, rows = scans.project(prepared.layers[0], x), np.arange(part.offsets[-1])
-    else:
-        projection, rows = source.projection, source.rows[part.steps]
+        projection = prepared.scans.project(prepared.layers[0], x)
+        return Reading(part.offsets, projection, np.arange(part.offsets[-1]), x)
+    return Reading(part.offsets, source.projection, source.rows[part.steps], x)
 
-    read: list[Array | None] = []
+
+def forward(prepared: Prepared, reading: Reading, keep: str) -> ForwardPass:
+    """Run the network over some sequences; `keep` says for what (see `lrplstm.scans`)."""
+    scans, pooling = prepared.scans, prepared.pooling
+    offsets, projection, rows, _ = reading
+    x: Any = reading.inputs
+    inputs: list[Any] = []
     traces = []
-    pooling = prepared.pooling
     for depth, layer in enumerate(prepared.layers):
         if depth > 0:
-            projection, rows = scans.project(layer, x), np.arange(part.offsets[-1])
+            projection, rows = scans.project(layer, x), np.arange(offsets[-1])
         wanted = depth < len(prepared.layers) - 1 or pooling != "last"
-        found = scans.forward_scan(layer, projection, rows, part.offsets, keep, wanted)
-        read.append(x)
+        found = scans.forward_scan(layer, projection, rows, offsets, keep, wanted)
+        inputs.append(x)
         traces.append(found.trace)
         x = found.hidden
 
     if pooling == "last":
         y = found.final
     else:
-        y = x if pooling == "none" else scans.pool(pooling, x, part.offsets)
+        y = x if pooling == "none" else scans.pool(pooling, x, offsets)
     head, sums = [y], []
     for linear, activation in prepared.head:
         z = scans.linear(linear, y)
         y = z if activation == "linear" else scans.activate(activation, z)
         sums.append(z)
         head.append(y)
-    return ForwardPass(prepared, part.offsets, read, traces, x, head, sums)
+    return ForwardPass(prepared, reading, inputs, traces, x, head, sums)
 
 
 # Back -------------------------------------------------------------------------------------------
@@ -225,11 +259,14 @@ class InputRelevance(NamedTuple):
     input : ndarray of shape (K, steps, D), or None where only `token` was asked for
     initial : ndarray of shape (K, B)
         Relevance of the initial states, all layers and directions.
+    started : ndarray of shape (K, B), or None
+        What was shared out; where it is not the explained score.
     """
 
     token: Array
     input: Array | None
     initial: Array
+    started: Array | None = None
 
 
 def lrp(
@@ -278,7 +315,7 @@ def _to_states(
     return None, pooled if pooling == "none" else through_pooling(pooling)
 
 
-def _no_initial(past: ForwardPass, targets: Array) -> Array:
+def no_initial(past: ForwardPass, targets: Array) -> Array:
     """Return zeros for what ends on initial states, (K, B)."""
     return np.zeros((len(targets), len(past.offsets) - 1), past.scores.dtype)
 
@@ -291,7 +328,7 @@ def _lrp_layers(
     product_rule: str,
     level: str,
 ) -> InputRelevance:
-    initial = _no_initial(past, hidden if final is None else final)
+    initial = no_initial(past, hidden if final is None else final)
     for depth in reversed(range(len(past.traces))):
         inputs = past.inputs[depth] if depth > 0 or level == "input" else None
         found = past.prepared.scans.lrp_scan(
@@ -324,9 +361,16 @@ def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> Iterato
         final, hidden = None, found.inputs
 
 
+def input_gradient(past: ForwardPass, weighting: Array) -> Array:
+    """Return the gradient of ``weighting . scores`` of every input, (K, steps, D)."""
+    *_, at_first = _gradient(past, weighting, times_input=False)
+    gradient: Array = at_first.inputs
+    return gradient
+
+
 def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Squared gradients of ``weighting . scores``; summed over D they are the token's."""
-    initial = _no_initial(past, weighting)
+    initial = no_initial(past, weighting)
     for at_layer in _gradient(past, weighting, times_input=False):
         for gradient in (at_layer.initial_hidden, at_layer.initial_cell):
             initial += np.vecdot(gradient, gradient)
@@ -339,7 +383,7 @@ def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevan
 
 def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Return gradient times value, of every input and initial state."""
-    initial = _no_initial(past, weighting)
+    initial = no_initial(past, weighting)
     depths = reversed(range(len(past.traces)))
     for depth, at_layer in zip(depths, _gradient(past, weighting, level == "token"), strict=True):
         hidden, cell = past.prepared.initial_states[depth]

@@ -129,7 +129,10 @@ class Scans(Protocol):
         """Return an LSTM layer for the functions below."""
 
     def project(self, layer: Any, x: Array) -> Array:
-        """Return what the scans read of inputs x of shape (n, D): a row for each row of x."""
+        """Return what the scans read of inputs x of shape (n, D): a row for each row of x.
+
+        It is W_ih x plus the same vector for every x.
+        """
 
     def forward_scan(
         self, layer: Any, projection: Array, rows: Array, offsets: Array, keep: str, hidden: bool

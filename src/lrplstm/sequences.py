@@ -13,7 +13,7 @@ import numpy as np
 from lrplstm.checks import check_choice, to_array
 from lrplstm.weights import Array
 
-__all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "Part", "Words", "to_offsets"]
+__all__ = ["UNKNOWN_CHOICES", "Batch", "InputEncoder", "Part", "Words", "sum_steps", "to_offsets"]
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
@@ -32,6 +32,11 @@ def to_offsets(lengths: Sequence[int] | Array) -> Array:
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def sum_steps(values: Array, offsets: Array) -> Array:
+    """Sum each sequence's steps, in float64: (..., steps) -> (..., B)."""
+    return np.asarray(np.add.reduceat(values, offsets[:-1], axis=-1, dtype=np.float64))
 
 
 def _locate(step: int, offsets: Array) -> tuple[int, int]:

@@ -1,0 +1,76 @@
+"""`baseline` in any accepted form -> what stands in for an input that is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lrplstm.checks import to_array, to_numbers
+from lrplstm.model import LSTMModel
+from lrplstm.sequences import Batch, Part
+from lrplstm.weights import Array
+
+__all__ = ["Baseline", "resolve_baseline"]
+
+
+class Baseline(NamedTuple):
+    """What stands in for inputs.
+
+    Attributes
+    ----------
+    features : ndarray of shape (steps, D) or (1, D)
+        Of every step of a batch, or the same everywhere.
+    given : None, str, int, ndarray, or list of ndarray
+        What was asked for; a list has an array for each sequence.
+    """
+
+    features: Array
+    given: Any
+
+    def of(self, part: Part) -> Array:
+        """Return those of a part, (steps, D) or (1, D)."""
+        return self.features if len(self.features) == 1 else self.features[part.steps]
+
+
+def resolve_baseline(baseline: Any, model: LSTMModel, batch: Batch) -> Baseline:
+    """Return what `baseline` means; errors as `lrplstm.integrated_gradients` documents them."""
+    D, dtype = model.input_size, model.dtype
+    if baseline is None:
+        return Baseline(np.zeros((1, D), dtype), None)
+    if isinstance(baseline, str | Integral) and not isinstance(baseline, bool | np.bool_):
+        word = baseline if isinstance(baseline, str) else int(baseline)
+        return Baseline(_of_word(word, model), word)
+    if hasattr(baseline, "__array__"):
+        baseline = to_array("baseline", baseline)
+    if not isinstance(baseline, Sequence | np.ndarray) or isinstance(baseline, bytes):
+        raise TypeError(
+            "baseline: expected None, a token, an id, or numbers of shape (D,) or (T, D), "
+            f"got {type(baseline).__name__}"
+        )
+    if np.ndim(baseline[0] if len(baseline) else 0) == 0:
+        row = to_numbers("baseline", baseline, (D,), dtype).copy()
+        return Baseline(row[np.newaxis], row)
+    parts = [baseline] if batch.single else baseline
+    if len(parts) != len(batch):
+        raise ValueError(f"baseline: expected {len(batch)} arrays, got {len(parts)}")
+    lengths = np.diff(batch.given_offsets).tolist()
+    arrays = [
+        to_numbers("baseline" if batch.single else f"baseline[{b}]", part, (T, D), dtype).copy()
+        for b, (part, T) in enumerate(zip(parts, lengths, strict=True))
+    ]
+    features = np.concatenate(arrays)
+    if batch.padding is not None:
+        features = features[batch.padding.read]
+    return Baseline(features, arrays)
+
+
+def _of_word(word: str | int, model: LSTMModel) -> Array:
+    """Return the features of a token or id, (1, D)."""
+    try:
+        found = model.encoder.encode([word], "error" if isinstance(word, str) else None)
+    except ValueError as error:
+        raise ValueError(f"baseline: {error}") from None
+    return found.features(slice(0, 1))

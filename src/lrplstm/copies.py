@@ -1,0 +1,57 @@
+"""Copies of sequences that are each changed a little: in groups that bound memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from lrplstm.sequences import to_offsets
+from lrplstm.weights import Array
+
+__all__ = ["Copies", "copies"]
+
+_GROUP_STEPS, _GROUP_BYTES = 4096, 64 * 2**20
+"""Steps, and working memory, of a group: enough that the calls do not count."""
+
+
+class Copies(NamedTuple):
+    """Some copies of a part's sequences; those of one sequence follow each other.
+
+    Attributes
+    ----------
+    owner : ndarray of shape (n,)
+        Which sequence each is a copy of.
+    number : ndarray of shape (n,)
+        Its number among the copies of that sequence.
+    steps : ndarray
+        Which step of the part each step is a copy of.
+    offsets : ndarray of shape (n + 1,)
+        Where each copy begins in these, and where the last ends.
+    """
+
+    owner: Array
+    number: Array
+    steps: Array
+    offsets: Array
+
+
+def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copies]:
+    """Yield ``counts[b]`` copies of each sequence, in groups of bounded working memory.
+
+    Sequences are the longest first, and so are their copies.
+    """
+    most = min(_GROUP_STEPS, _GROUP_BYTES // bytes_per_step)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(owner)) - np.repeat(to_offsets(counts)[:-1], counts)
+    all_offsets = to_offsets(np.diff(offsets)[owner])
+    first = 0
+    while first < len(owner):
+        fits = int(all_offsets.searchsorted(all_offsets[first] + most, side="right")) - 1
+        stop = max(first + 1, fits)
+        some = owner[first:stop]
+        own = all_offsets[first : stop + 1] - all_offsets[first]
+        steps = np.arange(own[-1]) + np.repeat(offsets[some] - own[:-1], np.diff(own))
+        yield Copies(some, number[first:stop], steps, own)
+        first = stop

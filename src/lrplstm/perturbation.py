@@ -1,0 +1,129 @@
+"""Methods that run the network on altered copies of its inputs, on the way of a forward pass.
+
+Each is a function of the forward pass of a part of a batch, of the weights of the scores that are
+explained, (K, B, C) or with pooling "none" (K, steps, C), and of a baseline, (steps, D) or (1, D):
+what stands in for inputs that are taken away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lrplstm import network
+from lrplstm.copies import Copies, copies
+from lrplstm.network import ForwardPass, InputRelevance, Reading
+from lrplstm.sequences import sum_steps
+from lrplstm.weights import Array
+
+__all__ = ["MEASURES", "integrated_gradients", "occlusion", "spread"]
+
+MEASURES = ("score", "probability")
+"""What occlusion compares: scores, or their softmax."""
+
+
+def integrated_gradients(
+    past: ForwardPass, weighting: Array, baseline: Array, steps: int, level: str
+) -> InputRelevance:
+    """Return (x - baseline) * the mean gradient on the straight path between, midpoint rule."""
+    prepared, offsets = past.prepared, past.offsets
+    first_layer, x = prepared.layers[0], past.inputs[0]
+    of_baseline = prepared.scans.project(first_layer, baseline)
+    towards_x = past.reading.projection[past.reading.rows] - of_baseline
+    of_baseline = np.broadcast_to(of_baseline, towards_x.shape)
+    total = np.zeros((len(weighting), *np.shape(x)), towards_x.dtype)
+
+    counts = np.full(len(offsets) - 1, steps)
+    for some in copies(offsets, counts, prepared.bytes_per_step(len(weighting))):
+        alpha = ((some.number + 0.5) / steps).astype(towards_x.dtype)
+        alpha = np.repeat(alpha, np.diff(some.offsets))[:, np.newaxis]
+        path = of_baseline[some.steps] + alpha * towards_x[some.steps]
+        run = network.forward(prepared, _reading(some, path), "gradient")
+        gradient = network.input_gradient(run, _of_copies(past, weighting, some))
+        # One after the other, so that a sum does not depend on how copies were grouped.
+        for copy, b in enumerate(some.owner):
+            own = gradient[:, some.offsets[copy] : some.offsets[copy + 1]]
+            total[:, offsets[b] : offsets[b + 1]] += own
+
+    relevance = (x - baseline) * (total / steps)
+    started = _explained(past, weighting) - _of_baseline(past, weighting, of_baseline)
+    return InputRelevance(
+        relevance.sum(axis=-1),
+        relevance if level == "input" else None,
+        network.no_initial(past, weighting),
+        started,
+    )
+
+
+def occlusion(
+    past: ForwardPass, weighting: Array, baseline: Array, measure: str, level: str
+) -> InputRelevance:
+    """Return what a score, or probability, loses when a step, or input, is taken away."""
+    token = _occlude(past, weighting, baseline, measure, by_input=False)[..., 0]
+    by_input = None
+    if level == "input":
+        by_input = spread(token, _occlude(past, weighting, baseline, measure, by_input=True))
+    started = _explained(past, weighting, measure)
+    return InputRelevance(token, by_input, network.no_initial(past, weighting), started)
+
+
+def spread(token: Array, by_input: Array) -> Array:
+    """Return what each input does alone, and an equal part of what a step's inputs do together.
+
+    The inputs of a step then sum up to what the step does, (..., steps).
+    """
+    together = token - by_input.sum(axis=-1)
+    return by_input + together[..., np.newaxis] / by_input.shape[-1]
+
+
+def _occlude(
+    past: ForwardPass, weighting: Array, baseline: Array, measure: str, *, by_input: bool
+) -> Array:
+    """Take away each step, or each input by itself: its effect, (K, steps, 1) or (K, steps, D)."""
+    prepared, offsets, reading = past.prepared, past.offsets, past.reading
+    steps, D = len(reading.rows), baseline.shape[1]
+    each = D if by_input else 1
+    explained = _explained(past, weighting, measure)
+    effects = []
+    for some in copies(offsets, each * np.diff(offsets), prepared.bytes_per_step(0)):
+        # Number n of a sequence lacks its step n, or with D of each step input n % D of n // D.
+        position = some.number // each
+        step = offsets[some.owner] + position
+        stand_in = np.broadcast_to(baseline, (steps, D))[step]
+        if by_input:
+            at_input = some.number[:, np.newaxis] % D == np.arange(D)
+            stand_in = np.where(at_input, stand_in, past.inputs[0][step])
+        changed = reading.projection[reading.rows[some.steps]]
+        changed[some.offsets[:-1] + position] = prepared.scans.project(prepared.layers[0], stand_in)
+        run = network.forward(prepared, _reading(some, changed), "nothing")
+        left = _explained(run, _of_copies(past, weighting, some), measure)
+        effects.append(explained[:, some.owner] - left)
+    found = np.concatenate(effects, axis=1).astype(past.scores.dtype)
+    return found.reshape(len(weighting), steps, each)
+
+
+def _reading(some: Copies, projection: Array) -> Reading:
+    return Reading(some.offsets, projection, np.arange(len(projection)), None)
+
+
+def _of_copies(past: ForwardPass, weighting: Array, some: Copies) -> Array:
+    """Return how the scores of copies are weighed: as those of what they are copies of."""
+    return weighting[:, some.steps if past.every_step else some.owner]
+
+
+def _explained(past: ForwardPass, weighting: Array, measure: str = "score") -> Array:
+    """Return what is explained of each sequence, (K, B), in float64."""
+    values: Any = past.scores.astype(np.float64)
+    if measure == "probability":
+        values = np.exp(values - values.max(axis=-1, keepdims=True))
+        values /= values.sum(axis=-1, keepdims=True)
+    explained = np.vecdot(weighting.astype(np.float64), values)
+    return sum_steps(explained, past.offsets) if past.every_step else explained
+
+
+def _of_baseline(past: ForwardPass, weighting: Array, of_baseline: Array) -> Array:
+    """Return what would be explained of the baseline, (K, B)."""
+    reading = past.reading._replace(projection=of_baseline, rows=np.arange(len(of_baseline)))
+    run = network.forward(past.prepared, reading, "nothing")
+    return _explained(run, weighting)

@@ -1,0 +1,229 @@
+"""What the methods share: the arguments that all have, and a batch explained part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lrplstm import _backend, network
+from lrplstm.attribution import Attribution, Attributions
+from lrplstm.checks import check_choice, to_array, to_numbers
+from lrplstm.model import LSTMModel
+from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.sequences import Batch, Part, sum_steps
+from lrplstm.targets import Target, resolve_step_target, resolve_target
+from lrplstm.weights import Array
+
+__all__ = ["LEVELS", "Backward", "Request"]
+
+LEVELS = ("token", "input")
+
+Backward = Callable[[ForwardPass, Array, Part], InputRelevance]
+"""A way back: from the forward pass of a part of the batch, and what relevance or weights of the
+scores it starts from (one for each target), to relevance of the inputs."""
+
+
+class Request:
+    """The arguments that every method has, checked; runs a method's way back over the batch."""
+
+    def __init__(
+        self,
+        model: LSTMModel,
+        inputs: Any,
+        level: str | None,
+        unknown: str | None,
+        backend: str,
+        num_threads: int | None,
+    ) -> None:
+        if not isinstance(model, LSTMModel):
+            raise TypeError(f"model: expected an LSTMModel, got {type(model).__name__}")
+        if level is not None:
+            check_choice("level", level, LEVELS)
+        self.model = model
+        self.batch: Batch = model.encoder.encode(inputs, unknown)
+        self.level = level or ("input" if self.batch.from_features else "token")
+        self.prepared = model.prepared(backend)
+        self.threads = _backend.count_threads(num_threads)
+        self.every_step = model.pooling == "none"
+        self.params = {
+            "level": self.level,
+            "unknown": unknown,
+            "backend": _backend.resolve(backend),
+        }
+
+    def explain(
+        self,
+        method: str,
+        target: Any,
+        backward: Backward,
+        keep: str,
+        params: dict[str, Any],
+        *,
+        needs_inputs: bool = False,
+    ) -> Attribution | Attributions:
+        """Explain the scores that `target` means.
+
+        `backward` reads a trace that kept `keep`, and with `needs_inputs` what the network read.
+        """
+        classes, dtype, batch = self.model.num_classes, self.model.dtype, self.batch
+        if self.every_step:
+            resolved = resolve_step_target(target, batch.offsets, classes, dtype, batch.single)
+        else:
+            resolved = resolve_target(target, len(batch), classes, dtype)
+        result = Result(self, classes if resolved.kind == "all" else 1)
+
+        def run(part: Part, past: ForwardPass) -> None:
+            weighting = resolved.weighting(past.scores, self.rows(part))
+            found = backward(past, weighting, part)
+            started = found.started
+            if started is None:
+                started = np.vecdot(weighting, past.scores)
+                if self.every_step:
+                    started = sum_steps(started, part.offsets)
+            result.put(part, past, started, found)
+
+        self._for_each_part(run, keep, result.targets, needs_inputs or self.level == "input")
+        return result.attributions(method, params | self.params, resolved)
+
+    def rows(self, part: Part) -> slice | Array:
+        """Which rows of the batch's scores are those of a part."""
+        return part.steps if self.every_step else part.sequences
+
+    def explain_hidden(
+        self,
+        method: str,
+        hidden_relevance: Any,
+        backward: Backward,
+        keep: str,
+        params: dict[str, Any],
+    ) -> Attribution | Attributions:
+        """Explain given relevance of the top layer's hidden states."""
+        hidden = self._check_hidden(hidden_relevance)
+        result = Result(self, 1)
+
+        def run(part: Part, past: ForwardPass) -> None:
+            given = hidden[part.steps]
+            started = sum_steps(given.sum(axis=-1), part.offsets)
+            found = backward(past, given[np.newaxis], part)
+            result.put(part, past, started[np.newaxis], found)
+
+        self._for_each_part(run, keep, result.targets, self.level == "input")
+        given = self.batch.as_given(hidden, axis=0)
+        parts = np.split(given, self.batch.given_offsets[1:-1])
+        params = params | self.params | {"hidden_relevance": parts}
+        return result.attributions(method, params, None)
+
+    def _for_each_part(
+        self, run: Callable[[Part, ForwardPass], None], keep: str, targets: int, inputs: bool
+    ) -> None:
+        """Run the network over the batch, and call `run` with each part and its forward pass."""
+        source = self.prepared.source(self.batch)
+
+        def forward_and_run(part: Part) -> None:
+            reading = network.read(self.prepared, self.batch, source, part, inputs)
+            run(part, network.forward(self.prepared, reading, keep))
+
+        parts = self.batch.parts(self.prepared.bytes_per_step(targets), self.threads)
+        _backend.for_each(forward_and_run, parts, self.threads)
+
+    def _check_hidden(self, given: Any) -> Array:
+        """Return hidden relevance of any accepted form as one new array, (steps, width)."""
+        width, single, offsets = self.model.width, self.batch.single, self.batch.given_offsets
+        if hasattr(given, "__array__"):
+            given = to_array("hidden_relevance", given)
+        if not single and (not isinstance(given, Sequence | np.ndarray) or isinstance(given, str)):
+            raise TypeError(
+                f"hidden_relevance: expected one array a sequence, got {type(given).__name__}"
+            )
+        parts = [given] if single else given
+        if len(parts) != len(self.batch):
+            raise ValueError(
+                f"hidden_relevance: expected {len(self.batch)} arrays, got {len(parts)}"
+            )
+        checked = []
+        for b, part in enumerate(parts):
+            name = "hidden_relevance" if single else f"hidden_relevance[{b}]"
+            shape = (int(offsets[b + 1] - offsets[b]), width)
+            checked.append(to_numbers(name, part, shape, self.model.dtype))
+        hidden = np.concatenate(checked)
+        if self.batch.padding is None:
+            return hidden
+        read = hidden[self.batch.padding.read]
+        if np.count_nonzero(read) != np.count_nonzero(hidden):
+            raise ValueError("hidden_relevance: expected zeros at padded steps")
+        return read
+
+
+class Result:
+    """The arrays of the whole batch, filled part by part."""
+
+    scores: Array
+    token: Array
+    input: Array | None
+    initial: Array
+    delta: Array
+
+    def __init__(self, request: Request, targets: int) -> None:
+        self.request = request
+        self.targets = targets
+        if len(request.batch) > 1:
+            self._allocate()
+
+    def _allocate(self) -> None:
+        model, batch, dtype = self.request.model, self.request.batch, self.request.model.dtype
+        B, steps = len(batch), int(batch.offsets[-1])
+        rows = steps if self.request.every_step else B
+        self.scores = np.empty((rows, model.num_classes), dtype)
+        self.token = np.empty((self.targets, steps), dtype)
+        self.input = None
+        if self.request.level == "input":
+            self.input = np.empty((self.targets, steps, model.input_size), dtype)
+        self.initial = np.empty((self.targets, B), dtype)
+        self.delta = np.empty((self.targets, B), dtype)
+
+    def put(self, part: Part, past: ForwardPass, started: Array, found: InputRelevance) -> None:
+        """Take what was found for a part of the batch; a single sequence is all there is."""
+        arrived = sum_steps(found.token, part.offsets) + found.initial
+        delta = started - arrived
+        if len(self.request.batch) == 1:
+            self.scores, (self.token, self.input, self.initial) = past.scores, found[:3]
+            self.delta = delta.astype(past.scores.dtype)
+            return
+        self.scores[self.request.rows(part)] = past.scores
+        self.token[:, part.steps] = found.token
+        if self.input is not None:
+            self.input[:, part.steps] = found.input
+        self.initial[:, part.sequences] = found.initial
+        self.delta[:, part.sequences] = delta
+
+    def attributions(
+        self, method: str, params: dict[str, Any], target: Target | None
+    ) -> Attribution | Attributions:
+        """Return it all, as users see it; `target` is None where hidden relevance was given."""
+        batch = self.request.batch
+        predicted = self.scores.argmax(axis=1)
+        every_class = target is not None and target.kind == "all"
+
+        def targets(array: Array) -> Array:
+            return array if every_class else array[0]
+
+        relevance = None if self.input is None else targets(batch.as_given(self.input, axis=1))
+        results = Attributions(
+            offsets=batch.given_offsets,
+            scores=self.scores,
+            predicted=predicted,
+            target=None if target is None else target.explained(predicted, batch.offsets),
+            token_relevance=targets(batch.as_given(self.token, axis=1)),
+            input_relevance=relevance,
+            initial_relevance=targets(self.initial),
+            delta=targets(self.delta),
+            unknown=batch.unknown,
+            method=method,
+            params=params,
+            class_names=self.request.model.class_names,
+            tokens=batch.tokens,
+            every_step=self.request.every_step,
+        )
+        return results[0] if batch.single else results
