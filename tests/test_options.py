@@ -175,6 +175,7 @@ def test_methods_by_name():
         "sensitivity": "sa",
         "gradient_x_input": "gi",
         "integrated_gradients": "ig",
+        "contextual_decomposition": "cd",
     }
     for name, short in shorts.items():
         long, abbreviated = (lrplstm.explain(MODEL, ONE, method, 1) for method in (name, short))

@@ -41,6 +41,7 @@ LAYERS = [
     {"loaders.any_format"},
     {"baselines", "compat", "copies", "loaders", "noise", "request"},
     {"perturbation"},
+    {"decomposition"},
     {"methods"},
     {""},  # the package itself, lrplstm/__init__.py
     {"cli.inputs"},

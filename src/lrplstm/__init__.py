@@ -20,6 +20,7 @@ from lrplstm.loaders import (
 )
 from lrplstm.methods import (
     METHODS,
+    contextual_decomposition,
     explain,
     gradient_x_input,
     integrated_gradients,
@@ -42,6 +43,7 @@ __all__ = [
     "LSTMModel",
     "LSTMWeights",
     "Sentence",
+    "contextual_decomposition",
     "explain",
     "from_arras",
     "from_keras",

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lrplstm.rules import EpsilonRule
-from lrplstm.scans import ForwardResult, GradientResult, LRPResult
+from lrplstm.scans import DecomposeResult, ForwardResult, GradientResult, LRPResult
 from lrplstm.weights import Array, LSTMWeights
 
 INSTRUCTION_SET: str
@@ -39,3 +39,12 @@ def gradient_scan(
     hidden_gradient: Array | None,
     times_input: bool,
 ) -> GradientResult: ...
+def decompose_scan(
+    trace: Any,
+    owner: Array,
+    relevant: Array,
+    rows: Array,
+    phrase: Array,
+    offsets: Array,
+    hidden: bool,
+) -> DecomposeResult: ...

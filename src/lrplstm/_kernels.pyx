@@ -24,7 +24,7 @@ import numpy as np
 from lrplstm._activations cimport exp, expm1
 from lrplstm._vectors cimport VECTOR_BYTES, add_product, multiply, panel_vectors, prefetch
 
-from lrplstm.scans import KEEP, ForwardResult, GradientResult, LRPResult
+from lrplstm.scans import KEEP, DecomposeResult, ForwardResult, GradientResult, LRPResult
 
 cdef extern from *:
     """
@@ -1744,3 +1744,255 @@ cdef inline real _times_projection(
                     projection[gate * H + u + v] - bias[gate * H + u + v]
                 )
     return _total(sums)
+
+
+# Contextual decomposition -----------------------------------------------------------------------
+
+def decompose_scan(
+    _Trace trace not None, owner, relevant, rows, phrase, offsets, bint hidden
+):
+    """Follow the part of the states that comes from some inputs; see `lrplstm.scans`."""
+    cdef _Layer layer = trace.layer
+    if trace.keep != "gates":
+        raise ValueError(f"trace: expected one that kept 'gates', got {trace.keep!r}")
+    relevant = _check_rows("relevant", relevant, layer.projected(), layer.dtype)
+    _check_steps(rows, offsets, len(relevant))
+    _check_indices("owner", owner)
+    _check_copies(owner, offsets, trace.offsets)
+    _check("phrase", phrase, (len(rows),), np.dtype(bool))
+    marks = _contiguous(phrase).view(np.uint8)
+    dtype, n, steps = layer.dtype, len(owner), len(rows)
+    final = np.empty((n, layer.width), dtype)
+    states = np.empty((steps, layer.width), dtype) if hidden else None
+    # For each lane a row of pre-activations, h and c, of which all are parts; behind them one row
+    # more, of what the biases alone make of i, f and g.
+    lanes = _zeros((min(n, layer.lanes) + 1, layer.stride + 2 * layer.padded), dtype)
+    given, read = (owner, marks, offsets), (relevant, rows)
+    if layer.single:
+        _decompose(trace, given, read, lanes, final, states, <float> 0)
+    else:
+        _decompose(trace, given, read, lanes, final, states, <double> 0)
+    return DecomposeResult(final, states)
+
+
+cdef int _check_copies(
+    const Py_ssize_t[::1] owner, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] originals
+) except -1:
+    """Check that each copy is of one of the sequences, and as long."""
+    cdef Py_ssize_t k, B = originals.shape[0] - 1
+    if owner.shape[0] != offsets.shape[0] - 1:
+        raise ValueError(f"owner: expected {offsets.shape[0] - 1} numbers, got {owner.shape[0]}")
+    for k in range(owner.shape[0]):
+        if owner[k] < 0 or owner[k] >= B:
+            raise ValueError(f"owner: expected 0 <= owner < {B}, got {owner[k]}")
+        if _length(offsets, k) != _length(originals, owner[k]):
+            raise ValueError(f"offsets: expected copies as long as their sequences, copy {k} is not")
+    return 0
+
+
+cdef int _decompose(
+    _Trace forward, tuple given, tuple read, lane_rows, final_states, all_states, real dtype
+) except -1:
+    cdef _Layer layer = forward.layer
+    cdef _Direction direction
+    cdef const real[:, :, :, ::1] trace = forward.kept
+    cdef const Py_ssize_t[::1] originals = forward.offsets
+    cdef const Py_ssize_t[::1] owner = given[0]
+    cdef const unsigned char[::1] phrase = given[1]
+    cdef const Py_ssize_t[::1] offsets = given[2]
+    cdef const real[:, ::1] relevant = read[0]
+    cdef const Py_ssize_t[::1] rows = read[1]
+    cdef real[:, ::1] scratch = lane_rows
+    cdef real[:, ::1] final = final_states
+    cdef real[:, ::1] states = all_states
+    cdef bint keep_states = all_states is not None
+    cdef Py_ssize_t H = layer.hidden_size, stride = layer.stride, padded = layer.padded
+    cdef Py_ssize_t n = owner.shape[0], lanes = scratch.shape[0] - 1, step = scratch.shape[1]
+    cdef Py_ssize_t d, first, active, s, lane, t, row, work = 0
+    cdef Py_ssize_t starts[TILE]
+    cdef const real* bias
+    cdef real* of_bias = &scratch[lanes, 0]
+    cdef real* h
+    # Where in the trace each step is, in the order in which it is read.
+    step_rows = np.empty(len(forward.rows), np.intp)
+    cdef Py_ssize_t[::1] trace_rows = step_rows
+    _find_trace_rows(originals, min(originals.shape[0] - 1, layer.lanes), trace_rows)
+    for d in range(len(layer.directions)):
+        direction = layer.directions[d]
+        bias = <const real*> direction.bias
+        first = 0
+        with nogil:
+            _activate_biases(bias, H, padded, of_bias)
+            while first < n:
+                active = min(lanes, n - first)
+                for lane in range(active):
+                    memset(&scratch[lane, stride], 0, 2 * padded * sizeof(real))
+                s = 0
+                while True:
+                    while active > 0 and _length(offsets, first + active - 1) <= s:
+                        active -= 1
+                    if active == 0:
+                        break
+                    for lane in range(active):
+                        t = _step(offsets, first + lane, s, direction.reverse)
+                        starts[lane] = rows[t] * relevant.shape[1] + direction.first_projected
+                    # The part of a: W_ih x_t + W_hh h_{t-1}, of the parts of both.
+                    multiply(
+                        &scratch[0, stride], step, 1, 0, <const real*> direction.recurrent.data,
+                        H, direction.recurrent.vectors, &relevant[0, 0], starts, &scratch[0, 0],
+                        step, active,
+                    )
+                    for lane in range(active):
+                        h = &scratch[lane, stride]
+                        t = _step(offsets, first + lane, s, direction.reverse)
+                        row = trace_rows[originals[owner[first + lane]] + s]
+                        _decompose_cell(
+                            &scratch[lane, 0], bias, of_bias, &trace[d, row, 0, 0], H, padded,
+                            phrase[t], h, h + padded,
+                        )
+                        if keep_states:
+                            memcpy(&states[t, direction.first_state], h, H * sizeof(real))
+                    # Those that end here.
+                    s += 1
+                    for lane in range(active - 1, -1, -1):
+                        if _length(offsets, first + lane) > s:
+                            break
+                        h = &scratch[lane, stride]
+                        memcpy(&final[first + lane, direction.first_state], h, H * sizeof(real))
+                    _poll(&work, active * 4 * H * H)
+                first += lanes
+    return 0
+
+
+cdef int _find_trace_rows(
+    const Py_ssize_t[::1] offsets, Py_ssize_t lanes, Py_ssize_t[::1] found
+) except -1:
+    """The s-th step that is read of a sequence has its row of the trace at offsets[b] + s."""
+    cdef Py_ssize_t first = 0, row = 0, B = offsets.shape[0] - 1, s, b
+    while first < B:
+        for s in range(_length(offsets, first)):
+            for b in range(first, min(first + lanes, B)):
+                if _length(offsets, b) <= s:
+                    break
+                found[offsets[b] + s] = row
+                row += 1
+        first += lanes
+    return 0
+
+
+cdef inline void _activate_biases(
+    const real* bias, Py_ssize_t H, Py_ssize_t padded, real* of_bias
+) noexcept nogil:
+    """What the biases alone make of i, f and g, in rows of units."""
+    cdef Py_ssize_t block, u, v
+    cdef real exp_i[UNITS]
+    cdef real exp_f[UNITS]
+    cdef real expm1_g[UNITS]
+    for block in range(padded // UNITS):
+        u = block * UNITS
+        for v in range(UNITS):
+            exp_i[v] = exp(bias[u + v], -1)
+        for v in range(UNITS):
+            exp_f[v] = exp(bias[H + u + v], -1)
+        for v in range(UNITS):
+            expm1_g[v] = expm1(bias[2 * H + u + v], 2)
+        _sigmoid(exp_i, of_bias + u)
+        _sigmoid(exp_f, of_bias + padded + u)
+        _tanh(expm1_g, of_bias + 2 * padded + u)
+
+
+cdef inline void _decompose_cell(
+    const real* a_part, const real* bias, const real* of_bias, const real* trace, Py_ssize_t H,
+    Py_ssize_t padded, bint in_phrase, real* h_part, real* c_part,
+) noexcept nogil:
+    """Take the parts of h and c of one copy one step on, given those of the pre-activations.
+
+    Of i g what has a relevant factor and none that is irrelevant, biases being neither; o is as it
+    is.
+    """
+    cdef Py_ssize_t block, u, v
+    cdef const real* i = trace + GATES * padded
+    cdef const real* f = i + padded
+    cdef const real* g = f + padded
+    cdef const real* o = g + padded
+    cdef const real* a = trace + A * padded
+    cdef const real* c_before = trace + CELL_BEFORE * padded
+    cdef const real* tanh_c = trace + TANH_C * padded
+    cdef const real* bias_i = of_bias
+    cdef const real* bias_f = of_bias + padded
+    cdef const real* bias_g = of_bias + 2 * padded
+    cdef real share_i[UNITS]
+    cdef real share_f[UNITS]
+    cdef real share_g[UNITS]
+    cdef real part[UNITS]
+    cdef real expm1_part[UNITS]
+    cdef real expm1_rest[UNITS]
+    cdef real hidden[UNITS]
+    cdef real half = 0.5, two = 2, rest
+    for block in range(padded // UNITS):
+        u = block * UNITS
+        _share_sigmoid(a + u, a_part + u, bias + u, i + u, bias_i + u, share_i)
+        _share_sigmoid(a + padded + u, a_part + H + u, bias + H + u, f + u, bias_f + u, share_f)
+        _share_tanh(
+            a + 2 * padded + u, a_part + 2 * H + u, bias + 2 * H + u, g + u, bias_g + u, share_g
+        )
+        for v in range(UNITS):
+            part[v] = (share_f[v] + bias_f[u + v]) * c_part[u + v]
+        for v in range(UNITS):
+            part[v] += share_i[v] * (share_g[v] + bias_g[u + v]) + bias_i[u + v] * share_g[v]
+        if in_phrase:
+            for v in range(UNITS):
+                part[v] += bias_i[u + v] * bias_g[u + v]
+        for v in range(UNITS):
+            expm1_part[v] = expm1(part[v], 2)
+        for v in range(UNITS):
+            rest = f[u + v] * c_before[u + v] + i[u + v] * g[u + v] - part[v]
+            expm1_rest[v] = expm1(rest, 2)
+        for v in range(UNITS):
+            hidden[v] = half * o[u + v] * (
+                expm1_part[v] / (two + expm1_part[v])
+                + (tanh_c[u + v] - expm1_rest[v] / (two + expm1_rest[v]))
+            )
+        _put(h_part + u, hidden)
+        _put(c_part + u, part)
+
+
+cdef inline void _share_sigmoid(
+    const real* a, const real* part, const real* bias, const real* gate, const real* of_bias,
+    real* found,
+) noexcept nogil:
+    """The share in gate = sigmoid(a) of a part of a: what adding it changes, the mean of first and
+    last of the part and the rest, the bias always there.
+    """
+    cdef Py_ssize_t v
+    cdef real exp_first[UNITS]
+    cdef real exp_last[UNITS]
+    cdef real half = 0.5, one = 1
+    for v in range(UNITS):
+        exp_first[v] = exp(bias[v] + part[v], -1)
+    for v in range(UNITS):
+        exp_last[v] = exp(a[v] - part[v], -1)
+    for v in range(UNITS):
+        found[v] = half * (
+            (one / (one + exp_first[v]) - of_bias[v]) + (gate[v] - one / (one + exp_last[v]))
+        )
+
+
+cdef inline void _share_tanh(
+    const real* a, const real* part, const real* bias, const real* gate, const real* of_bias,
+    real* found,
+) noexcept nogil:
+    """The same in gate = tanh(a)."""
+    cdef Py_ssize_t v
+    cdef real expm1_first[UNITS]
+    cdef real expm1_last[UNITS]
+    cdef real half = 0.5, two = 2
+    for v in range(UNITS):
+        expm1_first[v] = expm1(bias[v] + part[v], 2)
+    for v in range(UNITS):
+        expm1_last[v] = expm1(a[v] - part[v], 2)
+    for v in range(UNITS):
+        found[v] = half * (
+            (expm1_first[v] / (two + expm1_first[v]) - of_bias[v])
+            + (gate[v] - expm1_last[v] / (two + expm1_last[v]))
+        )

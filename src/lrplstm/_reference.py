@@ -7,19 +7,20 @@ relevance of z. Formulas: Hochreiter and Schmidhuber's cell with forget gates; A
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
-from lrplstm.scans import ForwardResult, GradientResult, LRPResult
+from lrplstm.scans import DecomposeResult, ForwardResult, GradientResult, LRPResult
 from lrplstm.weights import Array, LSTMWeights
 
 __all__ = [
     "activate",
     "activation_gradient",
+    "decompose_scan",
     "forward_scan",
     "gradient_scan",
     "linear",
@@ -345,3 +346,65 @@ def gradient_scan(
             initial_hidden[:, sequence, direction.states] = dh
             initial_cell[:, sequence, direction.states] = dc
     return GradientResult(token, dx, initial_hidden, initial_cell)
+
+
+# Contextual decomposition -----------------------------------------------------------------------
+
+
+def _share(activation: Callable[[Array], Array], a: Array, relevant: Array, bias: Array) -> Array:
+    """Return the share in activation(a), a = relevant + rest + bias, of what is relevant.
+
+    It is what adding it changes, the mean of first and last of the two, the bias always there.
+    """
+    first = activation(bias + relevant) - activation(bias)
+    last = activation(a) - activation(a - relevant)
+    return (first + last) / 2
+
+
+def decompose_scan(
+    trace: Trace,
+    owner: Array,
+    relevant: Array,
+    rows: Array,
+    phrase: Array,
+    offsets: Array,
+    hidden: bool,
+) -> DecomposeResult:
+    """Follow the part of the states that comes from some inputs; see `lrplstm.scans`.
+
+    Murdoch et al. 2018, section 3: beta is the part of a state that is followed.
+    """
+    width = sum(direction.weights.hidden_size for direction in trace.layer)
+    final = np.empty((len(owner), width), relevant.dtype)
+    states = np.empty((len(rows), width), relevant.dtype)
+    for direction, (gates, preactivations, cell, _) in zip(
+        trace.layer, trace.directions, strict=True
+    ):
+        weights = direction.weights
+        b_i, b_f, b_g, _ = np.split(weights.bias, 4)
+        bias_i, bias_f, bias_g = _sigmoid(b_i), _sigmoid(b_f), np.tanh(b_g)
+        originals = dict(_steps(trace.offsets, direction.reverse))
+        for copy, steps in _steps(offsets, direction.reverse):
+            original = originals[int(owner[copy])]
+            c = _with_initial(cell, original, weights.initial_cell)
+            beta_h = beta_c = np.zeros(weights.hidden_size, relevant.dtype)
+            for s, (t, t_original) in enumerate(zip(steps, original, strict=True)):
+                a_i, a_f, a_g, _ = np.split(preactivations[t_original], 4)
+                o = np.split(gates[t_original], 4)[3]
+                W_x = relevant[rows[t], direction.projection]
+                r_i, r_f, r_g, _ = np.split(W_x + weights.weight_hh @ beta_h, 4)
+                share_i = _share(_sigmoid, a_i, r_i, b_i)
+                share_f = _share(_sigmoid, a_f, r_f, b_f)
+                share_g = _share(np.tanh, a_g, r_g, b_g)
+
+                # i g: what has a relevant factor and none that is irrelevant, biases being neither.
+                beta_c = (share_f + bias_f) * beta_c
+                beta_c = beta_c + share_i * (share_g + bias_g) + bias_i * share_g
+                if phrase[t]:
+                    beta_c = beta_c + bias_i * bias_g
+
+                # h = o tanh(c), with o as it is.
+                beta_h = o * _share(np.tanh, c[s + 1], beta_c, np.zeros_like(beta_c))
+                states[t, direction.states] = beta_h
+            final[copy, direction.states] = beta_h
+    return DecomposeResult(final, states if hidden else None)

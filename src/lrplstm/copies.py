@@ -10,7 +10,7 @@ import numpy as np
 from lrplstm.sequences import to_offsets
 from lrplstm.weights import Array
 
-__all__ = ["Copies", "copies"]
+__all__ = ["Copies", "MarkedCopies", "copies", "copies_for_steps"]
 
 _GROUP_STEPS, _GROUP_BYTES = 4096, 64 * 2**20
 """Steps, and working memory, of a group: enough that the calls do not count."""
@@ -36,6 +36,30 @@ class Copies(NamedTuple):
     steps: Array
     offsets: Array
 
+    def rows(self, every_step: bool) -> Array:
+        """Return which rows of an array of sequences, or of steps, they are copies of."""
+        return self.steps if every_step else self.owner
+
+
+class MarkedCopies(NamedTuple):
+    """Copies of which each is about one step of its sequence, or one input of it.
+
+    Attributes
+    ----------
+    copies : Copies
+    step : ndarray of shape (n,)
+        Which step of the part that is.
+    marked : ndarray of shape (n,)
+        Where it is among the steps of the copies.
+    input : ndarray of shape (n,)
+        Which input of the step it is.
+    """
+
+    copies: Copies
+    step: Array
+    marked: Array
+    input: Array
+
 
 def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copies]:
     """Yield ``counts[b]`` copies of each sequence, in groups of bounded working memory.
@@ -55,3 +79,15 @@ def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copie
         steps = np.arange(own[-1]) + np.repeat(offsets[some] - own[:-1], np.diff(own))
         yield Copies(some, number[first:stop], steps, own)
         first = stop
+
+
+def copies_for_steps(offsets: Array, inputs: int, bytes_per_step: int) -> Iterator[MarkedCopies]:
+    """Yield one copy for each of `inputs` inputs of each step, step after step."""
+    for some in copies(offsets, inputs * np.diff(offsets), bytes_per_step):
+        position = some.number // inputs
+        yield MarkedCopies(
+            some,
+            step=offsets[some.owner] + position,
+            marked=some.offsets[:-1] + position,
+            input=some.number % inputs,
+        )

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, cast, overl
 
 import numpy as np
 
-from lrplstm import network, perturbation
+from lrplstm import decomposition, network, perturbation
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.baselines import resolve_baseline
 from lrplstm.checks import check_choice, to_int
@@ -27,6 +27,7 @@ __all__ = [
     "ALIASES",
     "METHODS",
     "Methods",
+    "contextual_decomposition",
     "explain",
     "gradient_x_input",
     "integrated_gradients",
@@ -425,6 +426,66 @@ def occlusion(
 
 
 @_typed
+def contextual_decomposition(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    level: str | None = None,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Attribution | Attributions:
+    """Contextual decomposition: the part of the score that comes from each step as a phrase.
+
+    Every state is split in the part that comes from the step and the rest; so is the score in the
+    end, of which that part is the step's relevance.
+
+    Parameters
+    ----------
+    model, inputs, target, level, unknown, backend, num_threads
+        As for `lrp`.
+
+    Returns
+    -------
+    Attribution or Attributions
+        Each step is a phrase of its own, so that the relevances need not add up to the score;
+        `delta` is what is missing. At level "input", where each input dimension is also followed by
+        itself, `input_relevance` is the part of that alone, and an equal part of what the inputs of
+        the step do together; so it sums up to `token_relevance`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrp`.
+
+    Notes
+    -----
+    Murdoch et al. 2018, "Beyond Word Importance" (arXiv 1801.05453). What a gate or tanh makes of
+    relevant part, rest and bias is shared among the first two as the mean over their two orders,
+    the bias before both. The bias terms, which the paper leaves a choice in: a product of a
+    relevant part and a bias is relevant; the product of the biases of input gate and candidate is
+    relevant at the steps of the phrase, else it belongs to the rest; biases and initial states
+    belong to the rest everywhere else, the head's bias too. The output gate is not split. Layers of
+    the head that have a tanh or ReLU are treated as a gate is.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> a = lrplstm.contextual_decomposition(model, "a fine film .".split())
+    >>> a.tokens[a.token_relevance.argmax()]
+    'fine'
+    """
+    request = Request(model, inputs, level, unknown, backend, num_threads)
+
+    def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
+        return decomposition.contextual_decomposition(past, weighting, request.level)
+
+    return request.explain("contextual_decomposition", target, backward, "gates", {})
+
+
+@_typed
 def random_relevance(
     model: LSTMModel,
     inputs: Any,
@@ -523,6 +584,10 @@ METHODS = Methods(
             occlusion,
             "what the score really loses without a step: no model of the model; slow when long",
         ),
+        "contextual_decomposition": (
+            contextual_decomposition,
+            "what comes from a step alone, among all the others; slow when long",
+        ),
         "sensitivity": (
             sensitivity,
             "where a small change matters most; says nothing about for or against",
@@ -537,6 +602,7 @@ ALIASES: MappingProxyType[str, str] = MappingProxyType(
         "sa": "sensitivity",
         "gi": "gradient_x_input",
         "ig": "integrated_gradients",
+        "cd": "contextual_decomposition",
     }
 )
 """Short names of methods, as the literature has them."""
@@ -564,7 +630,7 @@ def explain(
     model, inputs, target
         As for `lrp`.
     method : str
-        One of `lrplstm.METHODS`, or the short "sa", "gi" or "ig".
+        One of `lrplstm.METHODS`, or the short "sa", "gi", "ig" or "cd".
     **options
         The method's own arguments.
 

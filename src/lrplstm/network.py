@@ -14,7 +14,7 @@ import numpy as np
 
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import GradientResult, Scans
-from lrplstm.sequences import Batch, Part
+from lrplstm.sequences import Batch, Part, sum_steps
 from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "no_initial",
     "read",
     "sensitivity",
+    "weigh",
 ]
 
 POOLINGS = ("last", "mean", "max", "none")
@@ -125,6 +126,11 @@ class Prepared:
         # Rows of W_ih x of the vocabulary's words, and which of them have been computed.
         self._words: tuple[Array, Array] | None = None
 
+    @property
+    def every_step(self) -> bool:
+        """Whether every step has scores, rather than every sequence."""
+        return self.pooling == "none"
+
     def source(self, batch: Batch) -> Source:
         """Project the words of a batch, each once."""
         if batch.embedding is None:
@@ -199,7 +205,7 @@ class ForwardPass:
     @property
     def every_step(self) -> bool:
         """Whether every step has scores."""
-        return self.prepared.pooling == "none"
+        return self.prepared.every_step
 
     @property
     def scores(self) -> Array:
@@ -245,6 +251,12 @@ def forward(prepared: Prepared, reading: Reading, keep: str) -> ForwardPass:
         sums.append(z)
         head.append(y)
     return ForwardPass(prepared, reading, inputs, traces, x, head, sums)
+
+
+def weigh(prepared: Prepared, weighting: Array, values: Array, offsets: Array) -> Array:
+    """Return ``weighting . values`` of each sequence, (K, B), those of its steps added up."""
+    weighed: Array = np.vecdot(weighting, values)
+    return sum_steps(weighed, offsets) if prepared.every_step else weighed
 
 
 # Back -------------------------------------------------------------------------------------------

@@ -7,14 +7,11 @@ what stands in for inputs that are taken away.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from lrplstm import network
-from lrplstm.copies import Copies, copies
+from lrplstm.copies import Copies, copies, copies_for_steps
 from lrplstm.network import ForwardPass, InputRelevance, Reading
-from lrplstm.sequences import sum_steps
 from lrplstm.weights import Array
 
 __all__ = ["MEASURES", "integrated_gradients", "occlusion", "spread"]
@@ -40,7 +37,7 @@ def integrated_gradients(
         alpha = np.repeat(alpha, np.diff(some.offsets))[:, np.newaxis]
         path = of_baseline[some.steps] + alpha * towards_x[some.steps]
         run = network.forward(prepared, _reading(some, path), "gradient")
-        gradient = network.input_gradient(run, _of_copies(past, weighting, some))
+        gradient = network.input_gradient(run, weighting[:, some.rows(past.every_step)])
         # One after the other, so that a sum does not depend on how copies were grouped.
         for copy, b in enumerate(some.owner):
             own = gradient[:, some.offsets[copy] : some.offsets[copy + 1]]
@@ -81,24 +78,23 @@ def _occlude(
     past: ForwardPass, weighting: Array, baseline: Array, measure: str, *, by_input: bool
 ) -> Array:
     """Take away each step, or each input by itself: its effect, (K, steps, 1) or (K, steps, D)."""
-    prepared, offsets, reading = past.prepared, past.offsets, past.reading
+    prepared, reading = past.prepared, past.reading
     steps, D = len(reading.rows), baseline.shape[1]
     each = D if by_input else 1
-    explained = _explained(past, weighting, measure)
+    started = _explained(past, weighting, measure)
     effects = []
-    for some in copies(offsets, each * np.diff(offsets), prepared.bytes_per_step(0)):
-        # Number n of a sequence lacks its step n, or with D of each step input n % D of n // D.
-        position = some.number // each
-        step = offsets[some.owner] + position
+    for some, step, marked, number in copies_for_steps(
+        past.offsets, each, prepared.bytes_per_step(0)
+    ):
         stand_in = np.broadcast_to(baseline, (steps, D))[step]
         if by_input:
-            at_input = some.number[:, np.newaxis] % D == np.arange(D)
-            stand_in = np.where(at_input, stand_in, past.inputs[0][step])
+            taken = number[:, np.newaxis] == np.arange(D)
+            stand_in = np.where(taken, stand_in, past.inputs[0][step])
         changed = reading.projection[reading.rows[some.steps]]
-        changed[some.offsets[:-1] + position] = prepared.scans.project(prepared.layers[0], stand_in)
+        changed[marked] = prepared.scans.project(prepared.layers[0], stand_in)
         run = network.forward(prepared, _reading(some, changed), "nothing")
-        left = _explained(run, _of_copies(past, weighting, some), measure)
-        effects.append(explained[:, some.owner] - left)
+        left = _explained(run, weighting[:, some.rows(past.every_step)], measure)
+        effects.append(started[:, some.owner] - left)
     found = np.concatenate(effects, axis=1).astype(past.scores.dtype)
     return found.reshape(len(weighting), steps, each)
 
@@ -107,23 +103,16 @@ def _reading(some: Copies, projection: Array) -> Reading:
     return Reading(some.offsets, projection, np.arange(len(projection)), None)
 
 
-def _of_copies(past: ForwardPass, weighting: Array, some: Copies) -> Array:
-    """Return how the scores of copies are weighed: as those of what they are copies of."""
-    return weighting[:, some.steps if past.every_step else some.owner]
-
-
 def _explained(past: ForwardPass, weighting: Array, measure: str = "score") -> Array:
     """Return what is explained of each sequence, (K, B), in float64."""
-    values: Any = past.scores.astype(np.float64)
+    values = past.scores.astype(np.float64)
     if measure == "probability":
         values = np.exp(values - values.max(axis=-1, keepdims=True))
         values /= values.sum(axis=-1, keepdims=True)
-    explained = np.vecdot(weighting.astype(np.float64), values)
-    return sum_steps(explained, past.offsets) if past.every_step else explained
+    return network.weigh(past.prepared, weighting, values, past.offsets)
 
 
 def _of_baseline(past: ForwardPass, weighting: Array, of_baseline: Array) -> Array:
     """Return what would be explained of the baseline, (K, B)."""
     reading = past.reading._replace(projection=of_baseline, rows=np.arange(len(of_baseline)))
-    run = network.forward(past.prepared, reading, "nothing")
-    return _explained(run, weighting)
+    return _explained(network.forward(past.prepared, reading, "nothing"), weighting)

@@ -46,7 +46,7 @@ class Request:
         self.level = level or ("input" if self.batch.from_features else "token")
         self.prepared = model.prepared(backend)
         self.threads = _backend.count_threads(num_threads)
-        self.every_step = model.pooling == "none"
+        self.every_step = self.prepared.every_step
         self.params = {
             "level": self.level,
             "unknown": unknown,
@@ -79,9 +79,7 @@ class Request:
             found = backward(past, weighting, part)
             started = found.started
             if started is None:
-                started = np.vecdot(weighting, past.scores)
-                if self.every_step:
-                    started = sum_steps(started, part.offsets)
+                started = network.weigh(self.prepared, weighting, past.scores, part.offsets)
             result.put(part, past, started, found)
 
         self._for_each_part(run, keep, result.targets, needs_inputs or self.level == "input")

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple, Protocol
 from lrplstm.rules import EpsilonRule
 from lrplstm.weights import Array, LSTMWeights
 
-__all__ = ["KEEP", "ForwardResult", "GradientResult", "LRPResult", "Scans"]
+__all__ = ["KEEP", "DecomposeResult", "ForwardResult", "GradientResult", "LRPResult", "Scans"]
 
 KEEP = ("nothing", "relevance", "gates", "gradient")
 """What a forward scan keeps: nothing; what `lrp_scan` reads for the product rule "all", or for the
-others, which send relevance through the gates; or what `gradient_scan` reads."""
+others and `decompose_scan`; or what `gradient_scan` reads."""
 
 
 class ForwardResult(NamedTuple):
@@ -80,6 +80,21 @@ class GradientResult(NamedTuple):
     inputs: Any
     initial_hidden: Array
     initial_cell: Array
+
+
+class DecomposeResult(NamedTuple):
+    """The part of a layer's states that comes from what is relevant.
+
+    Attributes
+    ----------
+    final : ndarray of shape (n, width)
+        Of the last state that each direction reached.
+    hidden : ndarray of shape (steps, width), or None
+        Of h_t of every step, where it was asked for.
+    """
+
+    final: Array
+    hidden: Any
 
 
 class Scans(Protocol):
@@ -168,4 +183,24 @@ class Scans(Protocol):
         """Run gradients back over every sequence, from where `lrp_scan` does.
 
         With `times_input` the result is gradient times input of each step, else the gradients.
+        """
+
+    def decompose_scan(
+        self,
+        trace: Any,
+        owner: Array,
+        relevant: Array,
+        rows: Array,
+        phrase: Array,
+        offsets: Array,
+        hidden: bool,
+    ) -> DecomposeResult:
+        """Contextual decomposition: follow the part of the states that comes from some inputs.
+
+        It goes over copies of the sequences that the trace, which kept "gates", is of: copy k is
+        one of sequence ``owner[k]`` and has the steps ``offsets[k]:offsets[k + 1]``, the longest
+        copy first. Step t reads the relevant part of W_ih x in row ``rows[t]`` of `relevant`,
+        which has the columns of a projection without what that has of every x alike. ``phrase[t]``,
+        of dtype bool, says whether step t is in the phrase, to which then the product of its input
+        gate's and candidate's biases belongs. `hidden` is whether h_t of every step is returned.
         """
