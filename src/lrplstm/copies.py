@@ -12,7 +12,7 @@ from lrplstm.weights import Array
 
 __all__ = ["Copies", "MarkedCopies", "copies", "copies_for_steps"]
 
-_GROUP_STEPS, _GROUP_BYTES = 4096, 64 * 2**20
+_GROUP_STEPS, _GROUP_BYTES = 1024, 64 * 2**20
 """Steps, and working memory, of a group: enough that the calls do not count."""
 
 

@@ -1,0 +1,271 @@
+"""Integrated gradients, occlusion and the random baseline, against what they are defined as."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from random_models import random_batch, random_model, relative_error
+
+import lrplstm
+
+BACKENDS = ["kernel", "reference"]
+POOLINGS = ["last", "mean", "max", "none"]
+VOCABULARY = ["<unk>", "a", "fine", "film", "<pad>"]
+
+backends = pytest.mark.parametrize("backend", BACKENDS)
+poolings = pytest.mark.parametrize("pooling", POOLINGS)
+
+
+def score(model, x, v):
+    """What v makes of the scores; where each step has some, of all of them."""
+    return (model.predict(x) * v).sum()
+
+
+# Integrated gradients ---------------------------------------------------------------------------
+
+
+def brute_force_ig(model, x, v, steps, baseline):
+    """The formula, point by point, with gradients from gradient x input."""
+    gradients = []
+    for k in range(steps):
+        point = baseline + (k + 0.5) / steps * (x - baseline)
+        gradients.append(lrplstm.gradient_x_input(model, point, v).input_relevance / point)
+    return (x - baseline) * np.mean(gradients, axis=0)
+
+
+@backends
+@poolings
+@pytest.mark.parametrize("steps", [1, 7])
+def test_integrated_gradients_are_a_mean_over_the_path(backend, pooling, steps):
+    model = random_model(3, pooling=pooling, layers=2)
+    batch = random_batch(lengths=(4, 1, 6))
+    baselines = random_batch(8, lengths=(4, 1, 6))
+    v = np.array([0.5, -1.0, 2.0])
+    options = {"steps": steps, "backend": backend}
+    target = [v] * 3 if pooling == "none" else v
+    found = lrplstm.integrated_gradients(model, batch, target, baseline=baselines, **options)
+    for a, x, baseline in zip(found, batch, baselines, strict=True):
+        expected = brute_force_ig(model, x, v, steps, baseline)
+        assert relative_error(a.input_relevance, expected) < 1e-10
+        started = score(model, x, v) - score(model, baseline, v)
+        assert a.delta == pytest.approx(started - expected.sum(), rel=1e-9, abs=1e-11)
+        assert a.initial_relevance == 0
+    from_zero = lrplstm.integrated_gradients(model, batch[0], v, **options)
+    expected = brute_force_ig(model, batch[0], v, steps, 0.0)
+    assert relative_error(from_zero.input_relevance, expected) < 1e-10
+
+
+@backends
+def test_delta_falls_as_steps_grow(backend):
+    """Completeness; the midpoint rule's error falls with the square of the number of steps."""
+    model, (x,) = random_model(3), random_batch(lengths=(5,))
+    deltas = [
+        abs(lrplstm.integrated_gradients(model, x, 1, steps=steps, backend=backend).delta)
+        for steps in (4, 16, 64, 256)
+    ]
+    for few, many in pairwise(deltas):
+        assert many < few / 12
+    assert deltas[-1] < 1e-6
+
+
+def test_forms_of_baseline():
+    model = random_model(5, vocabulary=VOCABULARY, unknown_token="<unk>")
+    row = model.embedding[4]
+    words = ["a", "fine", "film"]
+    expected = lrplstm.integrated_gradients(model, words, baseline=row)
+    for form in ("<pad>", 4, np.int64(4), row.tolist(), np.tile(row, (3, 1)), [row.tolist()] * 3):
+        found = lrplstm.integrated_gradients(model, words, baseline=form)
+        np.testing.assert_array_equal(found.token_relevance, expected.token_relevance)
+        again = lrplstm.integrated_gradients(model, words, **found.params)
+        np.testing.assert_array_equal(again.token_relevance, expected.token_relevance)
+        assert found.caption == expected.caption
+        assert repr(found)
+    zero = lrplstm.integrated_gradients(model, words)
+    assert (zero.token_relevance != expected.token_relevance).all()
+    for form in (0.0 * row, np.zeros((3, 5), np.float32)):
+        found = lrplstm.integrated_gradients(model, words, baseline=form)
+        np.testing.assert_array_equal(found.token_relevance, zero.token_relevance)
+
+
+def test_a_baseline_for_each_sequence_comes_back_with_it():
+    model = random_model(5)
+    batch, baselines = random_batch(lengths=(2, 4)), random_batch(6, lengths=(2, 4))
+    together = lrplstm.occlusion(model, batch, baseline=baselines)
+    for a, x, baseline in zip(together, batch, baselines, strict=True):
+        alone = lrplstm.occlusion(model, x, baseline=baseline)
+        np.testing.assert_array_equal(a.params["baseline"], baseline)
+        np.testing.assert_array_equal(a.input_relevance, alone.input_relevance)
+
+
+def test_padding_has_no_part_in_it():
+    model = random_model(5, vocabulary=VOCABULARY, mask_id=4)
+    padded, ids = [4, 1, 4, 3, 2, 4], [1, 3, 2]
+    baseline = random_batch(lengths=(6,))[0]
+    read = np.array(padded) != 4
+    for method in ("integrated_gradients", "occlusion"):
+        found = lrplstm.explain(model, padded, method, baseline=baseline)
+        expected = lrplstm.explain(model, ids, method, baseline=baseline[read])
+        np.testing.assert_array_equal(found.token_relevance[read], expected.token_relevance)
+        assert (found.token_relevance[~read] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"steps": 0}, ValueError, "steps: expected at least 1, got 0"),
+        ({"steps": 2.0}, TypeError, "steps: expected an int, got 2.0"),
+        ({"steps": True}, TypeError, "steps: expected an int"),
+        ({"baseline": "zany"}, ValueError, "baseline: .*'zany'"),
+        ({"baseline": 5}, ValueError, "baseline: .*id 5 .* out of range"),
+        ({"baseline": 1.5}, TypeError, "baseline: .* got float"),
+        ({"baseline": True}, TypeError, "baseline: .* got bool"),
+        ({"baseline": b"a"}, TypeError, "baseline: .* got bytes"),
+        ({"baseline": []}, ValueError, r"baseline: expected shape \(5,\)"),
+        ({"baseline": np.ones(4)}, ValueError, r"baseline: expected shape \(5,\), got \(4,\)"),
+        ({"baseline": np.ones((2, 5))}, ValueError, r"baseline: .* \(3, 5\), got \(2, 5\)"),
+        ({"baseline": np.full(5, np.nan)}, ValueError, "baseline: expected finite numbers"),
+        ({"baseline": np.full(5, "a")}, TypeError, "baseline: expected numbers"),
+        ({"target": 3}, ValueError, "target: "),
+    ],
+    ids=repr,
+)
+def test_bad_options_of_integrated_gradients(options, error, match):
+    model = random_model(5, vocabulary=VOCABULARY)
+    with pytest.raises(error, match=match):
+        lrplstm.integrated_gradients(model, ["a", "fine", "film"], **options)
+
+
+def test_a_baseline_for_each_sequence_of_a_batch():
+    with pytest.raises(ValueError, match="baseline: expected 2 arrays, got 3"):
+        lrplstm.occlusion(
+            random_model(), random_batch(lengths=(2, 2)), baseline=[np.ones((2, 5))] * 3
+        )
+    with pytest.raises(ValueError, match=r"baseline\[1\]: expected shape \(4, 5\)"):
+        lrplstm.occlusion(
+            random_model(), random_batch(lengths=(2, 4)), baseline=[np.ones((2, 5))] * 2
+        )
+
+
+# Occlusion --------------------------------------------------------------------------------------
+
+
+def softmax(scores):
+    parts = np.exp(scores)
+    return parts / parts.sum(axis=-1, keepdims=True)
+
+
+@backends
+@poolings
+@pytest.mark.parametrize("measure", ["score", "probability"])
+def test_occlusion_is_brute_force(backend, pooling, measure):
+    model = random_model(7, pooling=pooling, layers=2)
+    batch = random_batch(lengths=(4, 1, 6))
+    v, baseline = np.array([0.5, -1.0, 2.0]), np.linspace(-0.5, 0.7, 5)
+
+    def explained(x):
+        scores = model.predict(x)
+        return ((scores if measure == "score" else softmax(scores)) * v).sum()
+
+    target = [v] * 3 if pooling == "none" else v
+    options = {"measure": measure, "baseline": baseline, "backend": backend}
+    by_token = lrplstm.occlusion(model, batch, target, level="token", **options)
+    by_input = lrplstm.occlusion(model, batch, target, **options)
+    for a, b, x in zip(by_token, by_input, batch, strict=True):
+        of_step, of_input = np.empty(len(x)), np.empty_like(x)
+        for t in range(len(x)):
+            without = x.copy()
+            without[t] = baseline
+            of_step[t] = explained(x) - explained(without)
+            for d in range(5):
+                without = x.copy()
+                without[t, d] = baseline[d]
+                of_input[t, d] = explained(x) - explained(without)
+        assert relative_error(a.token_relevance, of_step) < 1e-11
+        assert relative_error(b.token_relevance, of_step) < 1e-11
+        together = of_step - of_input.sum(axis=1)
+        assert relative_error(b.input_relevance, of_input + together[:, np.newaxis] / 5) < 1e-11
+        assert a.delta == pytest.approx(explained(x) - of_step.sum(), rel=1e-9)
+
+
+def test_an_input_that_stands_there_already_can_be_taken_away():
+    model, (x,) = random_model(7), random_batch(lengths=(6,))
+    x[2] = 0
+    a = lrplstm.occlusion(model, x, "all")
+    assert (a.token_relevance[:, 2] == 0).all()
+    assert (np.delete(a.token_relevance, 2, axis=1) != 0).all()
+    assert (a.input_relevance[:, 2] == 0).all()
+
+
+def test_words_are_taken_away():
+    model = random_model(7, vocabulary=VOCABULARY)
+    a = lrplstm.occlusion(model, ["a", "fine", "film"], 1, baseline="<pad>")
+    expected = [
+        model.predict(["a", "fine", "film"])[1] - model.predict(words)[1]
+        for words in (["<pad>", "fine", "film"], ["a", "<pad>", "film"], ["a", "fine", "<pad>"])
+    ]
+    assert relative_error(a.token_relevance, expected) < 1e-12
+
+
+def test_bad_options_of_occlusion():
+    (x,) = random_batch(lengths=(2,))
+    with pytest.raises(ValueError, match=r"measure: .*'score', 'probability', got 'odds'"):
+        lrplstm.occlusion(random_model(), x, measure="odds")
+    with pytest.raises(ValueError, match=r"measure: .* one score.* got 'probability'"):
+        lrplstm.occlusion(random_model(C=1), x, measure="probability")
+
+
+# Random -----------------------------------------------------------------------------------------
+
+
+def test_random_relevance_is_standard_normal_and_seeded():
+    model = random_model(vocabulary=[str(n) for n in range(50)])
+    rng = np.random.default_rng(0)
+    batch = [rng.integers(0, 50, 40) for _ in range(100)]
+    found = lrplstm.random_relevance(model, batch, "all")
+    values = found.token_relevance[0]
+    assert abs(values.mean()) < 0.05
+    assert abs(values.var() - 1) < 0.05
+    assert len(np.unique(values)) == len(values)
+    for c in range(3):
+        assert np.array_equal(found.token_relevance[c], values)
+    assert np.array_equal(
+        lrplstm.random_relevance(model, batch[17]).token_relevance, values[680:720]
+    )
+    other = lrplstm.random_relevance(model, batch, seed=1).token_relevance
+    assert abs(np.corrcoef(values, other)[0, 1]) < 0.05
+    assert found.params["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("seed", "error", "match"),
+    [(-1, ValueError, "seed: expected at least 0"), (0.5, TypeError, "seed: expected an int")],
+)
+def test_bad_seeds(seed, error, match):
+    with pytest.raises(error, match=match):
+        lrplstm.random_relevance(random_model(), random_batch(), seed=seed)
+
+
+# Limits -----------------------------------------------------------------------------------------
+
+
+@backends
+@pytest.mark.parametrize("method", lrplstm.METHODS)
+def test_limits(backend, method):
+    options = {"backend": backend}
+    (x,) = random_batch(lengths=(4,))
+    for inputs in (1e4 * x, 0 * x, x[:1]):
+        for C in (1, 3):
+            a = lrplstm.explain(random_model(5, C=C), inputs, method, "all", **options)
+            assert np.isfinite(a.input_relevance).all()
+            assert np.isfinite(a.delta).all()
+    # Steps of zeros in front, where there are no biases, have no part in the score.
+    model = random_model(5, biases=False, initial=False)
+    padded = np.concatenate([0 * x, x])
+    if method == "lrp":
+        options["epsilon"] = 0.0
+    a = lrplstm.explain(model, padded, method, 0, **options)
+    assert np.isfinite(a.input_relevance).all()
+    if method not in ("sensitivity", "random"):
+        np.testing.assert_allclose(a.input_relevance[:4], 0, atol=1e-15)
