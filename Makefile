@@ -21,7 +21,7 @@ test: $(VENV)/installed $(VENV)/test-tools
 
 # What runs the kernels, with kernels that raise IndexError instead of reading out of bounds.
 KERNEL_TESTS := $(addprefix tests/test_,kernels.py shapes.py heads.py methods.py golden.py options.py \
-                  batching.py attribution.py torch.py compat.py default_model.py packaging.py)
+                  batching.py attribution.py product_rules.py perturbation.py decomposition.py torch.py compat.py default_model.py packaging.py)
 
 test-boundscheck: $(VENV)/installed $(VENV)/test-tools
 	@rm -rf build/boundscheck build/lib*

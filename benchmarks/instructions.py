@@ -54,6 +54,9 @@ def workload() -> Iterator[tuple[str, Callable[[list], object]]]:
         yield f"lrp all {name}", partial(lrplstm.lrp, model, target="all", **one)
         yield f"sensitivity {name}", partial(lrplstm.sensitivity, model, **one)
         yield f"gradient_x_input {name}", partial(lrplstm.gradient_x_input, model, **one)
+        yield f"lrp half {name}", partial(lrplstm.lrp, model, product_rule="half", **one)
+        decompose = partial(lrplstm.contextual_decomposition, model, **one)
+        yield f"contextual_decomposition {name}", decompose
         yield f"lrp of one sentence {name}", lambda batch, model=model: lrplstm.lrp(model, batch[0])
 
 

@@ -29,6 +29,7 @@ builds = pytest.mark.parametrize("kernels", list(BUILDS.values()), ids=list(BUIL
 D, H, C, K, B, STEPS = 3, 4, 3, 2, 3, 7
 OFFSETS = np.array([0, 4, 6, 7])
 ROWS = np.array([5, 0, 2, 2, 4, 1, 3])
+OWNER, COPIES = np.array([0, 1, 1, 2, 2]), np.array([0, 4, 6, 8, 9, 10])
 RULE = EpsilonRule(0.01, 0.5, 0.7)
 NAMES = [name for name in vars(Scans) if not name.startswith("_")]
 
@@ -59,7 +60,8 @@ def arguments(module, directions=2, dtype=np.float64):
     final, hidden = draw(K, B, width, seed=8, dtype=dtype), draw(K, STEPS, width, dtype=dtype)
     states = draw(STEPS, width, seed=10, dtype=dtype)
     traces = {
-        keep: module.forward_scan(**scan, keep=keep).trace for keep in ("relevance", "gradient")
+        keep: module.forward_scan(**scan, keep=keep).trace
+        for keep in ("relevance", "gates", "gradient")
     }
     return {
         "prepare_linear": {"weight": draw(C, 5), "bias": draw(C)},
@@ -110,11 +112,23 @@ def arguments(module, directions=2, dtype=np.float64):
             "hidden_gradient": hidden,
             "times_input": False,
         },
+        "decompose_scan": {
+            "trace": traces["gates"],
+            "owner": OWNER,
+            "relevant": module.project(layer, x) - module.project(layer, 0 * x),
+            "rows": np.array([0, 5, 5, 5, 5, 1, 2, 5, 3, 4]),
+            "phrase": np.arange(10) % 3 == 0,
+            "offsets": COPIES,
+            "hidden": True,
+        },
     }
 
 
 def call(module, name, *, sides=2, **changed):
-    return getattr(module, name)(**(arguments(module, sides)[name] | changed))
+    given = arguments(module, sides)
+    if changed.get("product_rule", "all") != "all":
+        changed["trace"] = given["decompose_scan"]["trace"]
+    return getattr(module, name)(**(given[name] | changed))
 
 
 def arrays(result):
@@ -151,6 +165,11 @@ CASES = [
     ("lrp_scan", {"final_relevance": None}),
     ("lrp_scan", {"hidden_relevance": None}),
     ("lrp_scan", {"rule": EpsilonRule(0.01)}),
+    *(("lrp_scan", {"product_rule": rule}) for rule in ("prop", "abs", "half")),
+    ("lrp_scan", {"product_rule": "half", "inputs": None}),
+    ("decompose_scan", {}),
+    ("decompose_scan", {"hidden": False}),
+    ("decompose_scan", {"phrase": np.ones(10, bool)}),
     ("gradient_scan", {}),
     ("gradient_scan", {"times_input": True}),
     ("gradient_scan", {"final_gradient": None}),
@@ -296,6 +315,8 @@ def changes():
         yield scan, {"trace": None}
     yield "lrp_scan", {"trace": given["gradient_scan"]["trace"]}
     yield "gradient_scan", {"trace": given["lrp_scan"]["trace"]}
+    yield "lrp_scan", {"product_rule": "most"}
+    yield "lrp_scan", {"product_rule": None}
     yield "lrp_scan", {"inputs": draw(STEPS, D + 1)}
     yield "lrp_scan", {"inputs": draw(STEPS + 1, D)}
     yield "project", {"x": draw(5, D + 1)}
@@ -329,6 +350,23 @@ def changes():
     yield "pool_lrp", {"relevance": final[:, :-1]}
     yield "pool_gradient", {"gradient": final[..., :-1]}
     yield "pool_gradient", {"gradient": final[:0]}
+    copies = given["decompose_scan"]
+    yield "decompose_scan", {"trace": given["lrp_scan"]["trace"]}
+    yield "decompose_scan", {"trace": None}
+    yield "decompose_scan", {"relevant": copies["relevant"][:, :-1]}
+    yield "decompose_scan", {"relevant": copies["relevant"].astype(np.float32)}
+    yield "decompose_scan", {"relevant": copies["relevant"][:5]}
+    yield "decompose_scan", {"rows": copies["rows"] - 1}
+    yield "decompose_scan", {"rows": copies["rows"][:-1]}
+    yield "decompose_scan", {"phrase": copies["phrase"][:-1]}
+    yield "decompose_scan", {"phrase": copies["phrase"].astype(np.uint8)}
+    yield "decompose_scan", {"owner": OWNER[:-1]}
+    yield "decompose_scan", {"owner": OWNER + 1}
+    yield "decompose_scan", {"owner": OWNER - 1}
+    yield "decompose_scan", {"owner": OWNER.astype(float)}
+    yield "decompose_scan", {"owner": np.array([0, 1, 1, 2, 1])}
+    yield "decompose_scan", {"offsets": np.array([0, 3, 6, 8, 9, 10])}
+    yield "decompose_scan", {"offsets": np.array([0, 4, 6, 8, 10])}
     yield "prepare_linear", {"weight": draw(C)}
     yield "prepare_linear", {"weight": draw(0, 5)}
     yield "prepare_linear", {"weight": np.ones((C, 5), int)}
@@ -345,15 +383,16 @@ def test_wrong_arguments_are_refused(name, changed):
 
 def test_arrays_that_are_not_contiguous_are_read_right():
     def strided(array):
-        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]))
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
         wide[..., ::2] = array
         return wide[..., ::2]
 
-    for name in ("linear", "linear_lrp", "linear_gradient", "project", "lrp_scan", "gradient_scan"):
+    names = ["linear", "linear_lrp", "linear_gradient", "project"]
+    for name in (*names, "lrp_scan", "gradient_scan", "decompose_scan"):
         given = {
             key: strided(value)
             for key, value in arguments(_kernels)[name].items()
-            if isinstance(value, np.ndarray)
+            if isinstance(value, np.ndarray) and value.dtype != np.intp
         }
         assert given
         expected = arrays(call(_kernels, name))

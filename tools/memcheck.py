@@ -75,7 +75,10 @@ def run_cases() -> None:
             for scores in model.predict(inputs, num_threads=1):
                 check(scores)
             for method, target in product(lrplstm.METHODS, (None, "all")):
-                check_all(lrplstm.explain(model, inputs, method, target, **options))
+                few = {"steps": 2} if method == "integrated_gradients" else {}
+                check_all(lrplstm.explain(model, inputs, method, target, **few, **options))
+            for product_rule in ("prop", "abs", "half"):
+                check_all(lrplstm.lrp(model, inputs, product_rule=product_rule, **options))
             check_all(lrplstm.lrp(model, inputs, bias_factor=1.0, **options))
             check_all(lrplstm.lrp(model, inputs, hidden_relevance=hidden, **options))
 

@@ -34,5 +34,6 @@ for set in $sets; do
     LRPLSTM_INSTRUCTION_SET=$set run -m pytest -q -p no:cacheprovider --capture=sys \
         -k "not [reference and not -reference" \
         tests/test_kernels.py tests/test_shapes.py tests/test_methods.py tests/test_golden.py \
-        tests/test_options.py tests/test_heads.py
+        tests/test_options.py tests/test_heads.py tests/test_product_rules.py \
+        tests/test_perturbation.py tests/test_decomposition.py
 done
