@@ -79,6 +79,12 @@ def test_color_can_be_forced_and_forbidden():
     assert "\x1b" not in run("explain", "--color", "always", SENTENCE, NO_COLOR="1").stdout
 
 
+def test_help_says_when_to_use_which_method():
+    text = run("explain", "--help").stdout
+    for name, when in lrplstm.METHODS.when.items():
+        assert re.search(rf"^  {name}(, \w\w)? +{re.escape(when)}$", text, flags=re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "method", "target", "options"),
     [
@@ -93,6 +99,21 @@ def test_color_can_be_forced_and_forbidden():
             None,
             {"epsilon": 0.01, "bias_factor": 1.0, "epsilon_factor": 0.5},
         ),
+        (["--product-rule", "half"], "lrp", None, {"product_rule": "half"}),
+        (
+            ["--method", "ig", "--steps", "3", "--baseline", "film"],
+            "integrated_gradients",
+            None,
+            {"steps": 3, "baseline": "film"},
+        ),
+        (
+            ["--method", "occlusion", "--measure", "probability"],
+            "occlusion",
+            None,
+            {"measure": "probability"},
+        ),
+        (["--method", "cd", "--target", "all"], "contextual_decomposition", "all", {}),
+        (["--method", "random", "--seed", "7"], "random", None, {"seed": 7}),
         (["--backend", "reference", "--threads", "1"], "lrp", None, {"backend": "reference"}),
         (["--unknown", "zero"], "lrp", None, {"unknown": "zero"}),
     ],
@@ -310,6 +331,16 @@ def test_bytes_that_are_no_text():
             ["explain", "--method", "sa", "--epsilon", "1", "a"],
             "--epsilon: .*only with --method lrp",
         ),
+        (
+            ["explain", "--method", "sa", "--baseline", "a", "a"],
+            "--baseline: .*only with --method integrated_gradients or occlusion, got --method sa",
+        ),
+        (
+            ["explain", "--method", "ig", "--baseline", "zqxv", "a"],
+            "baseline: .*vocabulary, got 'zqxv'",
+        ),
+        (["explain", "--method", "ig", "--steps", "0", "a"], "steps: expected at least 1, got 0"),
+        (["explain", "--product-rule", "most", "a"], "--product-rule: invalid choice: 'most'"),
         (["explain", "--threads", "0", "a"], "--threads: expected a number from 1, got '0'"),
         (["explain", "--json", "out.json"], "expected either a text, --file or --series"),
         (["explain", "--unknown", "error", "a zqxv"], "error: text: token 'zqxv' at position 1"),

@@ -69,8 +69,15 @@ def resolve_baseline(baseline: Any, model: LSTMModel, batch: Batch) -> Baseline:
 
 def _of_word(word: str | int, model: LSTMModel) -> Array:
     """Return the features of a token or id, (1, D)."""
-    try:
-        found = model.encoder.encode([word], "error" if isinstance(word, str) else None)
-    except ValueError as error:
-        raise ValueError(f"baseline: {error}") from None
-    return found.features(slice(0, 1))
+    if model.embedding is None:
+        raise ValueError(
+            f"baseline: expected numbers, got {word!r:.60}, and the model has no embedding"
+        )
+    id_ = word
+    if isinstance(id_, str):
+        if model.vocabulary is None or word not in model.vocabulary:
+            raise ValueError(f"baseline: expected a token of the vocabulary, got {word!r:.60}")
+        id_ = model.vocabulary.index(id_)
+    if not 0 <= id_ < len(model.embedding):
+        raise ValueError(f"baseline: expected 0 <= id < {len(model.embedding)}, got {id_}")
+    return model.embedding[id_ : id_ + 1]

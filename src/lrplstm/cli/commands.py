@@ -28,13 +28,24 @@ from lrplstm.cli.inputs import (
     read_target,
 )
 from lrplstm.loaders.any_format import loader_of
-from lrplstm.methods import ALIASES
+from lrplstm.methods import ALIASES, METHODS
 from lrplstm.model import LSTMModel
 from lrplstm.network import directions
 from lrplstm.storage import is_model_folder, read_vocabulary
 from lrplstm.weights import Array, DenseLayer
 
 __all__ = ["convert", "explain", "info", "predict"]
+
+_METHOD_OPTIONS = (
+    "epsilon",
+    "bias_factor",
+    "epsilon_factor",
+    "product_rule",
+    "steps",
+    "baseline",
+    "measure",
+    "seed",
+)
 
 _CONVERT_OPTIONS = (
     "lstm",
@@ -129,14 +140,7 @@ def explain(options: argparse.Namespace) -> None:
     model = load_model(options)
     items = read_items(options, model)
     method = ALIASES.get(options.method, options.method)
-    chosen = {
-        name: getattr(options, name)
-        for name in ("epsilon", "bias_factor", "epsilon_factor")
-        if getattr(options, name) is not None
-    }
-    if chosen and method != "lrp":
-        flag = "--" + next(iter(chosen)).replace("_", "-")
-        raise InputError(f"{flag}: expected only with --method lrp, got --method {options.method}")
+    chosen = _method_options(options, method, model)
     with naming(items):
         attributions = lrplstm.explain(
             model,
@@ -169,6 +173,26 @@ def explain(options: argparse.Namespace) -> None:
     _write(outputs)
     if options.json != STDOUT:
         _print_explanations(options, model, items, attributions)
+
+
+def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) -> dict[str, Any]:
+    """Return the given options that only some methods have."""
+    chosen = {}
+    for name in _METHOD_OPTIONS:
+        value = getattr(options, name)
+        if value is None:
+            continue
+        have = [m for m in METHODS if name in inspect.signature(METHODS[m]).parameters]
+        if method not in have:
+            flag = "--" + name.replace("_", "-")
+            raise InputError(
+                f"{flag}: expected only with --method {' or '.join(have)}, "
+                f"got --method {options.method}"
+            )
+        chosen[name] = value
+    if "baseline" in chosen and model.vocabulary is None and options.baseline.isdecimal():
+        chosen["baseline"] = int(options.baseline)
+    return chosen
 
 
 def _print_explanations(

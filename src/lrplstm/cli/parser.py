@@ -11,6 +11,8 @@ from lrplstm.cli.commands import convert, explain, info, predict
 from lrplstm.cli.inputs import STDOUT
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.network import POOLINGS
+from lrplstm.perturbation import MEASURES
+from lrplstm.rules import PRODUCT_RULES
 from lrplstm.tokenizers import TOKENIZERS
 
 __all__ = ["make_parser"]
@@ -99,13 +101,15 @@ def make_parser() -> argparse.ArgumentParser:
         help="colour words by how much they speak for a class",
         description="Colour words by how much they speak for (red) or against (blue) a class; with "
         "--method sa by how much the class' score changes with them.",
+        epilog=_methods(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     explaining.add_argument(
         "--method",
         choices=[*METHODS, *ALIASES],
         default="lrp",
-        help="lrp: layer-wise relevance propagation; sa: sensitivity analysis; gi: gradient x "
-        "input (default: lrp)",
+        metavar="METHOD",
+        help="one of those below (default: lrp)",
     )
     explaining.add_argument(
         "--target",
@@ -123,6 +127,24 @@ def make_parser() -> argparse.ArgumentParser:
         type=float,
         help="the same for the stabilizer (default: as --bias-factor)",
     )
+    explaining.add_argument(
+        "--product-rule",
+        choices=PRODUCT_RULES,
+        help="how lrp shares relevance of a product of gate and signal (default: all)",
+    )
+    explaining.add_argument(
+        "--steps", type=int, help="points on the path of integrated gradients (default: 50)"
+    )
+    explaining.add_argument(
+        "--baseline",
+        metavar="WORD",
+        help="word or id from which integrated gradients begin, and by which occlusion replaces "
+        "words (default: zeros)",
+    )
+    explaining.add_argument(
+        "--measure", choices=MEASURES, help="what occlusion compares (default: score)"
+    )
+    explaining.add_argument("--seed", type=int, help="of --method random (default: 0)")
     explaining.add_argument("--html", type=_path, metavar="FILE", help="write a page")
     explaining.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
     explaining.add_argument(
@@ -145,6 +167,14 @@ def make_parser() -> argparse.ArgumentParser:
     informing.set_defaults(run=info)
     _add_convert(commands)
     return parser
+
+
+def _methods() -> str:
+    """Return the methods, their short names, and when to use which."""
+    short = {name: f"{name}, {alias}" for alias, name in ALIASES.items()}
+    width = max(len(short.get(name, name)) for name in METHODS)
+    rows = [f"  {short.get(name, name):{width}}  {when}" for name, when in METHODS.when.items()]
+    return "\n".join(["methods:", *rows])
 
 
 def _add_convert(commands: Any) -> None:
