@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
     write(folder, "lrp", "Layer-wise relevance propagation", by_lrp)
 
     methods = [lrplstm.explain(model, texts[0], method) for method in lrplstm.METHODS]
-    write(folder, "methods", "One sentence, three methods", methods)
+    write(folder, "methods", "One sentence, every method", methods)
 
     every_class = [lrplstm.lrp(model, text, "all") for text in texts]
     write(folder, "classes", "What speaks for each class", every_class)

@@ -82,12 +82,17 @@ CASES = {
     "lrp": ("lrp", {}),
     "sensitivity": ("sensitivity", {}),
     "gradient_x_input": ("gradient_x_input", {}),
+    "integrated_gradients": ("integrated_gradients", {}),
+    "occlusion": ("occlusion", {}),
+    "contextual_decomposition": ("contextual_decomposition", {}),
+    "random": ("random", {}),
     "lrp, bias_factor=1": ("lrp", {"bias_factor": 1.0}),
     "lrp, epsilon=0.1": ("lrp", {"epsilon": 0.1}),
 }
+PICTURED = ("lrp", "sensitivity", "gradient_x_input")
 HEADER = """\
-                       top-1    share   marked steps      other steps       corr.
-                                        value   marker    value   marker"""
+                             top-1    share   marked steps      other steps       corr.
+                                              value   marker    value   marker"""
 
 
 def table_row(name: str, series: Array, relevance: Array) -> str:
@@ -112,7 +117,7 @@ def table_row(name: str, series: Array, relevance: Array) -> str:
     added = np.corrcoef(relevance.sum(axis=2)[marked], series[marked][:, VALUE])[0, 1]
     numbers = right.mean(), shares[0] + shares[1], *shares
     percents = "".join(f"{number:9.1%}" for number in numbers)
-    return f"{name:19}{percents}{added:9.2f}"
+    return f"{name:25}{percents}{added:9.2f}"
 
 
 def main(folder: Path, steps: int, seed: int) -> None:
@@ -126,20 +131,20 @@ def main(folder: Path, steps: int, seed: int) -> None:
 
     print(HEADER)
     cells = np.array([2 * MARKED, 2 * MARKED, MARKED, MARKED, T - MARKED, T - MARKED])
-    print(f"{'chance':19}" + "".join(f"{number:9.1%}" for number in cells / (T * D)))
+    print(f"{'chance':25}" + "".join(f"{number:9.1%}" for number in cells / (T * D)))
     print(table_row("size of the input", series, np.abs(series)))
     for name, (method, arguments) in CASES.items():
         found = lrplstm.explain(model, series, method, **arguments).input_relevance
         print(table_row(name, series, found.reshape(series.shape)))
 
-    first = [lrplstm.explain(model, series[0], method) for method in lrplstm.METHODS]
+    first = [lrplstm.explain(model, series[0], method) for method in PICTURED]
     marked = np.flatnonzero(series[0, :, MARKER])
     values = ", ".join(f"{series[0, t, VALUE]:+.2f} at step {t}" for t in marked)
     print(f"\nthe first of them: {values}; score {first[0].scores[0]:+.2f}")
     grids = [a.to_grid(variables=VARIABLES) for a in first]
     heatmap.save_png(folder / "time_series.png", grids, dpi=100)
     fragments = [a.to_html(variables=VARIABLES) for a in first]
-    page = heatmap.to_html_page(fragments, title="One series, every method")
+    page = heatmap.to_html_page(fragments, title="One series, three methods")
     (folder / "time_series.html").write_text(page, encoding="utf-8")
     print(f"wrote {folder / 'time_series'}.png and {folder / 'time_series'}.html")
 

@@ -123,7 +123,8 @@ def test_the_relevant_part_of_the_score(backend, options):
                 alone.append(decompose(model, x_relevant, x - x_relevant, at_step)[0])
             alone = np.transpose(alone)
             together = relevant - alone.sum(axis=1)
-            expected = alone + together[:, np.newaxis] / D
+            shares = np.abs(alone) / np.abs(alone).sum(axis=1, keepdims=True)
+            expected = alone + shares * together[:, np.newaxis]
             np.testing.assert_allclose(b.input_relevance[:, t], expected, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(
             a.delta, scores - a.token_relevance.sum(axis=1), rtol=1e-9, atol=1e-12

@@ -14,6 +14,8 @@ BACKENDS = ["kernel", "reference"]
 SHARED = [name for name in PRODUCT_RULES if name != "all"]
 
 backends = pytest.mark.parametrize("backend", BACKENDS)
+# "prop" does so in a few steps.
+grows = pytest.mark.filterwarnings("ignore:inputs.*relevance grew:RuntimeWarning")
 rules = pytest.mark.parametrize("product_rule", PRODUCT_RULES)
 
 MODELS = {
@@ -35,6 +37,7 @@ def test_the_rules():
     assert list(PRODUCT_RULES) == ["all", "prop", "abs", "half"]
 
 
+@grows
 @rules
 @backends
 @pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
@@ -57,6 +60,7 @@ def test_against_messages_unit_by_unit(product_rule, backend, options, factors):
     assert (a.params["product_rule"], a.method) == (product_rule, "lrp")
 
 
+@grows
 @rules
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_kernels_agree_with_the_reference_on_batches(product_rule, dtype):
@@ -154,3 +158,55 @@ def test_limits(product_rule, backend):
     # Gates that are 0 or 1 to rounding.
     saturated = lrplstm.lrp(random_model(29), 1e4 * x, 0, **options)
     assert np.isfinite(saturated.input_relevance).all()
+
+
+# Growth -----------------------------------------------------------------------------------------
+
+
+def explosive(dtype):
+    """A model with weights of standard deviation 1, and 400 steps."""
+    rng = np.random.default_rng(3)
+    weights = lrplstm.LSTMWeights(
+        *(rng.normal(size=s).astype(dtype) for s in [(80, 5), (80, 20), (80,)])
+    )
+    model = lrplstm.LSTMModel([weights], rng.normal(size=(3, 20)).astype(dtype))
+    return model, rng.normal(size=(400, 5)).astype(dtype)
+
+
+@backends
+@pytest.mark.parametrize("factor", [0.0, 1.0])
+def test_exploding_relevance_is_warned_of(backend, factor):
+    model, x = explosive(np.float64)
+    options = {"bias_factor": factor, "epsilon": 1e-6, "backend": backend}
+    with pytest.warns(
+        RuntimeWarning, match=r"^inputs: relevance grew to \d.*e\+.* delta of "
+    ) as seen:
+        a = lrplstm.lrp(model, x, 0, **options)
+    assert seen[0].filename == __file__
+    growth = float(str(seen[0].message).split()[4])
+    largest = np.abs(a.token_relevance).max()
+    assert growth == pytest.approx(largest / np.abs(a.scores).max(), rel=0.05)
+    assert growth > 1e6
+    assert np.isfinite(a.token_relevance).all()
+    with pytest.warns(RuntimeWarning, match=r"inputs\[1\]: relevance grew"):
+        lrplstm.lrp(model, [x[:3], x, x[:5]], "all", **options)
+    hidden = np.ones((400, 20))
+    with pytest.warns(RuntimeWarning, match="inputs: relevance grew"):
+        lrplstm.lrp(model, x, hidden_relevance=hidden, **options)
+
+
+@backends
+def test_overflow_is_warned_of(backend):
+    model, x = explosive(np.float32)
+    with (
+        pytest.warns(RuntimeWarning, match="inputs: relevance overflowed"),
+        np.errstate(all="ignore"),
+    ):
+        lrplstm.lrp(model, x, 0, epsilon=1e-12, product_rule="prop", backend=backend)
+
+
+def test_what_does_not_grow_is_not_warned_of(recwarn):
+    lrplstm.lrp(random_model(29), random_batch(lengths=(60, 3)), "all")
+    lrplstm.lrp(random_model(29, biases=False, initial=False), np.zeros((5, 5)))
+    lrplstm.sensitivity(*explosive(np.float64))
+    assert not recwarn.list

@@ -142,11 +142,24 @@ def lrp(
         If a sequence or batch is empty, a token unknown, an id or target out of range, a number NaN
         or infinite, a shape wrong, or an option not one of those above.
 
+    Warns
+    -----
+    RuntimeWarning
+        If relevance has grown to more than a million times what it started from, or overflowed, as
+        it does over hundreds of steps with large weights. `delta` is then large too, unless
+        `bias_factor` is 1.
+
     Notes
     -----
+    The product rules "all" and "half" conserve relevance with ``bias_factor=1``. "prop" and "abs"
+    do not quite: what the stabilizers of their products keep is lost. With "prop" the two parts of
+    a product can have opposite signs and nearly cancel, so that relevance grows by orders of
+    magnitude; look at `delta`.
+
     Arras et al. 2017, "Explaining Recurrent Neural Network Predictions in Sentiment Analysis"
     (doi 10.18653/v1/W17-5221), with the epsilon rule of Bach et al. 2015
-    (doi 10.1371/journal.pone.0130140).
+    (doi 10.1371/journal.pone.0130140). The product rules are compared in Arras et al. 2019,
+    "Evaluating Recurrent Neural Network Explanations" (arXiv 1904.11829).
 
     Examples
     --------
@@ -386,8 +399,8 @@ def occlusion(
     -------
     Attribution or Attributions
         At level "input", where each input dimension is also taken away by itself,
-        `input_relevance` is what that alone does, and an equal part of what all of the step
-        together do beyond that; so it sums up to `token_relevance`.
+        `input_relevance` is what that alone does, and, in proportion to the size of that, a part of
+        what all of the step together do beyond it; so it sums up to `token_relevance`.
 
     Raises
     ------
@@ -451,8 +464,8 @@ def contextual_decomposition(
     Attribution or Attributions
         Each step is a phrase of its own, so that the relevances need not add up to the score;
         `delta` is what is missing. At level "input", where each input dimension is also followed by
-        itself, `input_relevance` is the part of that alone, and an equal part of what the inputs of
-        the step do together; so it sums up to `token_relevance`.
+        itself, `input_relevance` is the part of that alone, and, in proportion to the size of that,
+        a part of what the inputs of the step do together; so it sums up to `token_relevance`.
 
     Raises
     ------

@@ -66,12 +66,17 @@ def occlusion(
 
 
 def spread(token: Array, by_input: Array) -> Array:
-    """Return what each input does alone, and an equal part of what a step's inputs do together.
+    """Return what each input does alone, and its part of what a step's inputs do together.
 
-    The inputs of a step then sum up to what the step does, (..., steps).
+    That part is in proportion to what they do alone, without its sign. The inputs of a step then
+    sum up to what the step does, (..., steps).
     """
+    sizes = np.abs(by_input)
+    whole = sizes.sum(axis=-1, keepdims=True)
+    even = np.full_like(sizes, 1 / sizes.shape[-1])
+    shares = np.divide(sizes, whole, out=even, where=whole > 0)
     together = token - by_input.sum(axis=-1)
-    return by_input + together[..., np.newaxis] / by_input.shape[-1]
+    return by_input + shares * together[..., np.newaxis]
 
 
 def _occlude(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from lrplstm.weights import Array
 __all__ = ["LEVELS", "Backward", "Request"]
 
 LEVELS = ("token", "input")
+
+_GROWTH = 1e6
+"""Relevance that is so many times what it started from is warned of."""
 
 Backward = Callable[[ForwardPass, Array, Part], InputRelevance]
 """A way back: from the forward pass of a part of the batch, and what relevance or weights of the
@@ -83,6 +87,8 @@ class Request:
             result.put(part, past, started, found)
 
         self._for_each_part(run, keep, result.targets, needs_inputs or self.level == "input")
+        if method == "lrp":
+            result.warn_of_growth(result.scores, self.every_step)
         return result.attributions(method, params | self.params, resolved)
 
     def rows(self, part: Part) -> slice | Array:
@@ -108,6 +114,7 @@ class Request:
             result.put(part, past, started[np.newaxis], found)
 
         self._for_each_part(run, keep, result.targets, self.level == "input")
+        result.warn_of_growth(hidden, by_step=True)
         given = self.batch.as_given(hidden, axis=0)
         parts = np.split(given, self.batch.given_offsets[1:-1])
         params = params | self.params | {"hidden_relevance": parts}
@@ -195,6 +202,39 @@ class Result:
             self.input[:, part.steps] = found.input
         self.initial[:, part.sequences] = found.initial
         self.delta[:, part.sequences] = delta
+
+    def warn_of_growth(self, started: Array, by_step: bool) -> None:
+        """Warn where relevance has become far larger than what it started from.
+
+        Parameters
+        ----------
+        started : ndarray of shape (B, n) or (steps, n)
+            What relevance started from: scores, or given relevance.
+        by_step : bool
+            Whether its rows are those of steps.
+        """
+        bound = np.vdot(started, started) * (_GROWTH / 10) ** 2
+        if np.vdot(self.token, self.token) <= bound:  # quick, and so for nearly all
+            return
+        offsets = self.request.batch.offsets[:-1]
+        largest = np.maximum.reduceat(np.abs(self.token).max(axis=0), offsets)
+        scale = np.abs(started).max(axis=1)
+        if by_step:
+            scale = np.maximum.reduceat(scale, offsets)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            growth = np.where(largest == 0, 0, largest / scale)
+        worst = int(np.where(np.isfinite(growth), growth, np.inf).argmax())
+        if growth[worst] <= _GROWTH:
+            return
+        name = "inputs" if self.request.batch.single else f"inputs[{worst}]"
+        delta = np.abs(self.delta[:, worst]).max()
+        grew = f"grew to {growth[worst]:.1e} times" if np.isfinite(growth[worst]) else "overflowed"
+        text = (
+            f"{name}: relevance {grew} what it started from, with a delta of {delta:.1e}: most of "
+            "it comes from small denominators, not from the inputs; a larger epsilon, a smaller "
+            "bias_factor or product_rule='all' lets it grow less, and shorter sequences too"
+        )
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
 
     def attributions(
         self, method: str, params: dict[str, Any], target: Target | None
