@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import io
-import json
-import os
 import shutil
 import sys
 import textwrap
@@ -27,6 +25,7 @@ from lrplstm.cli.inputs import (
     read_items,
     read_target,
 )
+from lrplstm.cli.outputs import check_outputs, json_lines, print_accuracy, write
 from lrplstm.loaders.any_format import loader_of
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.model import LSTMModel
@@ -83,24 +82,6 @@ def _wrapped(text: str, width: int | None) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _print_accuracy(items: list[Item], predicted: Array) -> None:
-    """Say how many labels were met, where there are labels."""
-    if items[0].label is None:
-        return
-    right = sum(int(p) == item.label for item, p in zip(items, predicted, strict=True))
-    print(f"accuracy: {right} of {len(items)} ({right / len(items):.1%})")
-
-
-def _json_lines(objects: list[dict[str, Any]]) -> bytes:
-    try:
-        lines = [json.dumps(o, ensure_ascii=False, allow_nan=False) + "\n" for o in objects]
-    except ValueError:
-        raise InputError(
-            "--json: a number is too large to be written: relevance overflowed"
-        ) from None
-    return "".join(lines).encode()
-
-
 def _png(items: list[Item], attributions: lrplstm.Attributions) -> bytes:
     file = io.BytesIO()
     pictures: list[heatmap.Panel | heatmap.Grid] = []
@@ -116,27 +97,12 @@ def _png(items: list[Item], attributions: lrplstm.Attributions) -> bytes:
     return file.getvalue()
 
 
-def _write(outputs: dict[str, bytes]) -> None:
-    """Write what was made, when all of it was made."""
-    for path, content in outputs.items():
-        if path == STDOUT:
-            sys.stdout.write(content.decode())
-        else:
-            Path(path).write_bytes(content)
-
-
-def _check_outputs(*paths: str | None) -> None:
-    files = [os.path.realpath(path) for path in paths if path not in (None, STDOUT)]
-    if len(set(files)) < len(files):
-        raise InputError("expected a file of its own for each of --json, --html and --png")
-
-
 # Commands ---------------------------------------------------------------------------------------
 
 
 def explain(options: argparse.Namespace) -> None:
     """Colour words by how much they speak for a class."""
-    _check_outputs(options.json, options.html, options.png)
+    check_outputs(json=options.json, html=options.html, png=options.png)
     model = load_model(options)
     items = read_items(options, model)
     method = ALIASES.get(options.method, options.method)
@@ -155,7 +121,7 @@ def explain(options: argparse.Namespace) -> None:
 
     outputs: dict[str, bytes] = {}
     if options.json is not None:
-        outputs[options.json] = _json_lines(
+        outputs[options.json] = json_lines(
             [
                 attribution.to_dict() | {"label": item.label}
                 for item, attribution in zip(items, attributions, strict=True)
@@ -170,7 +136,7 @@ def explain(options: argparse.Namespace) -> None:
         outputs[options.html] = page.encode()
     if options.png is not None:
         outputs[options.png] = _png(items, attributions)
-    _write(outputs)
+    write(outputs)
     if options.json != STDOUT:
         _print_explanations(options, model, items, attributions)
 
@@ -215,7 +181,7 @@ def _print_explanations(
             print(_wrapped(f"relevance: {_relevance(attribution)}", width))
         print()
     if not attributions.every_step:
-        _print_accuracy(items, attributions.predicted)
+        print_accuracy(items, attributions.predicted)
 
 
 def _prediction(model: LSTMModel, scores: Array) -> list[str]:
@@ -250,7 +216,7 @@ def predict(options: argparse.Namespace) -> None:
         objects = [
             _prediction_object(model, item, row) for item, row in zip(items, rows, strict=True)
         ]
-        _write({options.json: _json_lines(objects)})
+        write({options.json: json_lines(objects)})
     if options.json == STDOUT:
         return
     for item, row in zip(items, rows, strict=True):
@@ -268,7 +234,7 @@ def predict(options: argparse.Namespace) -> None:
         print(f"{_name(model, int(row.argmax()))}\t{heatmap.visible(item.text)}")
         print(f"    scores: {_scores(model, row)}")
     if model.pooling != "none":
-        _print_accuracy(items, np.array([row.argmax() for row in rows]))
+        print_accuracy(items, np.array([row.argmax() for row in rows]))
 
 
 def _prediction_object(model: LSTMModel, item: Item, scores: Array) -> dict[str, Any]:

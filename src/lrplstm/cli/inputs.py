@@ -21,7 +21,16 @@ from lrplstm.storage import read_array, read_file
 from lrplstm.tokenizers import tokenize
 from lrplstm.weights import Array
 
-__all__ = ["STDOUT", "InputError", "Item", "load_model", "naming", "read_items", "read_target"]
+__all__ = [
+    "STDOUT",
+    "InputError",
+    "Item",
+    "load_model",
+    "naming",
+    "read_items",
+    "read_labelled",
+    "read_target",
+]
 
 STDIN = STDOUT = "-"
 
@@ -95,14 +104,23 @@ def read_items(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
     return _read_file(options, model)
 
 
+def read_labelled(file: str, model: LSTMModel) -> list[Item]:
+    """Return the sentences of a file in which all of them have labels."""
+    name, text = _read_text(file)
+    return _labelled(name, text, model)
+
+
+def _read_text(file: str) -> tuple[str, str]:
+    """Return what errors call a file, and its text."""
+    if file != STDIN:
+        return file, _decode(file, Path(file).read_bytes())
+    if sys.stdin is None:
+        raise InputError("standard input is closed")
+    return "standard input", _decode("standard input", sys.stdin.buffer.read())
+
+
 def _read_file(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
-    if options.file == STDIN:
-        if sys.stdin is None:
-            raise InputError("standard input is closed")
-        name, content = "standard input", sys.stdin.buffer.read()
-    else:
-        name, content = options.file, Path(options.file).read_bytes()
-    text = _decode(name, content)
+    name, text = _read_text(options.file)
     lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not lines:
         raise InputError(f"{name}: expected texts, found none")
@@ -112,6 +130,10 @@ def _read_file(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
             Item(f"{name}: line {n}", _split(line, f"{name}: line {n}", options, model))
             for n, line in lines
         ]
+    return _labelled(name, text, model)
+
+
+def _labelled(name: str, text: str, model: LSTMModel) -> list[Item]:
     items = []
     for n, sentence in enumerate(parse_sentences(text, name), start=1):
         if sentence.label > model.num_classes:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import lrplstm
 from lrplstm import _backend
 from lrplstm.cli.commands import convert, explain, info, predict
+from lrplstm.cli.evaluating import evaluate
 from lrplstm.cli.inputs import STDOUT
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.network import POOLINGS
@@ -51,7 +52,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lrplstm {lrplstm.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    shared = _Parser(add_help=False)
+    running = _Parser(add_help=False)
+    running.add_argument("--model", type=_path, metavar="MODEL", help=_MODEL_HELP)
+    running.add_argument(
+        "--unknown",
+        choices=["error", "unk", "zero"],
+        help="words that the model does not know: an error, its unknown token, or a zero vector "
+        "(default: unk if the model has an unknown token, else error)",
+    )
+    running.add_argument("--backend", choices=list(_backend.BACKENDS), default="auto")
+    running.add_argument(
+        "--threads", type=_positive, metavar="N", help="threads to use (default: all processors)"
+    )
+
+    shared = _Parser(add_help=False, parents=[running])
     shared.add_argument("text", nargs="?", metavar="TEXT", help="one text")
     shared.add_argument(
         "--file",
@@ -67,7 +81,6 @@ def make_parser() -> argparse.ArgumentParser:
         help="numbers instead of a text: a .npy file of shape (steps, variables) or (series, "
         "steps, variables), or a .csv file with a line a step",
     )
-    shared.add_argument("--model", type=_path, metavar="MODEL", help=_MODEL_HELP)
     shared.add_argument(
         "--tokenized",
         action="store_true",
@@ -77,12 +90,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--ids", action="store_true", help="take the text as token ids, separated by spaces"
     )
     shared.add_argument(
-        "--unknown",
-        choices=["error", "unk", "zero"],
-        help="words that the model does not know: an error, its unknown token, or a zero vector "
-        "(default: unk if the model has an unknown token, else error)",
-    )
-    shared.add_argument(
         "--json",
         type=_path,
         nargs="?",
@@ -90,11 +97,6 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write JSON, one object a line for each text, to FILE or to standard output",
     )
-    shared.add_argument("--backend", choices=list(_backend.BACKENDS), default="auto")
-    shared.add_argument(
-        "--threads", type=_positive, metavar="N", help="threads to use (default: all processors)"
-    )
-
     explaining = commands.add_parser(
         "explain",
         parents=[shared],
@@ -160,6 +162,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     predicting.set_defaults(run=predict)
 
+    _add_evaluate(commands, running)
+
     informing = commands.add_parser("info", help="show version, backend and model")
     which = informing.add_mutually_exclusive_group()
     which.add_argument("path", type=_path, nargs="?", metavar="MODEL", help=_MODEL_HELP)
@@ -175,6 +179,61 @@ def _methods() -> str:
     width = max(len(short.get(name, name)) for name in METHODS)
     rows = [f"  {short.get(name, name):{width}}  {when}" for name, when in METHODS.when.items()]
     return "\n".join(["methods:", *rows])
+
+
+def _add_evaluate(commands: Any, running: argparse.ArgumentParser) -> None:
+    evaluating = commands.add_parser(
+        "evaluate",
+        parents=[running],
+        help="show how good model and explanations are on labelled sentences",
+        description="Show accuracy on labelled sentences, how it changes when words are deleted in "
+        "order of their relevance for the true class, by each method, and how much relevance lrp "
+        "loses on its way. The area tells how well a method found what the decision rests on; the "
+        "more, the better.",
+    )
+    evaluating.add_argument(
+        "file",
+        type=_path,
+        nargs="?",
+        metavar="FILE",
+        help="lines of LABEL<tab>word | word | word, labels from 1; - for standard input",
+    )
+    evaluating.add_argument(
+        "--method",
+        action="append",
+        choices=[*METHODS, *ALIASES],
+        help="what orders the words; may be given several times (default: all methods)",
+    )
+    evaluating.add_argument(
+        "--deletions",
+        type=_positive,
+        default=5,
+        metavar="K",
+        help="delete up to so many words (default: 5)",
+    )
+    evaluating.add_argument(
+        "--min-length",
+        type=_positive,
+        default=10,
+        metavar="N",
+        help="leave shorter sentences out of the curves (default: 10)",
+    )
+    evaluating.add_argument(
+        "--how",
+        choices=["zero", "remove"],
+        default="zero",
+        help="set the vectors of deleted words to zero, or take the words out (default: zero)",
+    )
+    evaluating.add_argument(
+        "--json",
+        type=_path,
+        nargs="?",
+        const=STDOUT,
+        metavar="FILE",
+        help="write it all as a JSON object to FILE or to standard output",
+    )
+    evaluating.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
+    evaluating.set_defaults(run=evaluate)
 
 
 def _add_convert(commands: Any) -> None:

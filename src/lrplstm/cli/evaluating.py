@@ -1,0 +1,130 @@
+"""What the command `evaluate` does: how good model and explanations are on labelled sentences."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from typing import Any
+
+from lrplstm.cli.inputs import STDOUT, InputError, Item, load_model, naming, read_labelled
+from lrplstm.cli.outputs import check_outputs, json_lines, print_accuracy, write
+from lrplstm.evaluation import (
+    QUANTILES,
+    Conservation,
+    DeletionCurves,
+    conservation,
+    deletion_curve,
+)
+from lrplstm.evaluation.arguments import check_classifier
+from lrplstm.weights import Array
+
+__all__ = ["evaluate"]
+
+_HOW = {"zero": "set to zero", "remove": "taken out"}
+_KEPT = {"delta": "in all", "biases": "by biases", "stabilizers": "by stabilizers"}
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Show accuracy, deletion curves and conservation on a file of labelled sentences."""
+    if options.file is None and options.json not in (None, STDOUT):
+        # `--json FILE`: what looks like the option's file is the only one there is.
+        options.file, options.json = options.json, STDOUT
+    if options.file is None:
+        raise InputError("expected a FILE of labelled sentences")
+    check_outputs(json=options.json, png=options.png)
+    model = load_model(options)
+    check_classifier(model)
+    items = read_labelled(options.file, model)
+    inputs = [item.sequence for item in items]
+    settings: dict[str, Any] = {
+        "unknown": options.unknown,
+        "backend": options.backend,
+        "num_threads": options.threads,
+    }
+    with naming(items):
+        predicted = model.predict(inputs, **settings).argmax(axis=1)
+        curves = deletion_curve(
+            model,
+            inputs,
+            [item.label for item in items],
+            methods=options.method,
+            deletions=options.deletions,
+            min_length=options.min_length,
+            how=options.how,
+            **settings,
+        )
+        kept = conservation(model, inputs, **settings)
+
+    outputs: dict[str, bytes] = {}
+    if options.json is not None:
+        outputs[options.json] = json_lines([_object(items, predicted, curves, kept)])
+    if options.png is not None:
+        outputs[options.png] = _png(curves, kept)
+    write(outputs)
+    if options.json != STDOUT:
+        print_accuracy(items, predicted)
+        _print_curves(curves)
+        _print_conservation(kept)
+
+
+def _object(
+    items: list[Item], predicted: Array, curves: DeletionCurves, kept: Conservation
+) -> dict[str, Any]:
+    """Return it all, ready for JSON."""
+    right = sum(int(p) == item.label for item, p in zip(items, predicted, strict=True))
+    return {
+        "sentences": len(items),
+        "correct": right,
+        "accuracy": right / len(items),
+        "deletion": curves.to_dict(),
+        "conservation": kept.to_dict(),
+    }
+
+
+def _print_curves(curves: DeletionCurves) -> None:
+    groups = (
+        ("right", "most", curves.num_correct, curves.curve_correct, curves.area_correct),
+        ("wrong", "least", curves.num_wrong, curves.curve_wrong, curves.area_wrong),
+    )
+    for group, first, count, curve, areas in groups:
+        print(
+            f"\naccuracy of {count} sentences of {curves.min_length} or more words that were "
+            f"{group} at first, {first} relevant words {_HOW[curves.how]}"
+        )
+        if count:
+            heads = ["area", *map(str, range(curves.deletions + 1))]
+            rows = [
+                [f"{area:.3f}", *(f"{value:.1%}" for value in row)]
+                for area, row in zip(areas, curve, strict=True)
+            ]
+            _print_table("words deleted", heads, list(curves.methods), rows)
+
+
+def _print_conservation(kept: Conservation) -> None:
+    print("\nrelevance that lrp kept, as a part of the started, by quantiles of the sentences")
+    heads = [f"{quantile:.0%}" for quantile in QUANTILES]
+    rows = [[f"{value:.1%}" for value in kept.quantiles(part)] for part in _KEPT]
+    _print_table("quantile", heads, list(_KEPT.values()), rows)
+
+
+def _print_table(corner: str, heads: list[str], names: list[str], rows: list[list[str]]) -> None:
+    """Print a table with names on the left, and numbers in columns as wide as they need."""
+    left = max(map(len, [corner, *names]))
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for name, row in zip([corner, *names], [heads, *rows], strict=True):
+        cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        print(f"{name:<{left}}  {'  '.join(cells)}")
+
+
+def _png(curves: DeletionCurves, kept: Conservation) -> bytes:
+    """Draw the curves and what was kept, one under another."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 10), layout="constrained", facecolor="white")
+    right, wrong, bottom = figure.subplots(3, 1)
+    curves.plot(right, group="correct")
+    curves.plot(wrong, group="wrong")
+    kept.plot(bottom)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150)
+    return file.getvalue()

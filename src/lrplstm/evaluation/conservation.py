@@ -1,0 +1,208 @@
+"""Conservation: how much of the started relevance arrives, and what kept the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrplstm.evaluation.arguments import check_one_target, resolve_method
+from lrplstm.evaluation.corpus import Corpus
+from lrplstm.evaluation.drawing import COLORS, axes_or_new, finish, plain
+from lrplstm.model import LSTMModel
+from lrplstm.weights import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["QUANTILES", "Conservation", "conservation"]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Parts of the sequences that lie below the quantiles that are reported."""
+
+_PARTS = ("delta", "biases", "stabilizers")
+
+
+@dataclass(frozen=True, eq=False)
+class Conservation:
+    """What LRP started with in each of B sequences, and what was kept on the way down.
+
+    Attributes
+    ----------
+    started : ndarray of shape (B,)
+        Relevance at the start: the explained score.
+    delta : ndarray of shape (B,)
+        Started relevance minus what arrived at the steps and at the initial states: what was kept.
+        ``delta = biases + stabilizers + rest``.
+    initial : ndarray of shape (B,)
+        What arrived at the initial states.
+    biases, stabilizers : ndarray of shape (B,)
+        What biases and stabilizers kept, see Notes of `conservation`.
+    rest : ndarray of shape (B,)
+        Delta of a run that hands on all that biases and stabilizers get: rounding, with product
+        rule "all".
+    params : dict
+        Options of `lrplstm.lrp`, as its results have them.
+    """
+
+    started: Array
+    delta: Array
+    initial: Array
+    biases: Array
+    stabilizers: Array
+    rest: Array
+    params: dict[str, Any]
+
+    def relative(self, part: str = "delta") -> Array:
+        """Return "delta", "biases" or "stabilizers" as a part of `started`, (B,).
+
+        NaN where nothing was started.
+        """
+        ratio = np.full(len(self.started), np.nan)
+        return np.divide(getattr(self, part), self.started, out=ratio, where=self.started != 0)
+
+    def quantiles(self, part: str = "delta") -> Array:
+        """Return the quantiles `QUANTILES` of `relative`; NaN where that is never defined."""
+        relative = self.relative(part)
+        defined = relative[~np.isnan(relative)]
+        if not len(defined):
+            return np.full(len(QUANTILES), np.nan)
+        return np.quantile(defined, QUANTILES)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw in how many sequences which part of the started relevance was kept at most.
+
+        The axis spans the middle 98 % of the sequences.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        ax = axes_or_new(ax)
+        labels = ("kept in all", "by biases", "by stabilizers")
+        seen = []
+        for part, label, color, style in zip(
+            _PARTS, labels, COLORS, ("-", "--", ":"), strict=False
+        ):
+            values = np.sort(self.relative(part))
+            values = values[~np.isnan(values)]
+            share = np.arange(1, len(values) + 1) / max(len(values), 1)
+            ax.step(values, share, where="post", label=label, color=color, linestyle=style, lw=2)
+            seen.append(values)
+        both = np.concatenate(seen)
+        if len(both):
+            low, high = np.quantile(both, [0.01, 0.99])
+            margin = 0.05 * (high - low) or 0.5
+            ax.set_xlim(min(low, 0) - margin, max(high, 0) + margin)
+        ax.axvline(0, color="#888888", linewidth=1)
+        ax.set_ylim(0, 1)
+        ax.xaxis.set_major_formatter("{x:.0%}")
+        ax.yaxis.set_major_formatter("{x:.0%}")
+        finish(
+            ax,
+            title=f"relevance that did not arrive, {len(self.started):,} sequences",
+            x="kept, as a part of the started relevance",
+            y="sequences that kept no more",
+        )
+        return ax
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the quantiles as lists and numbers, ready for JSON; NaN becomes None."""
+        return {
+            "params": {name: plain(value) for name, value in self.params.items()},
+            "sequences": len(self.started),
+            "quantiles": list(QUANTILES),
+            **{f"relative_{part}": plain(self.quantiles(part)) for part in _PARTS},
+            "mean_absolute_started": plain(np.abs(self.started).mean()),
+            "mean_absolute_delta": plain(np.abs(self.delta).mean()),
+        }
+
+
+def conservation(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+    **options: Any,
+) -> Conservation:
+    """Measure how much relevance LRP loses between score and inputs, and to what.
+
+    Parameters
+    ----------
+    model, inputs, target, unknown, backend, num_threads
+        As for `lrplstm.lrp`; `target` is not "all".
+    **options
+        `epsilon`, `bias_factor`, `epsilon_factor`, `product_rule` of `lrplstm.lrp`.
+
+    Returns
+    -------
+    Conservation
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrplstm.lrp`; ValueError if `target` is "all".
+
+    Notes
+    -----
+    In the epsilon rule (Bach et al. 2015, doi 10.1371/journal.pone.0130140) a unit with the sum
+    z = sum_i w_i y_i + b hands (sum_i w_i y_i + bias_factor b + epsilon_factor eps(z)) /
+    (z + eps(z)) of its relevance down. What is missing to all of it stays with its bias,
+    (1 - bias_factor) b / (z + eps(z)), and with its stabilizer. But what a bias keeps in one layer
+    never comes to the biases and stabilizers below, so relevance is not linear in the two factors,
+    and "what biases kept" depends on what is done with the stabilizers meanwhile.
+
+    Four runs are compared: with the factors that were given (b, e), and with one or both of them
+    set to 1. Let d(b, e) be their deltas. What biases kept is how much delta shrinks when biases
+    hand all on, in the mean of the two orders in which biases and stabilizers can be made to do so
+    (the Shapley value of two players)::
+
+        biases      = ((d(b, e) - d(1, e)) + (d(b, 1) - d(1, 1))) / 2
+        stabilizers = ((d(b, e) - d(b, 1)) + (d(1, e) - d(1, 1))) / 2
+
+    so that their sum is d(b, e) - d(1, 1), where the `rest` d(1, 1) is 0 to rounding: then
+    relevance is conserved. It is rounding in the model's dtype, relative to the largest relevance
+    on the way.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> sentences = [sentence.tokens for sentence in lrplstm.sample_sentences()]
+    >>> kept = evaluation.conservation(lrplstm.load_default(), sentences)
+    >>> bool(abs(kept.rest).max() < 1e-3)
+    True
+    >>> low, middle, high = kept.quantiles()[[0, 2, 4]]  # parts of the started relevance
+    """
+    check_one_target(target)
+    corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
+
+    def run(**factors: float) -> Any:
+        return corpus.explain(resolve_method("lrp", options | factors), target)
+
+    given = run()
+    bias_factor = given.params["bias_factor"]
+    epsilon_factor = given.params["epsilon_factor"]
+    d = given.delta.astype(np.float64)
+    d_biases = run(bias_factor=1.0, epsilon_factor=epsilon_factor).delta
+    d_stabilizers = run(bias_factor=bias_factor, epsilon_factor=1.0).delta
+    d_both = run(bias_factor=1.0, epsilon_factor=1.0).delta.astype(np.float64)
+    arrived = np.add.reduceat(given.token_relevance, corpus.offsets[:-1], dtype=np.float64)
+    return Conservation(
+        started=arrived + given.initial_relevance + d,
+        delta=d,
+        initial=given.initial_relevance,
+        biases=((d - d_biases) + (d_stabilizers - d_both)) / 2,
+        stabilizers=((d - d_stabilizers) + (d_biases - d_both)) / 2,
+        rest=d_both,
+        params=given.params,
+    )

@@ -1,0 +1,190 @@
+"""`Corpus`: sequences encoded once, whose steps can be deleted, and the model that reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Self
+
+import numpy as np
+
+from lrplstm.attribution import Attributions
+from lrplstm.evaluation.arguments import Method
+from lrplstm.methods import explain
+from lrplstm.model import LSTMModel
+from lrplstm.sequences import to_offsets
+from lrplstm.weights import Array
+
+__all__ = ["Corpus", "owners", "rebuilt"]
+
+
+def rebuilt(model: LSTMModel, **changes: Any) -> LSTMModel:
+    """Return a model with some of its parts replaced."""
+    names = (
+        "layers",
+        "head",
+        "pooling",
+        "embedding",
+        "vocabulary",
+        "class_names",
+        "unknown_token",
+        "tokenizer",
+        "mask_id",
+        "origin",
+    )
+    return LSTMModel(**({name: getattr(model, name) for name in names} | changes))
+
+
+def owners(offsets: Array) -> Array:
+    """Return the sequence that each step belongs to, (steps,)."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Sequences, one after the other, without the steps that only fill them up.
+
+    Attributes
+    ----------
+    model : LSTMModel
+        What reads them. Where they are ids it has one more, the last one, that of the zero vector;
+        its results are those of the model that was given.
+    data : ndarray of shape (steps,) or (steps, D)
+        Ids or features.
+    offsets : ndarray of shape (B + 1,)
+    words : list of str, or None
+        Of each step; None where there are neither tokens nor ids.
+    unknown : ndarray of bool of shape (steps,)
+        Where the model's vocabulary lacks the word.
+    indices : ndarray of shape (B,)
+        Which of the inputs they are.
+    backend, num_threads
+        As for `lrplstm.lrp`.
+    """
+
+    model: LSTMModel
+    data: Array
+    offsets: Array
+    words: list[str] | None
+    unknown: Array
+    indices: Array
+    backend: str
+    num_threads: int | None
+
+    @classmethod
+    def encode(
+        cls,
+        model: LSTMModel,
+        inputs: Any,
+        unknown: str | None = None,
+        backend: str = "auto",
+        num_threads: int | None = None,
+    ) -> Self:
+        """Check `inputs` as `lrplstm.lrp` does, and take them in."""
+        if not isinstance(model, LSTMModel):
+            raise TypeError(f"model: expected an LSTMModel, got {type(model).__name__}")
+        batch = model.encoder.encode(inputs, unknown)
+        read = slice(None) if batch.padding is None else batch.padding.read
+        words = None
+        if batch.tokens is not None:
+            words = np.array([*chain.from_iterable(batch.tokens)], object)[read].tolist()
+        elif batch.embedding is not None:
+            words = [str(id_) for id_ in batch.data.tolist()]
+        if batch.embedding is not None:
+            zero = np.zeros_like(batch.embedding[:1])
+            model = rebuilt(
+                model,
+                embedding=np.concatenate([batch.embedding, zero]),
+                vocabulary=None,
+                unknown_token=None,
+                mask_id=None,
+            )
+        return cls(
+            model=model,
+            data=batch.data,
+            offsets=batch.offsets,
+            words=words,
+            unknown=batch.unknown[read],
+            indices=np.arange(len(batch)),
+            backend=backend,
+            num_threads=num_threads,
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Array:
+        """Steps of each sequence, (B,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def zero(self) -> int:
+        """What a step is set to that is the zero vector: an id, or 0."""
+        return 0 if self.model.embedding is None else len(self.model.embedding) - 1
+
+    def sequences(self) -> list[Array]:
+        """Return them one by one, as every method takes them."""
+        return np.split(self.data, self.offsets[1:-1])
+
+    def predict(self) -> Array:
+        """Return the scores, (B, C)."""
+        scores: Array = self.model.predict(
+            self.sequences(), backend=self.backend, num_threads=self.num_threads
+        )
+        return scores
+
+    def explain(self, method: Method, target: Any) -> Attributions:
+        """Return the relevance of steps, all of it finite."""
+        found = explain(
+            self.model,
+            self.sequences(),
+            method.name,
+            target,
+            level="token",
+            backend=self.backend,
+            num_threads=self.num_threads,
+            **method.options,
+        )
+        finite = np.isfinite(np.atleast_2d(found.token_relevance)).all(axis=0)
+        if not finite.all():
+            b = self.indices[owners(self.offsets)[finite.argmin()]]
+            raise ValueError(
+                f"inputs[{b}]: expected finite relevance by {method.label}, got NaN or infinity"
+            )
+        return found
+
+    def read_by(self, model: LSTMModel) -> Self:
+        """Return the same sequences for another model of the same ids or features."""
+        return replace(self, model=model)
+
+    def take(self, sequences: Array) -> Self:
+        """Return some of the sequences, in ascending order of their indices."""
+        taken = np.zeros(len(self), bool)
+        taken[sequences] = True
+        offsets = to_offsets(self.lengths[taken])
+        return replace(
+            self._keep(taken[owners(self.offsets)], offsets), indices=self.indices[taken]
+        )
+
+    def without(self, steps: Array, how: str) -> Self:
+        """Return them with some steps, of all in a row, set to "zero" or with how="remove" gone."""
+        if how == "zero":
+            data = self.data.copy()
+            data[steps] = self.zero
+            return replace(self, data=data)
+        kept = np.ones(len(self.data), bool)
+        kept[steps] = False
+        return self._keep(kept, to_offsets(np.add.reduceat(kept, self.offsets[:-1], dtype=np.intp)))
+
+    def _keep(self, kept: Array, offsets: Array) -> Self:
+        words = self.words
+        if words is not None:
+            words = [words[step] for step in np.flatnonzero(kept)]
+        return replace(
+            self,
+            data=self.data[kept],
+            offsets=offsets,
+            words=words,
+            unknown=self.unknown[kept],
+        )

@@ -1,0 +1,81 @@
+"""What the plots share; matplotlib is imported only when there is something to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrplstm.weights import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["COLORS", "axes_or_new", "draw_lines", "draw_title", "finish", "plain"]
+
+# Okabe and Ito 2008, https://jfly.uni-koeln.de/color/: colours that all kinds of colour vision tell
+# apart, without the yellow, which is too light for lines.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_MARKERS = "osD^vPX"
+_STYLES = ("-", "--", ":")
+
+
+def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axes:
+    """Return the axes that were given, or new ones on a pyplot figure of so many inches."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    _, new = plt.subplots(figsize=(width, height), layout="constrained")
+    return new
+
+
+def draw_lines(ax: Axes, x: Array, rows: Array, labels: Iterable[str]) -> None:
+    """Draw a line with markers for each row, each unlike the others in colour, marker and style."""
+    for n, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        ax.plot(
+            x,
+            row,
+            label=label,
+            color=COLORS[n % len(COLORS)],
+            marker=_MARKERS[n % len(_MARKERS)],
+            linestyle=_STYLES[n // len(COLORS) % len(_STYLES)],
+            markersize=5,
+        )
+
+
+def draw_title(ax: Axes, title: str) -> None:
+    """Write a title above the left end of the axes."""
+    ax.set_title(title, loc="left", fontsize=11, pad=10)
+
+
+def finish(ax: Axes, *, title: str, x: str, y: str, legend: str = "") -> None:
+    """Name the axes and draw a light grid, and a legend beside them."""
+    draw_title(ax, title)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.grid(color="#dddddd", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(
+        title=legend or None,
+        alignment="left",
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        frameon=False,
+        borderaxespad=0,
+        fontsize=9,
+        title_fontsize=9,
+    )
+
+
+def plain(value: Any) -> Any:
+    """Return arrays as lists, ready for JSON: what is not finite becomes None."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(element) for element in value]
+    return value

@@ -1,0 +1,244 @@
+"""Randomization test: relevance of a network that has forgotten what it learned should be other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrplstm.checks import check_choice
+from lrplstm.evaluation.arguments import Methods, check_count, check_one_target, resolve_methods
+from lrplstm.evaluation.corpus import Corpus, rebuilt
+from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish, plain
+from lrplstm.evaluation.ranks import mean_defined, spearman
+from lrplstm.model import LSTMModel
+from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Randomization", "randomization_test"]
+
+_MODES = ("cascade", "independent")
+
+
+@dataclass(frozen=True, eq=False)
+class Randomization:
+    """Rank correlation with the relevance of the model as it was, M methods and P parts of it.
+
+    Attributes
+    ----------
+    methods : tuple of str of length M
+    parts : tuple of str of length P
+        What was replaced, from the scores down: layers of the head, of the LSTM, the embedding.
+    mode : str
+        With "cascade" each part was replaced together with all before it, with "independent" alone.
+    by_sequence, by_sequence_absolute : ndarray of shape (M, P, B)
+        Spearman's rank correlation of a sequence's relevance with that of the model as it was, and
+        the same of absolute values, from -1 to 1; NaN where all steps are equally relevant, as
+        where there is but one.
+    signed, absolute : ndarray of shape (M, P)
+        Means over the sequences where it is defined; NaN where it never is.
+    """
+
+    methods: tuple[str, ...]
+    parts: tuple[str, ...]
+    mode: str
+    by_sequence: Array
+    by_sequence_absolute: Array
+
+    @property
+    def signed(self) -> Array:
+        """Mean correlation of relevance, (M, P)."""
+        return mean_defined(self.by_sequence)
+
+    @property
+    def absolute(self) -> Array:
+        """Mean correlation of absolute relevance, (M, P)."""
+        return mean_defined(self.by_sequence_absolute)
+
+    def plot(self, ax: Axes | None = None, *, absolute: bool = False) -> Axes:
+        """Draw the mean correlations.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw. Default: a new figure.
+        absolute : bool
+            Those of absolute values.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        ax = axes_or_new(ax)
+        rows = self.absolute if absolute else self.signed
+        parts, rows = ["none", *self.parts], np.hstack([np.ones((len(rows), 1)), rows])
+        draw_lines(ax, np.arange(len(parts)), rows, self.methods)
+        together = self.mode == "cascade"
+        names = [part if n < 2 or not together else f"+ {part}" for n, part in enumerate(parts)]
+        ax.set_xticks(range(len(parts)), names)
+        ax.axhline(0, color="#888888", linewidth=1)
+        what = "absolute relevance" if absolute else "relevance"
+        finish(
+            ax,
+            title=f"{what} after weights were replaced, {self.by_sequence.shape[-1]:,} sequences",
+            x="replaced by random numbers" if together else "replaced by random numbers, one alone",
+            y="rank correlation with before",
+        )
+        return ax
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the means as lists and numbers, ready for JSON; NaN becomes None."""
+        names = ("methods", "parts", "mode", "signed", "absolute")
+        return {name: plain(getattr(self, name)) for name in names}
+
+
+def randomization_test(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = None,
+    *,
+    methods: Methods = None,
+    mode: str = "cascade",
+    embedding: bool = False,
+    seed: int = 0,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Randomization:
+    """Replace weights by random numbers, layer by layer, and see how far relevance moves.
+
+    A method whose relevance stays the same when the weights are gone does not explain what the
+    network learned. Each array of a part is replaced by normally distributed numbers of the array's
+    own mean and standard deviation, so that sums stay of their size; an array whose numbers are all
+    the same, such as initial states of zero, stays as it is.
+
+    Parameters
+    ----------
+    model, inputs, unknown, backend, num_threads
+        As for `lrplstm.lrp`. Padding is left out.
+    target
+        As for `lrplstm.lrp`, but not "all". None is what the model as it is predicts; the replaced
+        ones explain the same class.
+    methods
+        As for `lrplstm.evaluation.deletion_curve`.
+    mode : {"cascade", "independent"}
+        From the head down, each part together with all before it; or each part alone.
+    embedding : bool
+        Whether the embedding is the last part.
+    seed : int
+        The same seed gives a part the same numbers in both modes.
+
+    Returns
+    -------
+    Randomization
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrplstm.lrp`; ValueError if `target` is "all", there is no such method or mode, there
+        is no embedding to replace, or relevance is not finite.
+
+    Notes
+    -----
+    Adebayo et al. 2018, "Sanity Checks for Saliency Maps" (arXiv 1810.03292), section 3.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> sentences = [sentence.tokens for sentence in lrplstm.sample_sentences()[:50]]
+    >>> found = evaluation.randomization_test(lrplstm.load_default(), sentences, methods="lrp")
+    >>> found.parts, found.signed.shape
+    (('head', 'layer 1'), (1, 2))
+    """
+    chosen = resolve_methods(methods)
+    check_one_target(target)
+    check_choice("mode", mode, _MODES)
+    check_count("seed", seed, 0)
+    corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
+    if embedding and (model.embedding is None or corpus.model.embedding is None):
+        raise ValueError("embedding: expected False, as ids or tokens are not what was read")
+    if target is None:
+        target = _predicted(corpus)
+    parts = _parts(model, embedding)
+    before = [corpus.explain(method, target).token_relevance for method in chosen]
+    signed = np.empty((len(chosen), len(parts), len(corpus)))
+    absolute = np.empty_like(signed)
+    for p in range(len(parts)):
+        replaced = parts[: p + 1] if mode == "cascade" else parts[p : p + 1]
+        other = corpus.read_by(_randomized(corpus.model, parts, replaced, seed))
+        for m, method in enumerate(chosen):
+            after = other.explain(method, target).token_relevance
+            signed[m, p] = spearman(before[m], after, corpus.offsets)
+            absolute[m, p] = spearman(np.abs(before[m]), np.abs(after), corpus.offsets)
+    names = tuple(method.label for method in chosen)
+    return Randomization(names, tuple(parts), mode, signed, absolute)
+
+
+def _predicted(corpus: Corpus) -> Any:
+    """Return what each sequence, or step, is predicted as."""
+    if corpus.model.pooling == "none":
+        return [scores.argmax(axis=1) for scores in corpus.predict()]
+    return corpus.predict().argmax(axis=1)
+
+
+def _parts(model: LSTMModel, embedding: bool) -> list[str]:
+    """Return the names of the parts, from the scores down."""
+    head = [f"head {n}" for n in range(len(model.head), 0, -1)]
+    layers = [f"layer {n}" for n in range(model.num_layers, 0, -1)]
+    return (["head"] if len(head) == 1 else head) + layers + ["embedding"] * embedding
+
+
+def _randomized(
+    model: LSTMModel, parts: Sequence[str], replaced: Sequence[str], seed: int
+) -> LSTMModel:
+    """Return a model with some of its parts replaced; each draws from a stream of its own."""
+
+    def part(name: str) -> np.random.Generator:
+        return np.random.default_rng([seed, parts.index(name)])
+
+    head, layers = list(model.head), list(model.layers)
+    changes: dict[str, Any] = {"head": head, "layers": layers}
+    for name in replaced:
+        rng = part(name)
+        kind, _, number = name.partition(" ")
+        n = int(number or 1) - 1
+        if kind == "head":
+            head[n] = _random_dense(rng, head[n])
+        elif kind == "layer":
+            layers[n] = _random_layer(rng, layers[n])
+        else:
+            changes["embedding"] = _random_embedding(rng, model.embedding)
+    return rebuilt(model, **changes)
+
+
+def _drawn(rng: np.random.Generator, array: Array) -> Array:
+    """Return normally distributed numbers with the mean and the standard deviation of an array."""
+    numbers = rng.normal(array.mean(), array.std(), array.shape)
+    return numbers.astype(array.dtype)
+
+
+def _random_dense(rng: np.random.Generator, layer: DenseLayer) -> DenseLayer:
+    bias = None if layer.bias is None else _drawn(rng, layer.bias)
+    return DenseLayer(_drawn(rng, layer.weight), bias, layer.activation)
+
+
+def _random_layer(rng: np.random.Generator, layer: Layer) -> Layer:
+    if not isinstance(layer, LSTMWeights):
+        forward, backward = (_random_direction(rng, weights) for weights in layer)
+        return forward, backward
+    return _random_direction(rng, layer)
+
+
+def _random_direction(rng: np.random.Generator, weights: LSTMWeights) -> LSTMWeights:
+    arrays = {name: _drawn(rng, array) for name, array in weights.arrays().items()}
+    return LSTMWeights(**arrays, reverse=weights.reverse)
+
+
+def _random_embedding(rng: np.random.Generator, embedding: Any) -> Array:
+    """Return another embedding; the last row, a corpus' zero vector, stays."""
+    return np.concatenate([_drawn(rng, embedding[:-1]), embedding[-1:]])

@@ -1,0 +1,232 @@
+"""Representative words: what speaks for and against each class over a whole corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lrplstm.checks import check_choice
+from lrplstm.evaluation.arguments import check_count, resolve_method
+from lrplstm.evaluation.corpus import Corpus
+from lrplstm.evaluation.drawing import axes_or_new, draw_title, plain
+from lrplstm.heatmap.colors import color, ink, to_hex
+from lrplstm.model import LSTMModel
+from lrplstm.weights import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["RepresentativeWords", "representative_words"]
+
+_BYS = ("extreme", "mean")
+
+
+@dataclass(frozen=True, eq=False)
+class RepresentativeWords:
+    """The n most and the n least relevant words for each of C classes.
+
+    Attributes
+    ----------
+    classes : tuple of str of length C
+        Names of the classes that were explained, or their numbers.
+    most, least : ndarray of str of shape (C, n)
+        Words, the most relevant first, and the least relevant first.
+    most_relevance, least_relevance : ndarray of shape (C, n)
+        Their relevance.
+    most_count, least_count : ndarray of int of shape (C, n)
+        How often they occur in the corpus.
+    """
+
+    classes: tuple[str, ...]
+    most: Array
+    least: Array
+    most_relevance: Array
+    least_relevance: Array
+    most_count: Array
+    least_count: Array
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the words in a column for each class, coloured by relevance.
+
+        Red words speak for the class and blue ones against it, in each column relative to its
+        largest relevance.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw. Default: a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        C, n = self.most.shape
+        ax = axes_or_new(ax, 1 + 1.5 * C, 1 + 0.5 * n)
+        # The least relevant of all stands at the bottom, under a gap.
+        words = np.hstack([self.most, self.least[:, ::-1]])
+        relevance = np.hstack([self.most_relevance, self.least_relevance[:, ::-1]])
+        largest = np.abs(relevance).max(axis=1, keepdims=True)
+        shades = color(relevance / np.where(largest > 0, largest, 1))
+        rows = np.concatenate([np.arange(n), np.arange(n, 2 * n) + 0.6])
+        for column, row in np.ndindex(C, 2 * n):
+            shade = shades[column, row]
+            ax.text(
+                column,
+                float(rows[row]),
+                _short(str(words[column, row])),
+                ha="center",
+                va="center",
+                color=to_hex(ink(shade)),
+                fontsize=9,
+                parse_math=False,
+                bbox={"boxstyle": "round,pad=0.25", "facecolor": to_hex(shade), "linewidth": 0},
+            )
+        ax.set_xlim(-0.6, C - 0.4)
+        ax.set_ylim(2 * n + 0.2, -0.6)
+        ax.set_xticks(range(C), self.classes)
+        ax.xaxis.tick_top()
+        ax.set_yticks([(n - 1) / 2, n + 0.6 + (n - 1) / 2], ["most relevant", "least relevant"])
+        ax.tick_params(axis="y", labelrotation=90, length=0)
+        for label in ax.get_yticklabels():
+            label.set_verticalalignment("center")
+        ax.tick_params(axis="x", length=0)
+        ax.spines[:].set_visible(False)
+        draw_title(ax, "words for (red) and against (blue) a class")
+        return ax
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as lists, numbers and strings, ready for JSON."""
+        names = (
+            "classes",
+            "most",
+            "least",
+            "most_relevance",
+            "least_relevance",
+            "most_count",
+            "least_count",
+        )
+        return {name: plain(getattr(self, name)) for name in names}
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= 16 else f"{word[:15]}…"
+
+
+def representative_words(
+    model: LSTMModel,
+    inputs: Any,
+    target: Any = "all",
+    *,
+    n: int = 10,
+    by: str = "extreme",
+    min_count: int = 1,
+    method: str = "lrp",
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+    **options: Any,
+) -> RepresentativeWords:
+    """Find the words that are most and least relevant for a class, over all sequences.
+
+    Every sequence is explained for every class asked for, whatever it is predicted as. Words that
+    the vocabulary lacks are left out: they share one vector, so it is not they that are relevant.
+
+    Parameters
+    ----------
+    model, inputs, unknown, backend, num_threads
+        As for `lrplstm.lrp`; tokens or ids. Ids of a model without vocabulary are words like "17".
+    target : int, "all", None, or as for `lrplstm.lrp`
+        The class; or "all" of them. With others, such as weights, there is one row, called
+        "target".
+    n : int
+        How many words; fewer where there are fewer distinct ones.
+    by : {"extreme", "mean"}
+        By a word's highest (lowest) relevance anywhere, as in the 2017 paper, or by the mean over
+        all places where it occurs.
+    min_count : int
+        Words that occur less often are left out; with by="mean" more than 1 is advisable.
+    method, **options
+        As for `lrplstm.explain`.
+
+    Returns
+    -------
+    RepresentativeWords
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrplstm.lrp`; ValueError if inputs are floats, no word occurs `min_count` times, or
+        relevance is not finite.
+
+    Notes
+    -----
+    Arras et al. 2017 (doi 10.18653/v1/W17-5221), section 4.3.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> sentences = [sentence.tokens for sentence in lrplstm.sample_sentences()]
+    >>> found = evaluation.representative_words(lrplstm.load_default(), sentences, target=4, n=3)
+    >>> found.classes, found.most.shape
+    (('very positive',), (1, 3))
+    """
+    chosen = resolve_method(method, options)
+    check_choice("by", by, _BYS)
+    check_count("n", n, 1)
+    check_count("min_count", min_count, 1)
+    corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
+    if corpus.words is None:
+        raise ValueError("inputs: expected tokens or ids, got floats, which are no words")
+    known = ~corpus.unknown
+    words, place, count = np.unique(
+        np.array(corpus.words, object)[known].astype(str), return_inverse=True, return_counts=True
+    )
+    frequent = np.flatnonzero(count >= min_count)
+    if not len(frequent):
+        raise ValueError(f"min_count: expected words that occur {min_count} time(s), found none")
+    relevance = np.atleast_2d(corpus.explain(chosen, target).token_relevance)[:, known]
+
+    def ranked(sign: int) -> _Ranked:
+        rows = [_of_words(sign * row, place, count, by)[frequent] for row in relevance]
+        best = [np.argsort(-row, kind="stable")[:n] for row in rows]
+        values = sign * np.array([row[order] for row, order in zip(rows, best, strict=True)])
+        chosen_words = frequent[np.array(best)]
+        return _Ranked(words[chosen_words], values, count[chosen_words])
+
+    most, least = ranked(1), ranked(-1)
+    return RepresentativeWords(
+        classes=_classes(model, target),
+        most=most.words,
+        least=least.words,
+        most_relevance=most.relevance,
+        least_relevance=least.relevance,
+        most_count=most.counts,
+        least_count=least.counts,
+    )
+
+
+class _Ranked(NamedTuple):
+    words: Array
+    relevance: Array
+    counts: Array
+
+
+def _of_words(relevance: Array, place: Array, count: Array, by: str) -> Array:
+    """Return one relevance for each distinct word: the highest of its steps, or their mean."""
+    if by == "mean":
+        return np.bincount(place, relevance, len(count)) / count
+    highest = np.full(len(count), -np.inf)
+    np.maximum.at(highest, place, relevance)
+    return highest
+
+
+def _classes(model: LSTMModel, target: Any) -> tuple[str, ...]:
+    names = model.class_names or tuple(map(str, range(model.num_classes)))
+    if isinstance(target, str):
+        return names
+    if np.ndim(target) == 0 and target is not None:
+        return (names[int(target)],)
+    return ("target",)
