@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import lrplstm
+
+# LRP-prop does, and results show what comes of it.
+warnings.filterwarnings("ignore", "inputs.*: relevance (grew|overflowed)", RuntimeWarning)
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "LRP-all": ("lrp", {}),
@@ -31,3 +36,8 @@ def explain(
     found = lrplstm.explain(model, inputs, method, target, level="token", **options)
     assert isinstance(found, lrplstm.Attributions)
     return found
+
+
+def as_methods(cases: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return cases as `lrplstm.evaluation` takes methods."""
+    return {case: {"method": CASES[case][0], **CASES[case][1]} for case in cases}
