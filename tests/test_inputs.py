@@ -192,7 +192,7 @@ BAD = [
     ([np.zeros((3, 5)), np.zeros((3, 6))], ValueError, r"inputs\[1\].*\(3, 6\)"),
     (np.zeros((2, 2, 2, 5)), TypeError, "4 dimension"),
     (np.zeros((2, 5), complex), TypeError, "inputs"),
-    (np.full((2, 5), object()), TypeError, "inputs"),
+    (np.full((2, 5), Ellipsis), TypeError, "inputs"),
     (NAN, ValueError, "inputs: .* got nan at step 1, variable 3"),
     ([np.zeros((3, 5)), NAN], ValueError, r"inputs\[1\].* got nan at step 1, variable 3"),
     (np.full((2, 5), -np.inf), ValueError, "got -inf at step 0, variable 0"),
