@@ -58,7 +58,7 @@ def finish(ax: Axes, *, title: str, x: str, y: str, legend: str = "") -> None:
     ax.grid(color="#dddddd", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(
+    drawn = ax.legend(
         title=legend or None,
         alignment="left",
         loc="upper left",
@@ -68,6 +68,8 @@ def finish(ax: Axes, *, title: str, x: str, y: str, legend: str = "") -> None:
         fontsize=9,
         title_fontsize=9,
     )
+    for text in drawn.get_texts():
+        text.set_parse_math(False)
 
 
 def plain(value: Any) -> Any:

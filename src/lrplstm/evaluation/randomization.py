@@ -85,7 +85,9 @@ class Randomization:
         finish(
             ax,
             title=f"{what} after weights were replaced, {self.by_sequence.shape[-1]:,} sequences",
-            x="replaced by random numbers" if together else "replaced by random numbers, one alone",
+            x="replaced by random numbers"
+            if together
+            else "replaced by random numbers, each alone",
             y="rank correlation with before",
         )
         return ax
@@ -144,7 +146,7 @@ def randomization_test(
 
     Notes
     -----
-    Adebayo et al. 2018, "Sanity Checks for Saliency Maps" (arXiv 1810.03292), section 3.
+    Adebayo et al. 2018, "Sanity Checks for Saliency Maps" (arXiv 1810.03292).
 
     Examples
     --------
@@ -160,8 +162,8 @@ def randomization_test(
     check_choice("mode", mode, _MODES)
     check_count("seed", seed, 0)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
-    if embedding and (model.embedding is None or corpus.model.embedding is None):
-        raise ValueError("embedding: expected False, as ids or tokens are not what was read")
+    if embedding and corpus.model.embedding is None:
+        raise ValueError("embedding: expected False where inputs are floats, got True")
     if target is None:
         target = _predicted(corpus)
     parts = _parts(model, embedding)
