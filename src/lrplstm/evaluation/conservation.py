@@ -40,8 +40,8 @@ class Conservation:
     biases, stabilizers : ndarray of shape (B,)
         What biases and stabilizers kept, see Notes of `conservation`.
     rest : ndarray of shape (B,)
-        Delta of a run that hands on all that biases and stabilizers get: rounding, with product
-        rule "all".
+        Delta of a run that hands on all that biases and stabilizers get: rounding, and with a
+        product rule that has stabilizers of its own what those keep.
     params : dict
         Options of `lrplstm.lrp`, as its results have them.
     """
@@ -102,6 +102,7 @@ class Conservation:
             ax.set_xlim(min(low, 0) - margin, max(high, 0) + margin)
         ax.axvline(0, color="#888888", linewidth=1)
         ax.set_ylim(0, 1)
+        ax.locator_params(axis="x", nbins=6)
         ax.xaxis.set_major_formatter("{x:.0%}")
         ax.yaxis.set_major_formatter("{x:.0%}")
         finish(

@@ -75,11 +75,13 @@ class Randomization:
         """
         ax = axes_or_new(ax)
         rows = self.absolute if absolute else self.signed
-        parts, rows = ["none", *self.parts], np.hstack([np.ones((len(rows), 1)), rows])
-        draw_lines(ax, np.arange(len(parts)), rows, self.methods)
+        rows = np.hstack([np.ones((len(rows), 1)), rows])
         together = self.mode == "cascade"
-        names = [part if n < 2 or not together else f"+ {part}" for n, part in enumerate(parts)]
-        ax.set_xticks(range(len(parts)), names)
+        names = ["none", *self.parts]
+        if together:
+            names[2:] = [f"+ {part}" for part in names[2:]]
+        draw_lines(ax, np.arange(len(names)), rows, self.methods, joined=together)
+        ax.set_xticks(range(len(names)), names)
         ax.axhline(0, color="#888888", linewidth=1)
         what = "absolute relevance" if absolute else "relevance"
         finish(
