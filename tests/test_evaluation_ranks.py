@@ -9,6 +9,8 @@ from random_models import random_batch, random_model
 
 import lrplstm
 from lrplstm.evaluation import agreement, randomization_test
+from lrplstm.evaluation.corpus import Corpus
+from lrplstm.evaluation.randomization import _randomized
 from lrplstm.evaluation.ranks import average_ranks, mean_defined, spearman
 from lrplstm.sequences import to_offsets
 
@@ -122,17 +124,13 @@ def test_sequences_of_one_step_agree_on_nothing():
 # Randomization ----------------------------------------------------------------------------------
 
 
-def parts_of(found):
-    return list(found.parts)
-
-
 @pytest.mark.parametrize("head", ["bias", "none", "stack"])
 def test_parts_from_the_scores_down(head):
     model = random_model(3, layers=2, head=head, vocabulary=list("abcdef"))
     names = {"bias": ["head"], "none": [], "stack": ["head 3", "head 2", "head 1"]}[head]
     ids = [np.array([0, 3, 2, 5]), np.array([1, 1, 4])]
     found = randomization_test(model, ids, methods="lrp", embedding=True)
-    assert parts_of(found) == [*names, "layer 2", "layer 1", "embedding"]
+    assert list(found.parts) == [*names, "layer 2", "layer 1", "embedding"]
     assert found.signed.shape == (1, len(names) + 3)
 
 
@@ -174,8 +172,6 @@ def test_weights_that_are_all_the_same_are_replaced_by_themselves():
 
 
 def test_replaced_numbers_have_the_mean_and_deviation_of_the_array():
-    from lrplstm.evaluation.randomization import _randomized
-
     rng = np.random.default_rng(0)
     H, D = 40, 30
     lstm = lrplstm.LSTMWeights(
@@ -200,6 +196,24 @@ def test_replaced_numbers_have_the_mean_and_deviation_of_the_array():
     np.testing.assert_array_equal(other.layers[0].initial_hidden, lstm.initial_hidden)
     for name in ("pooling", "class_names", "origin", "embedding", "mask_id", "dtype"):
         assert getattr(other, name) == getattr(model, name)
+
+
+def test_every_part_draws_numbers_of_its_own():
+    model = random_model(3, D=8, H=4, layers=2)  # so that both layers have the same shapes
+    parts = ["layer 2", "layer 1"]
+    other = _randomized(model, parts, parts, 0)
+    lower, upper = (layer[0].weight_ih.ravel() for layer in other.layers)
+    assert lower.shape == upper.shape
+    assert abs(np.corrcoef(lower, upper)[0, 1]) < 0.5
+
+
+def test_the_zero_vector_stays_zero_when_the_embedding_goes():
+    model = random_model(3, vocabulary=["<unk>", *"abc"])
+    corpus = Corpus.encode(model, [["a", "zqxv", "c"]], "zero")
+    other = _randomized(corpus.model, ["embedding"], ["embedding"], 0)
+    assert corpus.data[1] == len(model.embedding)
+    np.testing.assert_array_equal(other.embedding[-1], 0)
+    assert (other.embedding[:-1] != model.embedding).all()
 
 
 def test_what_is_explained_stays_the_class_that_was_predicted():
