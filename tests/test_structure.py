@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import lrplstm
+from lrplstm import evaluation
 
 # Each module may import only from lines above its own.
 LAYERS = [
@@ -140,6 +142,15 @@ def test_public_names_are_documented():
 def test_examples_in_docstrings(name):
     result = doctest.testmod(importlib.import_module(name), raise_on_error=False)
     assert result.failed == 0
+
+
+def test_functions_of_the_evaluation_are_documented():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for name in evaluation.__all__:
+        value = getattr(evaluation, name)
+        assert not callable(value) or value.__doc__.strip()
+        if inspect.isfunction(value):
+            assert any(test.examples for test in finder.find(value, name)), name
 
 
 def test_public_functions_have_examples():

@@ -119,8 +119,10 @@ def _print_table(corner: str, heads: list[str], names: list[str], rows: list[lis
 def _png(curves: DeletionCurves, kept: Conservation) -> bytes:
     """Draw the curves and what was kept, one under another."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(8, 10), layout="constrained", facecolor="white")
+    layout = ConstrainedLayoutEngine(h_pad=0.12)  # inches
+    figure = Figure(figsize=(8, 10), layout=layout, facecolor="white")
     right, wrong, bottom = figure.subplots(3, 1)
     curves.plot(right, group="correct")
     curves.plot(wrong, group="wrong")

@@ -52,20 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lrplstm {lrplstm.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    running = _Parser(add_help=False)
-    running.add_argument("--model", type=_path, metavar="MODEL", help=_MODEL_HELP)
-    running.add_argument(
-        "--unknown",
-        choices=["error", "unk", "zero"],
-        help="words that the model does not know: an error, its unknown token, or a zero vector "
-        "(default: unk if the model has an unknown token, else error)",
-    )
-    running.add_argument("--backend", choices=list(_backend.BACKENDS), default="auto")
-    running.add_argument(
-        "--threads", type=_positive, metavar="N", help="threads to use (default: all processors)"
-    )
-
-    shared = _Parser(add_help=False, parents=[running])
+    shared = _Parser(add_help=False)
     shared.add_argument("text", nargs="?", metavar="TEXT", help="one text")
     shared.add_argument(
         "--file",
@@ -97,6 +84,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write JSON, one object a line for each text, to FILE or to standard output",
     )
+    _add_settings(shared)
+
     explaining = commands.add_parser(
         "explain",
         parents=[shared],
@@ -161,8 +150,7 @@ def make_parser() -> argparse.ArgumentParser:
         "predict", parents=[shared], help="show the class and scores of texts"
     )
     predicting.set_defaults(run=predict)
-
-    _add_evaluate(commands, running)
+    _add_evaluate(commands)
 
     informing = commands.add_parser("info", help="show version, backend and model")
     which = informing.add_mutually_exclusive_group()
@@ -181,10 +169,24 @@ def _methods() -> str:
     return "\n".join(["methods:", *rows])
 
 
-def _add_evaluate(commands: Any, running: argparse.ArgumentParser) -> None:
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add which model to run, and how."""
+    parser.add_argument("--model", type=_path, metavar="MODEL", help=_MODEL_HELP)
+    parser.add_argument(
+        "--unknown",
+        choices=["error", "unk", "zero"],
+        help="words that the model does not know: an error, its unknown token, or a zero vector "
+        "(default: unk if the model has an unknown token, else error)",
+    )
+    parser.add_argument("--backend", choices=list(_backend.BACKENDS), default="auto")
+    parser.add_argument(
+        "--threads", type=_positive, metavar="N", help="threads to use (default: all processors)"
+    )
+
+
+def _add_evaluate(commands: Any) -> None:
     evaluating = commands.add_parser(
         "evaluate",
-        parents=[running],
         help="show how good model and explanations are on labelled sentences",
         description="Show accuracy on labelled sentences, how it changes when words are deleted in "
         "order of their relevance for the true class, by each method, and how much relevance lrp "
@@ -233,6 +235,7 @@ def _add_evaluate(commands: Any, running: argparse.ArgumentParser) -> None:
         help="write it all as a JSON object to FILE or to standard output",
     )
     evaluating.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
+    _add_settings(evaluating)
     evaluating.set_defaults(run=evaluate)
 
 

@@ -75,12 +75,19 @@ class Agreement:
             text = "" if np.isnan(value) else f"{value:.2f}"
             shade = to_hex(ink(colors[row, column]))
             ax.text(column, row, text, ha="center", va="center", color=shade)
-        ax.set_xticks(range(M), self.methods, rotation=30, ha="right", rotation_mode="anchor")
-        ax.set_yticks(range(M), self.methods)
+        ax.set_xticks(
+            range(M),
+            self.methods,
+            rotation=30,
+            ha="right",
+            rotation_mode="anchor",
+            parse_math=False,
+        )
+        ax.set_yticks(range(M), self.methods, parse_math=False)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         what = "absolute relevance" if absolute else "relevance"
-        draw_title(ax, f"rank correlation of {what}, mean of {self.by_sequence.shape[-1]:,}")
+        draw_title(ax, f"rank correlation of {what}, {self.by_sequence.shape[-1]:,} sequences")
         return ax
 
     def to_dict(self) -> dict[str, Any]:

@@ -40,8 +40,8 @@ class Conservation:
     biases, stabilizers : ndarray of shape (B,)
         What biases and stabilizers kept, see Notes of `conservation`.
     rest : ndarray of shape (B,)
-        Delta of a run that hands on all that biases and stabilizers get: rounding, with product
-        rule "all".
+        Delta of a run that hands on all that biases and stabilizers get: rounding, and with a
+        product rule that has stabilizers of its own what those keep.
     params : dict
         Options of `lrplstm.lrp`, as its results have them.
     """
@@ -73,7 +73,7 @@ class Conservation:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw in how many sequences which part of the started relevance was kept at most.
 
-        The axis spans the middle 98 % of the sequences.
+        The axis spans the middle 95 % of the sequences.
 
         Parameters
         ----------
@@ -97,11 +97,12 @@ class Conservation:
             seen.append(values)
         both = np.concatenate(seen)
         if len(both):
-            low, high = np.quantile(both, [0.01, 0.99])
+            low, high = np.quantile(both, [0.025, 0.975])
             margin = 0.05 * (high - low) or 0.5
             ax.set_xlim(min(low, 0) - margin, max(high, 0) + margin)
         ax.axvline(0, color="#888888", linewidth=1)
         ax.set_ylim(0, 1)
+        ax.locator_params(axis="x", nbins=6)
         ax.xaxis.set_major_formatter("{x:.0%}")
         ax.yaxis.set_major_formatter("{x:.0%}")
         finish(
@@ -200,7 +201,7 @@ def conservation(
     return Conservation(
         started=arrived + given.initial_relevance + d,
         delta=d,
-        initial=given.initial_relevance,
+        initial=given.initial_relevance.astype(np.float64),
         biases=((d - d_biases) + (d_stabilizers - d_both)) / 2,
         stabilizers=((d - d_stabilizers) + (d_biases - d_both)) / 2,
         rest=d_both,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -47,15 +46,11 @@ class Corpus:
     Attributes
     ----------
     model : LSTMModel
-        What reads them. Where they are ids it has one more, the last one, that of the zero vector;
-        its results are those of the model that was given.
+        What reads them, with the results of the model that was given. Where they are ids it has one
+        more, the last one, that of the zero vector; where they are features it has no embedding.
     data : ndarray of shape (steps,) or (steps, D)
         Ids or features.
     offsets : ndarray of shape (B + 1,)
-    words : list of str, or None
-        Of each step; None where there are neither tokens nor ids.
-    unknown : ndarray of bool of shape (steps,)
-        Where the model's vocabulary lacks the word.
     indices : ndarray of shape (B,)
         Which of the inputs they are.
     backend, num_threads
@@ -65,8 +60,6 @@ class Corpus:
     model: LSTMModel
     data: Array
     offsets: Array
-    words: list[str] | None
-    unknown: Array
     indices: Array
     backend: str
     num_threads: int | None
@@ -84,27 +77,17 @@ class Corpus:
         if not isinstance(model, LSTMModel):
             raise TypeError(f"model: expected an LSTMModel, got {type(model).__name__}")
         batch = model.encoder.encode(inputs, unknown)
-        read = slice(None) if batch.padding is None else batch.padding.read
-        words = None
-        if batch.tokens is not None:
-            words = np.array([*chain.from_iterable(batch.tokens)], object)[read].tolist()
-        elif batch.embedding is not None:
-            words = [str(id_) for id_ in batch.data.tolist()]
+        embedding = None
         if batch.embedding is not None:
             zero = np.zeros_like(batch.embedding[:1])
-            model = rebuilt(
-                model,
-                embedding=np.concatenate([batch.embedding, zero]),
-                vocabulary=None,
-                unknown_token=None,
-                mask_id=None,
-            )
+            embedding = np.concatenate([batch.embedding, zero])
+        reader = rebuilt(
+            model, embedding=embedding, vocabulary=None, unknown_token=None, mask_id=None
+        )
         return cls(
-            model=model,
+            model=reader,
             data=batch.data,
             offsets=batch.offsets,
-            words=words,
-            unknown=batch.unknown[read],
             indices=np.arange(len(batch)),
             backend=backend,
             num_threads=num_threads,
@@ -162,9 +145,11 @@ class Corpus:
         """Return some of the sequences, in ascending order of their indices."""
         taken = np.zeros(len(self), bool)
         taken[sequences] = True
-        offsets = to_offsets(self.lengths[taken])
         return replace(
-            self._keep(taken[owners(self.offsets)], offsets), indices=self.indices[taken]
+            self,
+            data=self.data[taken[owners(self.offsets)]],
+            offsets=to_offsets(self.lengths[taken]),
+            indices=self.indices[taken],
         )
 
     def without(self, steps: Array, how: str) -> Self:
@@ -175,16 +160,5 @@ class Corpus:
             return replace(self, data=data)
         kept = np.ones(len(self.data), bool)
         kept[steps] = False
-        return self._keep(kept, to_offsets(np.add.reduceat(kept, self.offsets[:-1], dtype=np.intp)))
-
-    def _keep(self, kept: Array, offsets: Array) -> Self:
-        words = self.words
-        if words is not None:
-            words = [words[step] for step in np.flatnonzero(kept)]
-        return replace(
-            self,
-            data=self.data[kept],
-            offsets=offsets,
-            words=words,
-            unknown=self.unknown[kept],
-        )
+        lengths = np.add.reduceat(kept, self.offsets[:-1], dtype=np.intp)
+        return replace(self, data=self.data[kept], offsets=to_offsets(lengths))

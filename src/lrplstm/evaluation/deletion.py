@@ -226,10 +226,10 @@ def deletion_curve(
 
     Notes
     -----
-    Arras et al. 2017 (doi 10.18653/v1/W17-5221), section 4.2, whose settings are the defaults. The
-    area over the curve is the AOPC of Samek et al. 2017 (doi 10.1109/TNNLS.2016.2599820), equation
-    12, for one run: ``1 / (K + 1) * sum_k <f(x_0) - f(x_k)>``, with accuracy or the true class'
-    score as f.
+    Arras et al. 2017 (doi 10.18653/v1/W17-5221), whose settings are the defaults. The area over the
+    curve is the AOPC of Samek et al. 2017 (doi 10.1109/TNNLS.2016.2599820),
+    ``1 / (K + 1) * sum_k <f(x_0) - f(x_k)>``, where f is 1 if the true class has the highest score
+    and else 0, or that class' score, and <> the mean over the sequences.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = ["COLORS", "axes_or_new", "draw_lines", "draw_title", "finish", "plain
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = "osD^vPX"
 _STYLES = ("-", "--", ":")
+_FILLS = ("full", "none", "left")
 
 
 def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axes:
@@ -31,16 +32,23 @@ def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axe
     return new
 
 
-def draw_lines(ax: Axes, x: Array, rows: Array, labels: Iterable[str]) -> None:
-    """Draw a line with markers for each row, each unlike the others in colour, marker and style."""
+def draw_lines(
+    ax: Axes, x: Array, rows: Array, labels: Sequence[str], *, joined: bool = True
+) -> None:
+    """Draw a line with markers for each row, each unlike the others in colour, marker and style.
+
+    Where they are not `joined`, markers of the same x stand side by side.
+    """
     for n, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        aside = 0.0 if joined else 0.4 * ((n + 0.5) / len(labels) - 0.5)
         ax.plot(
-            x,
+            x + aside,
             row,
             label=label,
             color=COLORS[n % len(COLORS)],
             marker=_MARKERS[n % len(_MARKERS)],
-            linestyle=_STYLES[n // len(COLORS) % len(_STYLES)],
+            linestyle=_STYLES[n // len(COLORS) % len(_STYLES)] if joined else "none",
+            fillstyle=_FILLS[n // len(COLORS) % len(_FILLS)],
             markersize=5,
         )
 
@@ -58,7 +66,7 @@ def finish(ax: Axes, *, title: str, x: str, y: str, legend: str = "") -> None:
     ax.grid(color="#dddddd", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(
+    drawn = ax.legend(
         title=legend or None,
         alignment="left",
         loc="upper left",
@@ -68,6 +76,8 @@ def finish(ax: Axes, *, title: str, x: str, y: str, legend: str = "") -> None:
         fontsize=9,
         title_fontsize=9,
     )
+    for text in drawn.get_texts():
+        text.set_parse_math(False)
 
 
 def plain(value: Any) -> Any:

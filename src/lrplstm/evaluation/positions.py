@@ -69,7 +69,7 @@ class RelevanceByPosition:
             ax,
             title=f"relevance by position, {self.counts.sum():,} steps",
             x="position, from beginning (0) to end (1)",
-            y="mean relevance" if signed else "absolute relevance / its mean in the sequence",
+            y="mean relevance" if signed else "absolute relevance, 1 = sequence mean",
         )
         return ax
 

@@ -75,17 +75,21 @@ class Randomization:
         """
         ax = axes_or_new(ax)
         rows = self.absolute if absolute else self.signed
-        parts, rows = ["none", *self.parts], np.hstack([np.ones((len(rows), 1)), rows])
-        draw_lines(ax, np.arange(len(parts)), rows, self.methods)
+        rows = np.hstack([np.ones((len(rows), 1)), rows])
         together = self.mode == "cascade"
-        names = [part if n < 2 or not together else f"+ {part}" for n, part in enumerate(parts)]
-        ax.set_xticks(range(len(parts)), names)
+        names = ["none", *self.parts]
+        if together:
+            names[2:] = [f"+ {part}" for part in names[2:]]
+        draw_lines(ax, np.arange(len(names)), rows, self.methods, joined=together)
+        ax.set_xticks(range(len(names)), names)
         ax.axhline(0, color="#888888", linewidth=1)
         what = "absolute relevance" if absolute else "relevance"
         finish(
             ax,
             title=f"{what} after weights were replaced, {self.by_sequence.shape[-1]:,} sequences",
-            x="replaced by random numbers" if together else "replaced by random numbers, one alone",
+            x="replaced by random numbers"
+            if together
+            else "replaced by random numbers, each alone",
             y="rank correlation with before",
         )
         return ax
@@ -144,7 +148,7 @@ def randomization_test(
 
     Notes
     -----
-    Adebayo et al. 2018, "Sanity Checks for Saliency Maps" (arXiv 1810.03292), section 3.
+    Adebayo et al. 2018, "Sanity Checks for Saliency Maps" (arXiv 1810.03292).
 
     Examples
     --------
@@ -160,8 +164,8 @@ def randomization_test(
     check_choice("mode", mode, _MODES)
     check_count("seed", seed, 0)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
-    if embedding and (model.embedding is None or corpus.model.embedding is None):
-        raise ValueError("embedding: expected False, as ids or tokens are not what was read")
+    if embedding and corpus.model.embedding is None:
+        raise ValueError("embedding: expected False where inputs are floats, got True")
     if target is None:
         target = _predicted(corpus)
     parts = _parts(model, embedding)

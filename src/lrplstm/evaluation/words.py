@@ -12,6 +12,8 @@ from lrplstm.evaluation.arguments import check_count, resolve_method
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title, plain
 from lrplstm.heatmap.colors import color, ink, to_hex
+from lrplstm.heatmap.content import visible
+from lrplstm.heatmap.sheets import Font, font_properties
 from lrplstm.model import LSTMModel
 from lrplstm.weights import Array
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["RepresentativeWords", "representative_words"]
 
 _BYS = ("extreme", "mean")
+
+_GAP = 0.6  # between the most and the least relevant words of a plot, in lines
+_MOST_LETTERS = 16  # of a word of a plot
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,31 +72,24 @@ class RepresentativeWords:
         # The least relevant of all stands at the bottom, under a gap.
         words = np.hstack([self.most, self.least[:, ::-1]])
         relevance = np.hstack([self.most_relevance, self.least_relevance[:, ::-1]])
-        largest = np.abs(relevance).max(axis=1, keepdims=True)
-        shades = color(relevance / np.where(largest > 0, largest, 1))
-        rows = np.concatenate([np.arange(n), np.arange(n, 2 * n) + 0.6])
-        for column, row in np.ndindex(C, 2 * n):
-            shade = shades[column, row]
-            ax.text(
-                column,
-                float(rows[row]),
-                _short(str(words[column, row])),
-                ha="center",
-                va="center",
-                color=to_hex(ink(shade)),
-                fontsize=9,
-                parse_math=False,
-                bbox={"boxstyle": "round,pad=0.25", "facecolor": to_hex(shade), "linewidth": 0},
-            )
+        rows = [*range(n), *(row + _GAP for row in range(n, 2 * n))]
+        for column in range(C):
+            _draw_column(ax, column, rows, words[column], relevance[column])
+        classes = [visible(name) for name in self.classes]
+        font = Font(classes)
+        ax.set_xticks(
+            range(C),
+            [font.drawable(name) for name in classes],
+            fontproperties=font_properties(font.families, 10),
+            parse_math=False,
+        )
+        middle = (n - 1) / 2
+        ax.set_yticks([middle, n + _GAP + middle], ["most relevant", "least relevant"], va="center")
+        ax.xaxis.tick_top()
+        ax.tick_params(length=0)
+        ax.tick_params(axis="y", labelrotation=90)
         ax.set_xlim(-0.6, C - 0.4)
         ax.set_ylim(2 * n + 0.2, -0.6)
-        ax.set_xticks(range(C), self.classes)
-        ax.xaxis.tick_top()
-        ax.set_yticks([(n - 1) / 2, n + 0.6 + (n - 1) / 2], ["most relevant", "least relevant"])
-        ax.tick_params(axis="y", labelrotation=90, length=0)
-        for label in ax.get_yticklabels():
-            label.set_verticalalignment("center")
-        ax.tick_params(axis="x", length=0)
         ax.spines[:].set_visible(False)
         draw_title(ax, "words for (red) and against (blue) a class")
         return ax
@@ -110,8 +108,29 @@ class RepresentativeWords:
         return {name: plain(getattr(self, name)) for name in names}
 
 
+def _draw_column(ax: Axes, x: int, rows: list[float], words: Array, relevance: Array) -> None:
+    """Draw the words of one class, one under another, relative to the largest relevance."""
+    largest = np.abs(relevance).max() or 1.0
+    texts = [_short(word) for word in words]
+    font = Font(texts)
+    for y, text, shade in zip(rows, texts, color(relevance / largest), strict=True):
+        ax.text(
+            x,
+            y,
+            font.drawable(text),
+            ha="center",
+            va="center",
+            color=to_hex(ink(shade)),
+            fontproperties=font_properties(font.families, 9),
+            parse_math=False,
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": to_hex(shade), "linewidth": 0},
+        )
+
+
 def _short(word: str) -> str:
-    return word if len(word) <= 16 else f"{word[:15]}…"
+    """Return a word as it can be drawn, and not so long that it meets its neighbour."""
+    word = visible(word)
+    return word if len(word) <= _MOST_LETTERS else f"{word[: _MOST_LETTERS - 1]}…"
 
 
 def representative_words(
@@ -130,8 +149,9 @@ def representative_words(
 ) -> RepresentativeWords:
     """Find the words that are most and least relevant for a class, over all sequences.
 
-    Every sequence is explained for every class asked for, whatever it is predicted as. Words that
-    the vocabulary lacks are left out: they share one vector, so it is not they that are relevant.
+    Every sequence is explained for every class asked for, whatever it is predicted as. Of equally
+    relevant words the one with the smaller id comes first. Words that the vocabulary lacks are left
+    out: they share one vector, so it is not they that are relevant.
 
     Parameters
     ----------
@@ -162,7 +182,7 @@ def representative_words(
 
     Notes
     -----
-    Arras et al. 2017 (doi 10.18653/v1/W17-5221), section 4.3.
+    Arras et al. 2017 (doi 10.18653/v1/W17-5221).
 
     Examples
     --------
@@ -178,12 +198,10 @@ def representative_words(
     check_count("n", n, 1)
     check_count("min_count", min_count, 1)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
-    if corpus.words is None:
+    if corpus.model.embedding is None:
         raise ValueError("inputs: expected tokens or ids, got floats, which are no words")
-    known = ~corpus.unknown
-    words, place, count = np.unique(
-        np.array(corpus.words, object)[known].astype(str), return_inverse=True, return_counts=True
-    )
+    known = _is_known(model, corpus)
+    ids, place, count = np.unique(corpus.data[known], return_inverse=True, return_counts=True)
     frequent = np.flatnonzero(count >= min_count)
     if not len(frequent):
         raise ValueError(f"min_count: expected words that occur {min_count} time(s), found none")
@@ -193,8 +211,8 @@ def representative_words(
         rows = [_of_words(sign * row, place, count, by)[frequent] for row in relevance]
         best = [np.argsort(-row, kind="stable")[:n] for row in rows]
         values = sign * np.array([row[order] for row, order in zip(rows, best, strict=True)])
-        chosen_words = frequent[np.array(best)]
-        return _Ranked(words[chosen_words], values, count[chosen_words])
+        found = frequent[np.array(best)]
+        return _Ranked(_words(model, ids[found]), values, count[found])
 
     most, least = ranked(1), ranked(-1)
     return RepresentativeWords(
@@ -212,6 +230,24 @@ class _Ranked(NamedTuple):
     words: Array
     relevance: Array
     counts: Array
+
+
+def _is_known(model: LSTMModel, corpus: Corpus) -> Array:
+    """Return where a step is a word that the vocabulary has, (steps,)."""
+    known = corpus.data != corpus.zero
+    if model.vocabulary is not None and model.unknown_token is not None:
+        known &= corpus.data != model.vocabulary.index(model.unknown_token)
+    return known
+
+
+def _words(model: LSTMModel, ids: Array) -> Array:
+    """Return the words of ids, of the same shape."""
+    names = (
+        map(str, ids.flat)
+        if model.vocabulary is None
+        else map(model.vocabulary.__getitem__, ids.flat)
+    )
+    return np.array(list(names)).reshape(ids.shape)
 
 
 def _of_words(relevance: Array, place: Array, count: Array, by: str) -> Array:

@@ -1,0 +1,133 @@
+"""The command evaluate: what Python computes, as a table, JSON and a picture."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from doc_pages import ROOT
+from random_models import random_model
+from test_cli import fails, run
+
+import lrplstm
+from lrplstm.evaluation import conservation, deletion_curve
+
+SENTENCES = str(ROOT / "data" / "sentences.txt")
+
+
+@pytest.fixture(scope="module")
+def sample():
+    sentences = lrplstm.read_sentences(SENTENCES)
+    return [s.tokens for s in sentences], [s.target for s in sentences]
+
+
+def evaluated(*arguments, **options):
+    """Return the object that --json writes."""
+    (line,) = run("evaluate", *arguments, **options).stdout.splitlines()
+    return json.loads(line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "curve_options", "settings"),
+    [
+        ([], {}, {}),
+        (["--method", "lrp", "--method", "gi"], {"methods": ["lrp", "gi"]}, {}),
+        (
+            ["--deletions", "3", "--min-length", "6", "--how", "remove"],
+            {"deletions": 3, "min_length": 6, "how": "remove"},
+            {},
+        ),
+        (["--unknown", "zero", "--threads", "1"], {}, {"unknown": "zero"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_json_is_what_python_computes(sample, arguments, curve_options, settings):
+    inputs, labels = sample
+    found = evaluated(SENTENCES, *arguments, "--json")
+    model = lrplstm.load_default()
+    right = int((model.predict(inputs, **settings).argmax(axis=1) == labels).sum())
+    assert (found["sentences"], found["correct"]) == (len(inputs), right)
+    assert found["accuracy"] == right / len(inputs)
+    curves = deletion_curve(model, inputs, labels, **curve_options, **settings)
+    assert found["deletion"] == curves.to_dict()
+    kept = conservation(model, inputs, **settings).to_dict()
+    assert found["conservation"] == json.loads(json.dumps(kept))
+
+
+def test_table_has_the_numbers(sample):
+    output = run("evaluate", SENTENCES).stdout
+    curves = deletion_curve(lrplstm.load_default(), *sample)
+    assert output.startswith("accuracy: 136 of 264 (51.5%)\n")
+    assert f"accuracy of {curves.num_correct} sentences" in output
+    assert f"accuracy of {curves.num_wrong} sentences" in output
+    for group in ("correct", "wrong"):
+        rows = zip(
+            curves.methods,
+            getattr(curves, f"area_{group}"),
+            getattr(curves, f"curve_{group}"),
+            strict=True,
+        )
+        for method, area, curve in rows:
+            cells = [method, f"{area:.3f}", *(f"{value:.1%}" for value in curve)]
+            assert any(line.split() == cells for line in output.splitlines())
+    assert "by stabilizers" in output
+
+
+def test_picture_and_json_go_to_files(tmp_path):
+    png, js = tmp_path / "all.png", tmp_path / "all.json"
+    output = run("evaluate", SENTENCES, "--method", "lrp", "--png", str(png), "--json", str(js))
+    assert output.stdout.startswith("accuracy")
+    assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert json.loads(js.read_text())["deletion"]["methods"] == ["lrp"]
+
+
+def test_json_before_the_file_and_standard_input():
+    text = (ROOT / "data" / "sentences.txt").read_bytes()
+    expected = evaluated(SENTENCES, "--method", "lrp", "--json")
+    assert evaluated("--method", "lrp", "--json", SENTENCES) == expected
+    assert evaluated("-", "--method", "lrp", "--json", stdin=text) == expected
+
+
+def test_a_group_may_be_empty(tmp_path):
+    (tmp_path / "one.txt").write_text("5\ta | fine | film | .\n")
+    path = str(tmp_path / "one.txt")
+    output = run("evaluate", path, "--min-length", "4", "--deletions", "2").stdout
+    assert "accuracy of 0 sentences" in output
+    assert "nan" not in output
+    found = evaluated(path, "--min-length", "4", "--deletions", "2", "--json")
+    assert set(found["deletion"]["area_wrong"]) == {None}
+
+
+def test_another_model(tmp_path):
+    model = random_model(3, C=3, vocabulary=["<unk>", *"abcdef"], dtype=np.float32)
+    model.save(tmp_path / "model")
+    (tmp_path / "file.txt").write_text("1\ta | b | c\n3\td | e | zqxv\n2\tf | f | a | b\n")
+    arguments = [str(tmp_path / "file.txt"), "--model", str(tmp_path / "model")]
+    found = evaluated(*arguments, "--min-length", "2", "--deletions", "2", "--json")
+    assert found["sentences"] == 3
+    assert "file.txt: sentence 2: token 'zqxv'" in fails(
+        "evaluate", *arguments, "--min-length", "2", "--deletions", "2", "--unknown", "error"
+    )
+
+
+def test_refused(tmp_path):
+    plain, high = tmp_path / "plain.txt", tmp_path / "high.txt"
+    plain.write_text("a fine film .\n")
+    high.write_text("6\ta | fine | film\n")
+    for settings in ({"C": 1}, {"pooling": "none"}):
+        random_model(vocabulary=["<unk>", "a"], **settings).save(tmp_path / "model")
+        error = fails("evaluate", SENTENCES, "--model", str(tmp_path / "model"))
+        assert error.startswith("lrplstm: error: model: expected")
+    for arguments, expected in [
+        ([], "expected a FILE of labelled sentences"),
+        ([str(plain)], "plain.txt: line 1: expected a label from 1"),
+        ([str(high)], "high.txt: sentence 1: expected a label from 1 to 5, got 6"),
+        ([str(tmp_path / "no.txt")], "no.txt: No such file"),
+        ([SENTENCES, "--deletions", "11"], "min_length: expected at least 11"),
+        ([SENTENCES, "--deletions", "0"], "--deletions: expected a number from 1, got '0'"),
+        ([SENTENCES, "--min-length", "90"], "min_length=90 steps, got none"),
+        ([SENTENCES, "--method", "x"], "argument --method: invalid choice"),
+        ([SENTENCES, "--png", "x", "--json", "x"], "of its own for each of --json and --png"),
+    ]:
+        assert expected in fails("evaluate", *arguments)
