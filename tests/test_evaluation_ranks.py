@@ -251,7 +251,7 @@ def test_refused():
         randomization_test(model, BATCH, embedding=True)
     with refused("embedding: expected False"):  # floats, though the model has an embedding
         randomization_test(random_model(vocabulary=list("abc")), BATCH, embedding=True)
-    with refused("seed: expected an integer from 0, got -1"):
+    with refused("seed: expected at least 0, got -1"):
         randomization_test(model, BATCH, seed=-1)
     for measure in (randomization_test, agreement):
         with refused("target: expected one for each sequence, got 'all'"):

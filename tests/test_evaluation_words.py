@@ -108,7 +108,7 @@ def test_words_refused():
         representative_words(model, SENTENCES, min_count=5)
     with refused(r"min_count: .* found none"):
         representative_words(model, [["zqxv"]])
-    with refused("n: expected an integer from 1, got 0"):
+    with refused("n: expected at least 1, got 0"):
         representative_words(model, SENTENCES, n=0)
     with refused("by: expected one of 'extreme', 'mean', got 'median'"):
         representative_words(model, SENTENCES, by="median")
@@ -169,7 +169,7 @@ def test_sequences_without_relevance_have_no_strength():
 
 
 def test_positions_refused():
-    with refused("bins: expected an integer from 1, got 0"):
+    with refused("bins: expected at least 1, got 0"):
         relevance_by_position(random_model(), BATCH, bins=0)
     with refused("target: expected one for each sequence, got 'all'"):
         relevance_by_position(random_model(), BATCH, "all")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ __all__ = [
     "Method",
     "Methods",
     "check_classifier",
-    "check_count",
     "check_labels",
     "check_one_target",
     "resolve_method",
@@ -71,15 +69,6 @@ def resolve_methods(methods: Methods) -> list[Method]:
     if not methods:
         raise ValueError("methods: expected at least one, got none")
     return [resolve_method(label, options) for label, options in methods.items()]
-
-
-def check_count(name: str, value: Any, least: int) -> int:
-    """Return an integer of at least `least`, or raise an error."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected an integer from {least}, got {value!r:.60}")
-    if value < least:
-        raise ValueError(f"{name}: expected an integer from {least}, got {value!r:.60}")
-    return int(value)
 
 
 def check_classifier(model: LSTMModel) -> None:

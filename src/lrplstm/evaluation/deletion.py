@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrplstm.checks import check_choice
+from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import (
     Methods,
     check_classifier,
-    check_count,
     check_labels,
     resolve_methods,
 )
@@ -249,7 +248,7 @@ def deletion_curve(
     True
     """
     chosen = resolve_methods(methods)
-    K = check_count("deletions", deletions, 1)
+    K = to_int("deletions", deletions, 1)
     check_choice("how", how, _HOWS)
     check_choice("measure", measure, _MEASURES)
     _check_min_length(min_length, K, how)
@@ -279,7 +278,7 @@ def deletion_curve(
 
 
 def _check_min_length(min_length: Any, deletions: int, how: str) -> None:
-    check_count("min_length", min_length, 1)
+    to_int("min_length", min_length, 1)
     least = deletions + (how == "remove")
     if min_length < least:
         left = "one step is left after" if how == "remove" else "there are steps for"

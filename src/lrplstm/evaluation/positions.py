@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrplstm.evaluation.arguments import Methods, check_count, check_one_target, resolve_methods
+from lrplstm.checks import to_int
+from lrplstm.evaluation.arguments import Methods, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus, owners
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish, plain
 from lrplstm.model import LSTMModel
@@ -125,7 +126,7 @@ def relevance_by_position(
     """
     chosen = resolve_methods(methods)
     check_one_target(target)
-    P = check_count("bins", bins, 1)
+    P = to_int("bins", bins, 1)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
     place = _bins(corpus, P)
     mean, strength = np.empty((2, len(chosen), P))

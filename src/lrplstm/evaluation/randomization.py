@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrplstm.checks import check_choice
-from lrplstm.evaluation.arguments import Methods, check_count, check_one_target, resolve_methods
+from lrplstm.checks import check_choice, to_int
+from lrplstm.evaluation.arguments import Methods, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus, rebuilt
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish, plain
 from lrplstm.evaluation.ranks import mean_defined, spearman
@@ -162,7 +162,7 @@ def randomization_test(
     chosen = resolve_methods(methods)
     check_one_target(target)
     check_choice("mode", mode, _MODES)
-    check_count("seed", seed, 0)
+    to_int("seed", seed, 0)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
     if embedding and corpus.model.embedding is None:
         raise ValueError("embedding: expected False where inputs are floats, got True")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lrplstm.checks import check_choice
-from lrplstm.evaluation.arguments import check_count, resolve_method
+from lrplstm.checks import check_choice, to_int
+from lrplstm.evaluation.arguments import resolve_method
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title, plain
 from lrplstm.heatmap.colors import color, ink, to_hex
@@ -195,8 +195,8 @@ def representative_words(
     """
     chosen = resolve_method(method, options)
     check_choice("by", by, _BYS)
-    check_count("n", n, 1)
-    check_count("min_count", min_count, 1)
+    to_int("n", n, 1)
+    to_int("min_count", min_count, 1)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
     if corpus.model.embedding is None:
         raise ValueError("inputs: expected tokens or ids, got floats, which are no words")
