@@ -196,7 +196,9 @@ def _read_series(path: Path) -> list[Item]:
     if not rows:
         raise InputError(f"{path}: expected rows of numbers, found none")
     if variables is not None and len(variables) != len(rows[0]):
-        raise InputError(f"{path}: expected {len(rows[0])} names in its header, got {len(variables)}")
+        raise InputError(
+            f"{path}: expected {len(rows[0])} names in its header, got {len(variables)}"
+        )
     return [Item(str(path), np.array(rows), variables=variables)]
 
 

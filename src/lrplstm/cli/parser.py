@@ -63,8 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=_path,
         metavar="FILE",
         help="numbers instead of a text: a .npy file of shape (steps, variables) or (series, "
-        "steps, variables), or a .csv file with a line a step, and names of the variables in its first "
-        "line if no number is there",
+        "steps, variables), or a .csv file with a line a step, the first of which may name the "
+        "variables",
     )
     shared.add_argument("--model", type=_path, metavar="MODEL", help=_MODEL_HELP)
     shared.add_argument(
