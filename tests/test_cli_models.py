@@ -278,6 +278,53 @@ def test_convert_weights_of_keras(tmp_path):
     )  # fmt: skip
     assert "id 0" in run("info", tmp_path / "out").stdout
     assert lrplstm.load(tmp_path / "out").num_classes == 3
+    run("convert", path, tmp_path / "out", "--pooling", "last", "--no-mask-zero")
+    assert lrplstm.load(tmp_path / "out").mask_id is None
+    for command in ("info", "predict", "explain"):
+        words = [] if command == "info" else ["--ids", "1"]
+        line = fails(command, "--model", path, *words)
+        assert "pass pooling" in line
+        assert line.endswith("(`lrplstm convert` has options for that)\n")
+    assert "has options" not in fails("convert", path, tmp_path / "out")
+
+
+def test_convert_names_of_several_parts(tmp_path):
+    torch.manual_seed(0)
+    network = torch.nn.ModuleDict(
+        {
+            "table": torch.nn.Embedding(5, 4),
+            "a": torch.nn.LSTM(4, 3),
+            "b": torch.nn.LSTM(3, 4),
+            "fc1": torch.nn.Linear(4, 6),
+            "fc2": torch.nn.Linear(6, 2),
+        }
+    )
+    path = tmp_path / "net.ckpt"
+    torch.save({"epoch": 1, "state_dict": network.state_dict()}, path)
+    output = run(
+        "convert", path, tmp_path / "out", "--lstm", "a,b", "--head", "fc1,fc2", "--activations",
+        "relu",
+    ).stdout  # fmt: skip
+    assert "relu, 4 to 6, bias - linear, 6 to 2, bias" in output
+    assert re.search(r"layer 2 .* weight_ih \(16, 3\)", output)
+    model = lrplstm.load(tmp_path / "out")
+    hidden = network["b"](network["a"](network["table"](torch.tensor([1, 0, 3])))[0])[0][-1]
+    expected = network["fc2"](torch.relu(network["fc1"](hidden))).detach().numpy()
+    assert relative_error(model.predict([1, 0, 3]), expected) < 1e-5
+    run("convert", path, tmp_path / "out", "--lstm", "a", "--no-head", "--no-embedding")
+    model = lrplstm.load(tmp_path / "out")
+    assert model.head == ()
+    assert model.embedding is None
+    line = fails("explain", "--model", path, "--ids", "1")
+    assert "name one with lstm=" in line
+    assert line.endswith("(`lrplstm convert` has options for that)\n")
+    assert "not allowed with" in fails("convert", path, "out", "--head", "fc1", "--no-head")
+
+
+def test_errors_that_no_option_of_convert_helps(tmp_path):
+    path = tmp_path / "net.ckpt"
+    path.write_bytes(b"text")
+    assert "has options" not in fails("info", path)
 
 
 def test_bad_conversions(tmp_path, step_model):
@@ -285,6 +332,8 @@ def test_bad_conversions(tmp_path, step_model):
     assert "--lstm: expected none" in fails(
         "convert", step_model, tmp_path / "out", "--lstm", "rnn"
     )
+    for flag in ("--no-head", "--no-embedding", "--no-mask-zero"):
+        assert f"{flag}: expected none" in fails("convert", step_model, tmp_path / "out", flag)
     (tmp_path / "model.txt").write_text("text")
     assert "ends in .keras" in fails("convert", tmp_path / "model.txt", tmp_path / "out")
     assert not (tmp_path / "out").exists()

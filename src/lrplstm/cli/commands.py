@@ -20,6 +20,7 @@ import lrplstm
 from lrplstm import _backend, heatmap
 from lrplstm.attribution import Attribution
 from lrplstm.cli.inputs import (
+    CONVERT_OPTIONS,
     STDOUT,
     InputError,
     Item,
@@ -37,23 +38,8 @@ from lrplstm.weights import Array, DenseLayer
 
 __all__ = ["convert", "explain", "info", "predict"]
 
-_CONVERT_OPTIONS = (
-    "lstm",
-    "head",
-    "embedding",
-    "output",
-    "activations",
-    "config",
-    "merge_mode",
-    "mask_zero",
-    "recurrent_activation",
-    "dense_activations",
-    "pooling",
-    "vocabulary",
-    "class_names",
-    "unknown_token",
-    "tokenizer",
-)
+# Of these options that say what a model is, those that take several names.
+_LISTS = ("lstm", "head", "class_names", "activations", "dense_activations")
 
 
 def _name(model: LSTMModel, index: int) -> str:
@@ -343,18 +329,18 @@ def convert(options: argparse.Namespace) -> None:
         )
     loader = loader_of(options.source)
     chosen: dict[str, Any] = {}
-    for name in _CONVERT_OPTIONS:
+    for name in CONVERT_OPTIONS:
         value = getattr(options, name)
         if value is None:
             continue
         if name not in inspect.signature(loader).parameters:
-            flag = "--" + name.replace("_", "-")
+            flag = ("--no-" if value is False else "--") + name.replace("_", "-")
             raise InputError(f"{flag}: expected none with a model of this format")
         chosen[name] = value
     if "vocabulary" in chosen:
         chosen["vocabulary"] = read_vocabulary(Path(chosen["vocabulary"]))
-    for name in ("class_names", "activations", "dense_activations"):
-        if name in chosen:
+    for name in _LISTS:
+        if isinstance(chosen.get(name), str):
             chosen[name] = chosen[name].split(",")
     model = loader(options.source, **chosen)
     model.save(folder)

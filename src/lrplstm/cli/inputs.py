@@ -22,9 +22,39 @@ from lrplstm.storage import read_array, read_file
 from lrplstm.tokenizers import tokenize
 from lrplstm.weights import Array
 
-__all__ = ["STDOUT", "InputError", "Item", "load_model", "naming", "read_items", "read_target"]
+__all__ = [
+    "CONVERT_OPTIONS",
+    "STDOUT",
+    "InputError",
+    "Item",
+    "load_model",
+    "naming",
+    "read_items",
+    "read_target",
+]
 
 STDIN = STDOUT = "-"
+
+CONVERT_OPTIONS = (
+    "lstm",
+    "head",
+    "embedding",
+    "output",
+    "activations",
+    "config",
+    "merge_mode",
+    "mask_zero",
+    "recurrent_activation",
+    "dense_activations",
+    "pooling",
+    "vocabulary",
+    "class_names",
+    "unknown_token",
+    "tokenizer",
+)
+"""What `lrplstm convert` can say of a model, as the loaders call it."""
+
+_ASKS = re.compile(rf"\b({'|'.join(CONVERT_OPTIONS)})=(?! of)|\bactivations: expected one")
 
 
 class InputError(Exception):
@@ -71,7 +101,14 @@ class Item:
 
 def load_model(options: argparse.Namespace) -> LSTMModel:
     """Return the model of --model, in any format, or the one that is shipped."""
-    return lrplstm.load_default() if options.model is None else read_model(options.model)
+    if options.model is None:
+        return lrplstm.load_default()
+    try:
+        return read_model(options.model)
+    except ValueError as error:
+        if _ASKS.search(str(error)):  # for an argument
+            raise InputError(f"{error} (`lrplstm convert` has options for that)") from None
+        raise
 
 
 # Sequences --------------------------------------------------------------------------------------

@@ -55,9 +55,9 @@ def from_torch(
     ----------
     source : torch.nn.Module, mapping of str to tensors or arrays, str or path
         A module, in whatever mode and on whatever device; its state dict; or a file of that, which
-        is .safetensors or what ``torch.save`` wrote (.pt, .pth, .bin). A checkpoint that contains
-        one state dict with an LSTM will do. Files are read without running anything in them, and
-        without PyTorch.
+        is .safetensors or what ``torch.save`` wrote (.pt, .pth, .bin, .ckpt). A checkpoint that
+        contains one state dict with an LSTM will do. Files are read without running anything in
+        them, and without PyTorch.
     lstm : str or sequence of str, optional
         Path of the ``nn.LSTM``, such as "encoder.rnn"; of several that follow each other, first
         layer first. Default: the only one there is.
