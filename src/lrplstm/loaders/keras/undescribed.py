@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from lrplstm.checks import check_choice
 from lrplstm.loaders.keras.arrays import is_cudnn
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer
@@ -215,7 +213,8 @@ def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
     # Such a model keeps layers by the names of its attributes, those before "layers" first.
     for path, array in store.contents.arrays.items():
         above = path.partition("/")[0]
-        if above not in (store.container, "optimizer") and np.ndim(array) > 1:
+        beside = above not in (store.container, "optimizer")
+        if beside and array is not None and array.ndim > 1:
             raise ValueError(
                 f"expected the weights of a Sequential or Functional model, found {above!r:.60} "
                 f"beside its layers; {OTHER_CLASS}"
