@@ -2,7 +2,7 @@
 
 Usage: python examples/time_series.py [FOLDER] [--steps N] [--seed N]
 
-Trains a network on the adding problem with PyTorch (pip install "lrplstm[train]"), explains it with
+Trains a network on the adding problem with PyTorch (pip install ".[train]"), explains it with
 every method, prints how often each method finds the inputs that the answer depends on, and writes
 pictures to FOLDER (default: demo).
 """

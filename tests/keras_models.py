@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-os.environ["KERAS_BACKEND"] = "torch"
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import keras
@@ -128,6 +126,22 @@ CASES = {
         L.Dense(3),
         L.Softmax(),
     ],
+    "activation of the state": lambda: [L.LSTM(4), L.ReLU(), L.Dense(3, "softmax")],
+    "activation of a sum": lambda: [
+        bidirectional(4, merge_mode="sum"),
+        L.Activation("tanh"),
+        L.Dense(6, "relu"),
+        L.Dense(3),
+    ],
+    "activation of the mean": lambda: [
+        bidirectional(4, return_sequences=True),
+        L.GlobalAveragePooling1D(),
+        L.Activation("relu"),
+        L.Dropout(0.5),
+        L.Dense(3),
+    ],
+    "activation of each step": lambda: [rows(4), L.TimeDistributed(L.ReLU()), L.Dense(3)],
+    "activation, no head": lambda: [L.LSTM(4), L.Activation("tanh")],
     "embedding": lambda: [L.Embedding(V, D), L.LSTM(4), L.Dense(1, "sigmoid")],
     "mask": lambda: [masked(), L.LSTM(4), L.Dense(1, "sigmoid")],
     "mask, backwards": lambda: [masked(), L.LSTM(4, go_backwards=True), L.Dense(3)],

@@ -55,6 +55,22 @@ def test_json_is_what_python_computes(sample, arguments, curve_options, settings
     assert found["conservation"] == json.loads(json.dumps(kept))
 
 
+def test_words_may_be_ids(sample, tmp_path):
+    vocabulary = lrplstm.load_default().vocabulary
+    known = [
+        (tokens, label)
+        for tokens, label in zip(*sample, strict=True)
+        if set(tokens) <= {*vocabulary}
+    ]
+    for name, word in (("words.txt", str), ("ids.txt", lambda token: str(vocabulary.index(token)))):
+        lines = [f"{label + 1}\t{' | '.join(map(word, tokens))}\n" for tokens, label in known]
+        (tmp_path / name).write_text("".join(lines), encoding="utf-8")
+    options = ["--method", "lrp", "--json"]
+    expected = evaluated(str(tmp_path / "words.txt"), *options)
+    assert evaluated(str(tmp_path / "ids.txt"), "--ids", *options) == expected
+    assert expected["sentences"] == len(known) > 100
+
+
 def test_table_has_the_numbers(sample):
     output = run("evaluate", SENTENCES).stdout
     curves = deletion_curve(lrplstm.load_default(), *sample)

@@ -62,6 +62,11 @@ def test_a_series_of_numbers(series_model, tmp_path):
         (found,) = explained("--model", series_model, "--series", tmp_path / name)
         assert found["tokens"] is None
         assert np.array_equal(found["input_relevance"], expected.input_relevance)
+        assert found["variables"] == (list("abcde") if name == "x.csv" else None)
+    predicted = run(
+        "predict", "--json", "--model", series_model, "--series", tmp_path / "x.csv"
+    ).stdout
+    assert json.loads(predicted)["variables"] == list("abcde")
     output = run("predict", "--model", series_model, "--series", tmp_path / "x.npy").stdout
     assert f"{expected.scores[0]:.3f}" in output
     output = run("explain", "--model", series_model, "--series", tmp_path / "x.npy").stdout
@@ -92,11 +97,21 @@ def test_many_series(series_model, tmp_path):
     [
         ("x.csv", b"", "expected rows of numbers, found none"),
         ("x.csv", b"1,2\n1,2,3\n", "line 2: expected 2 numbers, got 3"),
-        ("x.csv", b"a,b\n1,c\n", "line 2: expected numbers with commas between"),
-        ("x.csv", b"a,b,c\n1,2\n", "expected 2 names in line 1, got 3"),
+        ("x.csv", b"a,b\n1,c\n", "line 2, cell 2: expected a finite number, got 'c'"),
+        ("x.csv", b"a,b,c\n1,2\n", "expected 2 names in its header, got 3"),
+        # A first row with a number is no header, whatever else is in it.
+        ("x.csv", b"1,2,3O\n1,2,3\n", "line 1, cell 3: expected a finite number, got '3O'"),
+        ("x.csv", b"1,,3\n1,2,3\n", "line 1, cell 2: expected a finite number, got ''"),
+        ("x.csv", b"n/a,2,3\n1,2,3\n", "line 1, cell 1: expected a finite number, got 'n/a'"),
+        ("x.csv", b"1_0,2_0\n1,2\n", "line 1, cell 1: expected a finite number, got '1_0'"),
+        ("x.csv", b"nan,nan\n1,2\n", "line 1, cell 1: expected a finite number, got 'nan'"),
+        ("x.csv", b",N/A\n1,2\n", "line 1, cell 1: expected a finite number, got ''"),
+        ("x.csv", b"a,b\nc,d\n1,2\n", "line 2, cell 1: expected a finite number, got 'c'"),
+        ("x.csv", b"1,2\n1_000,2\n", "line 2, cell 1: expected a finite number, got '1_000'"),
         ("x.csv", b"\xff\xfe", "expected UTF-8"),
         ("x.csv", b"1,2,3\n", r"expected shape \(T, 5\), got \(1, 3\)"),
-        ("x.csv", b"1,2,3,4,nan\n", "expected finite float.* got nan at step 0, variable 4"),
+        ("x.csv", b"1,2,3,4,nan\n", "line 1, cell 5: expected a finite number, got 'nan'"),
+        ("x.csv", b"1,2,3,4,1e999\n", "line 1, cell 5: expected a finite number, got '1e999'"),
         ("x.npy", b"\x93NUMPY", "not a readable .npy file"),
         ("x.npy", b"", "not a readable .npy file"),
     ],
@@ -107,6 +122,14 @@ def test_bad_series(name, content, match, series_model, tmp_path):
     text = fails("explain", "--model", series_model, "--series", path)
     assert re.search(match, text)
     assert name in text
+
+
+def test_a_header_may_have_an_empty_name_and_stand_below_empty_lines(series_model, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("\n,b,c,d,e\n1,2,3,4,5\n")
+    (found,) = explained("--model", series_model, "--series", path)
+    assert found["variables"] == ["", "b", "c", "d", "e"]
+    assert len(found["token_relevance"]) == 1
 
 
 def test_text_for_a_model_of_numbers(series_model):
@@ -129,6 +152,32 @@ def test_ids(id_model):
     assert "expected ids" in fails("explain", "--model", id_model, "--ids", " ")
     assert "out of range" in fails("explain", "--model", id_model, "--ids", "9" * 50)
     assert "--ids" in fails("explain", "--model", id_model, "--ids", "--tokenized", "3")
+
+
+def test_ids_in_a_labelled_file(id_model, tmp_path):
+    path = tmp_path / "ids.txt"
+    path.write_text("1\t3 | 2 | 4\n3\t1\n")
+    found = explained("--model", id_model, "--ids", "--file", path)
+    expected = lrplstm.lrp(lrplstm.load(id_model), [np.array([3, 2, 4]), np.array([1])])
+    for one, attribution, label in zip(found, expected, (0, 2), strict=True):
+        assert np.array_equal(one["token_relevance"], attribution.token_relevance)
+        assert one["label"] == label
+    path.write_text("1\t3 | film\n")
+    line = fails("explain", "--model", id_model, "--ids", "--file", path)
+    assert "sentence 1: expected ids" in line
+    assert "'film'" in line
+
+
+def test_ids_stand_where_there_are_no_words(id_model, tmp_path):
+    page, picture = tmp_path / "x.html", tmp_path / "x.png"
+    arguments = ["--model", id_model, "--ids", "3 2 4", "--html", page, "--png", picture]
+    output = run("explain", *arguments).stdout
+    assert re.search(r"\b3\b.* 2\b.* 4\b", output)
+    assert "t=0" not in output
+    assert re.findall(r">(\d|t=\d)</bdi>", page.read_text(encoding="utf-8")) == ["3", "2", "4"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    (found,) = explained("--model", id_model, "--ids", "3 2 4")
+    assert found["tokens"] is None
 
 
 # Scores at every step ---------------------------------------------------------------------------
@@ -229,6 +278,53 @@ def test_convert_weights_of_keras(tmp_path):
     )  # fmt: skip
     assert "id 0" in run("info", tmp_path / "out").stdout
     assert lrplstm.load(tmp_path / "out").num_classes == 3
+    run("convert", path, tmp_path / "out", "--pooling", "last", "--no-mask-zero")
+    assert lrplstm.load(tmp_path / "out").mask_id is None
+    for command in ("info", "predict", "explain"):
+        words = [] if command == "info" else ["--ids", "1"]
+        line = fails(command, "--model", path, *words)
+        assert "pass pooling" in line
+        assert line.endswith("(`lrplstm convert` has options for that)\n")
+    assert "has options" not in fails("convert", path, tmp_path / "out")
+
+
+def test_convert_names_of_several_parts(tmp_path):
+    torch.manual_seed(0)
+    network = torch.nn.ModuleDict(
+        {
+            "table": torch.nn.Embedding(5, 4),
+            "a": torch.nn.LSTM(4, 3),
+            "b": torch.nn.LSTM(3, 4),
+            "fc1": torch.nn.Linear(4, 6),
+            "fc2": torch.nn.Linear(6, 2),
+        }
+    )
+    path = tmp_path / "net.ckpt"
+    torch.save({"epoch": 1, "state_dict": network.state_dict()}, path)
+    output = run(
+        "convert", path, tmp_path / "out", "--lstm", "a,b", "--head", "fc1,fc2", "--activations",
+        "relu",
+    ).stdout  # fmt: skip
+    assert "relu, 4 to 6, bias - linear, 6 to 2, bias" in output
+    assert re.search(r"layer 2 .* weight_ih \(16, 3\)", output)
+    model = lrplstm.load(tmp_path / "out")
+    hidden = network["b"](network["a"](network["table"](torch.tensor([1, 0, 3])))[0])[0][-1]
+    expected = network["fc2"](torch.relu(network["fc1"](hidden))).detach().numpy()
+    assert relative_error(model.predict([1, 0, 3]), expected) < 1e-5
+    run("convert", path, tmp_path / "out", "--lstm", "a", "--no-head", "--no-embedding")
+    model = lrplstm.load(tmp_path / "out")
+    assert model.head == ()
+    assert model.embedding is None
+    line = fails("explain", "--model", path, "--ids", "1")
+    assert "name one with lstm=" in line
+    assert line.endswith("(`lrplstm convert` has options for that)\n")
+    assert "not allowed with" in fails("convert", path, "out", "--head", "fc1", "--no-head")
+
+
+def test_errors_that_no_option_of_convert_helps(tmp_path):
+    path = tmp_path / "net.ckpt"
+    path.write_bytes(b"text")
+    assert "has options" not in fails("info", path)
 
 
 def test_bad_conversions(tmp_path, step_model):
@@ -236,6 +332,8 @@ def test_bad_conversions(tmp_path, step_model):
     assert "--lstm: expected none" in fails(
         "convert", step_model, tmp_path / "out", "--lstm", "rnn"
     )
+    for flag in ("--no-head", "--no-embedding", "--no-mask-zero"):
+        assert f"{flag}: expected none" in fails("convert", step_model, tmp_path / "out", flag)
     (tmp_path / "model.txt").write_text("text")
     assert "ends in .keras" in fails("convert", tmp_path / "model.txt", tmp_path / "out")
     assert not (tmp_path / "out").exists()

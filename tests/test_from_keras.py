@@ -198,6 +198,7 @@ STORED = (
     "each step",
     "dense stack",
     "activation layers",
+    "activation of a sum",
     "mask, stack",
     "mask, mean",
     "mask, models in a model",

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils import prune
+from torch.optim.swa_utils import AveragedModel
 from torch_networks import Encoder, Network
 
 import lrplstm
@@ -482,6 +483,8 @@ FC_NO_BIAS = nn.Linear(4, 3, bias=False)
 EMBED = nn.Embedding(9, 5)
 EMBED_4 = nn.Embedding(9, 4)
 SQUARE_LSTM = nn.LSTM(4, 4)
+FORECAST = nn.Linear(4, 5)
+THREE = torch.ones(3)
 
 
 @pytest.mark.parametrize(
@@ -531,6 +534,40 @@ SQUARE_LSTM = nn.LSTM(4, 4)
             parts(fc=FC, a=nn.Dropout, b=nn.Softmax(-1), c=nn.CrossEntropyLoss, d=nn.Flatten),
             {},
             {"lstm": "lstm", "head": "fc"},
+        ),
+        (
+            parts(
+                fc=FC,
+                a=nn.CrossEntropyLoss(torch.ones(3)),
+                b=nn.BCEWithLogitsLoss(THREE, pos_weight=THREE),
+            ),
+            {},
+            {"lstm": "lstm", "head": "fc"},
+        ),
+        (
+            state(
+                fc=FC,
+                criterion=nn.CrossEntropyLoss(THREE),
+                loss=nn.BCEWithLogitsLoss(pos_weight=THREE),
+            ),
+            {},
+            {"lstm": "lstm", "head": "fc"},
+        ),
+        (AveragedModel(parts(fc=FC)), {}, {"lstm": "module.lstm", "head": "module.fc"}),
+        (
+            AveragedModel(parts(fc=FC)).state_dict(),
+            {},
+            {"lstm": "module.lstm", "head": "module.fc"},
+        ),
+        # A forecast of what the LSTM will read is its head where it comes after it.
+        (parts(fc=FORECAST), {}, {"lstm": "lstm", "head": "fc"}),
+        (Parts(a=FORECAST, lstm=lstm()), {"head": "a"}, {"lstm": "lstm", "head": "a"}),
+        (Parts(a=FC, lstm=lstm()), {}, {"lstm": "lstm", "head": "a"}),
+        (Parts(a=FORECAST, lstm=lstm()), {"head": False}, {"lstm": "lstm", "left_out": "a"}),
+        (
+            Parts(a=FORECAST, lstm=lstm(), fc=FC),
+            {"head": "fc"},
+            {"lstm": "lstm", "head": "fc", "left_out": "a"},
         ),
         (nn.Sequential(OrderedDict(rnn=lstm(), fc=FC)), {}, {"lstm": "rnn", "head": "fc"}),
         # What is named may leave others out.
@@ -701,6 +738,34 @@ IN_HEAD = "head: expected Linear layers, ReLU or Tanh after each, Dropout, .*, g
         ),
         (Parts(a=lstm(), b=lstm(), fc=FC), {"lstm": "a"}, rf"{EXPECTED} .*'b' \(LSTM\)"),
         # Either could be
+        (
+            nn.ModuleDict({"inp": nn.Linear(6, 6), "rnn": nn.LSTM(6, 6)}),
+            {},
+            r"head: .* found 'inp' \(Linear, width 6\), .* gives 6 numbers.*='inp'.* head=False",
+        ),
+        (Parts(a=FORECAST, lstm=lstm()).state_dict(), {}, r"head: .* found 'a' \(linear, width 4"),
+        (
+            Parts(a=nn.Sequential(nn.Linear(4, 7), nn.ReLU(), nn.Linear(7, 5)), lstm=lstm()),
+            {},
+            r"head: .* found 'a\.0' .* gives 5 numbers.* head='a'",
+        ),
+        # What is tied and stored once
+        (
+            {k: v for k, v in state(fc=FC).items() if k != "fc.weight"},
+            {},
+            rf"{EXPECTED} .*'fc' lacks 'fc\.weight': of weights that are tied",
+        ),
+        (
+            {k: v for k, v in state(fc=FC).items() if k != "fc.weight"},
+            {"head": "fc"},
+            rf"{IN_HEAD}'fc' \(bias\), which lacks 'fc\.weight': of weights that are tied",
+        ),
+        (
+            parts(fc=FC, loss=nn.AdaptiveLogSoftmaxWithLoss(4, 9, [3])),
+            {},
+            rf"{EXPECTED} .*'loss.head'",
+        ),
+        (state(fc=FC, loss=nn.LayerNorm(3)), {}, rf"{EXPECTED} .*'loss' \(weight, bias\)"),
         (
             Parts(lstm=SQUARE_LSTM, a=EMBED_4, b=FC_NO_BIAS).state_dict(),
             {},

@@ -386,6 +386,23 @@ def test_html_without_legend():
     assert source.count("<td") == RELEVANCE.size
 
 
+def test_a_grid_alone():
+    grid = Grid(RELEVANCE, VARIABLES, title='<script>alert("1")</script>')
+    page = Table(heatmap.grid_to_html(grid))
+    assert "script" not in page.tags
+    assert page.texts.count(grid.title) == 1
+    assert [row for row in page.rows if row] == table(grid).rows
+    assert "bdi" not in page.tags
+    assert "speaks for" in "".join(page.texts)
+    bare = heatmap.grid_to_html(Grid(RELEVANCE), legend=False)
+    assert "speaks" not in bare
+    assert "<figcaption" not in bare
+    with pytest.raises(TypeError, match="grid: expected a Grid, got ndarray"):
+        heatmap.grid_to_html(RELEVANCE)
+    with pytest.raises(TypeError, match="title: expected str, got int"):
+        heatmap.grid_to_html(Grid(RELEVANCE, title=3))
+
+
 # Figures ----------------------------------------------------------------------------------------
 
 

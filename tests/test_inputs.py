@@ -209,6 +209,55 @@ def test_bad_inputs(model, inputs, error, match):
             lrplstm.explain(model, inputs, method)
 
 
+def hidden(array, where):
+    """The array with one element hidden."""
+    masked = np.ma.array(array)
+    masked[where] = np.ma.masked
+    return masked
+
+
+X = np.random.default_rng(0).normal(size=(4, 5))
+X_HIDDEN = hidden(X, (2, 1))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "name"),
+    [
+        (X_HIDDEN, "inputs"),
+        ([X_HIDDEN, X], r"inputs\[0\]"),
+        ([X, X_HIDDEN], r"inputs\[1\]"),
+        (hidden(np.stack([X, X]), (1, 0, 0)), r"inputs\[1\]"),
+        (list(X_HIDDEN), "inputs"),
+        (hidden(np.array([1, 4, 3]), 1), "inputs"),
+        ([[1, 4], hidden(np.array([1, 4, 3]), 1)], r"inputs\[1\]"),
+        (hidden(np.array(["a", "film"]), 1), "inputs"),
+    ],
+)
+def test_masked_elements_are_refused(model, inputs, name):
+    match = rf"^{name}: expected no masked elements; drop or fill them$"
+    for backend in ("kernel", "reference"):
+        with pytest.raises(ValueError, match=match):
+            lrplstm.lrp(model, inputs, backend=backend)
+    with pytest.raises(ValueError, match=match):
+        model.predict(inputs)
+
+
+def test_masked_elements_of_other_arguments_are_refused(plain):
+    relevance = hidden(np.ones((4, plain.width)), (0, 0))
+    for given, inputs in ((relevance, X), ([relevance], [X])):
+        with pytest.raises(ValueError, match=r"^hidden_relevance.*: expected no masked elements"):
+            lrplstm.lrp(plain, inputs, hidden_relevance=given)
+    with pytest.raises(ValueError, match=r"^target: expected no masked elements"):
+        lrplstm.lrp(plain, X, hidden(np.ones(3), 0))
+    with pytest.raises(ValueError, match=r"^weight_ih: expected no masked elements"):
+        lrplstm.LSTMWeights(hidden(np.ones((8, 3)), (0, 0)), np.ones((8, 2)), np.zeros(8))
+
+
+def test_a_mask_that_hides_nothing_is_none(plain):
+    assert (plain.predict(np.ma.array(X)) == plain.predict(X)).all()
+    assert (plain.predict([np.ma.array(X)]) == plain.predict(X)).all()
+
+
 def test_features_too_large_for_float32():
     with pytest.raises(ValueError, match=r"finite float32 numbers, got 1e\+60"):
         random_model(dtype=np.float32).predict(np.full((2, 5), 1e60))

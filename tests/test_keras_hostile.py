@@ -189,6 +189,10 @@ HOSTILE = {
     ),
     "no layers": (
         lambda file: file.move("layers", "layer"),
+        "expected the weights of a Sequential or Functional model, found others; what a class of",
+    ),
+    "no arrays": (
+        lambda file: file.clear(),
         "expected the weights of a Keras model, found none",
     ),
 }

@@ -135,11 +135,11 @@ LAYERS = {
     ),
     "Dense between": (
         lambda: [rows(4), L.Dense(4), L.LSTM(4, name="a")],
-        r"layer 'a' \(LSTM\): expected no Dense layer before it",
+        r"layer 'a' \(LSTM\): expected no Dense layer or activation before it",
     ),
     "pooling of scores": (
         lambda: [rows(4), L.Dense(4), L.GlobalAveragePooling1D(name="a")],
-        r"layer 'a' \(GlobalAveragePooling1D\): expected no Dense layer before it",
+        r"layer 'a' \(GlobalAveragePooling1D\): expected no Dense layer or activation before it",
     ),
     "pooling of features": (
         lambda: [L.GlobalAveragePooling1D(name="a"), L.Dense(4)],
@@ -172,11 +172,31 @@ LAYERS = {
     ),
     "two activations": (
         lambda: [L.LSTM(4), L.Dense(4, "tanh"), L.Activation("relu", name="b"), L.Dense(3)],
-        r"layer 'b' \(Activation\): expected one activation after a Dense layer, got two",
+        r"layer 'b' \(Activation\): expected one activation after a layer, got two",
     ),
-    "activation of states": (
-        lambda: [L.LSTM(4), L.Activation("relu", name="a"), L.Dense(3)],
-        r"layer 'a' \(Activation\): expected activation 'softmax', 'sigmoid', got 'relu'",
+    "activation between": (
+        lambda: [rows(4), L.Activation("relu"), L.LSTM(4, name="a")],
+        r"layer 'a' \(LSTM\): expected no Dense layer or activation before it",
+    ),
+    "activation before the mean": (
+        lambda: [rows(4), L.ReLU(), L.GlobalAveragePooling1D(name="a")],
+        r"layer 'a' \(GlobalAveragePooling1D\): expected no Dense layer or activation before it",
+    ),
+    "activation before all": (
+        lambda: [L.ReLU(name="a"), L.LSTM(4)],
+        r"layer 'a' \(ReLU\): expected LSTM layers before it",
+    ),
+    "two activations of states": (
+        lambda: [L.LSTM(4), L.ReLU(), L.Activation("tanh", name="a")],
+        r"layer 'a' \(Activation\): expected one activation after a layer, got two",
+    ),
+    "other activation of states": (
+        lambda: [L.LSTM(4), L.Activation("elu", name="a"), L.Dense(3)],
+        r"layer 'a' \(Activation\): expected activation 'linear', 'relu', 'tanh', .*, got 'elu'",
+    ),
+    "activation of each step after backwards": (
+        lambda: [rows(4, go_backwards=True), L.ReLU(name="a")],
+        r"layer 'a' \(ReLU\): expected steps in their order",
     ),
     "clipped": (
         lambda: [L.LSTM(4), L.Dense(3), L.ReLU(max_value=6, name="a")],
@@ -296,17 +316,36 @@ def test_dropout_in_use():
         lrplstm.from_keras(keras.Model(start, y))
 
 
-def test_models_of_a_class_of_their_own():
+def test_models_of_a_class_of_their_own(tmp_path):
     class Classifier(keras.Model):
-        def __init__(self):
+        """Its file has some of the layers where other models have theirs, by their names here."""
+
+        def __init__(self, **layers):
             super().__init__()
-            self.lstm = L.LSTM(4)
+            for name, layer in layers.items():
+                setattr(self, name, layer)
 
         def call(self, x):
-            return self.lstm(x)
+            for layer in self.layers:
+                x = layer(x)
+            return x
 
-    with refused("source: expected .*Classifier"):
-        lrplstm.from_keras(Classifier())
+    what = r"of a Sequential or Functional model.*; what a class of one's own computes .*: make"
+    model = Classifier(lstm=L.LSTM(4))
+    with refused(f"source: expected the config {what}"):
+        lrplstm.from_keras(model)
+    for names in (("a", "b", "c"), ("embed", "lstm", "fc")):
+        layers = (L.Embedding(V, D), L.LSTM(4), L.Dense(3))
+        model = Classifier(**dict(zip(names, layers, strict=True)))
+        model(np.ones((1, 2), int))
+        model.save(tmp_path / "sub.keras")
+        model.save_weights(tmp_path / "sub.weights.h5")
+        with refused(f"sub.keras: expected the (config|weights) {what}"):
+            lrplstm.from_keras(tmp_path / "sub.keras")
+        with refused(f"sub.weights.h5: expected the weights {what}"):
+            lrplstm.from_keras(tmp_path / "sub.weights.h5", pooling="last")
+    with refused(f"sub.weights.h5: expected the config {what}"):
+        lrplstm.from_keras(tmp_path / "sub.weights.h5", config=model.to_json())
 
 
 @pytest.mark.parametrize("source", [None, 3, b"model.keras", {"lstm": 3}, np.ones(3)])
@@ -658,5 +697,9 @@ def test_json_of_another_thing(tmp_path):
     with refused("weights.h5: expected the config of a Sequential or Functional model, got {}"):
         lrplstm.from_keras(path, config={})
     (tmp_path / "model.json").write_text(json.dumps([1]))
+    for form in ("sequential", "functional"):
+        config = network([L.LSTM(4)], form).model.get_config()
+        with refused(r"weights.h5: .*, got what get_config\(\) says, .*; pass model.to_json\(\)$"):
+            lrplstm.from_keras(path, config=config)
     with refused(r"weights.h5: expected the config of a Sequential or Functional model, got \[1"):
         lrplstm.from_keras(path, config=tmp_path / "model.json")

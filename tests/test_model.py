@@ -127,6 +127,8 @@ TWO = (LSTM, LSTMWeights(-W_IH, W_HH, B))
         ([LSTM], {"unknown_token": "<unk>"}, ValueError, "unknown_token"),
         ([LSTM], {"class_names": ["a", "b", "c"]}, ValueError, "class_names: expected 2.*got 3"),
         ([LSTM], {"class_names": [0, 1]}, TypeError, "class_names"),
+        ([LSTM], {"class_names": ["a", "a"]}, ValueError, "class_names: .*'a' at 0 and at 1"),
+        ([LSTM], {"class_names": ["a", " "]}, ValueError, "class_names: .*empty one at position 1"),
         ([LSTM], {"tokenizer": 3}, TypeError, "tokenizer"),
     ],
 )

@@ -270,6 +270,25 @@ def test_what_is_not_explained_of_two_directions(nodes, match):
         lrplstm.from_onnx(built(*nodes, both=True))
 
 
+def test_graphs_without_an_lstm():
+    """What is missing is said before what is in its place."""
+    unrolled = [
+        node("MatMul", "x V0", "products"),
+        node("Sigmoid", "products", "gate"),
+        node("Mul", "gate products", "cell"),
+    ]
+    what = r"^source: expected an LSTM node, found "
+    none = rf"{what}none; .*Keras' own.* matrix products.* from_keras; node '/\w+' \(\w+\): "
+    with refused(none):
+        lrplstm.from_onnx(graph(unrolled, {"V0": draw(RNG, D, C)}, outputs=("cell",)))
+    gru = node("GRU", "x W R", "Y", "gru", hidden_size=H)
+    arrays = {"W": draw(RNG, 1, 3 * H, D), "R": draw(RNG, 1, 3 * H, H)}
+    with refused(rf"{what}only 'GRU'; node 'gru' \(GRU\): this operator is not read"):
+        lrplstm.from_onnx(graph([gru], arrays, outputs=("Y",)))
+    with refused("^source: node '/cell'"):  # there is one
+        lrplstm.from_onnx(built(LSTM, LAST, GEMM, node("Erf", "scores", "cell")))
+
+
 def test_two_models_in_one():
     rng = np.random.default_rng(1)
     arrays = lstm_arrays(rng, "a") | lstm_arrays(rng, "b") | lstm_arrays(rng, "c", size=H)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 from doc_pages import ROOT, Page
@@ -43,6 +44,18 @@ def test_make_targets_exist():
     assert {"demo", "test"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/loaders/keras.md", "docs/loaders/onnx.md"])
+def test_extras_are_installed_from_a_clone_too(path):
+    """What is on no index yet is on none for whoever has cloned it."""
+    text = Page(path).text
+    named = set(re.findall(r'pip install "lrplstm\[([a-z,]+)\]"', text))
+    assert named
+    assert named == set(re.findall(r'pip install "\.\[([a-z,]+)\]"', text))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extras in named:
+        assert set(extras.split(",")) <= project["optional-dependencies"].keys()
 
 
 def test_what_it_names_exists():

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import collections
+import contextlib
+import datetime
+import fractions
 import io
 import json
 import os
+import pathlib
 import pickle
+import re
 import struct
 import subprocess
 import sys
 import time
+import uuid
 import zipfile
 
 import numpy as np
@@ -178,7 +186,8 @@ def test_a_checksum_that_differs(tmp_path):
         (lambda t: t.to("meta"), "it has a meta tensor"),
         (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "it has a quantized tensor"),
         (lambda t: torch.nested.nested_tensor([t]), "it has a nested tensor"),
-        (lambda t: t.to(torch.float8_e4m3fn), "it names 'torch.*'"),
+        (lambda t: t.to(torch.float8_e4m3fn), "a dense tensor .*, got one of torch.float8_e4m3fn"),
+        (lambda t: t.to(torch.uint16), "a dense tensor with numbers, got one of torch.uint16"),
         (lambda t: t.int(), "expected float16, .*, got dtype int32"),
         (lambda t: t.double(), "expected the dtype of .*, float64, got float32"),
         (
@@ -218,6 +227,138 @@ def test_safetensors_that_are_refused(tmp_path):
         assert_refused(write(tmp_path, content, "m.safetensors"), f"{HIDDEN}: expected .*, got ")
     content = safetensors_bytes(STATE | {HIDDEN: torch.zeros(16, 0)})
     assert_refused(write(tmp_path, content, "m.safetensors"), rf"{HIDDEN}: .*, got \(16, 0\)")
+
+
+# What checkpoints have beside weights -----------------------------------------------------------
+
+
+def with_attribute(tensor):
+    tensor.note = "mine"
+    return tensor
+
+
+BESIDE = {
+    "Counter": collections.Counter("abca"),
+    "defaultdict": collections.defaultdict(list, loss=[0.5], steps=[1]),
+    "OrderedDict": collections.OrderedDict(a=1),
+    "deque": collections.deque([0.5, 0.25], maxlen=3),
+    "set": {1, 2, ("a", "b")},
+    "empty set": set(),
+    "frozenset": frozenset("ab"),
+    "bytearray": bytearray(b"a\xff"),
+    "bytes": b"a\xff",
+    "complex": 1 + 2j,
+    "range": range(3),
+    "slice": slice(1, 2),
+    "Path": pathlib.Path("runs/1"),
+    "PureWindowsPath": pathlib.PureWindowsPath("runs/1"),
+    "Namespace": argparse.Namespace(lr=0.1, path=pathlib.Path("a"), layers=[1], inner=None),
+    "date": datetime.date(2024, 2, 29),
+    "datetime": datetime.datetime(2024, 2, 29, 1, 2, 3, 4, datetime.UTC),
+    "time": datetime.time(1, 2),
+    "timedelta": datetime.timedelta(1, 2, 3),
+    "dtype": torch.float32,
+    "dtypes": [torch.bfloat16, torch.int64, torch.uint32, torch.bool, torch.float8_e5m2],
+    "classes": [int, dict, torch.Tensor],
+    "device": torch.device("cuda:0"),
+    "layout": torch.strided,
+    "size": torch.Size([1, 2]),
+    "float8": torch.ones(3).to(torch.float8_e4m3fn),
+    "Parameter": nn.Parameter(torch.ones(3)),
+    "Parameter with state": with_attribute(nn.Parameter(torch.ones(3))),
+    "tensor with state": with_attribute(torch.ones(3)),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch has one about protocols
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("what", BESIDE.values(), ids=BESIDE)
+@pytest.mark.parametrize("save", [torch_bytes, old_bytes])
+def test_what_checkpoints_have_beside_weights(save, what, protocol, tmp_path):
+    content = {"before": what, "model": STATE, "after": {"again": [what, (what,)]}}
+    path = write(tmp_path, save(content, pickle_protocol=protocol))
+    assert_reads(path)
+    path = write(tmp_path, save({"model": STATE | {"x": what}}, pickle_protocol=protocol))
+    with contextlib.suppress(ValueError):  # a tensor more than there is a place for
+        lrplstm.from_torch(path)
+
+
+@pytest.mark.parametrize("what", ["set", "Path", "Namespace", "dtype", "complex"])
+def test_what_is_no_state_dict(what, tmp_path):
+    match = r"refused: expected a state dict, got \w+(\.\w+)?$"
+    assert_refused(write(tmp_path, torch_bytes(BESIDE[what])), match)
+
+
+@pytest.mark.parametrize(
+    "change", [collections.Counter, lambda s: collections.defaultdict(list, s)]
+)
+def test_weights_in_dicts_of_other_classes(change, tmp_path):
+    assert_reads(write(tmp_path, torch_bytes(change(STATE))))
+    assert_reads(write(tmp_path, torch_bytes(change({"epoch": 1, "model": STATE}))))
+
+
+def test_weights_with_attributes(tmp_path):
+    for change in (torch.clone, nn.Parameter):
+        state = {name: with_attribute(change(tensor)) for name, tensor in STATE.items()}
+        assert_reads(write(tmp_path, torch_bytes(state)))
+
+
+@pytest.mark.parametrize("name", ["text", "set", "Path", "complex"])
+def test_weights_that_are_something_else(name, tmp_path):
+    state = STATE | {HIDDEN: BESIDE.get(name, "text")}
+    assert_refused(write(tmp_path, torch_bytes(state)), "got no 'weight_hh_l0'")
+
+
+def test_other_classes_are_refused_by_name(tmp_path):
+    for what, name in (
+        (uuid.UUID(int=3), "uuid.UUID"),
+        (fractions.Fraction(1, 3), "fractions.Fraction"),
+        (nn.init.xavier_normal_, "torch.nn.init.xavier_normal_"),
+    ):
+        path = write(tmp_path, torch_bytes({"model": STATE, "x": what}))
+        assert_refused(path, rf"it names '{re.escape(name)}'; .*state_dict\(\), path\) writes$")
+    path = write(tmp_path, torch_bytes({"model": STATE, "x": nn.ReLU()}))
+    assert_refused(path, r"it names 'torch\.nn\.modules\.\w+\.ReLU'; .*; a whole module is more$")
+
+
+@pytest.mark.parametrize(
+    ("program", "match"),
+    [
+        (b"cbuiltins\ngetattr\n.", "it names 'builtins.getattr'"),
+        (b"c__builtin__\neval\n.", "it names 'builtins.eval'"),
+        (b"cbuiltins\nset.__class__\n.", "it names 'builtins.set.__class__'"),
+        (b"cposix\nsystem\n)\x81.", "it names 'posix.system'"),
+        (b"ccollections\nOrderedDict\n)\x81.", "it makes an object of something"),
+        (b"ctorch\nFloatStorage\n)\x81.", "it makes an object of something"),
+        (b"})\x81.", "it makes an object of something"),
+        (b"](K\1\x90.", "it adds to something that is no set"),
+        (b"\x81.", "it takes more than it has"),
+        (b"\x91.", "not a readable PyTorch file"),
+        (b"ccollections\nCounter\n]\x85R.", "it calls collections.Counter with something"),
+        (b"ccollections\ndefaultdict\n(NNtR.", "it calls collections.defaultdict with something"),
+        (b"cbuiltins\nset\n}R.", "it calls something"),
+        (b"ctorch._tensor\n_rebuild_from_type_v2\n(cbuiltins\nset\nN)NtR.", "it calls torch"),
+        (b"ctorch._utils\n_rebuild_parameter_with_state\n(N\x89)NtR.", "it calls torch"),
+    ],
+)
+def test_programs_of_harmless_names(program, match, tmp_path):
+    assert_refused(write(tmp_path, archive_of(b"\x80\2" + program)), match)
+
+
+def test_names_that_are_no_strings(tmp_path):
+    """Written out, this one would have 2**60 parts."""
+    laughs = b"X\1\0\0\0a" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(60))
+    for names in (laughs + b"X\1\0\0\0a", b"X\1\0\0\0a" + laughs):
+        path = write(tmp_path, archive_of(b"\x80\2" + names + b"\x93."))
+        assert_refused(path, "a name that is no string")
+
+
+def test_a_call_within_calls_within_calls(tmp_path):
+    """Each names the one before as its function's arguments; nothing goes down into them."""
+    again = b"ctorch._tensor\n_rebuild_from_type_v2\n(h\0h\1h\2NtR"
+    program = b"ctorch._utils\n_rebuild_tensor_v2\nq\0ctorch\nTensor\nq\1)q\2" + again
+    match = r"it calls torch\._utils\._rebuild_tensor_v2 with something unexpected"
+    assert_refused(write(tmp_path, archive_of(b"\x80\2" + program + b".")), match)
 
 
 # Code -------------------------------------------------------------------------------------------
@@ -289,6 +430,7 @@ UNCHECKED = torch_bytes(STATE)
 for entry in zipfile.ZipFile(io.BytesIO(UNCHECKED)).infolist():
     UNCHECKED = UNCHECKED.replace(struct.pack("<I", entry.CRC), bytes(4))
 FORMATS["unchecked.pt"] = UNCHECKED
+BESIDE_WEIGHTS = {"model": STATE} | {key: value for key, value in BESIDE.items() if key != "float8"}
 
 fuzzed = settings(
     max_examples=150,
@@ -311,6 +453,16 @@ def test_damaged_files(name, tmp_path, data):
 def test_damaged_pickles(tmp_path, data):
     """Where no checksum can tell."""
     files = entries(FORMATS["model.pt"])
+    files[f"{FOLDER}data.pkl"] = data.draw(damage([files[f"{FOLDER}data.pkl"]]))
+    refused_or_read(lrplstm.from_torch, write(tmp_path, zipped(files)), times=16)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch has one about protocols
+@pytest.mark.parametrize("protocol", [2, 4])
+@fuzzed
+@given(st.data())
+def test_damaged_checkpoints(tmp_path, protocol, data):
+    files = entries(torch_bytes(BESIDE_WEIGHTS, pickle_protocol=protocol))
     files[f"{FOLDER}data.pkl"] = data.draw(damage([files[f"{FOLDER}data.pkl"]]))
     refused_or_read(lrplstm.from_torch, write(tmp_path, zipped(files)), times=16)
 

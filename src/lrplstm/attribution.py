@@ -191,8 +191,8 @@ class Attribution:
     ) -> str:
         """Return a page fragment: the words, coloured by relevance, with a legend.
 
-        Where there are no tokens but `input_relevance`, or variables are named, a grid follows: the
-        relevance of each variable at each step.
+        Where variables are named, a grid follows: the relevance of each variable at each step.
+        Where there are no tokens but `input_relevance`, as of a series, the grid is all there is.
 
         Parameters
         ----------
@@ -221,9 +221,9 @@ class Attribution:
         >>> html.startswith("<figure")
         True
         """
-        grid = None
-        if variables is not None or (self.tokens is None and self.input_relevance is not None):
-            grid = self.to_grid(variables=variables, steps=steps)
+        if self.tokens is None and self.input_relevance is not None:
+            return heatmap.grid_to_html(self.to_grid(variables=variables, steps=steps))
+        grid = None if variables is None else self.to_grid(variables=variables, steps=steps)
         return heatmap.to_html(**self._picture(steps), caption=self.caption, grid=grid)
 
     def _repr_html_(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from numbers import Integral
 from typing import Any
@@ -68,9 +69,20 @@ def first_line(error: Exception) -> str:
 
 def to_array(name: str, value: Any) -> npt.NDArray[Any]:
     """Return anything like an array as one, or raise an error that names it."""
+    _check_unmasked(name, value)  # NumPy would take what lies under the mask
     try:
         return np.asarray(value)
     except (ValueError, OverflowError):
         raise ValueError(f"{name}: expected rows of one length, got rows of several") from None
     except Exception as error:  # a tensor of another framework may refuse for its own reasons
         raise TypeError(f"{name}: expected an array, got {first_line(error)}") from None
+
+
+def _check_unmasked(name: str, value: object) -> None:
+    """Raise a ValueError if `value`, or one that it lists, is a masked array that hides numbers."""
+    masked = sys.modules.get("numpy.ma")  # what nobody has imported, no value can be of
+    if masked is None:
+        return
+    for array in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(array, masked.MaskedArray) and masked.is_masked(array):
+            raise ValueError(f"{name}: expected no masked elements; drop or fill them")

@@ -83,8 +83,8 @@ class LSTMModel:
     TypeError
         If an argument is of the wrong kind, or an array neither float32 nor float64.
     ValueError
-        If shapes, sizes or dtypes do not fit together, a number is NaN or infinite, or a token
-        occurs twice.
+        If shapes, sizes or dtypes do not fit together, a number is NaN or infinite, a token or the
+        name of a class occurs twice, or a class has an empty name.
 
     Examples
     --------
@@ -158,13 +158,19 @@ pooling='last', dtype=float64)
                     f"vocabulary: expected {len(embedding)} tokens as the embedding has rows, "
                     f"got {len(vocabulary)}"
                 )
-            _check_distinct(vocabulary)
+            _check_distinct("vocabulary", "tokens", vocabulary)
         if class_names is not None:
             class_names = _check_strings("class_names", class_names)
             if len(class_names) != num_classes:
                 raise ValueError(
                     f"class_names: expected {num_classes} names, got {len(class_names)}"
                 )
+            if not all(map(str.strip, class_names)):
+                raise ValueError(
+                    "class_names: expected names, got an empty one at position "
+                    f"{[bool(name.strip()) for name in class_names].index(False)}"
+                )
+            _check_distinct("class_names", "names", class_names)
         if unknown_token is None:
             if vocabulary is not None and DEFAULT_UNKNOWN_TOKEN in vocabulary:
                 unknown_token = DEFAULT_UNKNOWN_TOKEN
@@ -517,11 +523,11 @@ def _check_strings(name: str, values: Sequence[str]) -> tuple[str, ...]:
     return tuple(map(str, values))
 
 
-def _check_distinct(vocabulary: tuple[str, ...]) -> None:
+def _check_distinct(argument: str, what: str, texts: tuple[str, ...]) -> None:
     seen: dict[str, int] = {}
-    for id_, token in enumerate(vocabulary):
-        first = seen.setdefault(token, id_)
-        if first != id_:
+    for position, text in enumerate(texts):
+        first = seen.setdefault(text, position)
+        if first != position:
             raise ValueError(
-                f"vocabulary: expected distinct tokens, got {token!r} at {first} and at {id_}"
+                f"{argument}: expected distinct {what}, got {text!r} at {first} and at {position}"
             )

@@ -273,12 +273,11 @@ def _arrays(inputs: Any) -> tuple[str | None, list[Any], bool]:
     This is the quick way for arrays that are all ids or all features; the kind of anything else is
     None.
     """
-    single = isinstance(inputs, np.ndarray) and inputs.ndim < 3
+    is_array = type(inputs) is np.ndarray  # of no class of its own, such as masked arrays
+    single = is_array and inputs.ndim < 3
     if single:
         sequences = [inputs]
-    elif isinstance(inputs, np.ndarray) or (
-        isinstance(inputs, list | tuple) and set(map(type, inputs)) == {np.ndarray}
-    ):
+    elif is_array or (isinstance(inputs, list | tuple) and set(map(type, inputs)) == {np.ndarray}):
         sequences = list(inputs)
     else:
         return None, [], False
@@ -343,6 +342,10 @@ class InputEncoder:
         if kind is None:
             sequences, single = _split(inputs)
             names = _Names(single)
+            sequences = [
+                to_array(names[b], s) if isinstance(s, np.ndarray) else s
+                for b, s in enumerate(sequences)
+            ]
             kind = self._one_kind(names, sequences)
         if kind == "floats":
             return self._batch_of_features(names, sequences)

@@ -8,6 +8,7 @@ import io
 import shutil
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import lrplstm
 from lrplstm import _backend, heatmap
 from lrplstm.attribution import Attribution
 from lrplstm.cli.inputs import (
+    CONVERT_OPTIONS,
     STDOUT,
     InputError,
     Item,
@@ -46,23 +48,8 @@ _METHOD_OPTIONS = (
     "seed",
 )
 
-_CONVERT_OPTIONS = (
-    "lstm",
-    "head",
-    "embedding",
-    "output",
-    "activations",
-    "config",
-    "merge_mode",
-    "mask_zero",
-    "recurrent_activation",
-    "dense_activations",
-    "pooling",
-    "vocabulary",
-    "class_names",
-    "unknown_token",
-    "tokenizer",
-)
+# Of these options that say what a model is, those that take several names.
+_LISTS = ("lstm", "head", "class_names", "activations", "dense_activations")
 
 
 def _name(model: LSTMModel, index: int) -> str:
@@ -82,7 +69,21 @@ def _wrapped(text: str, width: int | None) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _png(items: list[Item], attributions: lrplstm.Attributions) -> bytes:
+def _of_item(options: argparse.Namespace, item: Item) -> dict[str, Any]:
+    """Return what JSON says of what was given."""
+    if options.series is not None:
+        return {"label": item.label, "variables": item.variables}
+    return {"label": item.label}
+
+
+def _with_words(item: Item, attribution: Attribution) -> Attribution:
+    """Let ids stand where there are no tokens, for whoever looks at it."""
+    if attribution.tokens is None and item.ids is not None:
+        return replace(attribution, tokens=list(map(str, item.ids)))
+    return attribution
+
+
+def _png(items: list[Item], attributions: list[Attribution]) -> bytes:
     file = io.BytesIO()
     pictures: list[heatmap.Panel | heatmap.Grid] = []
     for item, attribution in zip(items, attributions, strict=True):
@@ -123,22 +124,26 @@ def explain(options: argparse.Namespace) -> None:
     if options.json is not None:
         outputs[options.json] = json_lines(
             [
-                attribution.to_dict() | {"label": item.label}
+                attribution.to_dict() | _of_item(options, item)
                 for item, attribution in zip(items, attributions, strict=True)
             ]
         )
+    shown = list(map(_with_words, items, attributions))
     if options.html is not None:
         fragments = [
             attribution.to_html(variables=item.variables)
-            for item, attribution in zip(items, attributions, strict=True)
+            for item, attribution in zip(items, shown, strict=True)
         ]
         page = heatmap.to_html_page(fragments, title=f"lrplstm: {method}")
         outputs[options.html] = page.encode()
     if options.png is not None:
-        outputs[options.png] = _png(items, attributions)
+        outputs[options.png] = _png(items, shown)
     write(outputs)
-    if options.json != STDOUT:
-        _print_explanations(options, model, items, attributions)
+    if options.json == STDOUT:
+        return
+    _print_explanations(options, model, items, shown)
+    if not attributions.every_step:
+        print_accuracy(items, attributions.predicted)
 
 
 def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) -> dict[str, Any]:
@@ -165,7 +170,7 @@ def _print_explanations(
     options: argparse.Namespace,
     model: LSTMModel,
     items: list[Item],
-    attributions: lrplstm.Attributions,
+    attributions: list[Attribution],
 ) -> None:
     terminal = sys.stdout.isatty()
     colored = terminal if options.color == "auto" else options.color == "always"
@@ -180,8 +185,6 @@ def _print_explanations(
         if colored and attribution.row_labels is None:
             print(_wrapped(f"relevance: {_relevance(attribution)}", width))
         print()
-    if not attributions.every_step:
-        print_accuracy(items, attributions.predicted)
 
 
 def _prediction(model: LSTMModel, scores: Array) -> list[str]:
@@ -214,15 +217,17 @@ def predict(options: argparse.Namespace) -> None:
     rows = [np.asarray(row) for row in scores]
     if options.json is not None:
         objects = [
-            _prediction_object(model, item, row) for item, row in zip(items, rows, strict=True)
+            _prediction_object(model, item, row) | _of_item(options, item)
+            for item, row in zip(items, rows, strict=True)
         ]
         write({options.json: json_lines(objects)})
     if options.json == STDOUT:
         return
     for item, row in zip(items, rows, strict=True):
         if row.ndim == 2:
+            words = item.sequence if isinstance(item.sequence, list) else item.ids
             for t, scores_of_step in enumerate(row):
-                word = item.sequence[t] if isinstance(item.sequence, list) else f"t={t}"
+                word = f"t={t}" if words is None else str(words[t])
                 name = _name(model, int(scores_of_step.argmax()))
                 scores_in_words = _scores(model, scores_of_step)
                 print(f"{name}\t{heatmap.visible(word)}\tscores: {scores_in_words}")
@@ -245,7 +250,6 @@ def _prediction_object(model: LSTMModel, item: Item, scores: Array) -> dict[str,
         "scores": scores.tolist(),
         "predicted": best.tolist(),
         "class_name": names if scores.ndim == 2 else names[0],
-        "label": item.label,
     }
 
 
@@ -315,18 +319,18 @@ def convert(options: argparse.Namespace) -> None:
         )
     loader = loader_of(options.source)
     chosen: dict[str, Any] = {}
-    for name in _CONVERT_OPTIONS:
+    for name in CONVERT_OPTIONS:
         value = getattr(options, name)
         if value is None:
             continue
         if name not in inspect.signature(loader).parameters:
-            flag = "--" + name.replace("_", "-")
+            flag = ("--no-" if value is False else "--") + name.replace("_", "-")
             raise InputError(f"{flag}: expected none with a model of this format")
         chosen[name] = value
     if "vocabulary" in chosen:
         chosen["vocabulary"] = read_vocabulary(Path(chosen["vocabulary"]))
-    for name in ("class_names", "activations", "dense_activations"):
-        if name in chosen:
+    for name in _LISTS:
+        if isinstance(chosen.get(name), str):
             chosen[name] = chosen[name].split(",")
     model = loader(options.source, **chosen)
     model.save(folder)

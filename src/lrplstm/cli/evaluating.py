@@ -34,7 +34,7 @@ def evaluate(options: argparse.Namespace) -> None:
     check_outputs(json=options.json, png=options.png)
     model = load_model(options)
     check_classifier(model)
-    items = read_labelled(options.file, model)
+    items = read_labelled(options.file, model, ids=options.ids)
     inputs = [item.sequence for item in items]
     settings: dict[str, Any] = {
         "unknown": options.unknown,

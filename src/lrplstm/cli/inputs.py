@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from lrplstm.tokenizers import tokenize
 from lrplstm.weights import Array
 
 __all__ = [
+    "CONVERT_OPTIONS",
     "STDOUT",
     "InputError",
     "Item",
@@ -33,6 +35,27 @@ __all__ = [
 ]
 
 STDIN = STDOUT = "-"
+
+CONVERT_OPTIONS = (
+    "lstm",
+    "head",
+    "embedding",
+    "output",
+    "activations",
+    "config",
+    "merge_mode",
+    "mask_zero",
+    "recurrent_activation",
+    "dense_activations",
+    "pooling",
+    "vocabulary",
+    "class_names",
+    "unknown_token",
+    "tokenizer",
+)
+"""What `lrplstm convert` can say of a model, as the loaders call it."""
+
+_ASKS = re.compile(rf"\b({'|'.join(CONVERT_OPTIONS)})=(?! of)|\bactivations: expected one")
 
 
 class InputError(Exception):
@@ -61,18 +84,32 @@ class Item:
     variables: list[str] | None = None
 
     @property
+    def ids(self) -> list[int] | None:
+        """The ids, where it has them rather than tokens or floats."""
+        if isinstance(self.sequence, list) or self.sequence.ndim != 1:
+            return None
+        return self.sequence.tolist()
+
+    @property
     def text(self) -> str:
         """It in words."""
         if isinstance(self.sequence, list):
             return " ".join(self.sequence)
-        if self.sequence.ndim == 1:
-            return " ".join(map(str, self.sequence))
+        if self.ids is not None:
+            return " ".join(map(str, self.ids))
         return f"{self.name}: {len(self.sequence)} steps"
 
 
 def load_model(options: argparse.Namespace) -> LSTMModel:
     """Return the model of --model, in any format, or the one that is shipped."""
-    return lrplstm.load_default() if options.model is None else read_model(options.model)
+    if options.model is None:
+        return lrplstm.load_default()
+    try:
+        return read_model(options.model)
+    except ValueError as error:
+        if _ASKS.search(str(error)):  # for an argument
+            raise InputError(f"{error} (`lrplstm convert` has options for that)") from None
+        raise
 
 
 # Sequences --------------------------------------------------------------------------------------
@@ -104,10 +141,10 @@ def read_items(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
     return _read_file(options, model)
 
 
-def read_labelled(file: str, model: LSTMModel) -> list[Item]:
+def read_labelled(file: str, model: LSTMModel, *, ids: bool) -> list[Item]:
     """Return the sentences of a file in which all of them have labels."""
     name, text = _read_text(file)
-    return _labelled(name, text, model)
+    return _labelled(name, text, model, ids)
 
 
 def _read_text(file: str) -> tuple[str, str]:
@@ -130,10 +167,10 @@ def _read_file(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
             Item(f"{name}: line {n}", _split(line, f"{name}: line {n}", options, model))
             for n, line in lines
         ]
-    return _labelled(name, text, model)
+    return _labelled(name, text, model, options.ids)
 
 
-def _labelled(name: str, text: str, model: LSTMModel) -> list[Item]:
+def _labelled(name: str, text: str, model: LSTMModel, ids: bool) -> list[Item]:
     items = []
     for n, sentence in enumerate(parse_sentences(text, name), start=1):
         if sentence.label > model.num_classes:
@@ -141,7 +178,10 @@ def _labelled(name: str, text: str, model: LSTMModel) -> list[Item]:
                 f"{name}: sentence {n}: expected a label from 1 to {model.num_classes}, got "
                 f"{sentence.label}"
             )
-        items.append(Item(f"{name}: sentence {n}", list(sentence.tokens), sentence.target))
+        tokens: list[str] | Array = list(sentence.tokens)
+        if ids:
+            tokens = _ids(list(sentence.tokens), f"{name}: sentence {n}")
+        items.append(Item(f"{name}: sentence {n}", tokens, sentence.target))
     return items
 
 
@@ -159,10 +199,7 @@ def _split(
 ) -> list[str] | Array:
     """Return the tokens, or the ids, of a text."""
     if options.ids:
-        words = text.split()
-        if not words or not all(word.isascii() and word.isdigit() for word in words):
-            raise InputError(f"{name}: expected ids, numbers from 0, with spaces between")
-        return np.array([min(int(word[:20]), np.iinfo(np.intp).max) for word in words])
+        return _ids(text.split(), name)
     if options.tokenized:
         # Not split(): a token may well contain another kind of space.
         tokens = [token for token in text.removesuffix("\r").split(" ") if token.strip()]
@@ -179,6 +216,14 @@ def _split(
     return tokens
 
 
+def _ids(words: list[str], name: str) -> Array:
+    other = next((word for word in words if not (word.isascii() and word.isdigit())), "")
+    if not words or other:
+        got = f", got {other!r:.60}" if other else ""
+        raise InputError(f"{name}: expected ids, numbers from 0, with spaces between{got}")
+    return np.array([min(int(word[:20]), np.iinfo(np.intp).max) for word in words])
+
+
 def _read_series(path: Path) -> list[Item]:
     """Return the rows of numbers in a .npy or .csv file: one sequence, or B of one length."""
     if path.suffix == ".npy":
@@ -186,27 +231,52 @@ def _read_series(path: Path) -> list[Item]:
         if array.ndim == 3:
             return [Item(f"{path}: sequence {b}", rows) for b, rows in enumerate(array)]
         return [Item(str(path), array)]
-    lines = _decode(str(path), read_file(path)).splitlines()
     rows: list[list[float]] = []
     variables = None
-    for n, line in enumerate(lines, start=1):
+    for n, line in enumerate(_decode(str(path), read_file(path)).splitlines(), start=1):
         if not line.strip():
             continue
-        try:
-            row = [float(number) for number in line.split(",")]
-        except ValueError:
-            if n == 1:
-                variables = [name.strip() for name in line.split(",")]
-                continue
-            raise InputError(f"{path}: line {n}: expected numbers with commas between") from None
+        cells = [cell.strip() for cell in line.split(",")]
+        if not rows and variables is None and _is_header(cells):
+            variables = cells
+            continue
+        row = [_number(cell, f"{path}: line {n}, cell {k}") for k, cell in enumerate(cells, 1)]
         if rows and len(row) != len(rows[0]):
             raise InputError(f"{path}: line {n}: expected {len(rows[0])} numbers, got {len(row)}")
         rows.append(row)
     if not rows:
         raise InputError(f"{path}: expected rows of numbers, found none")
     if variables is not None and len(variables) != len(rows[0]):
-        raise InputError(f"{path}: expected {len(rows[0])} names in line 1, got {len(variables)}")
+        raise InputError(
+            f"{path}: expected {len(rows[0])} names in its header, got {len(variables)}"
+        )
     return [Item(str(path), np.array(rows), variables=variables)]
+
+
+_MISSING = ("", "n/a", "null")
+"""What stands for no value, in lower case; "nan" is read as a number already."""
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether a row has names: no number, and more than missing values."""
+    return not any(map(_reads_as_float, cells)) and any(
+        cell.lower() not in _MISSING for cell in cells
+    )
+
+
+def _reads_as_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(cell: str, name: str) -> float:
+    # Python's numbers may contain underscores, and be NaN or infinite.
+    if _reads_as_float(cell) and "_" not in cell and math.isfinite(float(cell)):
+        return float(cell)
+    raise InputError(f"{name}: expected a finite number, got {cell!r:.60}")
 
 
 @contextmanager

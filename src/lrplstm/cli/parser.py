@@ -21,7 +21,7 @@ __all__ = ["make_parser"]
 _MODEL_HELP = (
     "the model: a folder that LSTMModel.save or `lrplstm convert` wrote, or one in the format of "
     "the 2017 reference code; a .keras, .h5, .hdf5 or .onnx file; or a PyTorch state dict, "
-    ".safetensors, .pt, .pth or .bin (default: the model shipped)"
+    ".safetensors, .pt, .pth, .bin or .ckpt (default: the model shipped)"
 )
 
 
@@ -66,7 +66,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=_path,
         metavar="FILE",
         help="numbers instead of a text: a .npy file of shape (steps, variables) or (series, "
-        "steps, variables), or a .csv file with a line a step",
+        "steps, variables), or a .csv file with a line a step, the first of which may name the "
+        "variables",
     )
     shared.add_argument(
         "--tokenized",
@@ -200,6 +201,7 @@ def _add_evaluate(commands: Any) -> None:
         metavar="FILE",
         help="lines of LABEL<tab>word | word | word, labels from 1; - for standard input",
     )
+    evaluating.add_argument("--ids", action="store_true", help="take the words as token ids")
     evaluating.add_argument(
         "--method",
         action="append",
@@ -251,9 +253,31 @@ def _add_convert(commands: Any) -> None:
     converting.add_argument(
         "folder", type=_path, metavar="OUT", help="the folder, made where it does not exist"
     )
-    converting.add_argument("--lstm", metavar="NAME", help="what the LSTM is called in IN")
-    converting.add_argument("--head", metavar="NAME", help="what the head is called")
-    converting.add_argument("--embedding", metavar="NAME", help="what the embedding is called")
+    converting.add_argument(
+        "--lstm",
+        metavar="NAME,NAME",
+        help="what the LSTM is called in IN; several that follow each other, first layer first",
+    )
+    head = converting.add_mutually_exclusive_group()
+    head.add_argument(
+        "--head", metavar="NAME,NAME", help="what the head is called, or its layers in their order"
+    )
+    head.add_argument(
+        "--no-head",
+        dest="head",
+        action="store_const",
+        const=False,
+        help="there is none: the scores are the hidden state",
+    )
+    embedding = converting.add_mutually_exclusive_group()
+    embedding.add_argument("--embedding", metavar="NAME", help="what the embedding is called")
+    embedding.add_argument(
+        "--no-embedding",
+        dest="embedding",
+        action="store_const",
+        const=False,
+        help="there is none: the LSTM reads numbers",
+    )
     converting.add_argument("--output", metavar="NAME", help="the graph's output that is explained")
     converting.add_argument(
         "--activations",
@@ -265,7 +289,9 @@ def _add_convert(commands: Any) -> None:
     )
     converting.add_argument("--merge-mode", help="how Keras merges two directions")
     converting.add_argument(
-        "--mask-zero", action="store_const", const=True, help="id 0 is padding (Keras)"
+        "--mask-zero",
+        action=argparse.BooleanOptionalAction,
+        help="whether id 0 is padding (Keras)",
     )
     converting.add_argument("--recurrent-activation", help="activation of the gates (Keras)")
     converting.add_argument(

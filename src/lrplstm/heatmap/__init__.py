@@ -15,7 +15,7 @@ module imports only from those above it:
 ``layout``
     Words broken into lines, beside their labels and above the legend.
 ``markup``
-    :func:`to_html` and :func:`to_html_page`; the browser does the layout.
+    :func:`to_html`, :func:`grid_to_html` and :func:`to_html_page`; the browser does the layout.
 ``terminal``
     :func:`to_terminal`, from the layout in character cells.
 ``sheets``
@@ -31,7 +31,7 @@ from lrplstm.heatmap.content import ENDS, visible
 from lrplstm.heatmap.figure import Panel, plot, save_png
 from lrplstm.heatmap.grid import Grid
 from lrplstm.heatmap.grid_figure import plot_grid
-from lrplstm.heatmap.markup import to_html, to_html_page
+from lrplstm.heatmap.markup import grid_to_html, to_html, to_html_page
 from lrplstm.heatmap.terminal import to_terminal
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Grid",
     "Panel",
     "color",
+    "grid_to_html",
     "ink",
     "plot",
     "plot_grid",

@@ -22,7 +22,7 @@ from lrplstm.heatmap.content import (
 )
 from lrplstm.heatmap.grid import NO_RELEVANCE, Grid, GridContent, checked_grid, every_nth
 
-__all__ = ["to_html", "to_html_page"]
+__all__ = ["grid_to_html", "to_html", "to_html_page"]
 
 # Inline styles only: a fragment has to look the same in Jupyter, in mail and in any page.
 _FIGURE_STYLE = (
@@ -153,19 +153,58 @@ def to_html(
     True
     """
     content = checked_content(words, relevance, unknown, row_labels, ends)
-    head = None if caption is None else escape(visible(checked_text("caption", caption)))
-    parts = [
-        f'<figure class="lrplstm-heatmap" dir="ltr" '
-        f'aria-label="{head or "Relevance of each word"}" style="{_FIGURE_STYLE}">'
-    ]
-    if head is not None:
-        parts.append(f'<figcaption dir="auto" style="{_CAPTION_STYLE}">{head}</figcaption>')
-    parts += _rows(content)
+    head = None if caption is None else checked_text("caption", caption)
+    parts = [*_rows(content)]
     if legend:
         parts.append(_legend(content))
     if grid is not None:
         parts += _grid(grid, legend)
-    return "\n".join([*parts, "</figure>"])
+    return _figure(head, "Relevance of each word", parts)
+
+
+def grid_to_html(grid: Grid, *, legend: bool = True) -> str:
+    r"""Draw a grid alone, as an HTML fragment of the same form: a series, which has no words.
+
+    Parameters
+    ----------
+    grid : Grid
+        As for :func:`to_html`; its title is written above it.
+    legend : bool
+        Whether to add the colour bar with its numbers.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    TypeError
+        If something has the wrong type.
+    ValueError
+        If shapes do not fit, or a relevance is not finite.
+
+    Examples
+    --------
+    >>> from lrplstm.heatmap import Grid
+    >>> fragment = grid_to_html(Grid([[0.5, -1.0]], variables=["load", "wind"]))
+    >>> fragment.count("<td")
+    2
+    """
+    parts = list(_grid(grid, legend))
+    head = None if grid.title is None else checked_text("title", grid.title)
+    return _figure(head, "Relevance of each variable", parts)
+
+
+def _figure(head: str | None, label: str, parts: list[str]) -> str:
+    """Put parts into one figure; `label` is what it is where nothing is written above it."""
+    shown = None if head is None else escape(visible(head))
+    opening = (
+        f'<figure class="lrplstm-heatmap" dir="ltr" aria-label="{shown or label}" '
+        f'style="{_FIGURE_STYLE}">'
+    )
+    caption = f'<figcaption dir="auto" style="{_CAPTION_STYLE}">{shown}</figcaption>'
+    return "\n".join([opening, *([] if shown is None else [caption]), *parts, "</figure>"])
 
 
 def _rows(content: Content) -> Iterator[str]:

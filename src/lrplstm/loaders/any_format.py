@@ -25,6 +25,7 @@ SUFFIXES: dict[str, Callable[..., LSTMModel]] = {
     ".pt": from_torch,
     ".pth": from_torch,
     ".bin": from_torch,
+    ".ckpt": from_torch,
 }
 """The loader of files by how their names end."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -121,9 +123,10 @@ def from_onnx(
             names = ", ".join(map(quoted, graph.outputs[:5])) or "none at all"
             raise RefusedError(f"output: expected one of {names}, got {quoted(output)}")
         quantities: list[Quantity] = []
-        value = _follow(graph, output, quantities)
-        with saying(f"output {quoted(output)}"):
-            arguments = _assemble(quantities, value)
+        with _saying_what_is_missing(graph):
+            value = _follow(graph, output, quantities)
+            with saying(f"output {quoted(output)}"):
+                arguments = _assemble(quantities, value)
     arguments["origin"]["output"] = output
     try:
         return LSTMModel(
@@ -135,6 +138,26 @@ def from_onnx(
         )
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+_UNROLLED = (
+    "some exporters (Keras' own, with some backends) write an LSTM as many matrix products, which "
+    "are not read: use tf2onnx or torch.onnx, or read the .keras file with from_keras"
+)
+
+
+@contextmanager
+def _saying_what_is_missing(graph: Graph) -> Iterator[None]:
+    """Where there is no LSTM at all, let errors say that first."""
+    try:
+        yield
+    except RefusedError as error:
+        operators = {proto.op_type for proto in graph.nodes}
+        if "LSTM" in operators:
+            raise
+        others = sorted(name for name in operators if re.search("LSTM|GRU|RNN|Loop|Scan", name))
+        found = f"only {', '.join(map(quoted, others[:4]))}" if others else f"none; {_UNROLLED}"
+        raise RefusedError(f"expected an LSTM node, found {found}; {error}") from None
 
 
 # Following a graph ------------------------------------------------------------------------------

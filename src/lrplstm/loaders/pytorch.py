@@ -55,9 +55,9 @@ def from_torch(
     ----------
     source : torch.nn.Module, mapping of str to tensors or arrays, str or path
         A module, in whatever mode and on whatever device; its state dict; or a file of that, which
-        is .safetensors or what ``torch.save`` wrote (.pt, .pth, .bin). A checkpoint that contains
-        one state dict with an LSTM will do. Files are read without running anything in them, and
-        without PyTorch.
+        is .safetensors or what ``torch.save`` wrote (.pt, .pth, .bin, .ckpt). A checkpoint that
+        contains one state dict with an LSTM will do. Files are read without running anything in
+        them, and without PyTorch.
     lstm : str or sequence of str, optional
         Path of the ``nn.LSTM``, such as "encoder.rnn"; of several that follow each other, first
         layer first. Default: the only one there is.
@@ -355,12 +355,34 @@ def _find_head_and_embedding(
     if asked.embedding is not None and len(choices) > 1:
         choices = [found for found in choices if found.head]
     if len(choices) == 1:
+        _check_comes_after(parts, lstms, choices[0].head, input_size)
         return choices[0]
+    faults = [f"; {part.name!r:.60} {part.fault}" for part in others if part.lacks_weight]
     raise ValueError(
         f"source: expected, besides the LSTM, one linear head of width {width}, at most one "
-        f"embedding of width {input_size} and nothing else, found {list_parts(others)}; name what "
-        "is meant with head= and embedding=, or False for none, and the rest is left out"
+        f"embedding of width {input_size} and nothing else, found {list_parts(others)}"
+        f"{''.join(faults[:1])}; name what is meant with head= and embedding=, or False for none, "
+        "and the rest is left out"
     )
+
+
+def _check_comes_after(
+    parts: Mapping[str, Part], lstms: Sequence[Part], head: Sequence[str], input_size: int
+) -> None:
+    """Raise a ValueError if what was found as the head may as well make the LSTM's inputs."""
+    linear = [part for name in head for part in below(parts, name) if "linear" in part.roles]
+    if not linear:
+        return
+    output_size = linear[-1].tensors["weight"].shape[:1] if "weight" in linear[-1].tensors else ()
+    order = list(parts)
+    comes_first = order.index(linear[0].name) < order.index(lstms[0].name)
+    if output_size == (input_size,) and comes_first:
+        raise ValueError(
+            f"head: expected a head that is seen to be one, found {list_parts(linear)}, which "
+            f"gives {input_size} numbers, as the LSTM reads, and comes before it; if it is the "
+            f"head, pass head={head[0]!r:.60}, and if it makes the LSTM's inputs, head=False, "
+            "which leaves it out"
+        )
 
 
 def _embeddings(parts: Mapping[str, Part]) -> list[Part]:

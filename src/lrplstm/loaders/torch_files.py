@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import pickle
 import struct
 import sys
 import zipfile
@@ -47,8 +48,9 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Raises
     ------
     ValueError
-        If it cannot be read, is damaged or something else, or asks for more than tensors and plain
-        data: a whole module, for example, or a call.
+        If it cannot be read, is damaged or something else, or asks for more than tensors, plain
+        data and a few classes of Python and PyTorch that checkpoints have: a whole module, for
+        example, or a call.
     """
     file = Path(path)
     content = read_file(file)
@@ -60,7 +62,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
         data = read(content)
         if not isinstance(data, dict):
-            raise RefusedError(f"expected a state dict, got {type(data).__name__}")
+            found = data.name if isinstance(data, _Opaque) else type(data).__name__
+            raise RefusedError(f"expected a state dict, got {found}")
     except RefusedError as error:
         raise ValueError(f"{file}: refused: {error}") from None
     except Exception as error:  # what is damaged can raise nearly anything
@@ -155,7 +158,12 @@ class _Call(Enum):
 
     ORDERED_DICT = "collections.OrderedDict"
     TENSOR = "torch._utils._rebuild_tensor_v2"
+    NEW_TENSOR = "torch._utils._rebuild_tensor_v3"  # of dtypes that came later
     PARAMETER = "torch._utils._rebuild_parameter"
+    PARAMETER_WITH_STATE = "torch._utils._rebuild_parameter_with_state"
+    TENSOR_WITH_STATE = "torch._tensor._rebuild_from_type_v2"
+    COUNTER = "collections.Counter"
+    DEFAULT_DICT = "collections.defaultdict"
     SIZE = "torch.Size"
     DEVICE = "torch.device"
 
@@ -165,7 +173,14 @@ class _StorageType:
     dtype: str
 
 
-_NAMES: dict[str, _Call | _StorageType] = {call.value: call for call in _Call}
+@dataclass(frozen=True)
+class _Opaque:
+    """A harmless class, or anything that a pickle makes of it: what is in it is passed over."""
+
+    name: str
+
+
+_NAMES: dict[str, _Call | _StorageType | _Opaque] = {call.value: call for call in _Call}
 for _name, _dtype in {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
@@ -179,8 +194,35 @@ for _name, _dtype in {
     "BoolStorage": "bool",
     "ComplexFloatStorage": "complex64",
     "ComplexDoubleStorage": "complex128",
+    "storage.UntypedStorage": "uint8",
 }.items():
     _NAMES[f"torch.{_name}"] = _NAMES[f"torch.cuda.{_name}"] = _StorageType(_dtype)
+
+_DTYPES = [
+    *("bool", "float16", "bfloat16", "float32", "float64", "complex32", "complex64", "complex128"),
+    *("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
+    *("float4_e2m1fn_x2", "qint8", "quint8", "qint32", "quint4x2", "quint2x4"),
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (*range(1, 9), 16, 32, 64)),
+]
+# What checkpoints have beside weights.
+for _module, _classes in {
+    "torch": [*_DTYPES, "Tensor"],
+    "torch.nn.parameter": ["Parameter"],
+    "torch.serialization": ["_get_layout"],
+    "builtins": [
+        *("bool", "int", "long", "float", "complex", "str", "unicode", "bytearray"),
+        *("list", "tuple", "dict", "set", "frozenset", "range", "xrange", "slice"),
+    ],
+    "collections": ["deque"],
+    "argparse": ["Namespace"],
+    "datetime": ["date", "datetime", "time", "timedelta", "timezone"],
+    "pathlib": ["PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath"],
+}.items():
+    for _name in _classes:
+        _NAMES[f"{_module}.{_name}"] = _Opaque(f"{_module}.{_name}")
+_SET = _NAMES["builtins.set"]
+_MOVED = {"__builtin__": "builtins", "pathlib._local": "pathlib"}
+"""What modules are called in pickles of protocol 2, and of Python 3.13."""
 
 _OTHER_TENSORS = {
     "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
@@ -203,7 +245,9 @@ class _TensorMachine(Machine):
         return str(key) if type(key) is int and 0 <= key < 2**63 else super().key(key)
 
     def look_up(self, module: Any, name: Any) -> Any:
-        full = f"{module}.{name}"
+        if not isinstance(module, str) or not isinstance(name, str):
+            return super().look_up(module, name)
+        full = f"{_MOVED.get(module, module)}.{name}"
         if full in _NAMES:
             return _NAMES[full]
         if full in _OTHER_TENSORS:
@@ -211,9 +255,10 @@ class _TensorMachine(Machine):
         try:
             return super().look_up(module, name)
         except RefusedError:
+            more = "; a whole module is more" if full.startswith("torch.nn.modules.") else ""
             raise RefusedError(
                 f"it names {full!r:.100}; expected only tensors and plain data, as in what "
-                "torch.save(module.state_dict(), path) writes; a whole module is more"
+                f"torch.save(module.state_dict(), path) writes{more}"
             ) from None
 
     def persistent(self, identity: Any) -> Any:
@@ -227,26 +272,72 @@ class _TensorMachine(Machine):
         raise RefusedError("a reference to something that is no storage")
 
     def call(self, name: Any, arguments: Any) -> Any:
+        if isinstance(name, _Opaque) and type(arguments) is tuple:
+            return name
         if not isinstance(name, _Call) or type(arguments) is not tuple:
             return super().call(name, arguments)
         match name, arguments:
-            case _Call.ORDERED_DICT, ():
+            case (_Call.ORDERED_DICT, ()) | (_Call.DEFAULT_DICT, () | (_,)):
                 return {}
+            case _Call.COUNTER, (dict(counts),):
+                return counts
             case _Call.TENSOR, (_Storage() as storage, offset, tuple(shape), tuple(strides), *_):
-                fits = len(shape) == len(strides) <= _MOST_DIMENSIONS and all(
-                    type(n) is int and 0 <= n <= sys.maxsize for n in (offset, *shape, *strides)
-                )
-                if fits:
+                if _are_sizes(offset, *shape, *strides) and len(shape) == len(strides):
                     return storage.tensor(offset, shape, strides)
-            case _Call.PARAMETER, (Tensor() as tensor, *_):
+            case _Call.NEW_TENSOR, (_Storage(), _, tuple(shape), _, _, _, _Opaque(dtype), *_):
+                if _are_sizes(*shape):
+                    return Tensor(dtype, shape, lambda: np.empty(0), f"one of {dtype}")
+            case ((_Call.PARAMETER | _Call.PARAMETER_WITH_STATE), (Tensor() as tensor, *_)):
                 return tensor
+            case _Call.TENSOR_WITH_STATE, (
+                (_Call.TENSOR | _Call.NEW_TENSOR) as rebuild,
+                _Opaque(),
+                tuple(made_of),
+                _,
+            ):
+                return self.call(rebuild, made_of)
             case ((_Call.SIZE | _Call.DEVICE), _):
                 return arguments
         raise RefusedError(f"it calls {name.value} with something unexpected")
 
     def build(self, target: Any, state: Any) -> None:
-        if type(target) is not dict:  # an OrderedDict has attributes, such as its _metadata
+        # An OrderedDict has attributes, such as its _metadata.
+        if type(target) is not dict and not isinstance(target, _Opaque):
             super().build(target, state)
+
+    def _step(self, code: bytes) -> None:
+        match code:
+            case pickle.NEWOBJ:
+                name, arguments = self._pop_from(len(self._stack) - 2)
+                if not isinstance(name, _Opaque):
+                    raise RefusedError("it makes an object of something that is no plain data")
+                self._stack.append(self.call(name, arguments))
+            case pickle.EMPTY_SET:
+                self._stack.append(_SET)
+            case pickle.FROZENSET:
+                self._pop_marked()
+                self._stack.append(_SET)
+            case pickle.ADDITEMS:
+                self._pop_marked()
+                if self._stack[-1] is not _SET:
+                    raise RefusedError("it adds to something that is no set")
+            case _:
+                super()._step(code)
+
+    def _extend(self, items: list[Any]) -> None:
+        if not isinstance(self._stack[-1], _Opaque):
+            super()._extend(items)
+
+    def _set_items(self, items: list[Any]) -> None:
+        if not isinstance(self._stack[-1], _Opaque):
+            super()._set_items(items)
+
+
+def _are_sizes(*numbers: Any) -> bool:
+    """Whether these are offset, shape and strides of a tensor, or a part of that."""
+    return len(numbers) <= 1 + 2 * _MOST_DIMENSIONS and all(
+        type(n) is int and 0 <= n <= sys.maxsize for n in numbers
+    )
 
 
 # Files ------------------------------------------------------------------------------------------

@@ -46,6 +46,11 @@ class Part:
         return f"{self.name!r:.100} ({self.kind:.100})"
 
     @property
+    def lacks_weight(self) -> bool:
+        """Whether it has a bias only, as what is left of a layer whose weight is tied."""
+        return self.tensors.keys() == {"bias"}
+
+    @property
     def matters(self) -> bool:
         """Whether a network without it is another one."""
         harmless = {"nothing", "frame", "sequence", "probabilities"}
@@ -94,6 +99,9 @@ _ROLES = {
     "AlphaDropout": "nothing",
     "FeatureAlphaDropout": "nothing",
 }
+_COUNTERS = {"n_averaged"}
+"""Tensors that count what was done in training: that of torch.optim.swa_utils.AveragedModel."""
+
 _WIDTHS = {"linear": "in_features", "embedding": "embedding_dim"}
 
 
@@ -124,7 +132,9 @@ def _of_module(nn: Any, name: str, module: Any) -> Part:
     if kind in _ROLES:  # of another library, or quantized
         kind = f"{type(module).__module__}.{kind}"
     holds = any(module.children())
-    if not tensors and (holds or type(module).__module__ == nn.modules.loss.__name__):
+    # Weights of a loss are not read for scores, nor is the count of an AveragedModel.
+    loss = isinstance(module, nn.modules.loss._Loss)
+    if loss or (holds and tensors.keys() <= _COUNTERS):
         return Part(name, kind, frozenset({"frame"}), tensors)
     if holds:
         kind += f" with {_list_names(tensors)}"
@@ -158,7 +168,25 @@ def _of_tensors(name: str, tensors: dict[str, Tensor]) -> Part:
         case {"weight": (_, int(width))} if len(shapes) == 1:
             roles = frozenset({"linear", "embedding"})
             return Part(name, f"linear or embedding, width {width}", roles, tensors, width)
+        case {"bias": (_,)} if len(shapes) == 1:
+            weight = f"{name}.weight" if name else "weight"
+            fault = (
+                f"lacks {weight!r:.80}: of weights that are tied, some files have one; pass the "
+                "module, or a state dict with both"
+            )
+            return Part(name, "bias", frozenset(), tensors, fault=fault)
+    if shapes.keys() <= _COUNTERS or _is_loss(name, shapes):
+        return Part(name, _list_names(tensors), frozenset({"frame"}), tensors)
     return Part(name, _list_names(tensors), frozenset(), tensors)
+
+
+def _is_loss(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a name and weights, one for each class, are those of a loss."""
+    last = name.rpartition(".")[2].lower()
+    called = any(word in last for word in ("loss", "criterion"))
+    return (
+        called and shapes.keys() <= {"weight", "pos_weight"} and max(map(len, shapes.values())) <= 1
+    )
 
 
 def _recurrent_kind(shapes: Mapping[str, tuple[int, ...]]) -> str:

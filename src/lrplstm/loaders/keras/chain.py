@@ -221,7 +221,7 @@ class Chain:
         """Check that what comes is a sequence of features or hidden states."""
         self._check_scores(layer)
         if self.head:
-            raise layer.refuse("expected no Dense layer before it")
+            raise layer.refuse("expected no Dense layer or activation before it")
         if self.pooling is not None:
             raise layer.refuse(
                 "expected a sequence before it, got the one state that is left of it"
@@ -302,26 +302,38 @@ class Chain:
         self.pooling = pooling
 
     def _activate(self, layer: KerasLayer, activation: Any) -> None:
-        """Apply an activation to the last Dense layer."""
+        """Apply an activation to the last Dense layer, or to what is read of the LSTM."""
         if activation == "linear":
             return
         self._check_scores(layer)
         self._check_layers(layer)
         if isinstance(activation, str) and activation in _OUTPUT_ACTIVATIONS:
             self.output = layer
-        elif self.head and isinstance(activation, str) and activation in ACTIVATIONS:
+        elif isinstance(activation, str) and activation in ACTIVATIONS:
+            if not self.head:
+                self._pass_states(layer)
             last = self.head[-1]
             if last.activation != "linear":
-                raise layer.refuse("expected one activation after a Dense layer, got two")
+                raise layer.refuse("expected one activation after a layer, got two")
             self.head[-1] = DenseLayer(last.weight, last.bias, activation)
         else:
-            expected = (*ACTIVATIONS, *_OUTPUT_ACTIVATIONS) if self.head else _OUTPUT_ACTIVATIONS
             raise layer.refuse(
-                f"expected activation {', '.join(map(repr, expected))}, "
+                "expected activation "
+                f"{', '.join(map(repr, (*ACTIVATIONS, *_OUTPUT_ACTIVATIONS)))}, "
                 f"got {_activation_name(activation)}"
             )
-        if self.head:
+        if self.found.get("dense_activations"):
             self.found["dense_activations"][-1] = activation
+
+    def _pass_states(self, layer: KerasLayer) -> None:
+        """Append a linear layer that gives what is read of the LSTM as it is."""
+        if self.pooling is None:
+            self._pool("none", layer)
+        top = self.layers[-1]
+        dtype = (top if isinstance(top, LSTMWeights) else top[0]).dtype
+        width = _width(top) if self.merge is None else _width(top) // 2
+        self.head.append(DenseLayer(self._merged(np.eye(width, dtype=dtype))))
+        self._name("head", layer)
 
 
 def _width(layer: Layer) -> int:

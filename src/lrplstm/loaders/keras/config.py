@@ -8,12 +8,17 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["KerasLayer", "is_model", "layers_of", "parse_json", "shown"]
+__all__ = ["OTHER_CLASS", "KerasLayer", "is_model", "layers_of", "parse_json", "shown"]
 
 _MODELS = ("Sequential", "Functional", "Model")  # Model is what Functional was once called
 _MOST_DEPTH = 32  # of models in models, and of lists in lists
 _MASK_CLASS = "NotEqual"  # what finds padding in a Functional model of Keras 3
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
+
+OTHER_CLASS = (
+    "what a class of one's own computes (a subclass of keras.Model) is not in its file or config: "
+    "make a Sequential or Functional model of its layers"
+)
 
 # What Keras 3 files call layers of these classes.
 _STORED_NAMES = {
@@ -102,10 +107,12 @@ def layers_of(model: Any, classes: Collection[str]) -> list[KerasLayer]:
         If it is no config of a model, a layer is of another class, or the layers form no chain.
     """
     if not is_model(model):
-        raise ValueError(
-            "expected the config of a Sequential or Functional model, got "
-            + (f"a {model['class_name']:.60}" if _is_entry(model, object) else f"{shown(model)}")
-        )
+        got = shown(model)
+        if _is_entry(model, object):
+            got = f"a {model['class_name']:.60}; {OTHER_CLASS}"
+        elif isinstance(model, dict) and isinstance(model.get("layers"), list):
+            got = "what get_config() says, which has no class; pass model.to_json()"
+        raise ValueError(f"expected the config of a Sequential or Functional model, got {got}")
     _check_origin(model, "the model")
     return list(_unnest(model, classes, (), ()))
 

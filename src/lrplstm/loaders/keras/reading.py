@@ -10,7 +10,7 @@ from typing import Any
 from lrplstm.checks import first_line
 from lrplstm.loaders.keras import archive, hdf5
 from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
-from lrplstm.loaders.keras.config import KerasLayer, layers_of, parse_json
+from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of, parse_json
 from lrplstm.loaders.keras.stores import (
     ModelStore,
     NamedStore,
@@ -112,7 +112,12 @@ def _store(contents: hdf5.Contents, name: str) -> Store:
     for root in ("", "model_weights"):
         if contents.texts(root, "layer_names") is not None:
             return NamedStore(contents, root)
-    raise ValueError(f"{name}: expected the weights of a Keras model, found none")
+    if not contents.arrays:
+        raise ValueError(f"{name}: expected the weights of a Keras model, found none")
+    raise ValueError(
+        f"{name}: expected the weights of a Sequential or Functional model, found others; "
+        f"{OTHER_CLASS}"
+    )
 
 
 def _layers_of_weights(store: Store, said: Said) -> list[KerasLayer]:

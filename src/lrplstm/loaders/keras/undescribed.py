@@ -10,7 +10,7 @@ from typing import Any
 
 from lrplstm.checks import check_choice
 from lrplstm.loaders.keras.arrays import is_cudnn
-from lrplstm.loaders.keras.config import KerasLayer
+from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer
 from lrplstm.loaders.keras.stores import NamedStore, NumberedStore, Weight, class_of
 from lrplstm.network import POOLINGS
 
@@ -207,8 +207,18 @@ def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
     Raises
     ------
     ValueError
-        As `layers_of_named`; or if the order of the layers cannot be told.
+        As `layers_of_named`; or if the order of the layers cannot be told; or if there are weights
+        beside those of the layers, as of a model of a class of somebody's own.
     """
+    # Such a model keeps layers by the names of its attributes, those before "layers" first.
+    for path, array in store.contents.arrays.items():
+        above = path.partition("/")[0]
+        beside = above not in (store.container, "optimizer")
+        if beside and array is not None and array.ndim > 1:
+            raise ValueError(
+                f"expected the weights of a Sequential or Functional model, found {above!r:.60} "
+                f"beside its layers; {OTHER_CLASS}"
+            )
     by_class: dict[str, list[_Seen]] = {}
     for kind, names in store.members("").items():
         for number, name in enumerate(names):
