@@ -11,7 +11,7 @@ PACKAGE := $(shell find src model/sst5 data -type f \
              -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench clean
+.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench results clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py demo
@@ -46,6 +46,12 @@ count: $(VENV)/installed
 bench: $(VENV)/installed $(VENV)/bench-tools
 	@$(BIN)/python -m benchmarks
 
+# Tables and pictures in docs/results: how well methods explain where the truth is known.
+EXPERIMENTS := toy_arithmetic needle
+
+results: $(VENV)/installed $(VENV)/train-tools
+	@for name in $(EXPERIMENTS); do $(BIN)/python -m experiments.$$name || exit 1; done
+
 lint: $(VENV)/installed $(VENV)/lint-tools
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -71,7 +77,7 @@ $(VENV)/installed: $(VENV)/made $(PACKAGE)
 	@touch $@
 
 # pyproject.toml names what an extra needs.
-$(VENV)/test-tools $(VENV)/lint-tools $(VENV)/bench-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
+$(VENV)/test-tools $(VENV)/lint-tools $(VENV)/bench-tools $(VENV)/train-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
 	@echo "installing what $* needs"
 	@$(PIP) install --quiet $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$*'])")
 	@touch $@
