@@ -9,10 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from doc_pages import ROOT
 
 import lrplstm
-from experiments import cases, needle, report, toy_arithmetic
+from experiments import cases, needle, report, toy_arithmetic, toy_training
 from lrplstm.rules import PRODUCT_RULES
 
 RESULTS = ROOT / "docs" / "results"
@@ -94,9 +95,6 @@ def test_measures_of_a_perfect_explanation():
 
 
 def test_trained_and_exported_networks_are_the_same():
-    torch = pytest.importorskip("torch")
-    from experiments import toy_training
-
     w = np.random.default_rng(0).uniform(-1, 1, 13)
     x, lengths, _ = toy_arithmetic.draw(np.random.default_rng(1), 50)
     expected = toy_training.scores(torch.from_numpy(w), torch.from_numpy(x)).numpy()
