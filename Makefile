@@ -11,13 +11,16 @@ PACKAGE := $(shell find src model/sst5 data -type f \
              -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench clean
+.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench results clean
+
+# As many processes as there are processors, a file of tests each.
+PARALLEL := -n auto --dist loadfile
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/installed $(VENV)/test-tools
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 # What runs the kernels, with kernels that raise IndexError instead of reading out of bounds.
 KERNEL_TESTS := $(addprefix tests/test_,kernels.py shapes.py heads.py methods.py golden.py options.py \
@@ -26,7 +29,7 @@ KERNEL_TESTS := $(addprefix tests/test_,kernels.py shapes.py heads.py methods.py
 test-boundscheck: $(VENV)/installed $(VENV)/test-tools
 	@rm -rf build/boundscheck build/lib*
 	@LRPLSTM_BOUNDSCHECK=1 $(PIP) install --quiet --no-deps --target build/boundscheck .
-	@PYTHONPATH=build/boundscheck LRPLSTM_BOUNDSCHECK=1 $(BIN)/python -m pytest -m "not packaging" $(KERNEL_TESTS)
+	@PYTHONPATH=build/boundscheck LRPLSTM_BOUNDSCHECK=1 $(BIN)/python -m pytest $(PARALLEL) -m "not packaging" $(KERNEL_TESTS)
 
 # Tests of the kernels with sanitizers, which see what bounds checks cannot: pointers and whole vectors.
 test-sanitize: $(VENV)/installed $(VENV)/test-tools
@@ -45,6 +48,12 @@ count: $(VENV)/installed
 # How fast it is: a table of ratios, and benchmarks/results.json. LRPLSTM_SST may name the treebank.
 bench: $(VENV)/installed $(VENV)/bench-tools
 	@$(BIN)/python -m benchmarks
+
+# Tables and pictures in docs/results: how well methods explain where the truth is known.
+EXPERIMENTS := toy_arithmetic needle word_deletion words positions
+
+results: $(VENV)/installed $(VENV)/train-tools
+	@for name in $(EXPERIMENTS); do $(BIN)/python -m experiments.$$name || exit 1; done
 
 lint: $(VENV)/installed $(VENV)/lint-tools
 	@$(BIN)/ruff check
@@ -71,7 +80,7 @@ $(VENV)/installed: $(VENV)/made $(PACKAGE)
 	@touch $@
 
 # pyproject.toml names what an extra needs.
-$(VENV)/test-tools $(VENV)/lint-tools $(VENV)/bench-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
+$(VENV)/test-tools $(VENV)/lint-tools $(VENV)/bench-tools $(VENV)/train-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
 	@echo "installing what $* needs"
 	@$(PIP) install --quiet $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$*'])")
 	@touch $@

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 import lrplstm
 from experiments import report
 from experiments.cases import explain
-from lrplstm.heatmap.colors import color, ink
+from lrplstm.heatmap import color, ink
 
 Numbers = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -165,79 +165,71 @@ MEASURES = {"AUROC": auroc, "average precision": average_precision}
 # Table and picture ------------------------------------------------------------------------------
 
 
-def draw_picture(
-    values: dict[str, Numbers], chance: list[float], text: str, truth: Mask, rows: list[Numbers]
-) -> Figure:
-    """Draw a bar for each case and measure, and below them the relevance of one sequence."""
-    cases = list(values)
-    figure = Figure(figsize=(11, 0.56 * len(cases) + 2.4), layout="constrained")
-    bars, heatmap = figure.subfigures(2, 1, height_ratios=[1, 0.85])
-    for k, ax in enumerate(bars.subplots(1, len(MEASURES), sharey=True)):
-        means = [values[case][:, k].mean() for case in cases]
-        drawn = ax.barh(cases, means, color=report.BLUE, height=0.65)
-        ax.bar_label(drawn, fmt="%.2f", padding=3, fontsize="small")
-        ax.axvline(chance[k], color=report.ORANGE, linestyle="--", label=f"chance {chance[k]:.2f}")
-        ax.set(xlim=(0, 1.12), xlabel=f"mean {[*MEASURES][k]}")
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(loc="lower right", fontsize="small", framealpha=1)
-    ax.invert_yaxis()
+def mean_and_sd(values: Numbers) -> list[str]:
+    """Return mean and standard deviation over the sequences, for each measure."""
+    pairs = zip(values.mean(axis=0), values.std(axis=0), strict=True)
+    return [f"{mean:.3f} ± {sd:.3f}" for mean, sd in pairs]
 
-    ax = heatmap.subplots()
-    fractions = np.array([row / max(np.abs(row).max(), 1e-300) for row in rows])
-    colors = color(fractions)
+
+def draw_bars(figure: SubFigure, values: dict[str, Numbers], chance: list[float]) -> None:
+    """Draw a bar for each case, side by side for each measure."""
+    axes = figure.subplots(1, len(MEASURES), sharey=True)
+    for k, (ax, measure) in enumerate(zip(axes, MEASURES, strict=True)):
+        means = [of_case[:, k].mean() for of_case in values.values()]
+        ax.barh(list(values), means, color=report.BLUE, height=0.65)
+        for y, mean in enumerate(means):
+            ax.text(1.02, y, f"{mean:.2f}", va="center", fontsize="small")
+        ax.axvline(chance[k], color=report.ORANGE, linestyle="--")
+        ax.set(xlim=(0, 1.1), xlabel=f"mean {measure}")
+        ax.set_title(f"dashed: chance, {chance[k]:.2f}", fontsize="medium", color=report.ORANGE)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].invert_yaxis()
+
+
+def draw_sequence(figure: SubFigure, text: str, truth: Mask, relevance: dict[str, Numbers]) -> None:
+    """Draw the relevance of one sequence, a row for each case, each on a scale of its own."""
+    ax = figure.subplots()
+    colors = color([R / np.abs(R).max() for R in relevance.values()])
     ax.imshow(colors, aspect="auto", interpolation="none")
-    for y, x in np.ndindex(fractions.shape):
-        ax.text(
-            x, y, text[x], ha="center", va="center", fontsize=7, color=ink(colors[y, x]) / 255
-        )  # fmt: skip
-    start, end = np.flatnonzero(truth)[[0, -1]]
-    ax.add_patch(
-        Rectangle((start - 0.5, -0.5), end - start + 1, len(rows), fill=False, linewidth=1.5)
+    for y, x in np.ndindex(colors.shape[:2]):
+        letter_color = ink(colors[y, x]) / 255
+        ax.text(x, y, text[x], ha="center", va="center", fontsize=7, color=letter_color)
+    pattern = np.flatnonzero(truth)
+    corner = pattern[0] - 0.5, -0.5
+    ax.add_patch(Rectangle(corner, len(pattern), len(relevance), fill=False, linewidth=1.5))
+    ax.set_yticks(range(len(relevance)), list(relevance))
+    ax.set_xlabel("step")
+    ax.set_title(
+        "one sequence: red for its class, blue against it; framed: the pattern", fontsize="medium"
     )
-    ax.set_yticks(range(len(cases)), cases)
-    ax.set(
-        xlabel="step", title="one sequence: red for its class, blue against; framed: the pattern"
-    )
-    ax.title.set_fontsize("medium")
-    return figure
 
 
 def main() -> None:
     """Train, explain, measure, and write the results."""
     arguments = report.parse_arguments(NAME, __doc__)
     seed, quick = arguments.seed, arguments.quick
-    model = train(seed, 5 if quick else 2000)
+    model = train(seed, 500 if quick else 2000)
     test = draw_haystack(np.random.default_rng(seed + 1), 50 if quick else 1000)
     right = model.predict(test.tokens).argmax(axis=1) == test.labels
-    if quick:
-        right[:] = True  # so little training gets hardly any right
     chosen = [i for i in np.flatnonzero(right) if test.labels[i] != NONE]
+    print(f"accuracy {right.mean():.1%} of {len(right)}; {len(chosen)} explained\n", flush=True)
+
+    tokens, labels = [test.tokens[i] for i in chosen], [test.labels[i] for i in chosen]
     truths = [test.truth(i) for i in chosen]
-    relevance = {
-        case: [
-            a.token_relevance
-            for a in explain(
-                case, model, [test.tokens[i] for i in chosen], [test.labels[i] for i in chosen]
-            )
-        ]
-        for case in arguments.only
-    }
-    values = {
-        case: np.array(
-            [
-                [measure(R, truth) for measure in MEASURES.values()]
-                for R, truth in zip(found, truths, strict=True)
-            ]
+    values, examples = {}, {}
+    example = int(np.argmin([len(truth) for truth in truths]))  # a short one fits the picture
+    for case in arguments.only:
+        found = explain(case, model, tokens, labels)
+        pairs = [(a.token_relevance, truth) for a, truth in zip(found, truths, strict=True)]
+        values[case] = np.array(
+            [[measure(*pair) for measure in MEASURES.values()] for pair in pairs]
         )
-        for case, found in relevance.items()
-    }
+        examples[case] = pairs[example][0]
     chance = [0.5, float(np.mean([chance_precision(len(t), t.sum()) for t in truths]))]
 
-    rows = [
-        [case, *(f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(v.mean(axis=0), v.std(axis=0)))]
-        for case, v in values.items()
-    ]
+    rows = [[case, *mean_and_sd(of_case)] for case, of_case in values.items()]
     rows.append(["chance", *(f"{value:.3f}" for value in chance)])
+    tables = {NAME: report.to_markdown(["method", *MEASURES], rows)}
     numbers = {
         "seed": seed,
         "accuracy": float(right.mean()),
@@ -247,16 +239,10 @@ def main() -> None:
         "mean": {case: v.mean(axis=0).tolist() for case, v in values.items()},
         "sd": {case: v.std(axis=0).tolist() for case, v in values.items()},
     }
-    print(f"accuracy {right.mean():.1%} of {len(right)}; {len(chosen)} explained\n")
-    example = min(range(len(chosen)), key=lambda k: len(truths[k]))
-    picture = draw_picture(
-        values,
-        chance,
-        test.texts[chosen[example]],
-        truths[example],
-        [found[example] for found in relevance.values()],
-    )
-    tables = {NAME: report.to_markdown(["method", *MEASURES], rows)}
+    picture = Figure(figsize=(11, 0.56 * len(values) + 2.4), layout="constrained")
+    above, below = picture.subfigures(2, 1)
+    draw_bars(above, values, chance)
+    draw_sequence(below, "".join(tokens[example]), truths[example], examples)
     report.save(arguments.out, NAME, numbers, tables, picture)
 
 

@@ -22,9 +22,9 @@ def main() -> None:
     found = representative_words(treebank.load_model(), sentences.tokens, n=WORDS)
     print(f"{sentences.source}\n")
     tables = {}
-    for title, words, relevance in (
-        ("most relevant", found.most, found.most_relevance),
-        ("least relevant", found.least, found.least_relevance),
+    for name, title, words, relevance in (
+        (NAME, "most relevant", found.most, found.most_relevance),
+        (f"{NAME}, least relevant", "least relevant", found.least, found.least_relevance),
     ):
         rows = [
             [
@@ -33,7 +33,7 @@ def main() -> None:
             ]
             for rank in range(1, words.shape[1] + 1)
         ]
-        tables[f"{NAME}, {title}"] = report.to_markdown([title, *found.classes], rows)
+        tables[name] = report.to_markdown([title, *found.classes], rows)
     picture = Figure(figsize=(10, 7), layout="constrained")
     found.plot(picture.add_subplot())
     report.save(
