@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -230,13 +230,12 @@ def forward_scan(
     )
 
 
-def _started(trace: Trace, final: Array | None, hidden: Array | None) -> Array:
+def _started(trace: Trace, final: Any, hidden: Any) -> Array:
     """Return what starts at each step, (K, steps, width), given that of final and all states."""
     if hidden is None:
-        assert final is not None
         started = np.zeros((len(final), len(trace.rows), final.shape[2]), final.dtype)
     else:
-        started = hidden.copy()
+        started = np.array(hidden)
     if final is not None:
         for direction in trace.layer:
             last = trace.offsets[:-1] if direction.reverse else trace.offsets[1:] - 1

@@ -167,8 +167,8 @@ class Batch:
 
     def embed(self, ids: Array) -> Array:
         """Return the features of ids, of shape (ids, D)."""
-        assert self.embedding is not None
-        features = self.embedding.take(ids, axis=0, mode="clip")
+        embedding: Any = self.embedding
+        features: Array = embedding.take(ids, axis=0, mode="clip")
         features[ids == self.zero_id] = 0
         return features
 
