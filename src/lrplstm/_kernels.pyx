@@ -1501,9 +1501,9 @@ cdef inline void _lrp_gates_step(
 ) noexcept nogil:
     """Take relevance of one step, of one sequence and target, down through all gates.
 
-    From the step after it come W_q = W_hh.T @ q, `share` and R_c, which are replaced by this step's;
-    so is q, a row of UNITS for each gate. `token` becomes the sum over D of x * (W_ih.T @ q) + share,
-    which is q . (W_ih @ x) + D share.
+    From the step after it come W_q = W_hh.T @ q, `share` and R_c, which are replaced by this
+    step's; so is q, a row of UNITS for each gate. `token` becomes the sum over D of
+    x * (W_ih.T @ q) + share, which is q . (W_ih @ x) + D share.
     """
     cdef const real* i = trace + GATES * padded
     cdef const real* f = trace + (GATES + 1) * padded
@@ -1786,7 +1786,7 @@ cdef int _check_copies(
         if owner[k] < 0 or owner[k] >= B:
             raise ValueError(f"owner: expected 0 <= owner < {B}, got {owner[k]}")
         if _length(offsets, k) != _length(originals, owner[k]):
-            raise ValueError(f"offsets: expected copies as long as their sequences, copy {k} is not")
+            raise ValueError(f"offsets: expected copy {k} to be as long as its sequence")
     return 0
 
 
