@@ -12,8 +12,9 @@ from lrplstm.weights import Array
 
 __all__ = ["Copies", "MarkedCopies", "copies", "copies_for_steps"]
 
-_GROUP_STEPS, _GROUP_BYTES = 1024, 64 * 2**20
-"""Steps, and working memory, of a group: enough that the calls do not count."""
+_GROUP_STEPS, _LEAST_COPIES, _MOST_BYTES = 1024, 16, 128 * 2**20
+"""Steps of a group: enough that the calls do not count. Or so many copies, which share the reading
+of weights; but no more working memory than that."""
 
 
 class Copies(NamedTuple):
@@ -66,14 +67,15 @@ def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copie
 
     Sequences are the longest first, and so are their copies.
     """
-    most = min(_GROUP_STEPS, _GROUP_BYTES // bytes_per_step)
     owner = np.repeat(np.arange(len(counts)), counts)
     number = np.arange(len(owner)) - np.repeat(to_offsets(counts)[:-1], counts)
     all_offsets = to_offsets(np.diff(offsets)[owner])
     first = 0
     while first < len(owner):
-        fits = int(all_offsets.searchsorted(all_offsets[first] + most, side="right")) - 1
-        stop = max(first + 1, fits)
+        begin = all_offsets[first]
+        wanted = max(_GROUP_STEPS, _LEAST_COPIES * (all_offsets[first + 1] - begin))
+        fits = begin + min(wanted, _MOST_BYTES // bytes_per_step)
+        stop = max(first + 1, int(all_offsets.searchsorted(fits, side="right")) - 1)
         some = owner[first:stop]
         own = all_offsets[first : stop + 1] - all_offsets[first]
         steps = np.arange(own[-1]) + np.repeat(offsets[some] - own[:-1], np.diff(own))
