@@ -35,40 +35,34 @@ def forward_direction(weights, x):
     return h, c, gates
 
 
-def share_product(product_rule, gate, signal, R, epsilon):
-    """Relevance R of gate * signal, unit by unit: what the gate gets, and what the signal."""
-    R_gate, R_signal = np.zeros(len(R)), np.zeros(len(R))
-    for u in range(len(R)):
-        z_g, z_s = gate[u], signal[u]
-        if product_rule == "abs":
-            z_g, z_s = abs(z_g), abs(z_s)
-        z = z_g + z_s
-        z += epsilon if z >= 0 else -epsilon
-        part = {"all": 0.0, "half": 0.5}.get(product_rule, z_g / z)
-        rest = {"all": 1.0, "half": 0.5}.get(product_rule, z_s / z)
-        R_gate[u], R_signal[u] = part * R[u], rest * R[u]
-    return R_gate, R_signal
+def share_all(gate, signal, R, epsilon):
+    """What the gate of one unit gets of R, the relevance of gate * signal, and what the signal."""
+    return 0.0, R
 
 
-def lrp_direction(weights, x, forward, R_top, product_rule, **rule):
+def lrp_direction(weights, x, forward, R_top, share, **rule):
     """R_x (T, D) and what ended on the initial states, given the relevance of h_t, (T, H)."""
     h, c, gates = forward
     H, D = weights.hidden_size, weights.input_size
     identity, no_bias = np.eye(H), np.zeros(H)
-    epsilon = rule["epsilon"]
+
+    def share_product(*values):
+        """The same of all units."""
+        return np.transpose([share(*unit, rule["epsilon"]) for unit in zip(*values, strict=True)])
+
     R_h, R_c, R_x = {}, {}, np.zeros((len(x), D))
     R_h[len(x) - 1], R_c[len(x) - 1] = np.zeros(H), np.zeros(H)
     for t in reversed(range(len(x))):
         i, f, g, o = (gates[t][name][0] for name in "ifgo")
         R_gate = {}
         R_h[t] = R_h[t] + R_top[t]
-        R_gate["o"], R_signal = share_product(product_rule, o, np.tanh(c[t + 1]), R_h[t], epsilon)
+        R_gate["o"], R_signal = share_product(o, np.tanh(c[t + 1]), R_h[t])
         R_c[t] = R_c[t] + R_signal
         through_c = (identity, no_bias, c[t + 1], R_c[t], 2 * H)
         R_product = messages(f * c[t], *through_c, **rule)
-        R_gate["f"], R_c[t - 1] = share_product(product_rule, f, c[t], R_product, epsilon)
+        R_gate["f"], R_c[t - 1] = share_product(f, c[t], R_product)
         R_product = messages(i * g, *through_c, **rule)
-        R_gate["i"], R_gate["g"] = share_product(product_rule, i, g, R_product, epsilon)
+        R_gate["i"], R_gate["g"] = share_product(i, g, R_product)
         R_h[t - 1] = np.zeros(H)
         for number, name in enumerate("ifgo"):
             rows = slice(number * H, (number + 1) * H)
@@ -105,7 +99,7 @@ def lrp(
     epsilon,
     bias_factor,
     epsilon_factor,
-    product_rule="all",
+    share=share_all,
 ):
     """R_x (T, D), what ended on initial states, and the scores.
 
@@ -163,9 +157,7 @@ def lrp(
         H = layer[0].hidden_size
         for d, weights in enumerate(layer):
             half = R[:, d * H : (d + 1) * H][turn[d]]
-            R_x, ended = lrp_direction(
-                weights, x_below[turn[d]], both[d], half, product_rule, **rule
-            )
+            R_x, ended = lrp_direction(weights, x_below[turn[d]], both[d], half, share, **rule)
             R_below += R_x[turn[d]]
             rest += ended
         R = R_below

@@ -140,9 +140,12 @@ def test_refused(tmp_path):
         ([str(plain)], "plain.txt: line 1: expected a label from 1"),
         ([str(high)], "high.txt: sentence 1: expected a label from 1 to 5, got 6"),
         ([str(tmp_path / "no.txt")], "no.txt: No such file"),
-        ([SENTENCES, "--deletions", "11"], "min_length: expected at least 11"),
+        ([SENTENCES, "--deletions", "11"], "--min-length: expected at least 11"),
         ([SENTENCES, "--deletions", "0"], "--deletions: expected a number from 1, got '0'"),
-        ([SENTENCES, "--min-length", "90"], "min_length=90 steps, got none"),
+        (
+            [SENTENCES, "--min-length", "90"],
+            "sentences.txt: expected sequences of at least --min-length 90 steps",
+        ),
         ([SENTENCES, "--method", "x"], "argument --method: invalid choice"),
         ([SENTENCES, "--png", "x", "--json", "x"], "of its own for each of --json and --png"),
     ]:

@@ -82,8 +82,8 @@ def test_values_are_those_of_a_plain_loop(form, how, measure):
     assert found.num_correct + found.num_wrong == len(long)
     assert found.methods == tuple(lrplstm.METHODS)
     for m, method in enumerate(lrplstm.METHODS):
-        if method == "random":
-            continue  # a sequence alone draws other numbers than in a batch
+        if method == "random" and not form.startswith("floats"):
+            continue  # the loop gives features, for which other numbers are drawn than for ids
         values, right = brute_force(
             model, [batch[b] for b in long], labels[long], method, 3, how, measure
         )
@@ -255,14 +255,14 @@ def test_relevance_that_overflowed_is_refused_by_name():
         np.zeros(16, np.float32),
     )
     model = lrplstm.LSTMModel([lstm], np.full((3, 4), 5e37, np.float32))
-    short, *long = (np.full((T, 5), 1e-3, np.float32) for T in (2, 3, 4))
+    batch = [np.full((T, 5), 1e-3, np.float32) for T in (2, 3, 4)]
     with (
         np.errstate(all="ignore"),
-        refused(r"inputs\[1\]: expected finite relevance by sensitivity, got NaN or infinity"),
+        refused(r"inputs\[0\]: expected finite .* by sensitivity, got NaN or infinity; .* float64"),
     ):
         deletion_curve(
             model,
-            [short, *long],
+            batch,
             [0, 1, 2],
             methods="sensitivity",
             deletions=3,

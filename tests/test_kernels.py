@@ -16,7 +16,7 @@ from random_models import random_batch, random_model, random_weights, relative_e
 
 import lrplstm
 from lrplstm import _backend, _kernels, _reference
-from lrplstm.rules import EpsilonRule
+from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import Scans
 
 BUILDS = {
@@ -165,7 +165,7 @@ CASES = [
     ("lrp_scan", {"final_relevance": None}),
     ("lrp_scan", {"hidden_relevance": None}),
     ("lrp_scan", {"rule": EpsilonRule(0.01)}),
-    *(("lrp_scan", {"product_rule": rule}) for rule in ("prop", "abs", "half")),
+    *(("lrp_scan", {"product_rule": rule}) for rule in PRODUCT_RULES if rule != "all"),
     ("lrp_scan", {"product_rule": "half", "inputs": None}),
     ("decompose_scan", {}),
     ("decompose_scan", {"hidden": False}),

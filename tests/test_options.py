@@ -119,7 +119,7 @@ def test_as_many_sequences_as_classes():
         ({"bias_factor": np.inf}, ValueError, "bias_factor: .*finite"),
         ({"bias_factor": None}, TypeError, "bias_factor"),
         ({"epsilon_factor": np.nan}, ValueError, "epsilon_factor"),
-        ({"product_rule": "most"}, ValueError, "product_rule: .*'all', .*'half', got 'most'"),
+        ({"product_rule": "most"}, ValueError, "product_rule: .*'all', .*, got 'most'"),
         ({"epsilon": 10**400}, ValueError, "epsilon: .*finite"),
         ({"level": np.array(["token"])}, TypeError, "level: .*ndarray"),
         ({"unknown": np.array(["unk"])}, TypeError, "unknown: .*ndarray"),

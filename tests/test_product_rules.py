@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import literal
 import numpy as np
 import pytest
 from random_models import random_batch, random_model, relative_error
 
 import lrplstm
+import lrplstm.evaluation
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 
 BACKENDS = ["kernel", "reference"]
@@ -33,8 +36,19 @@ FACTORS = [
 ]
 
 
-def test_the_rules():
-    assert list(PRODUCT_RULES) == ["all", "prop", "abs", "half"]
+def proportional(gate, signal, R, epsilon):
+    z = gate + signal
+    z += epsilon if z >= 0 else -epsilon
+    return gate / z * R, signal / z * R
+
+
+# What the gate and what the signal of one unit get: each formula a second time.
+SHARES = {
+    "all": literal.share_all,
+    "prop": proportional,
+    "abs": lambda gate, signal, R, epsilon: proportional(abs(gate), abs(signal), R, epsilon),
+    "half": lambda gate, signal, R, epsilon: (0.5 * R, 0.5 * R),
+}
 
 
 @grows
@@ -47,7 +61,7 @@ def test_against_messages_unit_by_unit(product_rule, backend, options, factors):
     x = random_batch(D=model.input_size, lengths=(5,))[0]
     target = model.num_classes - 1
     v = np.eye(model.num_classes)[target]
-    expected, rest, _ = literal.lrp(model, x, v, product_rule=product_rule, **factors)
+    expected, rest, _ = literal.lrp(model, x, v, share=SHARES[product_rule], **factors)
     options = {"product_rule": product_rule, "backend": backend, **factors}
     a = lrplstm.lrp(model, x, target, **options)
     assert relative_error(a.input_relevance, expected) < 1e-9
@@ -86,7 +100,7 @@ def test_from_hidden_relevance(product_rule, backend):
     R = np.random.default_rng(5).normal(size=(6, model.width))
     factors = FACTORS[2]
     expected, rest, _ = literal.lrp(
-        model, x, hidden_relevance=R, product_rule=product_rule, **factors
+        model, x, hidden_relevance=R, share=SHARES[product_rule], **factors
     )
     a = lrplstm.lrp(
         model, x, hidden_relevance=R, product_rule=product_rule, backend=backend, **factors
@@ -198,11 +212,57 @@ def test_exploding_relevance_is_warned_of(backend, factor):
 @backends
 def test_overflow_is_warned_of(backend):
     model, x = explosive(np.float32)
-    with (
-        pytest.warns(RuntimeWarning, match="inputs: relevance overflowed"),
-        np.errstate(all="ignore"),
-    ):
+    with pytest.warns(RuntimeWarning, match="inputs: relevance overflowed") as seen:
         lrplstm.lrp(model, x, 0, epsilon=1e-12, product_rule="prop", backend=backend)
+    assert len(seen) == 1  # nothing else is said, by NumPy
+
+
+def test_growth_is_relative_to_weighted_scores(recwarn):
+    model, x = explosive(np.float64)
+    lrplstm.lrp(random_model(29), random_batch(lengths=(6,))[0], [1e8, 0.0, 0.0])
+    assert not recwarn.list
+    with pytest.warns(RuntimeWarning, match="inputs: relevance grew"):
+        lrplstm.lrp(model, x, [1e-8, 0.0, 0.0], epsilon=1e-6)
+
+
+def test_a_large_delta_is_growth_too():
+    """No step has a million times the score, but all of them together lack it."""
+    model, x = explosive(np.float64)
+    with pytest.warns(RuntimeWarning, match="relevance grew") as seen:
+        found = lrplstm.lrp(model, x[-300:], 0, epsilon=1.0811808e-3)
+    assert np.abs(found.token_relevance).max() < 1e6 * np.abs(found.scores).max()
+    assert len(seen) == 1
+
+
+def test_advice_is_what_is_not_done_yet():
+    model, x = explosive(np.float64)
+    for options, known, unknown in [
+        ({}, "larger epsilon", "product_rule|bias_factor"),
+        ({"bias_factor": 1.0}, "smaller bias_factor", "product_rule"),
+        ({"product_rule": "prop"}, "product_rule='all'", "bias_factor"),
+    ]:
+        with pytest.warns(RuntimeWarning, match=known) as seen:
+            lrplstm.lrp(model, x, 0, epsilon=1e-6, **options)
+        assert not re.search(unknown, str(seen[0].message))
+
+
+def test_the_warning_is_of_the_users_line():
+    model, x = explosive(np.float64)
+    for call in (
+        lambda: lrplstm.explain(model, x, "lrp", epsilon=1e-6),
+        lambda: lrplstm.evaluation.conservation(model, [x], epsilon=1e-6),
+    ):
+        with pytest.warns(RuntimeWarning, match="relevance grew") as seen:
+            call()
+        assert {warning.filename for warning in seen} == {__file__}
+
+
+def test_what_overflowed_can_be_printed():
+    model, x = explosive(np.float32)
+    with pytest.warns(RuntimeWarning, match="overflowed, and delta with it.*float64"):
+        a = lrplstm.lrp(model, x, 0, epsilon=1e-12, product_rule="prop")
+    assert str(a) == f"{a!r}, with infinite relevance or NaN"
+    assert a._repr_html_() is None
 
 
 def test_what_does_not_grow_is_not_warned_of(recwarn):

@@ -46,7 +46,7 @@ LAYERS = [
     {"decomposition"},
     {"methods"},
     {""},  # the package itself, lrplstm/__init__.py
-    {"evaluation.arguments", "evaluation.drawing"},
+    {"evaluation.arguments", "evaluation.drawing", "evaluation.plain"},
     {"evaluation.corpus"},
     {"evaluation.ranks"},
     {

@@ -21,6 +21,7 @@ import numpy as np
 
 import lrplstm
 from lrplstm import _kernels
+from lrplstm.rules import PRODUCT_RULES
 
 # valgrind knows no AVX-512.
 INSTRUCTION_SETS = [name for name in _kernels.processor_runs() if name != "v4"]
@@ -77,7 +78,7 @@ def run_cases() -> None:
             for method, target in product(lrplstm.METHODS, (None, "all")):
                 few = {"steps": 2} if method == "integrated_gradients" else {}
                 check_all(lrplstm.explain(model, inputs, method, target, **few, **options))
-            for product_rule in ("prop", "abs", "half"):
+            for product_rule in PRODUCT_RULES:
                 check_all(lrplstm.lrp(model, inputs, product_rule=product_rule, **options))
             check_all(lrplstm.lrp(model, inputs, bias_factor=1.0, **options))
             check_all(lrplstm.lrp(model, inputs, hidden_relevance=hidden, **options))

@@ -66,9 +66,6 @@ cdef extern from *:
     enum { KEPT, ADDED, CANDIDATE, HIDDEN_BEFORE, RELEVANCE_ROWS };
     enum { GATES, A = 4, CELL_BEFORE = 8, TANH_C, HIDDEN_OF_GATES, GATES_ROWS };
     enum { DC_DH, DA_O, DA_I, DA_F, DA_G, FORGET, GRADIENT_ROWS };
-
-    /* How relevance of a product of gate and signal is shared, but for "all" to the signal. */
-    enum { PROP, ABS, HALF };
     """
     const char* LRPLSTM_INSTRUCTION_SET
     const int LRPLSTM_BOUNDSCHECK
@@ -97,9 +94,6 @@ cdef extern from *:
     enum: DA_G
     enum: FORGET
     enum: GRADIENT_ROWS
-    enum: PROP
-    enum: ABS
-    enum: HALF
 
 INSTRUCTION_SET = LRPLSTM_INSTRUCTION_SET.decode()
 BOUNDSCHECK = bool(LRPLSTM_BOUNDSCHECK)
@@ -116,6 +110,13 @@ _TRACE_ROWS = {
     "gates": GATES_ROWS,
     "gradient": GRADIENT_ROWS,
 }
+
+# How relevance of a product of gate and signal is shared, but for "all" to the signal.
+cdef enum:
+    PROP
+    ABS
+    HALF
+
 _PRODUCT_RULES = {"prop": PROP, "abs": ABS, "half": HALF}
 
 # Recurrent weights of this size stay in the cache next to the core. Half a tile is then enough to

@@ -226,8 +226,8 @@ class Attribution:
         grid = None if variables is None else self.to_grid(variables=variables, steps=steps)
         return heatmap.to_html(**self._picture(steps), caption=self.caption, grid=grid)
 
-    def _repr_html_(self) -> str:
-        return self.to_html()
+    def _repr_html_(self) -> str | None:
+        return self.to_html() if self._is_finite else None  # then a notebook shows its repr
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the coloured words with matplotlib.
@@ -334,7 +334,14 @@ class Attribution:
         return heatmap.to_terminal(**self._picture(), color_system=color_system, width=width)
 
     def __str__(self) -> str:
-        return self.to_terminal()
+        return (
+            self.to_terminal() if self._is_finite else f"{self!r}, with infinite relevance or NaN"
+        )
+
+    @property
+    def _is_finite(self) -> bool:
+        """Whether it can be drawn."""
+        return bool(np.isfinite(self.token_relevance).all())
 
     @property
     def _ends(self) -> tuple[str, str]:
@@ -477,8 +484,11 @@ class Attributions(Sequence[Attribution]):
             scores, predicted = self.scores[steps].copy(), self.predicted[steps].copy()
         params = dict(self.params)
         for name in ("hidden_relevance", "baseline"):
-            if isinstance(params.get(name), list):  # an array for each sequence
-                params[name] = params[name][b].copy()
+            value = params.get(name)
+            if isinstance(value, list):  # an array for each sequence
+                value = value[b]
+            if isinstance(value, np.ndarray):
+                params[name] = value.copy()
         return Attribution(
             tokens=None if self.tokens is None else list(self.tokens[b]),
             unknown=self.unknown[steps].copy(),

@@ -13,7 +13,7 @@ from lrplstm.model import LSTMModel
 from lrplstm.sequences import Batch, Part
 from lrplstm.weights import Array
 
-__all__ = ["Baseline", "resolve_baseline"]
+__all__ = ["Baseline", "features_of_word", "resolve_baseline"]
 
 
 class Baseline(NamedTuple):
@@ -40,17 +40,19 @@ def resolve_baseline(baseline: Any, model: LSTMModel, batch: Batch) -> Baseline:
     D, dtype = model.input_size, model.dtype
     if baseline is None:
         return Baseline(np.zeros((1, D), dtype), None)
-    if isinstance(baseline, str | Integral) and not isinstance(baseline, bool | np.bool_):
-        word = baseline if isinstance(baseline, str) else int(baseline)
-        return Baseline(_of_word(word, model), word)
     if hasattr(baseline, "__array__"):
         baseline = to_array("baseline", baseline)
+        if baseline.ndim == 0:
+            baseline = baseline.item()
+    if isinstance(baseline, str | Integral) and not isinstance(baseline, bool):
+        word = baseline if isinstance(baseline, str) else int(baseline)
+        return Baseline(features_of_word(word, model), word)
     if not isinstance(baseline, Sequence | np.ndarray) or isinstance(baseline, bytes):
         raise TypeError(
             "baseline: expected None, a token, an id, or numbers of shape (D,) or (T, D), "
             f"got {type(baseline).__name__}"
         )
-    if np.ndim(baseline[0] if len(baseline) else 0) == 0:
+    if not len(baseline) or to_array("baseline", baseline[0]).ndim == 0:
         row = to_numbers("baseline", baseline, (D,), dtype).copy()
         return Baseline(row[np.newaxis], row)
     parts = [baseline] if batch.single else baseline
@@ -67,7 +69,7 @@ def resolve_baseline(baseline: Any, model: LSTMModel, batch: Batch) -> Baseline:
     return Baseline(features, arrays)
 
 
-def _of_word(word: str | int, model: LSTMModel) -> Array:
+def features_of_word(word: str | int, model: LSTMModel) -> Array:
     """Return the features of a token or id, (1, D)."""
     if model.embedding is None:
         raise ValueError(

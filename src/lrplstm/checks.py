@@ -24,13 +24,16 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     raise ValueError(f"{expected}, got {value!r:.60}")
 
 
-def to_int(name: str, value: object, least: int) -> int:
-    """Return an integer of at least `least`."""
+def to_int(name: str, value: object, least: int, most: int | None = None) -> int:
+    """Return an integer from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}: expected an int, got {value!r:.60}")
-    if value < least:
+    number = int(value)
+    if number < least:
         raise ValueError(f"{name}: expected at least {least}, got {value}")
-    return int(value)
+    if most is not None and number > most:
+        raise ValueError(f"{name}: expected at most {most}, got a larger number")
+    return number
 
 
 def check_shape(name: str, array: npt.NDArray[Any], shape: tuple[int | str, ...]) -> None:

@@ -67,20 +67,18 @@ def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copie
 
     Sequences are the longest first, and so are their copies.
     """
-    owner = np.repeat(np.arange(len(counts)), counts)
-    number = np.arange(len(owner)) - np.repeat(to_offsets(counts)[:-1], counts)
-    all_offsets = to_offsets(np.diff(offsets)[owner])
+    lengths, ends = np.diff(offsets), np.cumsum(counts)
     first = 0
-    while first < len(owner):
-        begin = all_offsets[first]
-        wanted = max(_GROUP_STEPS, _LEAST_COPIES * (all_offsets[first + 1] - begin))
-        fits = begin + min(wanted, _MOST_BYTES // bytes_per_step)
-        stop = max(first + 1, int(all_offsets.searchsorted(fits, side="right")) - 1)
-        some = owner[first:stop]
-        own = all_offsets[first : stop + 1] - all_offsets[first]
-        steps = np.arange(own[-1]) + np.repeat(offsets[some] - own[:-1], np.diff(own))
-        yield Copies(some, number[first:stop], steps, own)
-        first = stop
+    while first < ends[-1]:
+        longest = int(lengths[ends.searchsorted(first, side="right")])
+        wanted = max(_GROUP_STEPS, _LEAST_COPIES * longest)
+        size = max(1, min(wanted, _MOST_BYTES // bytes_per_step) // longest)
+        index = np.arange(first, min(first + size, ends[-1]))
+        owner = ends.searchsorted(index, side="right")
+        own = to_offsets(lengths[owner])
+        steps = np.arange(own[-1]) + np.repeat(offsets[owner] - own[:-1], lengths[owner])
+        yield Copies(owner, index - (ends - counts)[owner], steps, own)
+        first += size
 
 
 def copies_for_steps(offsets: Array, inputs: int, bytes_per_step: int) -> Iterator[MarkedCopies]:

@@ -152,9 +152,10 @@ def lrp(
     Notes
     -----
     The product rules "all" and "half" conserve relevance with ``bias_factor=1``. "prop" and "abs"
-    do not quite: what the stabilizers of their products keep is lost. With "prop" the two parts of
-    a product can have opposite signs and nearly cancel, so that relevance grows by orders of
-    magnitude; look at `delta`.
+    do not quite: what the stabilizers of their products keep is lost. All three that give to gates
+    let relevance grow from step to step, over 20 words to 1e10 times the score and more; look at
+    `delta`. With "prop" the two parts of a product can also have opposite signs and nearly cancel,
+    so that some 20 words can be too many for float32, and ``model.astype("float64")`` is advisable.
 
     Arras et al. 2017, "Explaining Recurrent Neural Network Predictions in Sentiment Analysis"
     (doi 10.18653/v1/W17-5221), with the epsilon rule of Bach et al. 2015
@@ -197,7 +198,7 @@ def lrp(
     rule.check_range(model.dtype)
     keep = "relevance" if product_rule == "all" else "gates"
     if hidden_relevance is None:
-        return request.explain("lrp", target, backward, keep, params)
+        return request.explain("lrp", target, backward, keep, params, grows=True)
     if target is not None:
         raise ValueError("target: expected None where hidden_relevance is given")
     return request.explain_hidden("lrp", hidden_relevance, backward_from_hidden, keep, params)
@@ -325,10 +326,10 @@ def integrated_gradients(
     model, inputs, target, level, unknown, backend, num_threads
         As for `lrp`.
     steps : int
-        Points on the path, at least 1 (midpoint rule).
-    baseline : None, str, int, or array of shape (D,) or (T, D), or a list of those for a batch
+        Points on the path, from 1 to a billion (midpoint rule).
+    baseline : None, str, int, array of shape (D,) or (T, D), or for a batch a list of (T, D)
         Where the path begins: zeros by default; the vector of a token or id; a vector for every
-        step, (D,); or one for each step, (T, D).
+        step, (D,); or one for each step, (T, D), and of a batch a list of such arrays.
 
     Returns
     -------
@@ -354,7 +355,7 @@ def integrated_gradients(
     >>> a.tokens[a.token_relevance.argmax()], abs(a.delta) < 0.01
     ('fine', True)
     """
-    steps = to_int("steps", steps, 1)
+    steps = to_int("steps", steps, 1, most=10**9)
     request = Request(model, inputs, level, unknown, backend, num_threads)
     start = resolve_baseline(baseline, model, request.batch)
 

@@ -296,6 +296,31 @@ pooling='last', dtype=float64)
 
     # What a model does --------------------------------------------------------------------------
 
+    def replaced(self, **changes: Any) -> Self:
+        """Return a model like this one but for some of its parts.
+
+        Parameters
+        ----------
+        **changes
+            Arguments of `LSTMModel`, and what they are in the new model.
+
+        Returns
+        -------
+        LSTMModel
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `LSTMModel`.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> lrplstm.load_default().replaced(class_names=["--", "-", "o", "+", "++"]).class_names
+        ('--', '-', 'o', '+', '++')
+        """
+        return type(self)(**self._arguments() | changes)
+
     def astype(self, dtype: npt.DTypeLike) -> Self:
         """Return the same model in float32 or float64.
 
@@ -322,18 +347,18 @@ pooling='last', dtype=float64)
         dtype('float64')
         """
         resolved = check_dtype(dtype)
-        arguments = self._arguments()
-        arguments["layers"] = [
+        changes: dict[str, Any] = {}
+        changes["layers"] = [
             layer.astype(resolved)
             if isinstance(layer, LSTMWeights)
             else tuple(weights.astype(resolved) for weights in layer)
             for layer in self.layers
         ]
-        arguments["head"] = [layer.astype(resolved) for layer in self.head]
+        changes["head"] = [layer.astype(resolved) for layer in self.head]
         if self.embedding is not None:
             with np.errstate(over="ignore"):  # infinite numbers are refused by the constructor
-                arguments["embedding"] = self.embedding.astype(resolved)
-        return type(self)(**arguments)
+                changes["embedding"] = self.embedding.astype(resolved)
+        return self.replaced(**changes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a folder, from which `lrplstm.load` reads it.

@@ -83,20 +83,23 @@ def _occlude(
     past: ForwardPass, weighting: Array, baseline: Array, measure: str, *, by_input: bool
 ) -> Array:
     """Take away each step, or each input by itself: its effect, (K, steps, 1) or (K, steps, D)."""
-    prepared, reading = past.prepared, past.reading
+    prepared, reading, first_layer = past.prepared, past.reading, past.prepared.layers[0]
     steps, D = len(reading.rows), baseline.shape[1]
+    of_step = np.broadcast_to(np.arange(len(baseline)), steps)  # one for all of them, or one each
+    of_baseline = prepared.scans.project(first_layer, baseline)
     each = D if by_input else 1
     started = _explained(past, weighting, measure)
     effects = []
     for some, step, marked, number in copies_for_steps(
         past.offsets, each, prepared.bytes_per_step(0)
     ):
-        stand_in = np.broadcast_to(baseline, (steps, D))[step]
+        changed = reading.projection[reading.rows[some.steps]]
         if by_input:
             taken = number[:, np.newaxis] == np.arange(D)
-            stand_in = np.where(taken, stand_in, past.inputs[0][step])
-        changed = reading.projection[reading.rows[some.steps]]
-        changed[marked] = prepared.scans.project(prepared.layers[0], stand_in)
+            stand_in = np.where(taken, baseline[of_step[step]], past.inputs[0][step])
+            changed[marked] = prepared.scans.project(first_layer, stand_in)
+        else:
+            changed[marked] = of_baseline[of_step[step]]
         run = network.forward(prepared, _reading(some, changed), "nothing")
         left = _explained(run, weighting[:, some.rows(past.every_step)], measure)
         effects.append(started[:, some.owner] - left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -66,10 +67,12 @@ class Request:
         params: dict[str, Any],
         *,
         needs_inputs: bool = False,
+        grows: bool = False,
     ) -> Attribution | Attributions:
         """Explain the scores that `target` means.
 
         `backward` reads a trace that kept `keep`, and with `needs_inputs` what the network read.
+        With `grows` relevance that has become far larger than what it started from is warned of.
         """
         classes, dtype, batch = self.model.num_classes, self.model.dtype, self.batch
         if self.every_step:
@@ -87,8 +90,9 @@ class Request:
             result.put(part, past, started, found)
 
         self._for_each_part(run, keep, result.targets, needs_inputs or self.level == "input")
-        if method == "lrp":
-            result.warn_of_growth(result.scores, self.every_step)
+        if grows:
+            started = resolved.weigh_largest(result.scores)
+            result.warn_of_growth(started, params, by_step=self.every_step)
         return result.attributions(method, params | self.params, resolved)
 
     def rows(self, part: Part) -> slice | Array:
@@ -114,7 +118,7 @@ class Request:
             result.put(part, past, started[np.newaxis], found)
 
         self._for_each_part(run, keep, result.targets, self.level == "input")
-        result.warn_of_growth(hidden, by_step=True)
+        result.warn_of_growth(hidden, params, by_step=True)
         given = self.batch.as_given(hidden, axis=0)
         parts = np.split(given, self.batch.given_offsets[1:-1])
         params = params | self.params | {"hidden_relevance": parts}
@@ -127,8 +131,10 @@ class Request:
         source = self.prepared.source(self.batch)
 
         def forward_and_run(part: Part) -> None:
-            reading = network.read(self.prepared, self.batch, source, part, inputs)
-            run(part, network.forward(self.prepared, reading, keep))
+            # Kernels say nothing of overflow, and neither shall NumPy.
+            with np.errstate(over="ignore", invalid="ignore"):
+                reading = network.read(self.prepared, self.batch, source, part, inputs)
+                run(part, network.forward(self.prepared, reading, keep))
 
         parts = self.batch.parts(self.prepared.bytes_per_step(targets), self.threads)
         _backend.for_each(forward_and_run, parts, self.threads)
@@ -159,6 +165,14 @@ class Request:
         if np.count_nonzero(read) != np.count_nonzero(hidden):
             raise ValueError("hidden_relevance: expected zeros at padded steps")
         return read
+
+
+def _outer_level() -> int:
+    """Return the `stacklevel` with which the function that calls this warns at its users' code."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lrplstm."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class Result:
@@ -203,21 +217,25 @@ class Result:
         self.initial[:, part.sequences] = found.initial
         self.delta[:, part.sequences] = delta
 
-    def warn_of_growth(self, started: Array, by_step: bool) -> None:
+    def warn_of_growth(self, started: Array, params: dict[str, Any], *, by_step: bool) -> None:
         """Warn where relevance has become far larger than what it started from.
 
         Parameters
         ----------
         started : ndarray of shape (B, n) or (steps, n)
-            What relevance started from: scores, or given relevance.
+            What relevance started from: scores, weighted, or given relevance.
+        params : dict
+            Options of `lrplstm.lrp`.
         by_step : bool
             Whether its rows are those of steps.
         """
-        bound = np.vdot(started, started) * (_GROWTH / 10) ** 2
-        if np.vdot(self.token, self.token) <= bound:  # quick, and so for nearly all
-            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            bound = np.vdot(started, started) * (_GROWTH / 100) ** 2
+            if np.vdot(self.token, self.token) <= bound:  # quick, and so for nearly all
+                return
         offsets = self.request.batch.offsets[:-1]
         largest = np.maximum.reduceat(np.abs(self.token).max(axis=0), offsets)
+        largest = np.maximum(largest, np.abs(self.delta).max(axis=0))
         scale = np.abs(started).max(axis=1)
         if by_step:
             scale = np.maximum.reduceat(scale, offsets)
@@ -227,14 +245,24 @@ class Result:
         if growth[worst] <= _GROWTH:
             return
         name = "inputs" if self.request.batch.single else f"inputs[{worst}]"
-        delta = np.abs(self.delta[:, worst]).max()
-        grew = f"grew to {growth[worst]:.1e} times" if np.isfinite(growth[worst]) else "overflowed"
+        if np.isfinite(growth[worst]):
+            delta = np.abs(self.delta[:, worst]).max()
+            grew = f"grew to {growth[worst]:.1e} times what it started from, with a delta of "
+            grew += f"{delta:.1e}"
+        else:
+            grew = "overflowed, and delta with it"
+        ways = ["a larger epsilon"]
+        if params["bias_factor"]:
+            ways.append("a smaller bias_factor")
+        if params["product_rule"] != "all":
+            ways.append("product_rule='all'")
         text = (
-            f"{name}: relevance {grew} what it started from, with a delta of {delta:.1e}: most of "
-            "it comes from small denominators, not from the inputs; a larger epsilon, a smaller "
-            "bias_factor or product_rule='all' lets it grow less, and shorter sequences too"
+            f"{name}: relevance {grew}; most of it comes from small denominators, not from the "
+            f"inputs. It grows less with {' or '.join(ways)}, and over fewer steps"
         )
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
+        if not np.isfinite(growth[worst]) and self.request.model.dtype == np.float32:
+            text += "; a model of dtype float64 has a larger range"
+        warnings.warn(text, RuntimeWarning, stacklevel=_outer_level())
 
     def attributions(
         self, method: str, params: dict[str, Any], target: Target | None

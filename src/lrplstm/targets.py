@@ -45,6 +45,12 @@ class Target:
         classes = scores.argmax(axis=1) if self.values is None else self.values[rows]
         return (classes[:, np.newaxis] == np.arange(C)).astype(scores.dtype)[np.newaxis]
 
+    def weigh_largest(self, scores: Array) -> Array:
+        """Return scores, (n, C), times the largest absolute weight of their row."""
+        if self.kind != "weights" or self.values is None:
+            return scores
+        return scores * np.abs(self.values).max(axis=1, keepdims=True)
+
     def explained(self, predicted: Array, offsets: Array) -> Array | list[Any] | str:
         """Return what was explained: classes (B,), weights (B, C), a list for steps, or "all"."""
         if self.kind == "all":

@@ -16,7 +16,7 @@ import numpy as np
 
 import lrplstm
 from lrplstm import _backend, heatmap
-from lrplstm.attribution import Attribution
+from lrplstm.attribution import Attribution, Attributions
 from lrplstm.cli.inputs import (
     CONVERT_OPTIONS,
     STDOUT,
@@ -103,12 +103,13 @@ def _png(items: list[Item], attributions: list[Attribution]) -> bytes:
 
 def explain(options: argparse.Namespace) -> None:
     """Colour words by how much they speak for a class."""
-    check_outputs(json=options.json, html=options.html, png=options.png)
     model = load_model(options)
     items = read_items(options, model)
+    files = {"json": options.json, "html": options.html, "png": options.png}
+    check_outputs(options.file, options.series, options.model, **files)
     method = ALIASES.get(options.method, options.method)
     chosen = _method_options(options, method, model)
-    with naming(items):
+    with naming(items, options):
         attributions = lrplstm.explain(
             model,
             [item.sequence for item in items],
@@ -119,6 +120,7 @@ def explain(options: argparse.Namespace) -> None:
             num_threads=options.threads,
             **chosen,
         )
+        _check_finite(attributions)
 
     outputs: dict[str, bytes] = {}
     if options.json is not None:
@@ -139,11 +141,23 @@ def explain(options: argparse.Namespace) -> None:
     if options.png is not None:
         outputs[options.png] = _png(items, shown)
     write(outputs)
-    if options.json == STDOUT:
+    if STDOUT in outputs:
         return
     _print_explanations(options, model, items, shown)
     if not attributions.every_step:
         print_accuracy(items, attributions.predicted)
+
+
+def _check_finite(attributions: Attributions) -> None:
+    """Raise a ValueError if relevance overflowed: it can neither be drawn nor written."""
+    for b, attribution in enumerate(attributions):
+        values = [attribution.token_relevance, attribution.input_relevance]
+        if not all(np.isfinite(array).all() for array in values if array is not None):
+            hint = "; dtype=float64 has a larger range"
+            raise ValueError(
+                f"inputs[{b}]: relevance overflowed"
+                f"{hint if attribution.token_relevance.dtype == np.float32 else ''}"
+            )
 
 
 def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) -> dict[str, Any]:
@@ -207,7 +221,8 @@ def predict(options: argparse.Namespace) -> None:
     """Show the class and scores of texts."""
     model = load_model(options)
     items = read_items(options, model)
-    with naming(items):
+    check_outputs(options.file, options.series, options.model, json=options.json)
+    with naming(items, options):
         scores = model.predict(
             [item.sequence for item in items],
             unknown=options.unknown,

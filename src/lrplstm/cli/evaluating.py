@@ -6,8 +6,16 @@ import argparse
 import io
 from typing import Any
 
-from lrplstm.cli.inputs import STDOUT, InputError, Item, load_model, naming, read_labelled
-from lrplstm.cli.outputs import check_outputs, json_lines, print_accuracy, write
+from lrplstm.cli.inputs import (
+    STDOUT,
+    InputError,
+    Item,
+    json_is_input,
+    load_model,
+    naming,
+    read_labelled,
+)
+from lrplstm.cli.outputs import check_outputs, count_correct, json_lines, print_accuracy, write
 from lrplstm.evaluation import (
     QUANTILES,
     Conservation,
@@ -16,6 +24,7 @@ from lrplstm.evaluation import (
     deletion_curve,
 )
 from lrplstm.evaluation.arguments import check_classifier
+from lrplstm.methods import ALIASES
 from lrplstm.weights import Array
 
 __all__ = ["evaluate"]
@@ -26,28 +35,28 @@ _KEPT = {"delta": "in all", "biases": "by biases", "stabilizers": "by stabilizer
 
 def evaluate(options: argparse.Namespace) -> None:
     """Show accuracy, deletion curves and conservation on a file of labelled sentences."""
-    if options.file is None and options.json not in (None, STDOUT):
-        # `--json FILE`: what looks like the option's file is the only one there is.
+    if json_is_input(options, options.file):
         options.file, options.json = options.json, STDOUT
     if options.file is None:
         raise InputError("expected a FILE of labelled sentences")
-    check_outputs(json=options.json, png=options.png)
+    check_outputs(options.file, options.model, json=options.json, png=options.png)
     model = load_model(options)
     check_classifier(model)
     items = read_labelled(options.file, model, ids=options.ids)
     inputs = [item.sequence for item in items]
+    methods = options.method and list({ALIASES.get(m, m): m for m in options.method}.values())
     settings: dict[str, Any] = {
         "unknown": options.unknown,
         "backend": options.backend,
         "num_threads": options.threads,
     }
-    with naming(items):
+    with naming(items, options):
         predicted = model.predict(inputs, **settings).argmax(axis=1)
         curves = deletion_curve(
             model,
             inputs,
             [item.label for item in items],
-            methods=options.method,
+            methods=methods,
             deletions=options.deletions,
             min_length=options.min_length,
             how=options.how,
@@ -61,7 +70,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.png is not None:
         outputs[options.png] = _png(curves, kept)
     write(outputs)
-    if options.json != STDOUT:
+    if STDOUT not in outputs:
         print_accuracy(items, predicted)
         _print_curves(curves)
         _print_conservation(kept)
@@ -71,7 +80,7 @@ def _object(
     items: list[Item], predicted: Array, curves: DeletionCurves, kept: Conservation
 ) -> dict[str, Any]:
     """Return it all, ready for JSON."""
-    right = sum(int(p) == item.label for item, p in zip(items, predicted, strict=True))
+    right = count_correct(items, predicted)
     return {
         "sentences": len(items),
         "correct": right,

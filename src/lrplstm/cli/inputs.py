@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import lrplstm
+from lrplstm import heatmap
 from lrplstm.loaders.any_format import read_model
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import parse_sentences
@@ -24,9 +26,11 @@ from lrplstm.weights import Array
 
 __all__ = [
     "CONVERT_OPTIONS",
+    "STDIN",
     "STDOUT",
     "InputError",
     "Item",
+    "json_is_input",
     "load_model",
     "naming",
     "read_items",
@@ -103,13 +107,16 @@ class Item:
 def load_model(options: argparse.Namespace) -> LSTMModel:
     """Return the model of --model, in any format, or the one that is shipped."""
     if options.model is None:
-        return lrplstm.load_default()
-    try:
-        return read_model(options.model)
-    except ValueError as error:
-        if _ASKS.search(str(error)):  # for an argument
-            raise InputError(f"{error} (`lrplstm convert` has options for that)") from None
-        raise
+        model = lrplstm.load_default()
+    else:
+        try:
+            model = read_model(options.model)
+        except ValueError as error:
+            if _ASKS.search(str(error)):  # for an argument
+                raise InputError(f"{error} (`lrplstm convert` has options for that)") from None
+            raise
+    dtype = getattr(options, "dtype", None)
+    return model if dtype is None else model.astype(dtype)
 
 
 # Sequences --------------------------------------------------------------------------------------
@@ -117,14 +124,7 @@ def load_model(options: argparse.Namespace) -> LSTMModel:
 
 def read_items(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
     """Return what TEXT, --file or --series say."""
-    if (
-        options.text is None
-        and options.file is None
-        and options.series is None
-        and options.json not in (None, STDOUT)
-        and not options.json.endswith(".json")
-    ):
-        # `--json TEXT`: what looks like the option's file is the only text there is.
+    if options.file is None and options.series is None and json_is_input(options, options.text):
         options.text, options.json = options.json, STDOUT
     if sum(given is not None for given in (options.text, options.file, options.series)) != 1:
         raise InputError("expected either a text, --file or --series")
@@ -139,6 +139,13 @@ def read_items(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
         text = options.text.encode(errors="surrogateescape").decode(errors="replace")
         return [Item("text", _split(text, "text", options, model))]
     return _read_file(options, model)
+
+
+def json_is_input(options: argparse.Namespace, given: str | None) -> bool:
+    """Whether in `--json INPUT` what looks like the option's file is the only input there is."""
+    return (
+        given is None and options.json not in (None, STDOUT) and not options.json.endswith(".json")
+    )
 
 
 def read_labelled(file: str, model: LSTMModel, *, ids: bool) -> list[Item]:
@@ -279,16 +286,31 @@ def _number(cell: str, name: str) -> float:
     raise InputError(f"{name}: expected a finite number, got {cell!r:.60}")
 
 
+_POSITIONAL = ("command", "run", "text", "file")
+
+
 @contextmanager
-def naming(items: list[Item]) -> Iterator[None]:
-    """Let errors of the batch's inputs name what the user gave."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        position = re.match(r"inputs\[(\d+)\](.*)", str(error), flags=re.DOTALL)
-        if position is None:
-            raise
-        raise InputError(f"{items[int(position[1])].name}{position[2]}") from None
+def naming(items: list[Item], options: argparse.Namespace) -> Iterator[None]:
+    """Let errors and warnings name what the user gave: texts and options, not arguments."""
+    names = "|".join(name for name in vars(options) if name not in _POSITIONAL)
+
+    def flag(found: re.Match[str]) -> str:
+        return "--" + found[1].replace("_", "-") + (" " if found[0].endswith("=") else "")
+
+    def named(message: object) -> str:
+        text = re.sub(rf"^({names})(?=[:\[])", flag, str(message))
+        text = re.sub(rf"\b({names})=(?! )", flag, text)
+        text = re.sub(rf"\b({names})=", flag, text).replace("  ", " ")
+        text = re.sub(r"^inputs\[(\d+)\]", lambda found: items[int(found[1])].name, text)
+        return re.sub(r"^inputs(?=:)", getattr(options, "file", None) or "text", text)
+
+    with warnings.catch_warnings(record=True) as warned:
+        try:
+            yield
+        except (TypeError, ValueError) as error:
+            raise InputError(named(error)) from None
+    for warning in warned:
+        print(f"lrplstm: warning: {heatmap.visible(named(warning.message))}", file=sys.stderr)
 
 
 # Target -----------------------------------------------------------------------------------------

@@ -10,10 +10,12 @@ from lrplstm import _backend
 from lrplstm.cli.commands import convert, explain, info, predict
 from lrplstm.cli.evaluating import evaluate
 from lrplstm.cli.inputs import STDOUT
+from lrplstm.evaluation.deletion import HOWS
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.network import POOLINGS
 from lrplstm.perturbation import MEASURES
 from lrplstm.rules import PRODUCT_RULES
+from lrplstm.sequences import UNKNOWN_CHOICES
 from lrplstm.tokenizers import TOKENIZERS
 
 __all__ = ["make_parser"]
@@ -122,7 +124,9 @@ def make_parser() -> argparse.ArgumentParser:
     explaining.add_argument(
         "--product-rule",
         choices=PRODUCT_RULES,
-        help="how lrp shares relevance of a product of gate and signal (default: all)",
+        help="how lrp shares relevance of a product of gate and signal: all to the signal, which "
+        "explains best (default); prop or abs, in proportion to their values or absolute values; "
+        "or half to each, to compare with",
     )
     explaining.add_argument(
         "--steps", type=int, help="points on the path of integrated gradients (default: 50)"
@@ -175,9 +179,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=_path, metavar="MODEL", help=_MODEL_HELP)
     parser.add_argument(
         "--unknown",
-        choices=["error", "unk", "zero"],
+        choices=UNKNOWN_CHOICES,
         help="words that the model does not know: an error, its unknown token, or a zero vector "
         "(default: unk if the model has an unknown token, else error)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        help="numbers to calculate with (default: the model's)",
     )
     parser.add_argument("--backend", choices=list(_backend.BACKENDS), default="auto")
     parser.add_argument(
@@ -224,7 +233,7 @@ def _add_evaluate(commands: Any) -> None:
     )
     evaluating.add_argument(
         "--how",
-        choices=["zero", "remove"],
+        choices=HOWS,
         default="zero",
         help="set the vectors of deleted words to zero, or take the words out (default: zero)",
     )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrplstm.evaluation.arguments import Methods, check_one_target, resolve_methods
+from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus
-from lrplstm.evaluation.drawing import axes_or_new, draw_title, plain
+from lrplstm.evaluation.drawing import axes_or_new, draw_title
+from lrplstm.evaluation.plain import plain
 from lrplstm.evaluation.ranks import mean_defined, spearman
 from lrplstm.heatmap.colors import color, ink, to_hex
 from lrplstm.model import LSTMModel
@@ -100,7 +101,7 @@ def agreement(
     inputs: Any,
     target: Any = None,
     *,
-    methods: Methods = None,
+    methods: MethodChoice = None,
     unknown: str | None = None,
     backend: str = "auto",
     num_threads: int | None = None,

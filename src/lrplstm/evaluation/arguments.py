@@ -14,15 +14,16 @@ from lrplstm.weights import Array
 
 __all__ = [
     "Method",
-    "Methods",
+    "MethodChoice",
     "check_classifier",
     "check_labels",
     "check_one_target",
+    "check_options",
     "resolve_method",
     "resolve_methods",
 ]
 
-Methods = str | Sequence[str] | Mapping[str, Mapping[str, Any]] | None
+MethodChoice = str | Sequence[str] | Mapping[str, Mapping[str, Any]] | None
 """Names of methods, or for each label of one its options; None: all of `lrplstm.METHODS`."""
 
 _SET_HERE = ("model", "inputs", "target", "level", "unknown", "backend", "num_threads")
@@ -36,22 +37,20 @@ class Method(NamedTuple):
     options: dict[str, Any]
 
 
-def resolve_method(label: str, options: Mapping[str, Any]) -> Method:
-    """Return the method of a name, or of the option "method"."""
-    if not isinstance(options, Mapping):
-        raise TypeError(
-            f"methods[{label!r}]: expected a mapping of options, got {type(options).__name__}"
-        )
-    chosen = dict(options)
-    name = chosen.pop("method", label)
-    check_choice("method", name, [*METHODS, *ALIASES])
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise a TypeError if something is among a method's options that a measure sets itself."""
     for option in _SET_HERE:
-        if option in chosen:
-            raise TypeError(f"methods[{label!r}]: expected options of the method, got {option!r}")
-    return Method(label, ALIASES.get(name, name), chosen)
+        if option in options:
+            raise TypeError(f"{name}: expected options of the method, got {option!r}")
 
 
-def resolve_methods(methods: Methods) -> list[Method]:
+def resolve_method(method: str, options: Mapping[str, Any]) -> Method:
+    """Return the method of a name."""
+    check_choice("method", method, [*METHODS, *ALIASES])
+    return Method(method, ALIASES.get(method, method), dict(options))
+
+
+def resolve_methods(methods: MethodChoice) -> list[Method]:
     """Return the methods that are asked for, each with its options."""
     if methods is None:
         methods = list(METHODS)
@@ -68,7 +67,18 @@ def resolve_methods(methods: Methods) -> list[Method]:
         methods = {name: {} for name in methods}
     if not methods:
         raise ValueError("methods: expected at least one, got none")
-    return [resolve_method(label, options) for label, options in methods.items()]
+    return [_labelled(label, options) for label, options in methods.items()]
+
+
+def _labelled(label: str, options: Mapping[str, Any]) -> Method:
+    """Return the method that a label names, or else its option "method"."""
+    name = f"methods[{label!r}]"
+    if not isinstance(options, Mapping):
+        raise TypeError(f"{name}: expected a mapping of options, got {type(options).__name__}")
+    chosen = dict(options)
+    method = chosen.pop("method", label)
+    check_options(name, chosen)
+    return resolve_method(method, chosen)._replace(label=label)
 
 
 def check_classifier(model: LSTMModel) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrplstm.evaluation.arguments import check_one_target, resolve_method
+from lrplstm.checks import check_choice
+from lrplstm.evaluation.arguments import check_one_target, check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
-from lrplstm.evaluation.drawing import COLORS, axes_or_new, finish, plain
+from lrplstm.evaluation.drawing import COLORS, axes_or_new, finish
+from lrplstm.evaluation.plain import plain
 from lrplstm.model import LSTMModel
 from lrplstm.weights import Array
 
@@ -57,8 +59,9 @@ class Conservation:
     def relative(self, part: str = "delta") -> Array:
         """Return "delta", "biases" or "stabilizers" as a part of `started`, (B,).
 
-        NaN where nothing was started.
+        NaN where nothing was started. Another part is a ValueError.
         """
+        check_choice("part", part, _PARTS)
         ratio = np.full(len(self.started), np.nan)
         return np.divide(getattr(self, part), self.started, out=ratio, where=self.started != 0)
 
@@ -84,6 +87,8 @@ class Conservation:
         -------
         matplotlib Axes
         """
+        from matplotlib.ticker import PercentFormatter
+
         ax = axes_or_new(ax)
         labels = ("kept in all", "by biases", "by stabilizers")
         seen = []
@@ -103,12 +108,13 @@ class Conservation:
         ax.axvline(0, color="#888888", linewidth=1)
         ax.set_ylim(0, 1)
         ax.locator_params(axis="x", nbins=6)
-        ax.xaxis.set_major_formatter("{x:.0%}")
+        many = max(map(abs, ax.get_xlim())) > 10
+        ax.xaxis.set_major_formatter("{x:.3g}" if many else PercentFormatter(1))
         ax.yaxis.set_major_formatter("{x:.0%}")
         finish(
             ax,
             title=f"relevance that did not arrive, {len(self.started):,} sequences",
-            x="kept, as a part of the started relevance",
+            x=f"kept, as a {'multiple' if many else 'part'} of the started relevance",
             y="sequences that kept no more",
         )
         return ax
@@ -170,9 +176,10 @@ def conservation(
         biases      = ((d(b, e) - d(1, e)) + (d(b, 1) - d(1, 1))) / 2
         stabilizers = ((d(b, e) - d(b, 1)) + (d(1, e) - d(1, 1))) / 2
 
-    so that their sum is d(b, e) - d(1, 1), where the `rest` d(1, 1) is 0 to rounding: then
-    relevance is conserved. It is rounding in the model's dtype, relative to the largest relevance
-    on the way.
+    so that their sum is d(b, e) - d(1, 1). With the product rules "all" and "half" relevance is
+    then conserved, and the `rest` d(1, 1) is rounding in the model's dtype, relative to the largest
+    relevance on the way. With "prop" and "abs" it is also what the stabilizers of products keep,
+    which can be many times the score.
 
     Examples
     --------
@@ -185,6 +192,9 @@ def conservation(
     >>> low, middle, high = kept.quantiles()[[0, 2, 4]]  # parts of the started relevance
     """
     check_one_target(target)
+    check_options("options", options)
+    if "method" in options:
+        raise TypeError("options: expected options of lrp, got 'method'")
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
 
     def run(**factors: float) -> Any:
@@ -193,17 +203,18 @@ def conservation(
     given = run()
     bias_factor = given.params["bias_factor"]
     epsilon_factor = given.params["epsilon_factor"]
-    d = given.delta.astype(np.float64)
+    d = np.atleast_1d(given.delta).astype(np.float64)
     d_biases = run(bias_factor=1.0, epsilon_factor=epsilon_factor).delta
     d_stabilizers = run(bias_factor=bias_factor, epsilon_factor=1.0).delta
-    d_both = run(bias_factor=1.0, epsilon_factor=1.0).delta.astype(np.float64)
+    d_both = np.atleast_1d(run(bias_factor=1.0, epsilon_factor=1.0).delta).astype(np.float64)
+    initial = np.atleast_1d(given.initial_relevance).astype(np.float64)
     arrived = np.add.reduceat(given.token_relevance, corpus.offsets[:-1], dtype=np.float64)
     return Conservation(
-        started=arrived + given.initial_relevance + d,
+        started=arrived + initial + d,
         delta=d,
-        initial=given.initial_relevance.astype(np.float64),
+        initial=initial,
         biases=((d - d_biases) + (d_stabilizers - d_both)) / 2,
         stabilizers=((d - d_stabilizers) + (d_biases - d_both)) / 2,
         rest=d_both,
-        params=given.params,
+        params=given.params | {"unknown": unknown},
     )

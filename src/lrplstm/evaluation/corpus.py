@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 
-from lrplstm.attribution import Attributions
+from lrplstm.attribution import Attribution, Attributions
+from lrplstm.baselines import features_of_word
 from lrplstm.evaluation.arguments import Method
 from lrplstm.methods import explain
 from lrplstm.model import LSTMModel
 from lrplstm.sequences import to_offsets
 from lrplstm.weights import Array
 
-__all__ = ["Corpus", "owners", "rebuilt"]
-
-
-def rebuilt(model: LSTMModel, **changes: Any) -> LSTMModel:
-    """Return a model with some of its parts replaced."""
-    names = (
-        "layers",
-        "head",
-        "pooling",
-        "embedding",
-        "vocabulary",
-        "class_names",
-        "unknown_token",
-        "tokenizer",
-        "mask_id",
-        "origin",
-    )
-    return LSTMModel(**({name: getattr(model, name) for name in names} | changes))
+__all__ = ["Corpus", "owners"]
 
 
 def owners(offsets: Array) -> Array:
@@ -45,22 +30,25 @@ class Corpus:
 
     Attributes
     ----------
+    given : LSTMModel
+        The model that was given.
     model : LSTMModel
-        What reads them, with the results of the model that was given. Where they are ids it has one
+        What reads them, with the results of the one that was given. Where they are ids it has one
         more, the last one, that of the zero vector; where they are features it has no embedding.
     data : ndarray of shape (steps,) or (steps, D)
         Ids or features.
     offsets : ndarray of shape (B + 1,)
-    indices : ndarray of shape (B,)
-        Which of the inputs they are.
+    single : bool
+        Whether one sequence was given rather than a batch.
     backend, num_threads
         As for `lrplstm.lrp`.
     """
 
+    given: LSTMModel
     model: LSTMModel
     data: Array
     offsets: Array
-    indices: Array
+    single: bool
     backend: str
     num_threads: int | None
 
@@ -81,14 +69,15 @@ class Corpus:
         if batch.embedding is not None:
             zero = np.zeros_like(batch.embedding[:1])
             embedding = np.concatenate([batch.embedding, zero])
-        reader = rebuilt(
-            model, embedding=embedding, vocabulary=None, unknown_token=None, mask_id=None
+        reader = model.replaced(
+            embedding=embedding, vocabulary=None, unknown_token=None, mask_id=None
         )
         return cls(
+            given=model,
             model=reader,
             data=batch.data,
             offsets=batch.offsets,
-            indices=np.arange(len(batch)),
+            single=batch.single,
             backend=backend,
             num_threads=num_threads,
         )
@@ -107,7 +96,7 @@ class Corpus:
         return 0 if self.model.embedding is None else len(self.model.embedding) - 1
 
     def sequences(self) -> list[Array]:
-        """Return them one by one, as every method takes them."""
+        """Return them one by one."""
         return np.split(self.data, self.offsets[1:-1])
 
     def predict(self) -> Array:
@@ -117,23 +106,32 @@ class Corpus:
         )
         return scores
 
-    def explain(self, method: Method, target: Any) -> Attributions:
-        """Return the relevance of steps, all of it finite."""
+    def explain(self, method: Method, target: Any) -> Attribution | Attributions:
+        """Return the relevance of steps, all finite; an `Attribution` of a single sequence."""
+        options = dict(method.options)
+        word = options.get("baseline")
+        if isinstance(word, Integral) and not isinstance(word, bool):
+            word = int(word)
+        if isinstance(word, str | int) and not isinstance(word, bool):
+            options["baseline"] = features_of_word(word, self.given)[0]
         found = explain(
             self.model,
-            self.sequences(),
+            self.data if self.single else self.sequences(),
             method.name,
             target,
             level="token",
             backend=self.backend,
             num_threads=self.num_threads,
-            **method.options,
+            **options,
         )
         finite = np.isfinite(np.atleast_2d(found.token_relevance)).all(axis=0)
         if not finite.all():
-            b = self.indices[owners(self.offsets)[finite.argmin()]]
+            b = owners(self.offsets)[finite.argmin()]
+            name = "inputs" if self.single else f"inputs[{b}]"
+            hint = "; a model of dtype float64 has a larger range"
             raise ValueError(
-                f"inputs[{b}]: expected finite relevance by {method.label}, got NaN or infinity"
+                f"{name}: expected finite relevance by {method.label}, got NaN or infinity"
+                f"{hint if self.model.dtype == np.float32 else ''}"
             )
         return found
 
@@ -141,15 +139,12 @@ class Corpus:
         """Return the same sequences for another model of the same ids or features."""
         return replace(self, model=model)
 
-    def take(self, sequences: Array) -> Self:
-        """Return some of the sequences, in ascending order of their indices."""
-        taken = np.zeros(len(self), bool)
-        taken[sequences] = True
+    def take(self, taken: Array) -> Self:
+        """Return the sequences of which `taken`, bool of shape (B,), is true."""
         return replace(
             self,
             data=self.data[taken[owners(self.offsets)]],
             offsets=to_offsets(self.lengths[taken]),
-            indices=self.indices[taken],
         )
 
     def without(self, steps: Array, how: str) -> Self:

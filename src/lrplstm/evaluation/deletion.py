@@ -9,22 +9,26 @@ import numpy as np
 
 from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import (
-    Methods,
+    MethodChoice,
     check_classifier,
     check_labels,
     resolve_methods,
 )
 from lrplstm.evaluation.corpus import Corpus, owners
-from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish, plain
+from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
+from lrplstm.evaluation.plain import plain
 from lrplstm.model import LSTMModel
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["DeletionCurves", "deletion_curve"]
+__all__ = ["HOWS", "DeletionCurves", "deletion_curve"]
 
-_HOWS, _MEASURES, _GROUPS = ("zero", "remove"), ("accuracy", "score"), ("correct", "wrong")
+HOWS = ("zero", "remove")
+"""How words are deleted: set to zero, or taken out."""
+
+_MEASURES, _GROUPS = ("accuracy", "score"), ("correct", "wrong")
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +171,7 @@ def deletion_curve(
     inputs: Any,
     labels: Any,
     *,
-    methods: Methods = None,
+    methods: MethodChoice = None,
     deletions: int = 5,
     min_length: int = 10,
     how: str = "zero",
@@ -249,32 +253,42 @@ def deletion_curve(
     """
     chosen = resolve_methods(methods)
     K = to_int("deletions", deletions, 1)
-    check_choice("how", how, _HOWS)
+    check_choice("how", how, HOWS)
     check_choice("measure", measure, _MEASURES)
     _check_min_length(min_length, K, how)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
     check_classifier(model)
     labels = check_labels(labels, len(corpus), model.num_classes)
-    considered = np.flatnonzero(corpus.lengths >= min_length)
-    if not len(considered):
+    considered = corpus.lengths >= min_length
+    if not considered.any():
         raise ValueError(
             f"inputs: expected sequences of at least min_length={min_length} steps, got none; the "
             f"longest has {corpus.lengths.max()}"
         )
-    corpus, labels = corpus.take(considered), labels[considered]
+    long, true = corpus.take(considered), labels[considered]
+    steps_of_long = considered[owners(corpus.offsets)]
 
-    scores = corpus.predict()
-    correct = scores.argmax(axis=1) == labels
-    values = np.empty((len(chosen), K + 1, len(corpus)))
-    values[:, 0] = _measured(scores, labels, measure)
+    scores = long.predict()
+    correct = scores.argmax(axis=1) == true
+    values = np.empty((len(chosen), K + 1, len(long)))
+    values[:, 0] = _measured(scores, true, measure)
     for m, method in enumerate(chosen):
-        relevance = corpus.explain(method, labels).token_relevance
-        order = _deletion_order(relevance, corpus.offsets, correct, K)
+        # Of all sequences, so that errors, warnings and options with something for each of them
+        # mean the inputs as they were given.
+        relevance = corpus.explain(method, labels).token_relevance[steps_of_long]
+        order = _deletion_order(relevance, long.offsets, correct, K)
         for k in range(1, K + 1):
-            scores = corpus.without(order[:, :k], how).predict()
-            values[m, k] = _measured(scores, labels, measure)
-    labels_of_methods = tuple(method.label for method in chosen)
-    return DeletionCurves(labels_of_methods, values, correct, considered, how, measure, min_length)
+            scores = long.without(order[:, :k], how).predict()
+            values[m, k] = _measured(scores, true, measure)
+    return DeletionCurves(
+        methods=tuple(method.label for method in chosen),
+        values=values,
+        correct=correct,
+        sequences=np.flatnonzero(considered),
+        how=how,
+        measure=measure,
+        min_length=min_length,
+    )
 
 
 def _check_min_length(min_length: Any, deletions: int, how: str) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "axes_or_new", "draw_lines", "draw_title", "finish", "plain"]
+__all__ = ["COLORS", "axes_or_new", "draw_lines", "draw_title", "finish"]
 
 # Okabe and Ito 2008, https://jfly.uni-koeln.de/color/: colours that all kinds of colour vision tell
 # apart, without the yellow, which is too light for lines.
@@ -44,7 +43,7 @@ def draw_lines(
         ax.plot(
             x + aside,
             row,
-            label=label,
+            label=textwrap.fill(label, 32),
             color=COLORS[n % len(COLORS)],
             marker=_MARKERS[n % len(_MARKERS)],
             linestyle=_STYLES[n // len(COLORS) % len(_STYLES)] if joined else "none",
@@ -78,14 +77,3 @@ def finish(ax: Axes, *, title: str, x: str, y: str, legend: str = "") -> None:
     )
     for text in drawn.get_texts():
         text.set_parse_math(False)
-
-
-def plain(value: Any) -> Any:
-    """Return arrays as lists, ready for JSON: what is not finite becomes None."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(element) for element in value]
-    return value

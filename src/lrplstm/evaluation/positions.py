@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrplstm.checks import to_int
-from lrplstm.evaluation.arguments import Methods, check_one_target, resolve_methods
+from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus, owners
-from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish, plain
+from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
+from lrplstm.evaluation.plain import plain
 from lrplstm.model import LSTMModel
 from lrplstm.weights import Array
 
@@ -85,7 +86,7 @@ def relevance_by_position(
     inputs: Any,
     target: Any = None,
     *,
-    methods: Methods = None,
+    methods: MethodChoice = None,
     bins: int = 10,
     unknown: str | None = None,
     backend: str = "auto",
@@ -126,7 +127,7 @@ def relevance_by_position(
     """
     chosen = resolve_methods(methods)
     check_one_target(target)
-    P = to_int("bins", bins, 1)
+    P = to_int("bins", bins, 1, most=10**6)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
     place = _bins(corpus, P)
     mean, strength = np.empty((2, len(chosen), P))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrplstm.checks import check_choice, to_int
-from lrplstm.evaluation.arguments import Methods, check_one_target, resolve_methods
-from lrplstm.evaluation.corpus import Corpus, rebuilt
-from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish, plain
+from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
+from lrplstm.evaluation.corpus import Corpus
+from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
+from lrplstm.evaluation.plain import plain
 from lrplstm.evaluation.ranks import mean_defined, spearman
 from lrplstm.model import LSTMModel
 from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
@@ -82,6 +83,8 @@ class Randomization:
             names[2:] = [f"+ {part}" for part in names[2:]]
         draw_lines(ax, np.arange(len(names)), rows, self.methods, joined=together)
         ax.set_xticks(range(len(names)), names)
+        if len(names) > 5:
+            ax.tick_params("x", rotation=45)
         ax.axhline(0, color="#888888", linewidth=1)
         what = "absolute relevance" if absolute else "relevance"
         finish(
@@ -105,7 +108,7 @@ def randomization_test(
     inputs: Any,
     target: Any = None,
     *,
-    methods: Methods = None,
+    methods: MethodChoice = None,
     mode: str = "cascade",
     embedding: bool = False,
     seed: int = 0,
@@ -163,6 +166,8 @@ def randomization_test(
     check_one_target(target)
     check_choice("mode", mode, _MODES)
     to_int("seed", seed, 0)
+    if not isinstance(embedding, bool):
+        raise TypeError(f"embedding: expected a bool, got {embedding!r:.60}")
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
     if embedding and corpus.model.embedding is None:
         raise ValueError("embedding: expected False where inputs are floats, got True")
@@ -186,7 +191,8 @@ def randomization_test(
 def _predicted(corpus: Corpus) -> Any:
     """Return what each sequence, or step, is predicted as."""
     if corpus.model.pooling == "none":
-        return [scores.argmax(axis=1) for scores in corpus.predict()]
+        found = [scores.argmax(axis=1) for scores in corpus.predict()]
+        return found[0] if corpus.single else found
     return corpus.predict().argmax(axis=1)
 
 
@@ -217,7 +223,7 @@ def _randomized(
             layers[n] = _random_layer(rng, layers[n])
         else:
             changes["embedding"] = _random_embedding(rng, model.embedding)
-    return rebuilt(model, **changes)
+    return model.replaced(**changes)
 
 
 def _drawn(rng: np.random.Generator, array: Array) -> Array:

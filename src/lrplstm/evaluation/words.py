@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lrplstm.checks import check_choice, to_int
-from lrplstm.evaluation.arguments import resolve_method
+from lrplstm.evaluation.arguments import check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
-from lrplstm.evaluation.drawing import axes_or_new, draw_title, plain
+from lrplstm.evaluation.drawing import axes_or_new, draw_title
+from lrplstm.evaluation.plain import plain
 from lrplstm.heatmap.colors import color, ink, to_hex
 from lrplstm.heatmap.content import visible
 from lrplstm.heatmap.sheets import Font, font_properties
@@ -193,6 +194,7 @@ def representative_words(
     >>> found.classes, found.most.shape
     (('very positive',), (1, 3))
     """
+    check_options("options", options)
     chosen = resolve_method(method, options)
     check_choice("by", by, _BYS)
     to_int("n", n, 1)
