@@ -297,6 +297,73 @@ def test_bytes_that_are_no_text():
     assert found["tokens"] == ["caf\ufffd", "film"]
 
 
+# Outputs ----------------------------------------------------------------------------------------
+
+
+def test_picture_to_standard_output(tmp_path):
+    output = subprocess.run(
+        [*COMMAND, "explain", "--png", "-", "fine"], capture_output=True, timeout=120, check=True
+    )
+    run("explain", "--png", tmp_path / "fine.png", "fine")
+    assert output.stdout == (tmp_path / "fine.png").read_bytes()
+
+
+@pytest.mark.parametrize("option", ["--json", "--html", "--png"])
+def test_what_is_read_is_not_overwritten(option, tmp_path):
+    texts, link = tmp_path / "texts.txt", tmp_path / "link"
+    texts.write_text("a fine film\n")
+    link.symlink_to(texts)
+    for path in (texts, link):
+        error = fails("explain", "--file", texts, option, path)
+        assert f"{option}: expected another file than {path}, which is read" in error
+    assert texts.read_text() == "a fine film\n"
+
+
+def test_what_cannot_be_written_whole_leaves_what_was_there(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("before")
+    page.chmod(0o640)
+    assert "/dev/full: No space left" in fails(
+        "explain", "--html", page, "--json", "/dev/full", "a"
+    )
+    assert page.read_text() == "before"
+    assert os.listdir(tmp_path) == ["page.html"]
+    run("explain", "--html", page, "a")
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert page.stat().st_mode & 0o777 == 0o640
+
+
+# Growth -----------------------------------------------------------------------------------------
+
+LONG = " ".join(["a fine film that is dull"] * 8)
+PROP = ("--product-rule", "prop")
+
+
+def test_growth_is_one_line_beside_the_result():
+    process = run("explain", "--dtype", "float64", *PROP, LONG, check=False, PYTHONWARNINGS="")
+    assert process.returncode == 0
+    assert re.fullmatch(
+        r"lrplstm: warning: text: relevance grew to \S+ times .*--product-rule 'all'.*\n",
+        process.stderr,
+    )
+    assert "predicted: " in process.stdout
+
+
+def test_overflow_names_the_text_and_nothing_is_written(tmp_path):
+    texts, page = tmp_path / "texts.txt", tmp_path / "page.html"
+    texts.write_text(f"fine\n{LONG}\n")
+    error = fails("explain", "--file", texts, *PROP, "--html", page, PYTHONWARNINGS="")
+    assert "texts.txt: line 2: relevance overflowed; --dtype float64" in error
+    assert not page.exists()
+
+
+def test_dtype():
+    arguments = ["a fine film", "--bias-factor", "1"]
+    single, double = (explained(*arguments, "--dtype", f"float{n}")[0] for n in (32, 64))
+    assert 1e-9 < abs(single["delta"]) < 1e-4
+    assert abs(double["delta"]) < 1e-12
+
+
 # Errors are one line ----------------------------------------------------------------------------
 
 

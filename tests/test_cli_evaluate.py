@@ -105,6 +105,11 @@ def test_json_before_the_file_and_standard_input():
     assert evaluated("-", "--method", "lrp", "--json", stdin=text) == expected
 
 
+def test_a_method_is_run_once_under_its_names():
+    found = evaluated(SENTENCES, "--method", "gi", "--method", "gradient_x_input", "--json")
+    assert found["deletion"]["methods"] == ["gradient_x_input"]
+
+
 def test_a_group_may_be_empty(tmp_path):
     (tmp_path / "one.txt").write_text("5\ta | fine | film | .\n")
     path = str(tmp_path / "one.txt")
@@ -147,6 +152,9 @@ def test_refused(tmp_path):
             "sentences.txt: expected sequences of at least --min-length 90 steps",
         ),
         ([SENTENCES, "--method", "x"], "argument --method: invalid choice"),
+        (["--json", "x.json"], "expected a FILE of labelled sentences"),
+        ([str(plain), "--json", str(plain)], "--json: expected another file than"),
+        ([SENTENCES, "--png", str(tmp_path)], "--png: expected a file, got the folder"),
         ([SENTENCES, "--png", "x", "--json", "x"], "of its own for each of --json and --png"),
     ]:
         assert expected in fails("evaluate", *arguments)

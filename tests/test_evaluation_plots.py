@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -109,6 +110,24 @@ def test_more_methods_than_colours_can_be_told_apart():
     ax = found.plot(Figure().add_subplot())
     looks = {(line.get_color(), line.get_linestyle()) for line in ax.lines[:16]}
     assert len(looks) == 16
+
+
+def test_nothing_overlaps_where_names_are_long_or_many():
+    """Ticks of huge multiples, of ten parts, and methods with long names."""
+    long = {f"lrp with rule abs and {n} of its biases" * 2: {"method": "lrp"} for n in range(2)}
+    deep = random_model(3, layers=8, vocabulary=VOCABULARY)
+    for found in (
+        evaluation.conservation(MODEL.astype("float64"), IDS, product_rule="half", epsilon=1e-9),
+        evaluation.randomization_test(deep, IDS, methods="lrp", embedding=True),
+        evaluation.relevance_by_position(MODEL, IDS, methods=long),
+    ):
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        ax = found.plot(figure.add_subplot())
+        figure.savefig(io.BytesIO(), format="png")
+        boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+        if ax.get_xticklabels()[0].get_rotation() == 0:
+            assert all(before.x1 <= after.x0 for before, after in itertools.pairwise(boxes))
+        assert ax.get_window_extent().width > 0.3 * figure.bbox.width
 
 
 def test_words_for_are_red_and_words_against_blue():

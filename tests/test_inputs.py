@@ -25,11 +25,12 @@ def plain():
 # Accepted forms ---------------------------------------------------------------------------------
 
 
-def test_tokens_ids_and_features_of_one_sequence_agree(model):
+@pytest.mark.parametrize("method", [m for m in lrplstm.METHODS if m != "random"])
+def test_tokens_ids_and_features_of_one_sequence_agree(model, method):
     tokens = ["a", "dull", "film", "."]
     ids = np.array([1, 4, 3, 5])
     by_tokens, by_ids, by_features = (
-        lrplstm.lrp(model, inputs) for inputs in (tokens, ids, model.embedding[ids])
+        lrplstm.explain(model, inputs, method) for inputs in (tokens, ids, model.embedding[ids])
     )
     assert by_tokens.tokens == by_ids.tokens == tokens
     assert by_features.tokens is None

@@ -99,6 +99,15 @@ def test_a_baseline_for_each_sequence_comes_back_with_it():
         np.testing.assert_array_equal(a.input_relevance, alone.input_relevance)
 
 
+def test_one_baseline_of_a_batch_is_everyones_own():
+    row = np.linspace(-1, 1, 5)
+    found = lrplstm.occlusion(random_model(), random_batch(lengths=(2, 4)), baseline=row)
+    found[0].params["baseline"][:] = 7
+    for params in (found[0].params, found[1].params, found.params):
+        np.testing.assert_array_equal(params["baseline"], np.linspace(-1, 1, 5))
+    np.testing.assert_array_equal(row, np.linspace(-1, 1, 5))
+
+
 def test_padding_has_no_part_in_it():
     model = random_model(5, vocabulary=VOCABULARY, mask_id=4)
     padded, ids = [4, 1, 4, 3, 2, 4], [1, 3, 2]
@@ -121,6 +130,11 @@ def test_padding_has_no_part_in_it():
         ({"baseline": 5}, ValueError, "baseline: expected 0 <= id < 5, got 5"),
         ({"baseline": 1.5}, TypeError, "baseline: .* got float"),
         ({"baseline": True}, TypeError, "baseline: .* got bool"),
+        ({"baseline": np.True_}, TypeError, "baseline: .* got bool"),
+        ({"baseline": np.float64(0.5)}, TypeError, "baseline: .* got float"),
+        ({"baseline": np.array(5)}, ValueError, "baseline: expected 0 <= id < 5, got 5"),
+        ({"baseline": [[1.0, [1.0, 2.0]]]}, ValueError, "baseline: expected rows of one length"),
+        ({"baseline": ["a", "fine", "film"]}, TypeError, "baseline: expected numbers"),
         ({"baseline": b"a"}, TypeError, "baseline: .* got bytes"),
         ({"baseline": []}, ValueError, r"baseline: expected shape \(5,\)"),
         ({"baseline": np.ones(4)}, ValueError, r"baseline: expected shape \(5,\), got \(4,\)"),
