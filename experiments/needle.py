@@ -206,7 +206,7 @@ def draw_sequence(figure: SubFigure, text: str, truth: Mask, relevance: dict[str
 
 def main() -> None:
     """Train, explain, measure, and write the results."""
-    arguments = report.parse_arguments(NAME, __doc__)
+    arguments = report.parse_arguments(NAME, __doc__, seeded=True)
     seed, quick = arguments.seed, arguments.quick
     model = train(seed, 500 if quick else 2000)
     test = draw_haystack(np.random.default_rng(seed + 1), 50 if quick else 1000)

@@ -18,22 +18,54 @@ ORANGE, BLUE, GREY = "#D55E00", "#0072B2", "#767676"
 """Colours that are told apart with any colour vision (Okabe and Ito 2008), and a grey."""
 
 
-def parse_arguments(name: str, description: str | None) -> argparse.Namespace:
-    """Read the command line of `python -m experiments.NAME`."""
+def parse_arguments(
+    name: str, description: str | None, *, seeded: bool = False, cases: bool = True
+) -> argparse.Namespace:
+    """Read the command line of `python -m experiments.NAME`.
+
+    Parameters
+    ----------
+    name, description : str
+    seeded : bool
+        Whether it draws numbers of its own.
+    cases : bool
+        Whether it compares methods.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m experiments.{name}", description=description)
     parser.add_argument(
         "--out",
         type=Path,
-        default=RESULTS,
         metavar="FOLDER",
-        help="where table and picture go (default: docs/results)",
+        help="where table and picture go (default: docs/results, for whole runs alone)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--quick", action="store_true", help="a small run, to see that it works")
-    parser.add_argument(
-        "--only", nargs="+", metavar="CASE", choices=CASES, default=list(CASES), help=str([*CASES])
-    )
-    return parser.parse_args()
+    if seeded:
+        parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="(default: 0)")
+    if cases:
+        parser.add_argument(
+            "--only",
+            nargs="+",
+            metavar="CASE",
+            choices=CASES,
+            help=f"some of: {', '.join(CASES)} (default: all)",
+        )
+    arguments = parser.parse_args()
+    if arguments.out is None:
+        for option in ("quick", "seed", "only"):
+            if getattr(arguments, option, None):
+                parser.error(f"--{option}: expected --out with it; docs/results has whole runs")
+        arguments.out = RESULTS
+    if arguments.out.exists() and not arguments.out.is_dir():
+        parser.error(f"--out: expected a folder, got the file {arguments.out}")
+    if cases and arguments.only is None:
+        arguments.only = list(CASES)
+    return arguments
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected a number from 0, got {text!r}")
+    return int(text)
 
 
 def to_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -25,6 +25,9 @@ SHORTEST, LONGEST = 4, 10
 GOAL = 8e-5
 """Loss on the training examples; so that it is below 1e-4 on others too."""
 
+LARGE = 0.3
+"""Answers that are further from 0 are measured by themselves too."""
+
 LRP = {"epsilon": 1e-6, "bias_factor": 0.0}
 STABILIZERS = [(1e-6, 0.0), (1e-4, 0.0), (1e-3, 0.0), (1e-3, 1.0)]
 """Epsilons and bias factors to compare. The cell is about 0.05, for which 1e-3 is not small."""
@@ -107,18 +110,38 @@ def networks(folder: Path, task: str, seed: int, quick: bool) -> tuple[Array, in
 # Measures ---------------------------------------------------------------------------------------
 
 
-def measure(test: Test, found: lrplstm.Attributions) -> list[float]:
-    """Return the correlation of R_a and of R_b with a's and b's part, and the squared error.
+MEASURES = (
+    "correlation a",
+    "correlation b",
+    "squared error",
+    "correlation a, large answers",
+    "correlation b, large answers",
+    "largest relevance",
+)
 
-    That is the mean of (R_a + R_b - output)^2.
+
+def measure(test: Test, found: lrplstm.Attributions) -> list[float]:
+    """Return `MEASURES`: of R_a and R_b with a's and b's part.
+
+    The squared error is the mean of (R_a + R_b - output)^2.
     """
     R = test.relevance_of_numbers(found.token_relevance)
-    correlations = [np.corrcoef(R[:, k], test.parts[:, k])[0, 1] for k in (0, 1)]
-    return [*correlations, np.mean((R.sum(axis=1) - found.scores[:, 0]) ** 2)]
+    large = np.abs(test.answers) > LARGE
+    return [
+        *correlations(R, test.parts),
+        np.mean((R.sum(axis=1) - found.scores[:, 0]) ** 2),
+        *correlations(R[large], test.parts[large]),
+        np.abs(found.token_relevance).max(),
+    ]
+
+
+def correlations(R: Array, parts: Array) -> list[float]:
+    """Return those of both columns."""
+    return [np.corrcoef(R[:, k], parts[:, k])[0, 1] for k in (0, 1)]
 
 
 def measure_all(w: Array, test: Test, cases: list[str], **lrp_options: float) -> dict[str, Array]:
-    """Return what `measure` says of each case, (networks, 3)."""
+    """Return what `measure` says of each case, (networks, 6)."""
     models = [to_model(one) for one in w]
     return {
         case: np.array(
@@ -165,6 +188,22 @@ def stabilizer_table(measures: dict[tuple[float, float], dict[str, Array]]) -> s
             ),
         ]
         for case in cases
+    ]
+    return report.to_markdown(header, rows)
+
+
+def answer_table(measures: dict[str, Array]) -> str:
+    """Return a row for each rule of LRP: what sequences with answers near 0 do to it."""
+    header = ["rule", "all", f"answers beyond ±{LARGE}", "largest relevance"]
+    rows = [
+        [
+            case,
+            f"{m[:, :2].mean():.3f}",
+            f"{m[:, 3:5].mean():.3f}",
+            f"{m[:, 5].max():,.0f}",
+        ]
+        for case, m in measures.items()
+        if CASES[case][0] == "lrp"
     ]
     return report.to_markdown(header, rows)
 
@@ -224,7 +263,7 @@ def draw_dots(ax: Axes, values: list[Array], labels: list[str]) -> None:
 
 def main() -> None:
     """Train, explain, measure, and write the results."""
-    arguments = report.parse_arguments(NAME, __doc__)
+    arguments = report.parse_arguments(NAME, __doc__, seeded=True)
     seed, quick, cases = arguments.seed, arguments.quick, arguments.only
     losses, tried, measures = {}, {}, {}
     stabilizers: dict[tuple[float, float], dict[str, Array]] = {}
@@ -245,7 +284,7 @@ def main() -> None:
         "networks_tried": tried,
         "losses": {task: loss.tolist() for task, loss in losses.items()},
         "lrp": LRP,
-        "measures": ["correlation a", "correlation b", "squared error"],
+        "measures": MEASURES,
         "mean": {
             t: {c: m.mean(axis=0).tolist() for c, m in of.items()} for t, of in measures.items()
         },
@@ -254,6 +293,7 @@ def main() -> None:
     tables = {
         f"{NAME}": main_table(measures),
         f"{NAME}, stabilizers": stabilizer_table(stabilizers),
+        f"{NAME}, answers": answer_table(measures["addition"]),
         f"{NAME}, losses": loss_table(losses, tried),
     }
     report.save(arguments.out, NAME, numbers, tables, draw_picture(measures))

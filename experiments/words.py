@@ -17,7 +17,7 @@ WORDS = 10
 
 def main() -> None:
     """Explain, rank, and write the results."""
-    arguments = report.parse_arguments(NAME, __doc__)
+    arguments = report.parse_arguments(NAME, __doc__, cases=False)
     sentences = treebank.read_sentences(arguments.quick)
     found = representative_words(treebank.load_model(), sentences.tokens, n=WORDS)
     print(f"{sentences.source}\n")

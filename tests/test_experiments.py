@@ -88,8 +88,9 @@ def test_measures_of_a_perfect_explanation():
             self.scores = test.answers[:, np.newaxis]
 
     test = toy_arithmetic.Test(0, 50, 1.0)
-    assert np.allclose(toy_arithmetic.measure(test, Perfect(test, 1)), [1, 1, 0])
-    expected = [-1, -1, np.mean((2 * test.answers) ** 2)]
+    largest = np.abs(test.parts).max()
+    assert np.allclose(toy_arithmetic.measure(test, Perfect(test, 1)), [1, 1, 0, 1, 1, largest])
+    expected = [-1, -1, np.mean((2 * test.answers) ** 2), -1, -1, largest]
     assert np.allclose(toy_arithmetic.measure(test, Perfect(test, -1)), expected)
 
 
@@ -204,3 +205,31 @@ def test_every_result_has_its_place_on_the_page():
         assert f"]({path.name})" in page
         assert json.loads(path.with_suffix(".json").read_text())
         assert f"<!-- table: {path.stem} -->" in page
+
+
+# The command line -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("words", ["--quick"], "--quick: expected --out with it"),
+        ("positions", ["--only", "LRP-all"], "--only: expected --out with it"),
+        ("needle", ["--seed", "3"], "--seed: expected --out with it"),
+        ("needle", ["--seed", "-1"], "--seed: expected a number from 0, got '-1'"),
+        ("words", ["--only", "random"], "unrecognized arguments: --only random"),
+        ("word_deletion", ["--seed", "3"], "unrecognized arguments: --seed 3"),
+        ("words", ["--out", __file__], "--out: expected a folder, got the file"),
+    ],
+)
+def test_what_would_be_ignored_or_overwrite_whole_runs_is_refused(name, arguments, message):
+    process = subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert message in process.stderr.splitlines()[-1]
+    assert "Traceback" not in process.stderr
