@@ -13,8 +13,8 @@ PACKAGE := $(shell find src model/sst5 data -type f \
 
 .PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench results clean
 
-# As many processes as there are processors, a file of tests each.
-PARALLEL := -n auto --dist loadfile
+# As many processes as there are processors; those that share a wheel are together.
+PARALLEL := -n auto --dist loadgroup
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py demo

@@ -18,11 +18,15 @@ BOUNDSCHECK = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
 # signed overflow defined, so nothing to report.
 SANITIZE = os.environ.get("LRPLSTM_SANITIZE", "") not in ("", "0")
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if SANITIZE else []
-OPTIMIZATION = (
-    ["-O1", "-ftree-vectorize", "-g1", "-fno-omit-frame-pointer", "-fno-wrapv", *SANITIZERS]
-    if SANITIZE
-    else ["-O3", "-g0"]
-)
+
+# LRPLSTM_UNOPTIMIZED=1 builds fast what is far too slow for use: to test packaging.
+UNOPTIMIZED = os.environ.get("LRPLSTM_UNOPTIMIZED", "") not in ("", "0")
+
+if SANITIZE:
+    OPTIMIZATION = ["-O1", "-ftree-vectorize", "-g1", "-fno-omit-frame-pointer", "-fno-wrapv"]
+    OPTIMIZATION += SANITIZERS
+else:
+    OPTIMIZATION = ["-O0" if UNOPTIMIZED else "-O3", "-g0"]
 
 # With the limited API one wheel serves every later Python; typed memoryviews need that of 3.11.
 # Free-threaded Pythons have no limited API.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import subprocess
@@ -17,7 +18,10 @@ from lrplstm._backend import INSTRUCTION_SETS
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.packaging
+QUICK = os.environ | {"LRPLSTM_UNOPTIMIZED": "1"}
+"""How fast the kernels are is nothing that is seen here."""
+
+pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def source(tmp_path_factory):
 def wheel(source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=QUICK)
     (path,) = folder.glob("*.whl")
     return path
 
@@ -77,6 +81,7 @@ def make_environment(folder, *requirement):
             check=True,
             capture_output=True,
             text=True,
+            env=QUICK,
         ).stdout
 
     run("python", "-m", "pip", "install", "--quiet", *requirement)

@@ -35,6 +35,7 @@ copies+="(occlusion or integrated_gradients or contextual_decomposition)"
 for set in $sets; do
     echo "-- $set"
     LRPLSTM_INSTRUCTION_SET=$set run -m pytest -q -p no:cacheprovider --capture=sys \
+        -n auto --dist worksteal \
         -k "not [reference and not -reference and not ($copies)" \
         tests/test_kernels.py tests/test_shapes.py tests/test_methods.py tests/test_golden.py \
         tests/test_options.py tests/test_heads.py tests/test_product_rules.py \
