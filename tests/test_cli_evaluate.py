@@ -105,6 +105,15 @@ def test_json_before_the_file_and_standard_input():
     assert evaluated("-", "--method", "lrp", "--json", stdin=text) == expected
 
 
+def test_errors_name_the_file_as_it_is_called(tmp_path):
+    odd = tmp_path / r"a\1 steps="
+    odd.write_text("5\ta | fine | film | .\n")
+    error = fails("evaluate", str(odd))
+    assert error.startswith(
+        rf"lrplstm: error: {odd}: expected sequences of at least --min-length 10"
+    )
+
+
 def test_a_method_is_run_once_under_its_names():
     found = evaluated(SENTENCES, "--method", "gi", "--method", "gradient_x_input", "--json")
     assert found["deletion"]["methods"] == ["gradient_x_input"]

@@ -293,16 +293,16 @@ _POSITIONAL = ("command", "run", "text", "file")
 def naming(items: list[Item], options: argparse.Namespace) -> Iterator[None]:
     """Let errors and warnings name what the user gave: texts and options, not arguments."""
     names = "|".join(name for name in vars(options) if name not in _POSITIONAL)
+    source = options.file or getattr(options, "series", None) or "text"
 
     def flag(found: re.Match[str]) -> str:
-        return "--" + found[1].replace("_", "-") + (" " if found[0].endswith("=") else "")
+        return "--" + found[1].replace("_", "-")
 
     def named(message: object) -> str:
         text = re.sub(rf"^({names})(?=[:\[])", flag, str(message))
-        text = re.sub(rf"\b({names})=(?! )", flag, text)
-        text = re.sub(rf"\b({names})=", flag, text).replace("  ", " ")
+        text = re.sub(rf"\b({names})= ?", lambda found: f"{flag(found)} ", text)
         text = re.sub(r"^inputs\[(\d+)\]", lambda found: items[int(found[1])].name, text)
-        return re.sub(r"^inputs(?=:)", getattr(options, "file", None) or "text", text)
+        return re.sub(r"^inputs(?=:)", lambda _: source, text)
 
     with warnings.catch_warnings(record=True) as warned:
         try:
