@@ -46,8 +46,8 @@ def test_kernels_agree_with_the_reference(shape, dtype, lengths):
         expected = exact.predict(inputs, backend="reference")
         assert relative_error(model.predict(inputs), expected) < bound
         for method in METHODS:
-            if method not in ONE_WAY_BACK and level == "input":
-                continue  # a forward pass for each input: too many for the reference
+            if method not in ONE_WAY_BACK and (inputs is ids or level == "input"):
+                continue  # once is enough, and each input by itself too much for the reference
             some = inputs if method in ONE_WAY_BACK else inputs[:3]
             options = dict(OPTIONS.get(method, {}))
             kernel = lrplstm.explain(model, some, method, "all", level=level, **options)
