@@ -13,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from random_models import random_model
 
+import lrplstm
 from lrplstm import evaluation
 
 VOCABULARY = ["<unk>", "<pad>", *"abcdefg", "$x$", "\u4e2d", "w" * 40]
@@ -112,22 +113,33 @@ def test_more_methods_than_colours_can_be_told_apart():
     assert len(looks) == 16
 
 
-def test_nothing_overlaps_where_names_are_long_or_many():
-    """Ticks of huge multiples, of ten parts, and methods with long names."""
-    long = {f"lrp with rule abs and {n} of its biases" * 2: {"method": "lrp"} for n in range(2)}
+def drawn(found):
+    """A figure with the plot of a result, laid out, and its axes."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    ax = found.plot(figure.add_subplot())
+    figure.savefig(io.BytesIO(), format="png")
+    return figure, ax
+
+
+@pytest.mark.filterwarnings("ignore:inputs.*relevance grew:RuntimeWarning")
+def test_ticks_of_huge_multiples_do_not_overlap():
+    sentences = [sentence.tokens for sentence in lrplstm.sample_sentences()]
+    _, ax = drawn(evaluation.conservation(lrplstm.load_default(), sentences, product_rule="half"))
+    assert max(np.abs(ax.get_xlim())) > 1e5
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    assert all(before.x1 <= after.x0 for before, after in itertools.pairwise(boxes))
+
+
+def test_many_parts_are_named_aslant():
     deep = random_model(3, layers=8, vocabulary=VOCABULARY)
-    for found in (
-        evaluation.conservation(MODEL.astype("float64"), IDS, product_rule="half", epsilon=1e-9),
-        evaluation.randomization_test(deep, IDS, methods="lrp", embedding=True),
-        evaluation.relevance_by_position(MODEL, IDS, methods=long),
-    ):
-        figure = Figure(figsize=(6, 4), layout="constrained")
-        ax = found.plot(figure.add_subplot())
-        figure.savefig(io.BytesIO(), format="png")
-        boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
-        if ax.get_xticklabels()[0].get_rotation() == 0:
-            assert all(before.x1 <= after.x0 for before, after in itertools.pairwise(boxes))
-        assert ax.get_window_extent().width > 0.3 * figure.bbox.width
+    _, ax = drawn(evaluation.randomization_test(deep, IDS, methods="lrp", embedding=True))
+    assert {label.get_rotation() for label in ax.get_xticklabels()} == {45}
+
+
+def test_long_names_leave_room_for_the_axes():
+    methods = {f"lrp with rule abs and {n} of its biases" * 2: {"method": "lrp"} for n in range(2)}
+    figure, ax = drawn(evaluation.relevance_by_position(MODEL, IDS, methods=methods))
+    assert ax.get_window_extent().width > 0.3 * figure.bbox.width
 
 
 def test_words_for_are_red_and_words_against_blue():
