@@ -183,10 +183,23 @@ def test_methods_by_name():
         assert abbreviated.method == name
     with pytest.raises(ValueError, match=r"method: .*'lrp', 'gradient_x_input'"):
         lrplstm.explain(MODEL, ONE, "magic")
+    with pytest.raises(ValueError, match=r"got 'lpr'; did you mean 'lrp'\?"):
+        lrplstm.explain(MODEL, ONE, "lpr")
     with pytest.raises(TypeError, match=r"method: .*list"):
         lrplstm.explain(MODEL, ONE, ["lrp"])
     with pytest.raises(TypeError, match="model: expected an LSTMModel"):
         lrplstm.lrp("model", ONE)
+
+
+def test_what_is_misspelt_is_asked_about():
+    with pytest.raises(TypeError, match=r"those of lrp: epsilon, .*'epsilno'; did you mean 'epsi"):
+        lrplstm.explain(MODEL, ONE, "lrp", epsilno=1)
+    with pytest.raises(TypeError, match=r"those of sensitivity: .*got 'epsilon'$"):
+        lrplstm.explain(MODEL, ONE, "sa", epsilon=1)
+    with pytest.raises(ValueError, match=r"pooling: .*'maen'; did you mean 'mean'\?"):
+        random_model(pooling="maen")
+    with pytest.raises(ValueError, match=r"'Abs'; did you mean 'abs'\?"):
+        lrplstm.lrp(MODEL, ONE, product_rule="Abs")
 
 
 @pytest.mark.parametrize("threads", [2, 3, 16])

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["check_choice", "check_shape", "first_line", "to_array", "to_int", "to_numbers"]
+__all__ = [
+    "check_choice",
+    "check_shape",
+    "did_you_mean",
+    "first_line",
+    "to_array",
+    "to_int",
+    "to_numbers",
+]
+
+_LONGEST_NAME = 60
+"""Nobody means a name of so many letters; comparing texts without end takes time without end."""
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
@@ -21,7 +33,24 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     expected += ", ".join(map(repr, choices))
     if not isinstance(value, str):
         raise TypeError(f"{expected}, got {type(value).__name__}")
-    raise ValueError(f"{expected}, got {value!r:.60}")
+    raise ValueError(f"{expected}, got {value!r:.60}{did_you_mean(value, choices)}")
+
+
+def did_you_mean(given: str, choices: Iterable[str]) -> str:
+    """Return "; did you mean ...?" for the choice that a misspelt one comes near, else nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("senstivity", ["lrp", "sensitivity"])
+    "; did you mean 'sensitivity'?"
+    >>> did_you_mean("magic", ["lrp", "sensitivity"])
+    ''
+    """
+    if len(given) > _LONGEST_NAME:
+        return ""
+    by_lower = {choice.lower(): choice for choice in choices if len(choice) <= _LONGEST_NAME}
+    close = difflib.get_close_matches(given.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 def to_int(name: str, value: object, least: int, most: int | None = None) -> int:

@@ -5,7 +5,9 @@ Each is a choice of what to send back through the network; the rest is shared.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, cast, overload
 
@@ -14,7 +16,7 @@ import numpy as np
 from lrplstm import decomposition, network, perturbation
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.baselines import resolve_baseline
-from lrplstm.checks import check_choice, to_int
+from lrplstm.checks import check_choice, did_you_mean, to_int
 from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.noise import random_numbers
@@ -655,7 +657,7 @@ def explain(
     Raises
     ------
     TypeError, ValueError
-        As `lrp`; ValueError if there is no such method.
+        As `lrp`; ValueError if there is no such method, TypeError if it has no such option.
 
     Examples
     --------
@@ -665,4 +667,23 @@ def explain(
     ...     a = lrplstm.explain(model, "a fine film .".split(), method)
     """
     check_choice("method", method, [*METHODS, *ALIASES])
-    return METHODS[ALIASES.get(method, method)](model, inputs, target, **options)
+    name = ALIASES.get(method, method)
+    _check_options(name, options)
+    return METHODS[name](model, inputs, target, **options)
+
+
+def _check_options(method: str, options: Mapping[str, Any]) -> None:
+    """Raise a TypeError that names an option the method does not have, and what may be meant."""
+    known = _option_names(method)
+    for option in options:
+        if option not in known:
+            raise TypeError(
+                f"options: expected those of {method}: {', '.join(known)}; got {option!r:.60}"
+                f"{did_you_mean(option, known)}"
+            )
+
+
+@cache
+def _option_names(method: str) -> list[str]:
+    parameters = inspect.signature(METHODS[method]).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
