@@ -11,8 +11,11 @@ import sys
 import unicodedata
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
+import matplotlib as mpl
 import numpy as np
+import pypdf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +28,7 @@ from matplotlib.textpath import TextPath
 from wcwidth import wcswidth
 
 from lrplstm import heatmap
-from lrplstm.heatmap import Panel
+from lrplstm.heatmap import Grid, Panel
 
 WORDS = ["neither", "funny", "nor", "thrilling", "<b>", "it's", '"x"', "a&b;", "$x^2$", "20°"]
 RELEVANCE = [-0.53, 0.31, -0.424, 0.125, 0.0, -0.21, 0.0803, 0.271, -1.2e-7, 0.019]
@@ -634,6 +637,48 @@ def test_png_errors(tmp_path):
     with pytest.raises(ValueError, match="dpi: expected a positive number, got 0"):
         heatmap.save_png(tmp_path / "x.png", [panel], dpi=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_words_are_text_in_pdf_and_svg():
+    words = ["neither", "café", "$x^2$", "<b>", "ﬁlm", "\x1b[0m"]
+    shown = [*words[:-1], "\\x1b[0m"]
+    panels = [
+        Panel(words, RELEVANCE[:6], UNKNOWN[:6], title="why?"),
+        Grid([[1.0, -2.0]], ["rain", "wind"]),
+    ]
+    files = {format: [io.BytesIO(), io.BytesIO()] for format in ("pdf", "svg")}
+    with mpl.rc_context({"pdf.fonttype": 3, "svg.fonttype": "path", "text.usetex": False}):
+        for format, twice in files.items():
+            for file in twice:
+                heatmap.save_picture(file, panels, format)
+        assert mpl.rcParams["pdf.fonttype"] == 3
+    content, again = (file.getvalue() for file in files["pdf"])
+    assert content == again
+    assert b"/FontFile2" in content  # TrueType (Type 42), and none of the shapes of Type 3
+    assert b"/Type3" not in content
+    (page,) = pypdf.PdfReader(files["pdf"][0]).pages
+    text = page.extract_text()
+    assert all(word in text for word in ["why?", *shown[:4], "rain", "wind", "not in the vocab"])
+    assert " ".join(shown[:2]) in text
+    svg, again = (file.getvalue() for file in files["svg"])
+    assert svg == again
+    found = [node.text for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}text")]
+    assert [node for node in found if node in shown] == shown
+    assert {"why?", "rain", "wind"} <= {*found}
+
+
+def test_a_pdf_has_pages_that_readers_show(monkeypatch):
+    monkeypatch.setattr("lrplstm.heatmap.figure._PAGE_HEIGHT", 3.0)
+    file = io.BytesIO()
+    words = [["first"], ["second"], ["third"], [f"w{n}" for n in range(200)], ["last"]]
+    heatmap.save_picture(file, [Panel(w, np.ones(len(w))) for w in words], "pdf")
+    pages = pypdf.PdfReader(file).pages
+    texts = [page.extract_text() for page in pages]
+    assert [w[0] in "".join(texts) for w in words] == [True] * 5
+    assert [page.mediabox.height <= 3 * 72 for page in pages] == [True, False, True]  # the first has three
+    assert all(page.mediabox.width == 8 * 72 for page in pages)
+    with pytest.raises(ValueError, match="format: expected one of 'png', 'pdf', 'svg', got 'jpg'"):
+        heatmap.save_picture(file, [Panel(["a"], [1.0])], "jpg")
 
 
 def test_png_leaves_pyplot_alone_and_the_import_is_light():

@@ -294,7 +294,7 @@ class Attribution:
     def to_grid(
         self, *, variables: Sequence[str] | None = None, steps: Sequence[str] | None = None
     ) -> heatmap.Grid:
-        """Return `input_relevance` as `lrplstm.heatmap.save_png` draws it, one of several.
+        """Return `input_relevance` as `lrplstm.heatmap.save_picture` draws it, one of several.
 
         Parameters
         ----------
@@ -320,7 +320,7 @@ class Attribution:
         )
 
     def to_panel(self) -> heatmap.Panel:
-        """Return what `lrplstm.heatmap.save_png` draws of it, one of several in a picture."""
+        """Return what `lrplstm.heatmap.save_picture` draws of it, one of several in a picture."""
         return heatmap.Panel(**self._picture(), title=self.caption)
 
     def to_terminal(self, *, color_system: str | None = "auto", width: int | None = None) -> str:

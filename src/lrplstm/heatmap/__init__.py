@@ -23,12 +23,12 @@ module imports only from those above it:
 ``grid_figure``
     :func:`plot_grid`, with matplotlib.
 ``figure``
-    :func:`plot` and :func:`save_png`, with matplotlib, from the layout in font sizes.
+    :func:`plot` and :func:`save_picture`, with matplotlib, from the layout in font sizes.
 """
 
 from lrplstm.heatmap.colors import color, ink
 from lrplstm.heatmap.content import ENDS, visible
-from lrplstm.heatmap.figure import Panel, plot, save_png
+from lrplstm.heatmap.figure import Panel, plot, save_picture, save_png
 from lrplstm.heatmap.grid import Grid
 from lrplstm.heatmap.grid_figure import plot_grid
 from lrplstm.heatmap.markup import grid_to_html, to_html, to_html_page
@@ -43,6 +43,7 @@ __all__ = [
     "ink",
     "plot",
     "plot_grid",
+    "save_picture",
     "save_png",
     "to_html",
     "to_html_page",

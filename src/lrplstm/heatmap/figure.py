@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,26 +26,30 @@ from lrplstm.heatmap.layout import Piece, legend_block, row_blocks
 from lrplstm.heatmap.sheets import (
     MARGIN,
     NOTE_COLOR,
+    PICTURE_FORMATS,
     WIDTH,
     Font,
     Sheet,
     draw_title,
     fill,
+    font_properties,
     new_figure,
     title_height,
     wrapped_title,
+    write_figures,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Panel", "plot", "save_png"]
+__all__ = ["Panel", "plot", "save_picture", "save_png"]
 
 _FONT_SIZE = 11.0  # points
 _MIN_COLUMNS = 33.0  # a font has to be so small that a line has this many font sizes
 _MAX_PIXELS = 2**16 - 1  # the largest side of a picture that matplotlib can draw
 _MIN_DPI = 40  # below that nobody can read it
+_PAGE_HEIGHT = 200.0  # the highest page of a PDF that all readers show, inches
 
 # In font sizes:
 _LINE = 1.8  # distance of the lines
@@ -121,12 +125,17 @@ def plot(
     return ax
 
 
-def save_png(
-    path: str | os.PathLike[str] | IO[bytes], panels: Iterable[Panel | Grid], *, dpi: float = 150
+def save_picture(
+    path: str | os.PathLike[str] | IO[bytes],
+    panels: Iterable[Panel | Grid],
+    format: str,
+    *,
+    dpi: float = 150,
 ) -> None:
-    r"""Draw sentences and grids one under another and write them to a PNG file.
+    r"""Draw sentences and grids one under another and write them to a file.
 
-    Neither pyplot nor the user's choice of a matplotlib backend is involved.
+    Neither pyplot nor the user's choice of a matplotlib backend is involved. In PDF and SVG words
+    are text, which can be searched and copied; a PDF has its fonts with it (as Type 42).
 
     Parameters
     ----------
@@ -134,9 +143,12 @@ def save_png(
         Where to write.
     panels : iterable of Panel or Grid
         The sentences and grids, each with a scale of its own.
+    format : {"png", "pdf", "svg"}
+        What to write. A PDF begins another page where one would be higher than 200 inches, which is
+        what readers show.
     dpi : float
-        Pixels per inch; the picture is 8 inches wide. Lowered where the picture would be higher
-        than the 65535 pixels that matplotlib can draw.
+        Pixels per inch; the picture is 8 inches wide. Lowered where a PNG would be higher than the
+        65535 pixels that matplotlib can draw.
 
     Raises
     ------
@@ -144,7 +156,50 @@ def save_png(
         If the file cannot be written.
     TypeError, ValueError
         As :func:`plot` and :func:`plot_grid`; also if there are no panels, or too many for one
-        picture, or `dpi` is not positive.
+        picture, `format` is another, or `dpi` is not positive.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> save_picture(file, [Panel(["not", "bad"], [0.5, -0.25], title="Why?")], "pdf")
+    >>> file.getvalue()[:5]
+    b'%PDF-'
+    """
+    if format not in PICTURE_FORMATS:
+        names = ", ".join(map(repr, PICTURE_FORMATS))
+        raise ValueError(f"format: expected one of {names}, got {format!r:.60}")
+    if not 0 < dpi < math.inf:
+        raise ValueError(f"dpi: expected a positive number, got {dpi}")
+    sheets: list[Sheet] = []
+    for index, panel in enumerate(panels):
+        if isinstance(panel, Grid):
+            sheets.append(grid_sheet(panel))
+        elif isinstance(panel, Panel):
+            sheets.append(_sheet(_drawable(panel), as_text=format != "png"))
+        else:
+            raise TypeError(
+                f"panels[{index}]: expected a Panel or a Grid, got {type(panel).__name__}"
+            )
+    if not sheets:
+        raise ValueError("panels: expected at least one, got none")
+    if format == "png":
+        height = sum(sheet.height for sheet in sheets) + MARGIN
+        most = _MAX_PIXELS / max(WIDTH, height)
+        if most < _MIN_DPI:
+            raise ValueError(
+                f"panels: expected a picture at most {_MAX_PIXELS / _MIN_DPI:.0f} inches high, "
+                f"which can still be read, got {height:.0f}; draw fewer or shorter sentences"
+            )
+        dpi = min(dpi, most)
+    pages = _pages(sheets) if format == "pdf" else [sheets]
+    write_figures(path, (_figure(page, dpi) for page in pages), format, dpi=dpi)
+
+
+def save_png(
+    path: str | os.PathLike[str] | IO[bytes], panels: Iterable[Panel | Grid], *, dpi: float = 150
+) -> None:
+    r"""Draw sentences and grids one under another as a PNG: :func:`save_picture` with "png".
 
     Examples
     --------
@@ -154,33 +209,30 @@ def save_png(
     >>> file.getvalue()[:8]
     b'\x89PNG\r\n\x1a\n'
     """
+    save_picture(path, panels, "png", dpi=dpi)
+
+
+def _pages(sheets: Iterable[Sheet]) -> Iterator[list[Sheet]]:
+    """Yield as many sheets as a page can have, at least one."""
+    page: list[Sheet] = []
+    height = MARGIN
+    for sheet in sheets:
+        if page and height + sheet.height > _PAGE_HEIGHT:
+            yield page
+            page, height = [], MARGIN
+        page.append(sheet)
+        height += sheet.height
+    yield page
+
+
+def _figure(sheets: list[Sheet], dpi: float) -> Figure:
+    """Draw sheets on a figure as high as they need."""
     from matplotlib.figure import Figure
 
-    if not 0 < dpi < math.inf:
-        raise ValueError(f"dpi: expected a positive number, got {dpi}")
-    sheets: list[Sheet] = []
-    for index, panel in enumerate(panels):
-        if isinstance(panel, Grid):
-            sheets.append(grid_sheet(panel))
-        elif isinstance(panel, Panel):
-            sheets.append(_sheet(_drawable(panel)))
-        else:
-            raise TypeError(
-                f"panels[{index}]: expected a Panel or a Grid, got {type(panel).__name__}"
-            )
-    if not sheets:
-        raise ValueError("panels: expected at least one, got none")
     height = sum(sheet.height for sheet in sheets) + MARGIN
-    most = _MAX_PIXELS / max(WIDTH, height)
-    if most < _MIN_DPI:
-        raise ValueError(
-            f"panels: expected a picture at most {_MAX_PIXELS / _MIN_DPI:.0f} inches high, which "
-            f"can still be read, got {height:.0f}; draw fewer or shorter sentences"
-        )
-    dpi = min(dpi, most)
     figure = Figure(figsize=(WIDTH, height), dpi=dpi)
     fill(figure, sheets)
-    figure.savefig(path, format="png", dpi=dpi, facecolor="white")
+    return figure
 
 
 @dataclass(frozen=True)
@@ -200,6 +252,7 @@ class _Sheet:
     font_size: float  # points
     title: str
     font: Font
+    as_text: bool  # rather than as shapes, which look the same everywhere and at every size
 
     @property
     def text_height(self) -> float:
@@ -242,7 +295,11 @@ def _drawable(panel: Panel) -> _Drawable:
 
 
 def _sheet(
-    drawable: _Drawable, width: float = WIDTH - 2 * MARGIN, font_size: float = _FONT_SIZE
+    drawable: _Drawable,
+    width: float = WIDTH - 2 * MARGIN,
+    font_size: float = _FONT_SIZE,
+    *,
+    as_text: bool = False,
 ) -> _Sheet:
     """Lay a sentence out on so many inches."""
     content, measure = drawable.content, drawable.font.measure
@@ -264,7 +321,7 @@ def _sheet(
         pieces += ((top + _LINE * (piece.line + 0.5), piece) for piece in block)
         top += _LINE * (block[-1].line + 1) + _ROW_GAP
     title = wrapped_title(drawable.title, drawable.font, width)
-    return _Sheet(pieces, font_size, title, drawable.font)
+    return _Sheet(pieces, font_size, title, drawable.font, as_text)
 
 
 def _draw(ax: Axes, sheet: _Sheet) -> None:
@@ -290,6 +347,12 @@ def _draw_pieces(ax: Axes, sheet: _Sheet) -> None:
 
     boxes, box_colors, texts, text_colors, underlines, line_colors = [], [], [], [], [], []
     rounded = BoxStyle.Round(pad=0, rounding_size=0.2)
+    style: dict[str, Any] = {
+        "fontproperties": font_properties(sheet.font.families, sheet.font_size),
+        "va": "baseline",
+        "parse_math": False,
+        "usetex": False,
+    }
     for middle, piece in sheet.pieces:
         text_color = NOTE_COLOR if piece.bar is None else "black"
         left = piece.column
@@ -306,9 +369,12 @@ def _draw_pieces(ax: Axes, sheet: _Sheet) -> None:
         if piece.unknown:
             underlines.append([(left, middle + _UNDERLINE), (right, middle + _UNDERLINE)])
             line_colors.append(text_color)
-        vertices, codes = sheet.font.outline(piece.text)
-        texts.append(Path(vertices + np.array([left, middle + _BASELINE]), codes))
-        text_colors.append(text_color)
+        if sheet.as_text:
+            ax.text(left, middle + _BASELINE, piece.text, color=text_color, **style)
+        else:
+            vertices, codes = sheet.font.outline(piece.text)
+            texts.append(Path(vertices + np.array([left, middle + _BASELINE]), codes))
+            text_colors.append(text_color)
     thin = 0.1 * sheet.font_size
     for collection in (
         PathCollection(boxes, facecolors=box_colors, linewidths=0),

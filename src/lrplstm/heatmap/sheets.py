@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import string
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MARGIN",
     "NOTE_COLOR",
+    "PICTURE_FORMATS",
     "WIDTH",
     "Font",
     "Sheet",
@@ -31,12 +33,16 @@ __all__ = [
     "paper_ink",
     "title_height",
     "wrapped_title",
+    "write_figures",
 ]
 
 WIDTH, MARGIN = 8.0, 0.2
 """Of a figure of our own, inches."""
 NOTE_COLOR = "#444444"
 """Colour of text that is not of the sentence or series itself."""
+
+PICTURE_FORMATS = ("png", "pdf", "svg")
+"""What pictures are written as."""
 
 _TITLE_SIZE = 12.0  # points
 _SUBSTITUTE = "\ufffd"  # for a character that no font has
@@ -191,3 +197,34 @@ def fill(figure: Figure, sheets: Sequence[Sheet]) -> list[Axes]:
         top -= sheet.height
         drawn.append(sheet.add_to(figure, top))
     return drawn
+
+
+# Files --------------------------------------------------------------------------------------------
+
+# Words are text in files that can hold it: they can be searched, copied and set in another font.
+# Numbers that differ from run to run are left out, so that equal pictures are equal files.
+_AS_TEXT = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "lrplstm"}
+_METADATA: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+
+
+def write_figures(
+    path: str | os.PathLike[str] | IO[bytes],
+    figures: Iterable[Figure],
+    format: str,
+    *,
+    dpi: float = 150,
+) -> None:
+    """Write figures to a file, in one of `PICTURE_FORMATS`; only a PDF can have several."""
+    from matplotlib import rc_context
+
+    with rc_context(_AS_TEXT):
+        if format == "pdf":
+            from matplotlib.backends.backend_pdf import PdfPages
+
+            with PdfPages(path, metadata=_METADATA[format]) as pages:  # type: ignore[arg-type]
+                for figure in figures:
+                    figure.savefig(pages, format=format, dpi=dpi, facecolor="white")
+            return
+        (figure,) = figures
+        metadata = _METADATA.get(format)
+        figure.savefig(path, format=format, dpi=dpi, facecolor="white", metadata=metadata)
