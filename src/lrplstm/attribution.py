@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -9,7 +11,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from lrplstm import heatmap
+from lrplstm.balance import Balance
 from lrplstm.heatmap.content import checked_texts
+from lrplstm.outputs import Outputs
+from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:
@@ -25,6 +30,23 @@ _MOST_SCORES = 10
 
 _MOST_LETTERS = 60
 """An array is written out in so many letters, not in more."""
+
+_RECORD = (
+    "tokens",
+    "unknown",
+    "scores",
+    "predicted",
+    "target",
+    "token_relevance",
+    "input_relevance",
+    "initial_relevance",
+    "delta",
+    "method",
+    "params",
+    "class_names",
+    "task",
+)
+"""Fields that are written to JSON."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,11 +65,12 @@ class Attribution:
     scores : ndarray of shape (C,), or with pooling "none" (T, C)
         Scores (logits) of the classes.
     predicted : int, or with pooling "none" ndarray of shape (T,)
-        The class with the highest score.
+        The class with the highest score; where one score tells two classes apart, 1 if it is above
+        0, else 0. None for a regression.
     target : int, ndarray of shape (C,), "all" or None
         What was explained: a class, weighted scores, or every class. None: hidden relevance that
         the caller gave. With pooling "none": (step, class), a class of every step, an int for each
-        step, ndarray of shape (T,), or weights of shape (T, C).
+        step, ndarray of shape (T,), or weights of shape (T, C). (step, None): every output there.
     token_relevance : ndarray of shape (T,) or (C, T)
         Relevance of each step.
     input_relevance : ndarray of shape (T, D) or (C, T, D), or None
@@ -64,6 +87,7 @@ class Attribution:
         Its other arguments: ``lrplstm.explain(model, inputs, a.method, a.target, **a.params)``
         makes the same again.
     class_names : tuple of str, or None
+    task : {"classification", "regression"}
         The model's.
 
     Examples
@@ -77,8 +101,8 @@ class Attribution:
     tokens: list[str] | None
     unknown: Array
     scores: Array
-    predicted: int | Array
-    target: int | tuple[int, int] | Array | str | None
+    predicted: int | Array | None
+    target: int | tuple[int, int | None] | Array | str | None
     token_relevance: Array
     input_relevance: Array | None
     initial_relevance: Any
@@ -86,6 +110,7 @@ class Attribution:
     method: str
     params: dict[str, Any]
     class_names: tuple[str, ...] | None = None
+    task: str = "classification"
 
     def __len__(self) -> int:
         return len(self.unknown)
@@ -96,9 +121,14 @@ class Attribution:
             f"predicted={_short(self.predicted)}, {len(self)} steps)"
         )
 
+    @property
+    def outputs(self) -> Outputs:
+        """What the scores mean."""
+        return Outputs(self.scores.shape[-1], self.class_names, self.task)
+
     def class_name(self, index: int) -> str:
         """Return the name of a class, or its number where classes have no names."""
-        return str(index) if self.class_names is None else self.class_names[index]
+        return self.outputs.name(index)
 
     @property
     def words(self) -> list[str]:
@@ -109,10 +139,11 @@ class Attribution:
 
     @property
     def row_labels(self) -> list[str] | None:
-        """Names of the rows of `token_relevance` with target "all", else None."""
+        """Names of the rows of `token_relevance` where there are several, else None."""
         if self.token_relevance.ndim == 1 or (self.one_score and self.class_names is None):
             return None
-        return [self.class_name(index) for index in range(len(self.token_relevance))]
+        prefix = "output " if self.class_names is None and self.outputs.regression else ""
+        return [f"{prefix}{self.class_name(k)}" for k in range(len(self.token_relevance))]
 
     @property
     def every_step(self) -> bool:
@@ -121,7 +152,7 @@ class Attribution:
 
     @property
     def one_score(self) -> bool:
-        """Whether there is one score, so that there are no classes to choose from: regression."""
+        """Whether there is one score."""
         return self.scores.shape[-1] == 1
 
     @property
@@ -133,58 +164,122 @@ class Attribution:
             return self._explained_at_steps(self.target)
         if isinstance(self.target, np.ndarray):
             weights = ", ".join(f"{weight:g}" for weight in self.target)
-            scores = self._only_score if self.one_score else "scores"
+            scores = self._only_score if self.one_score else self._scores
             return f"{scores} weighted by {weights}"
-        if self.one_score:
-            return self._only_score
         if isinstance(self.target, str):
-            return "every class"
+            return self._only_score if self._unnamed_score else f"every {self.outputs.kind}"
+        if self.outputs.regression or self._unnamed_score:
+            return self._output(self.target)
         predicted = " (predicted)" if self.target == self.predicted else ""
-        return f"{self._class(self.target)}{predicted}"
+        return f"{self.class_name(int(self.target))}{predicted}"
+
+    @property
+    def _unnamed_score(self) -> bool:
+        """Whether there is one score, and nothing to choose."""
+        return self.outputs.count == 1
+
+    @property
+    def _scores(self) -> str:
+        return "outputs" if self.outputs.regression else "scores"
 
     @property
     def _only_score(self) -> str:
-        name = "score" if self.class_names is None else self.class_names[0]
-        return f"the {name} {self.scores[0]:.3g}"
+        return self._output(0)
+
+    def _output(self, index: Any) -> str:
+        """Return a score that is a value of its own: its name and what it is."""
+        if self.outputs.binary or (self.one_score and self.class_names is None):
+            return f"the score {self.scores[0]:.3g}"
+        name = self._class(index)
+        return f"{'the ' if self.one_score else ''}{name} {self.scores[index]:.3g}"
 
     def _class(self, index: Any) -> str:
         """Return a class for a sentence: its name, or what else tells it from others."""
         if self.one_score and self.class_names is None:
             return "the score"
+        if self.outputs.regression and self.class_names is None:
+            return f"output {index}"
         return self.class_name(index)
 
     def _explained_at_steps(self, target: Any) -> str:
         """Return what was explained of the scores of all steps, in words."""
         if isinstance(target, tuple):
             step, class_ = target
-            return f"{self._class(class_)} at step {step}: {self.scores[step, class_]:.3g}"
+            if class_ is None:
+                return f"every {self.outputs.kind} at step {step}"
+            score = self.scores[step, 0 if self.outputs.binary else class_]
+            return f"{self._class(class_)} at step {step}: {score:.3g}"
         if isinstance(target, np.ndarray) and target.ndim == 2:
-            return "weighted scores of all steps"
-        if self.one_score:
+            return f"weighted {self._scores} of all steps"
+        if self._unnamed_score:
             return f"{self._class(0)} at every step"
         if isinstance(target, str):
-            return "every class at every step"
+            return f"every {self.outputs.kind} at every step"
         if isinstance(target, np.ndarray):
-            are_predicted = np.array_equal(target, self.predicted)
-            return f"the {'predicted' if are_predicted else 'given'} class of every step"
+            are_predicted = self.predicted is not None and np.array_equal(target, self.predicted)
+            given = f"the {'predicted' if are_predicted else 'given'} {self.outputs.kind}"
+            return f"{given} of every step"
         return f"{self._class(target)} at every step"
 
     @property
     def caption(self) -> str:
         """Method, what was explained, the predicted class, and the scores, in one line."""
         parts = [f"{self.method}: {self.explained}"]
-        if not isinstance(self.predicted, int):
+        if self.every_step:
             return parts[0]
-        if self.one_score:
+        if self._unnamed_score:
             return f"{parts[0]}; {self._only_score}" if self.target is None else parts[0]
-        if not isinstance(self.target, int) or self.target != self.predicted:
-            parts.append(f"predicted: {self.class_name(self.predicted)}")
-        if len(self.scores) <= _MOST_SCORES:
+        if self.predicted is not None and (
+            not isinstance(self.target, int) or self.target != self.predicted
+        ):
+            parts.append(f"predicted: {self.class_name(int(self.predicted))}")
+        if self.outputs.binary:
+            parts.append(f"score: {self.scores[0]:.3g}")
+        elif self.outputs.regression and isinstance(self.target, int):
+            pass  # the value of the explained one stands there already
+        elif len(self.scores) <= _MOST_SCORES:
             scores = (f"{self.class_name(c)} {score:.3g}" for c, score in enumerate(self.scores))
-            parts.append(f"scores: {', '.join(scores)}")
-        else:
+            parts.append(f"{self._scores}: {', '.join(scores)}")
+        elif self.predicted is not None:
             parts.append(f"its score: {self.scores[self.predicted]:.3g}")
         return "; ".join(parts)
+
+    @property
+    def balance(self) -> Balance:
+        """What was shared out, and where it went: `token_relevance`, initial states and `delta`."""
+        arrived = np.atleast_2d(self.token_relevance).sum(axis=1, dtype=np.float64)
+        return Balance(
+            self.method,
+            self._shared_out,
+            "steps" if self.tokens is None else "words",
+            arrived,
+            np.atleast_1d(np.asarray(self.initial_relevance, np.float64)),
+            np.atleast_1d(np.asarray(self.delta, np.float64)),
+            self.row_labels,
+        )
+
+    @property
+    def _shared_out(self) -> str:
+        """What was shared out, for the left side of a sum."""
+        if self.target is None:
+            return "relevance given"
+        value = self.params.get("measure", "score")
+        if value == "score" and self.outputs.regression:
+            value = "output"
+        if isinstance(self.target, np.ndarray) and self.target.dtype.kind == "f":
+            value = f"weighted {self._scores}"
+        elif self.every_step and not isinstance(self.target, tuple):
+            value += "s of all steps"
+        elif self.outputs.binary and isinstance(self.target, int):
+            value += f" of {self.class_name(self.target)}"
+        if self.method == "integrated_gradients":
+            value += " minus that of the baseline"
+        return value
+
+    @property
+    def _notes(self) -> list[str]:
+        """What stands below every picture."""
+        return self.balance.lines()
 
     def to_html(
         self, *, variables: Sequence[str] | None = None, steps: Sequence[str] | None = None
@@ -317,26 +412,50 @@ class Attribution:
             block_labels=self.row_labels,
             ends=self._ends,
             title=self.caption,
+            notes=self._notes,
         )
 
     def to_panel(self) -> heatmap.Panel:
         """Return what `lrplstm.heatmap.save_picture` draws of it, one of several in a picture."""
         return heatmap.Panel(**self._picture(), title=self.caption)
 
-    def to_terminal(self, *, color_system: str | None = "auto", width: int | None = None) -> str:
+    def to_terminal(
+        self,
+        *,
+        color_system: str | None = "auto",
+        width: int | None = None,
+        variables: Sequence[str] | None = None,
+        steps: Sequence[str] | None = None,
+    ) -> str:
         """Return the coloured words as text, in lines of at most `width` cells.
+
+        Of a series with `input_relevance` it is a table of the largest variables and steps.
 
         Parameters
         ----------
         color_system, width
             As for `lrplstm.heatmap.to_terminal`.
+        variables, steps
+            As for `to_html`.
+
+        Returns
+        -------
+        str
+            Its last line is the sum, `balance`.
         """
-        return heatmap.to_terminal(**self._picture(), color_system=color_system, width=width)
+        if self.tokens is None and self.input_relevance is not None:
+            grid = self.to_grid(variables=variables, steps=steps)
+            table = heatmap.to_table(grid, width=width)
+            return "\n".join([table, *heatmap.note_lines(grid.notes, width)])
+        picture = self._picture(steps)
+        return heatmap.to_terminal(**picture, color_system=color_system, width=width)
 
     def __str__(self) -> str:
-        return (
-            self.to_terminal() if self._is_finite else f"{self!r}, with infinite relevance or NaN"
-        )
+        if not self._is_finite:
+            return f"{self!r}, with infinite relevance or NaN"
+        # In colours, and broken into lines, only where someone looks at it.
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        return self.to_terminal(width=width)
 
     @property
     def _is_finite(self) -> bool:
@@ -359,34 +478,51 @@ class Attribution:
             "unknown": self.unknown,
             "row_labels": self.row_labels,
             "ends": self._ends,
+            "notes": self._notes,
         }
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as lists, numbers and strings, ready for JSON.
+
+        Returns
+        -------
+        dict
+            The fields of this class by their names; ``predicted_class`` and ``target_class``, the
+            names of those where they are classes (None where they have no names); and ``sum``: what
+            was ``shared_out``, what ``inputs`` and ``initial_states`` got of it, and
+            what the ``rest`` is. What is NaN or infinite is None: JSON has neither.
 
         Examples
         --------
         >>> import json
         >>> import lrplstm
         >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
-        >>> json.loads(json.dumps(a.to_dict()))["tokens"]
-        ['fine', '.']
+        >>> record = json.loads(json.dumps(a.to_dict(), allow_nan=False))
+        >>> record["tokens"], record["target_class"], record["sum"]["rest_is"]
+        (['fine', '.'], 'positive', 'kept by biases and stabilizers')
         """
-        names = (
-            "tokens",
-            "unknown",
-            "scores",
-            "predicted",
-            "target",
-            "token_relevance",
-            "input_relevance",
-            "initial_relevance",
-            "delta",
-            "method",
-            "params",
-            "class_names",
-        )
-        return {name: _plain(getattr(self, name)) for name in names}
+        values = {name: getattr(self, name) for name in _RECORD}
+        values["predicted_class"] = self._names_of(self.predicted)
+        values["target_class"] = self._names_of(self.target)
+        several = self.token_relevance.ndim == 2
+        values["sum"] = {
+            name: value[0] if isinstance(value, np.ndarray) and not several else value
+            for name, value in self.balance.to_dict().items()
+        }
+        record: dict[str, Any] = plain(values)
+        return record
+
+    def _names_of(self, chosen: Any) -> Any:
+        """Return the names of classes: of one, of one at a step, or of one for each step."""
+        if self.class_names is None or chosen is None:
+            return None
+        if isinstance(chosen, tuple):
+            chosen = chosen[1]
+        if isinstance(chosen, int | np.integer):
+            return self.class_names[chosen]
+        if isinstance(chosen, np.ndarray) and chosen.dtype.kind in "iu":
+            return [self.class_names[c] for c in chosen.tolist()]
+        return None
 
 
 def _short(value: Any) -> str:
@@ -395,16 +531,6 @@ def _short(value: Any) -> str:
     if isinstance(value, np.ndarray) and (value.ndim > 1 or len(text) > _MOST_LETTERS):
         return f"array of shape {value.shape}"
     return text
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, dict):
-        return {key: _plain(element) for key, element in value.items()}
-    if isinstance(value, tuple):
-        return list(value)
-    return value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -418,7 +544,8 @@ class Attributions(Sequence[Attribution]):
     ----------
     offsets : ndarray of shape (B + 1,)
     scores : ndarray of shape (B, C) or (steps, C)
-    predicted : ndarray of shape (B,) or (steps,)
+    predicted : ndarray of shape (B,) or (steps,), or None
+        None for a regression.
     target : ndarray of shape (B,) or (B, C), list, "all" or None
         Classes, weights, what it was for each sequence, every class, or None where hidden relevance
         was given.
@@ -430,6 +557,7 @@ class Attributions(Sequence[Attribution]):
     method : str
     params : dict
     class_names : tuple of str, or None
+    task : str
     every_step : bool
         Whether every step has scores: with pooling "none".
 
@@ -444,7 +572,7 @@ class Attributions(Sequence[Attribution]):
 
     offsets: Array
     scores: Array
-    predicted: Array
+    predicted: Array | None
     target: Array | list[Any] | str | None
     token_relevance: Array
     input_relevance: Array | None
@@ -454,6 +582,7 @@ class Attributions(Sequence[Attribution]):
     method: str
     params: dict[str, Any]
     class_names: tuple[str, ...] | None
+    task: str
     tokens: Sequence[list[str]] | None
     every_step: bool
 
@@ -479,9 +608,10 @@ class Attributions(Sequence[Attribution]):
             target = int(target[b]) if target.ndim == 1 else target[b].copy()
         elif isinstance(target, list):
             target = target[b].copy() if isinstance(target[b], np.ndarray) else target[b]
-        scores, predicted = self.scores[b].copy(), self.predicted[b]
-        if self.every_step:
-            scores, predicted = self.scores[steps].copy(), self.predicted[steps].copy()
+        rows = steps if self.every_step else b
+        predicted: Any = None if self.predicted is None else self.predicted[rows]
+        if predicted is not None:
+            predicted = predicted.copy() if self.every_step else int(predicted)
         params = dict(self.params)
         for name in ("hidden_relevance", "baseline"):
             value = params.get(name)
@@ -492,8 +622,8 @@ class Attributions(Sequence[Attribution]):
         return Attribution(
             tokens=None if self.tokens is None else list(self.tokens[b]),
             unknown=self.unknown[steps].copy(),
-            scores=scores,
-            predicted=predicted if self.every_step else int(predicted),
+            scores=self.scores[rows].copy(),
+            predicted=predicted,
             target=target,
             token_relevance=self.token_relevance[..., steps].copy(),
             input_relevance=(
@@ -504,6 +634,7 @@ class Attributions(Sequence[Attribution]):
             method=self.method,
             params=params,
             class_names=self.class_names,
+            task=self.task,
         )
 
     def __iter__(self) -> Iterator[Attribution]:

@@ -16,6 +16,7 @@ __all__ = [
     "check_shape",
     "did_you_mean",
     "first_line",
+    "shown",
     "to_array",
     "to_int",
     "to_numbers",
@@ -33,7 +34,7 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     expected += ", ".join(map(repr, choices))
     if not isinstance(value, str):
         raise TypeError(f"{expected}, got {type(value).__name__}")
-    raise ValueError(f"{expected}, got {value!r:.60}{did_you_mean(value, choices)}")
+    raise ValueError(f"{expected}, got {shown(value)}{did_you_mean(value, choices)}")
 
 
 def did_you_mean(given: str, choices: Iterable[str]) -> str:
@@ -56,10 +57,10 @@ def did_you_mean(given: str, choices: Iterable[str]) -> str:
 def to_int(name: str, value: object, least: int, most: int | None = None) -> int:
     """Return an integer from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected an int, got {value!r:.60}")
+        raise TypeError(f"{name}: expected an int, got {shown(value)}")
     number = int(value)
     if number < least:
-        raise ValueError(f"{name}: expected at least {least}, got {value}")
+        raise ValueError(f"{name}: expected at least {least}, got {shown(number)}")
     if most is not None and number > most:
         raise ValueError(f"{name}: expected at most {most}, got a larger number")
     return number
@@ -92,6 +93,14 @@ def to_numbers(
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
     return array
+
+
+def shown(value: object) -> str:
+    """Return the beginning of a value's repr, for a message; whatever the value is."""
+    try:
+        return repr(value)[:60]
+    except (ValueError, RecursionError):  # an int of thousands of digits, a list in a list in a ...
+        return f"a {type(value).__name__} too long or too deep to be shown"
 
 
 def first_line(error: Exception) -> str:

@@ -427,10 +427,11 @@ def occlusion(
     """
     check_choice("measure", measure, perturbation.MEASURES)
     request = Request(model, inputs, level, unknown, backend, num_threads)
-    if measure == "probability" and model.num_classes == 1:
+    outputs = model.outputs
+    if measure == "probability" and (outputs.regression or outputs.count == 1):
         raise ValueError(
-            "measure: expected 'score' for a model of one score, whose softmax is always 1, "
-            "got 'probability'"
+            "measure: expected 'score' for a model whose scores are no classes', got "
+            "'probability'; one score tells two classes apart where class_names has two names"
         )
     stand_in = resolve_baseline(baseline, model, request.batch)
 

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm import _backend, network, storage
+from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice
+from lrplstm.outputs import TASKS, Outputs
 from lrplstm.sequences import InputEncoder, Part
 from lrplstm.weights import (
     Array,
@@ -58,7 +60,9 @@ class LSTMModel:
     vocabulary : sequence of str of length V, optional
         The token of each id.
     class_names : sequence of str of length num_classes, optional
-        What the classes are called.
+        What the classes, or the outputs of a regression, are called. Two names for one score make
+        it a classifier of two classes: class 1 is explained by the score s, class 0 by -s, and
+        predicted is class 1 where s > 0.
     unknown_token : str, optional
         The token of `vocabulary` that stands for all that are not in it. Default: "<unk>" if the
         vocabulary has that, else none.
@@ -66,6 +70,9 @@ class LSTMModel:
         Name of the tokenizer that makes this model's tokens from text, for the command line.
     mask_id : int, optional
         Token id that only fills sequences up: its steps are passed over, and get no relevance.
+    task : {"classification", "regression"}
+        What the scores are for. Of a regression none is predicted: explained is by default the one
+        output, or each of several.
     origin : mapping of str to str, optional
         What the parts were called where they come from, such as ``{"lstm": "encoder.rnn"}``.
 
@@ -73,6 +80,8 @@ class LSTMModel:
     ----------
     input_size, hidden_size, num_layers, num_classes : int
         D of the first layer, H of the top one, number of layers, number of scores C.
+    outputs : Outputs
+        What the scores mean, see `lrplstm.outputs`.
     bidirectional : bool
         Whether the layers have two directions.
     dtype : numpy.dtype
@@ -110,6 +119,7 @@ pooling='last', dtype=float64)
     unknown_token: str | None = None
     tokenizer: str | None = None
     mask_id: int | None = None
+    task: str = "classification"
     origin: MappingProxyType[str, str] | None = None
     encoder: InputEncoder = field(init=False)
     _prepared: dict[str, network.Prepared] = field(init=False)
@@ -128,6 +138,7 @@ pooling='last', dtype=float64)
         unknown_token: str | None = None,
         tokenizer: str | None = None,
         mask_id: int | None = None,
+        task: str = "classification",
         origin: Mapping[str, str] | None = None,
     ) -> None:
         checked: dict[str, Any] = {"layers": _check_layers(layers)}
@@ -138,6 +149,7 @@ pooling='last', dtype=float64)
         checked["head"] = _check_head(head_weight, head_bias, head, width)
         num_classes = checked["head"][-1].output_size if checked["head"] else width
         check_choice("pooling", pooling, network.POOLINGS)
+        check_choice("task", task, TASKS)
         if embedding is not None:
             embedding = frozen("embedding", embedding, ("vocabulary size", input_size))
         checked |= {"pooling": pooling, "embedding": embedding}
@@ -161,10 +173,10 @@ pooling='last', dtype=float64)
             _check_distinct("vocabulary", "tokens", vocabulary)
         if class_names is not None:
             class_names = _check_strings("class_names", class_names)
-            if len(class_names) != num_classes:
-                raise ValueError(
-                    f"class_names: expected {num_classes} names, got {len(class_names)}"
-                )
+            two = num_classes == 1 and task == "classification"
+            if len(class_names) not in ((1, 2) if two else (num_classes,)):
+                expected = "1 or 2" if two else num_classes
+                raise ValueError(f"class_names: expected {expected} names, got {len(class_names)}")
             if not all(map(str.strip, class_names)):
                 raise ValueError(
                     "class_names: expected names, got an empty one at position "
@@ -187,6 +199,7 @@ pooling='last', dtype=float64)
             "unknown_token": unknown_token,
             "tokenizer": tokenizer,
             "mask_id": mask_id,
+            "task": task,
             "origin": _check_origin(origin),
             "encoder": InputEncoder(
                 input_size,
@@ -249,6 +262,11 @@ pooling='last', dtype=float64)
         return self.head[-1].output_size if self.head else self.width
 
     @property
+    def outputs(self) -> Outputs:
+        """What the scores mean."""
+        return Outputs(self.num_classes, self.class_names, self.task)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Either float32 or float64."""
         return network.directions(self.layers[0])[0].dtype
@@ -256,6 +274,8 @@ pooling='last', dtype=float64)
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={value!r}" for name, value in self._sizes().items())
         text = f"LSTMModel({sizes}, pooling={self.pooling!r}, dtype={self.dtype}"
+        if self.task != "classification":
+            text += f", task={self.task!r}"
         if self.embedding is not None:
             text += f", vocabulary of {len(self.embedding)}"
         if self.origin:
@@ -283,6 +303,7 @@ pooling='last', dtype=float64)
             "unknown_token",
             "tokenizer",
             "mask_id",
+            "task",
         )
         arguments = {name: getattr(self, name) for name in names}
         return arguments | {"origin": None if self.origin is None else dict(self.origin)}
@@ -422,19 +443,14 @@ pooling='last', dtype=float64)
         """
         batch = self.encoder.encode(inputs, unknown)
         prepared = self.prepared(backend)
-        source = prepared.source(batch)
-        every_step = self.pooling == "none"
+        every_step = prepared.every_step
         rows = int(batch.offsets[-1]) if every_step else len(batch)
         scores = np.empty((rows, self.num_classes), self.dtype)
 
-        def run(part: Part) -> None:
-            reading = network.read(prepared, batch, source, part, inputs=False)
-            past = network.forward(prepared, reading, "nothing")
+        def run(part: Part, past: network.ForwardPass) -> None:
             scores[part.steps if every_step else part.sequences] = past.scores
 
-        threads = _backend.count_threads(num_threads)
-        parts = batch.parts(prepared.bytes_per_step(0), threads)
-        _backend.for_each(run, parts, threads)
+        for_each_part(prepared, batch, run, "nothing", num_threads)
         if every_step:
             return scores if batch.single else np.split(scores, batch.offsets[1:-1])
         return scores[0] if batch.single else scores

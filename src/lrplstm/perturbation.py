@@ -17,7 +17,7 @@ from lrplstm.weights import Array
 __all__ = ["MEASURES", "integrated_gradients", "occlusion", "spread"]
 
 MEASURES = ("score", "probability")
-"""What occlusion compares: scores, or their softmax."""
+"""What occlusion compares: scores, or their softmax; of one score for two classes its sigmoid."""
 
 
 def integrated_gradients(
@@ -115,8 +115,11 @@ def _explained(past: ForwardPass, weighting: Array, measure: str = "score") -> A
     """Return what is explained of each sequence, (K, B), in float64."""
     values = past.scores.astype(np.float64)
     if measure == "probability":
-        values = np.exp(values - values.max(axis=-1, keepdims=True))
-        values /= values.sum(axis=-1, keepdims=True)
+        if values.shape[-1] == 1:  # s speaks for class 1 and -s for class 0, as the weights say
+            values = np.sign(weighting) / (1 + np.exp(-np.sign(weighting) * values))
+        else:
+            values = np.exp(values - values.max(axis=-1, keepdims=True))
+            values /= values.sum(axis=-1, keepdims=True)
     return network.weigh(past.prepared, weighting, values, past.offsets)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lrplstm import _backend, network
 from lrplstm.attribution import Attribution, Attributions
+from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice, to_array, to_numbers
 from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
@@ -74,12 +75,12 @@ class Request:
         `backward` reads a trace that kept `keep`, and with `needs_inputs` what the network read.
         With `grows` relevance that has become far larger than what it started from is warned of.
         """
-        classes, dtype, batch = self.model.num_classes, self.model.dtype, self.batch
+        outputs, dtype, batch = self.model.outputs, self.model.dtype, self.batch
         if self.every_step:
-            resolved = resolve_step_target(target, batch.offsets, classes, dtype, batch.single)
+            resolved = resolve_step_target(target, batch.offsets, outputs, dtype, batch.single)
         else:
-            resolved = resolve_target(target, len(batch), classes, dtype)
-        result = Result(self, classes if resolved.kind == "all" else 1)
+            resolved = resolve_target(target, len(batch), outputs, dtype)
+        result = Result(self, resolved.count)
 
         def run(part: Part, past: ForwardPass) -> None:
             weighting = resolved.weighting(past.scores, self.rows(part))
@@ -127,17 +128,15 @@ class Request:
     def _for_each_part(
         self, run: Callable[[Part, ForwardPass], None], keep: str, targets: int, inputs: bool
     ) -> None:
-        """Run the network over the batch, and call `run` with each part and its forward pass."""
-        source = self.prepared.source(self.batch)
-
-        def forward_and_run(part: Part) -> None:
-            # Kernels say nothing of overflow, and neither shall NumPy.
-            with np.errstate(over="ignore", invalid="ignore"):
-                reading = network.read(self.prepared, self.batch, source, part, inputs)
-                run(part, network.forward(self.prepared, reading, keep))
-
-        parts = self.batch.parts(self.prepared.bytes_per_step(targets), self.threads)
-        _backend.for_each(forward_and_run, parts, self.threads)
+        for_each_part(
+            self.prepared,
+            self.batch,
+            run,
+            keep,
+            self.threads,
+            targets=targets,
+            inputs=inputs,
+        )
 
     def _check_hidden(self, given: Any) -> Array:
         """Return hidden relevance of any accepted form as one new array, (steps, width)."""
@@ -269,7 +268,7 @@ class Result:
     ) -> Attribution | Attributions:
         """Return it all, as users see it; `target` is None where hidden relevance was given."""
         batch = self.request.batch
-        predicted = self.scores.argmax(axis=1)
+        predicted = self.request.model.outputs.predict(self.scores)
         every_class = target is not None and target.kind == "all"
 
         def targets(array: Array) -> Array:
@@ -289,6 +288,7 @@ class Result:
             method=method,
             params=params,
             class_names=self.request.model.class_names,
+            task=self.request.model.task,
             tokens=batch.tokens,
             every_step=self.request.every_step,
         )

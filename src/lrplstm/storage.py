@@ -42,7 +42,7 @@ _FORMAT, _VERSION = "lrplstm", 1
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
 _DIRECTIONS = ("forward", "backward")
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
-_SETTINGS = ("pooling", "class_names", "unknown_token", "tokenizer", "mask_id", "origin")
+_SETTINGS = ("pooling", "class_names", "unknown_token", "tokenizer", "mask_id", "task", "origin")
 _HEAD = "head_activations"
 _REQUIRED = ("weight_ih", "weight_hh", "bias")
 _OPTIONAL = ("initial_hidden", "initial_cell")
@@ -222,6 +222,8 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     config = _read_config(folder / _CONFIG)
     tensors = _read_tensors(folder / _WEIGHTS)
     arguments: dict[str, Any] = {name: config.get(name) for name in _SETTINGS}
+    if arguments["task"] is None:  # a folder from before there was a choice
+        del arguments["task"]
     arguments["head"] = _collect_head(folder / _WEIGHTS, tensors, config.get(_HEAD))
     arguments["embedding"] = tensors.pop("embedding", None)
     arguments["vocabulary"] = vocabulary = (
@@ -260,7 +262,7 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path}: expected format_version {_VERSION}, "
             f"got {reprlib.repr(config.get('format_version'))}"
         )
-    for name in ("pooling", "unknown_token", "tokenizer"):
+    for name in ("pooling", "unknown_token", "tokenizer", "task"):
         value = config.get(name)
         if not isinstance(value, str) and (value is not None or name == "pooling"):
             raise ValueError(f"{path}: {name}: expected a string, got {reprlib.repr(value)}")

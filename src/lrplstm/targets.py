@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.checks import to_array
+from lrplstm.checks import shown, to_array
+from lrplstm.outputs import Outputs
 from lrplstm.weights import Array
 
 __all__ = ["Target", "resolve_step_target", "resolve_target"]
@@ -21,56 +22,111 @@ class Target:
 
     Attributes
     ----------
+    outputs : Outputs
+        What the scores mean.
     kind : {"predicted", "class", "weights", "all"}
     values : ndarray or None
-        Classes of shape (n,) for "class"; weights of shape (n, C) for "weights".
+        Classes of shape (n,) for "class"; weights of shape (n, C) for "weights". For "all" None, or
+        bool of shape (n,): the rows that it is about.
+    at_predicted : ndarray of bool of shape (n,), or None
+        For "weights", rows of which the class that they speak for is explained.
     given : list, or None
         What was asked for of each sequence, where a row is a step.
     """
 
+    outputs: Outputs
     kind: str
     values: Array | None = None
+    at_predicted: Array | None = None
     given: list[Any] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many explanations there are of each sequence."""
+        return self.outputs.count if self.kind == "all" else 1
 
     def weighting(self, scores: Array, rows: slice | Array) -> Array:
         """Return v of shape (K, n', C) for some rows with these scores, (n', C).
 
-        K is C for "all", else 1. What is explained is ``v . scores``.
+        K is the number of explanations. What is explained is ``v . scores``.
         """
         n, C = scores.shape
         if self.kind == "all":
-            return np.broadcast_to(np.eye(C, dtype=scores.dtype)[:, np.newaxis], (C, n, C))
+            each = self.outputs.weights(np.arange(self.outputs.count), scores.dtype)
+            weighting = np.broadcast_to(each[:, np.newaxis], (len(each), n, C))
+            return weighting if self.values is None else weighting * self._chosen(rows)
         if self.kind == "weights" and self.values is not None:
-            return self.values[np.newaxis, rows]
-        classes = scores.argmax(axis=1) if self.values is None else self.values[rows]
-        return (classes[:, np.newaxis] == np.arange(C)).astype(scores.dtype)[np.newaxis]
+            weights = self.values[np.newaxis, rows]
+            if self.at_predicted is not None:
+                at = self.at_predicted[rows]
+                weights = weights.copy()
+                weights[0, at] = self._of_predicted(scores[at])
+            return weights
+        if self.values is None:
+            return self._of_predicted(scores)[np.newaxis]
+        return self.outputs.weights(self.values[rows], scores.dtype)[np.newaxis]
+
+    def _of_predicted(self, scores: Array) -> Array:
+        predicted: Any = self.outputs.predict(scores)
+        return self.outputs.weights(predicted, scores.dtype)
+
+    def _chosen(self, rows: slice | Array) -> Array:
+        values: Any = self.values
+        chosen: Array = values[rows][:, np.newaxis]
+        return chosen
 
     def weigh_largest(self, scores: Array) -> Array:
         """Return scores, (n, C), times the largest absolute weight of their row."""
+        if self.kind == "all" and self.values is not None:
+            return scores * self._chosen(slice(None))
         if self.kind != "weights" or self.values is None:
             return scores
-        return scores * np.abs(self.values).max(axis=1, keepdims=True)
+        largest = np.abs(self.values).max(axis=1, keepdims=True)
+        if self.at_predicted is not None:
+            largest = np.where(self.at_predicted[:, np.newaxis], 1, largest)
+        return scores * largest
 
-    def explained(self, predicted: Array, offsets: Array) -> Array | list[Any] | str:
+    def explained(self, predicted: Array | None, offsets: Array) -> Array | list[Any] | str:
         """Return what was explained: classes (B,), weights (B, C), a list for steps, or "all"."""
+        if self.given is not None:
+            return [
+                _with_prediction(given, self.outputs, predicted, start, stop)
+                for given, start, stop in zip(self.given, offsets, offsets[1:], strict=False)
+            ]
         if self.kind == "all":
             return "all"
-        if self.given is not None:
-            return list(self.given)
-        if self.values is None and len(predicted) != len(offsets) - 1:
-            return [part.copy() for part in np.split(predicted, offsets[1:-1])]
-        return (predicted if self.values is None else self.values).copy()
+        values: Any = predicted if self.values is None else self.values
+        if self.values is None and len(values) != len(offsets) - 1:
+            return [part.copy() for part in np.split(values, offsets[1:-1])]
+        return values.copy()
 
 
-def resolve_target(target: Any, sequences: int, classes: int, dtype: np.dtype[Any]) -> Target:
+def _with_prediction(
+    given: Any, outputs: Outputs, predicted: Array | None, start: int, stop: int
+) -> Any:
+    """Put predicted classes where a target of one sequence asks for them."""
+    if predicted is None:
+        return given
+    if given is None:
+        return predicted[start:stop].copy()
+    if isinstance(given, tuple) and given[1] is None:
+        return given[0], int(predicted[start + given[0]])
+    return given
+
+
+def resolve_target(
+    target: Any, sequences: int, outputs: Outputs, dtype: np.dtype[Any]
+) -> Target:
     """Check `target` and return what it means for a batch.
 
     Parameters
     ----------
-    target : None, int, sequence of int, sequence of float, or "all"
+    target : None, int or str, sequence of int or str, sequence of float, or "all"
         As for `lrplstm.lrp`.
-    sequences, classes : int
-        B and C.
+    sequences : int
+        Their number B.
+    outputs : Outputs
+        What the scores mean.
     dtype : numpy.dtype
         Of the model; weights are converted to it.
 
@@ -79,73 +135,89 @@ def resolve_target(target: Any, sequences: int, classes: int, dtype: np.dtype[An
     TypeError
         If it is of no accepted form.
     ValueError
-        If a class is out of range, its shape is wrong, or it contains NaN or infinity.
+        If a class is out of range or has another name, a shape is wrong, or a weight is NaN or
+        infinite.
     """
     if target is None:
-        return Target("predicted")
+        return _default(outputs, sequences)
     if isinstance(target, str):
-        if target != "all":
-            raise ValueError(f"target: expected a class, weights or 'all', got {target!r}")
-        return Target("all")
+        if target == "all":
+            return Target(outputs, "all")
+        return _one_class(target, sequences, outputs)
     if isinstance(target, bool | np.bool_):
         raise TypeError(f"target: expected an int, weights or 'all', got {target!r}")
     if isinstance(target, Integral):
-        return _classes(np.full(sequences, _checked_class(target, classes)), classes)
+        return _one_class(target, sequences, outputs)
+    target = _numbered("target", target, outputs)
     values = to_array("target", target)
     if values.ndim == 0 and values.dtype.kind in "iu":
-        return _classes(np.full(sequences, _checked_class(values.item(), classes)), classes)
+        return _one_class(values.item(), sequences, outputs)
+    C = outputs.scores
     if values.dtype.kind not in "iuf" or values.ndim not in (1, 2):
         raise TypeError(
             "target: expected None, a class, a class for each sequence, weights of shape "
-            f"({classes},) or ({sequences}, {classes}), or 'all', got {target!r:.60}"
+            f"({C},) or ({sequences}, {C}), or 'all', got {shown(target)}"
         )
     # One integer for each sequence is a class each; other integers can only be weights.
     if values.dtype.kind in "iu" and values.ndim == 1 and len(values) == sequences:
-        return _classes(values, classes)
-    if values.shape not in ((classes,), (sequences, classes)):
+        hint = ""
+        if len(values) == outputs.count > 1:
+            hint = " (to weigh the scores of all classes, give floats)"
+        _check_classes("target", values, outputs, hint)
+        return Target(outputs, "class", values.astype(np.intp))
+    if values.shape not in ((C,), (sequences, C)):
         raise ValueError(
             f"target: expected one class for each of {sequences} sequence(s), or weights of shape "
-            f"({classes},) or ({sequences}, {classes}), got shape {values.shape}"
+            f"({C},) or ({sequences}, {C}), got shape {values.shape}"
         )
     weights = _finite("target", values, dtype)
-    return Target("weights", np.broadcast_to(weights, (sequences, classes)))
+    return Target(outputs, "weights", np.broadcast_to(weights, (sequences, C)))
 
 
-def _checked_class(target: Any, classes: int) -> int:
-    """Return an int of any size as a class, or raise a ValueError."""
-    if not 0 <= target < classes:
-        raise ValueError(f"target: expected classes from 0 to {classes - 1}, got {target}")
-    return int(target)
+def _default(outputs: Outputs, rows: int) -> Target:
+    """Return what is explained where nobody asked for anything else."""
+    if not outputs.regression:
+        return Target(outputs, "predicted")
+    if outputs.scores > 1:
+        return Target(outputs, "all")
+    return Target(outputs, "class", np.zeros(rows, np.intp))
 
 
-def _classes(values: Array, classes: int) -> Target:
-    hint = ""
-    if len(values) == classes > 1:
-        hint = " (to weigh the scores of all classes, give floats)"
-    _check_classes("target", values, classes, hint)
-    return Target("class", values.astype(np.intp))
+def _one_class(chosen: Any, sequences: int, outputs: Outputs) -> Target:
+    index = outputs.index("target", chosen)
+    return Target(outputs, "class", np.full(sequences, index))
 
 
-def _check_classes(name: str, values: Array, classes: int, hint: str = "") -> None:
-    outside = (values < 0) | (values >= classes)
+def _numbered(name: str, target: Any, outputs: Outputs) -> Any:
+    """Return a list of classes with numbers for names; anything else as it is."""
+    if isinstance(target, np.ndarray) and target.dtype.kind in "UO" and target.ndim == 1:
+        target = target.tolist()
+    if isinstance(target, list | tuple) and any(isinstance(chosen, str) for chosen in target):
+        return [
+            outputs.index(f"{name}[{n}]", chosen) if isinstance(chosen, str) else chosen
+            for n, chosen in enumerate(target)
+        ]
+    return target
+
+
+def _check_classes(name: str, values: Array, outputs: Outputs, hint: str = "") -> None:
+    outside = (values < 0) | (values >= outputs.count)
     if outside.any():
-        raise ValueError(
-            f"{name}: expected classes from 0 to {classes - 1}, got {values[outside][0]}{hint}"
-        )
+        outputs.index(name, int(values[outside][0]), hint)
 
 
 def resolve_step_target(
-    target: Any, offsets: Array, classes: int, dtype: np.dtype[Any], single: bool
+    target: Any, offsets: Array, outputs: Outputs, dtype: np.dtype[Any], single: bool
 ) -> Target:
     """Check `target` and return what it means where every step has scores.
 
     Parameters
     ----------
-    target : None, (step, class), int, sequence of int, array of float, "all", or a list of those
-        As for `lrplstm.lrp`; a list has one for each sequence of a batch.
+    target : None, (step, class), int or str, sequence of those, array of float, or "all"
+        As for `lrplstm.lrp`; a list has one of those for each sequence of a batch.
     offsets : ndarray of shape (B + 1,)
-    classes : int
-        C.
+    outputs : Outputs
+        What the scores mean.
     dtype : numpy.dtype
         Of the model; weights are converted to it.
     single : bool
@@ -156,73 +228,114 @@ def resolve_step_target(
     TypeError, ValueError
         As `resolve_target`; ValueError if a step is out of range.
     """
+    steps, C = int(offsets[-1]), outputs.scores
     if target is None:
-        return Target("predicted")
-    if isinstance(target, str):
-        if target != "all":
-            raise ValueError(f"target: expected a class, weights or 'all', got {target!r}")
-        return Target("all")
+        default = _default(outputs, steps)
+        if default.kind != "class":
+            return default
+        target = 0
+    if isinstance(target, str) and target == "all":
+        return Target(outputs, "all")
     B = len(offsets) - 1
-    if single or _is_step_and_class(target) or _is_row(target, classes):
+    if single or _is_step_and_class(target) or _is_row(target, C):
         names, wanted = ["target"] * B, [target] * B
     else:
         wanted = list(to_array("target", target)) if hasattr(target, "__array__") else target
         if not isinstance(wanted, Sequence) or len(wanted) != B:
             raise ValueError(
-                f"target: expected (step, class), a class, weights of shape ({classes},), or a "
-                f"list of one of those for each of {B} sequences, got {target!r:.60}"
+                f"target: expected (step, class), a class, weights of shape ({C},), or a "
+                f"list of one of those for each of {B} sequences, got {shown(target)}"
             )
         names = [f"target[{b}]" for b in range(B)]
-    given, weights = [], np.zeros((int(offsets[-1]), classes), dtype)
+    weights, at_predicted = np.zeros((steps, C), dtype), np.zeros(steps, bool)
+    given = []
     for b in range(B):
-        rows = weights[offsets[b] : offsets[b + 1]]
-        given.append(_weigh_steps(names[b], wanted[b], rows))
-    return Target("weights", weights, given)
+        rows = slice(int(offsets[b]), int(offsets[b + 1]))
+        given.append(
+            _weigh_steps(names[b], wanted[b], outputs, weights[rows], at_predicted[rows])
+        )
+    if outputs.regression and at_predicted.any():
+        if C == 1:  # the one output stands where a class would be predicted
+            weights[at_predicted] = 1
+            given = [(g[0], 0) if isinstance(g, tuple) else 0 if g is None else g for g in given]
+            return Target(outputs, "weights", weights, given=given)
+        if not all(isinstance(g, tuple) and g[1] is None for g in given):
+            raise ValueError(
+                "target: expected an output, (step, output) or weights for each sequence, or for "
+                "all of them 'all' or (step, None), got None for some: a regression predicts none"
+            )
+        return Target(outputs, "all", at_predicted, given=given)
+    return Target(
+        outputs, "weights", weights, at_predicted if at_predicted.any() else None, given
+    )
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_step_and_class(target: Any) -> bool:
     return (
         isinstance(target, tuple)
         and len(target) == 2
-        and all(isinstance(n, Integral) and not isinstance(n, bool) for n in target)
+        and _is_int(target[0])
+        and (target[1] is None or isinstance(target[1], str) or _is_int(target[1]))
     )
 
 
-def _is_row(target: Any, classes: int) -> bool:
+def _is_row(target: Any, scores: int) -> bool:
     """Whether a target is the same for all steps of all sequences: a class, or weights."""
-    if isinstance(target, Integral):
+    if isinstance(target, Integral | str):
         return True
     if isinstance(target, np.ndarray):
-        return target.ndim == 0 or (target.dtype.kind == "f" and target.shape == (classes,))
+        return target.ndim == 0 or (target.dtype.kind == "f" and target.shape == (scores,))
     return (
         isinstance(target, Sequence)
-        and len(target) == classes
+        and len(target) == scores
         and all(isinstance(x, float | np.floating) for x in target)
     )
 
 
-def _weigh_steps(name: str, target: Any, weights: Array) -> Any:
-    """Set the weights of one sequence's scores, (T, C), and return the target in a plain form."""
+def _weigh_steps(
+    name: str, target: Any, outputs: Outputs, weights: Array, at_predicted: Array
+) -> Any:
+    """Set what one sequence's target says of its steps, and return it in a plain form.
+
+    That is the weights of scores, (T, C), or whether the predicted class is explained, (T,).
+    """
     T, C = weights.shape
+    if target is None:
+        at_predicted[:] = True
+        return None
     if _is_step_and_class(target):
-        step, class_ = map(int, target)
-        if not 0 <= step < T:
-            raise ValueError(f"{name}: expected a step from 0 to {T - 1}, got {step}")
-        _check_classes(name, np.array([class_]), C)
-        weights[step, class_] = 1
-        return step, class_
-    values = to_array(name, target)
+        step, class_ = int(target[0]), target[1]
+        if not -T <= step < T:
+            raise ValueError(
+                f"{name}: expected a step from 0 to {T - 1}, or from -1 to {-T} counted from the "
+                f"end, got {shown(target[0])}"
+            )
+        step %= T
+        if class_ is None:
+            at_predicted[step] = True
+            return step, None
+        index = outputs.index(name, class_)
+        weights[step] = outputs.weights(np.array([index]), weights.dtype)[0]
+        return step, index
+    if isinstance(target, str):
+        target = outputs.index(name, target)
+    values = to_array(name, _numbered(name, target, outputs))
     # Integers of which there is one for each step are classes; other integers can only be weights,
     # unless there is one class, which nobody weighs by an integer.
     shapes = ((), (T,), (1,)) if C == 1 else ((), (T,))
     if values.dtype.kind in "iu" and values.shape in shapes:
-        _check_classes(name, np.atleast_1d(values), C)
-        weights[np.arange(T), values.astype(np.intp)] = 1
+        _check_classes(name, np.atleast_1d(values), outputs)
+        classes = np.broadcast_to(values.astype(np.intp), T)
+        weights[:] = outputs.weights(classes, weights.dtype)
         return int(values) if values.ndim == 0 else values.astype(np.intp)
     if values.dtype.kind not in "iuf":
         raise TypeError(
             f"{name}: expected (step, class), a class, a class for each step, weights, or 'all', "
-            f"got {target!r:.60}"
+            f"got {shown(target)}"
         )
     if values.shape not in ((C,), (T, C)):
         raise ValueError(

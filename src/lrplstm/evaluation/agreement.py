@@ -10,7 +10,7 @@ import numpy as np
 from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title
-from lrplstm.evaluation.plain import plain
+from lrplstm.plain import plain
 from lrplstm.evaluation.ranks import mean_defined, spearman
 from lrplstm.heatmap.colors import color, ink, to_hex
 from lrplstm.model import LSTMModel

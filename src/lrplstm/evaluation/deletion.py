@@ -16,7 +16,7 @@ from lrplstm.evaluation.arguments import (
 )
 from lrplstm.evaluation.corpus import Corpus, owners
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
-from lrplstm.evaluation.plain import plain
+from lrplstm.plain import plain
 from lrplstm.model import LSTMModel
 from lrplstm.weights import Array
 

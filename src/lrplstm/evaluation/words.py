@@ -11,7 +11,7 @@ from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title
-from lrplstm.evaluation.plain import plain
+from lrplstm.plain import plain
 from lrplstm.heatmap.colors import color, ink, to_hex
 from lrplstm.heatmap.content import visible
 from lrplstm.heatmap.sheets import Font, font_properties

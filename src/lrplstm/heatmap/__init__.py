@@ -18,6 +18,8 @@ module imports only from those above it:
     :func:`to_html`, :func:`grid_to_html` and :func:`to_html_page`; the browser does the layout.
 ``terminal``
     :func:`to_terminal`, from the layout in character cells.
+``table``
+    :func:`to_table`: the largest numbers of a grid.
 ``sheets``
     Fonts, titles and figures of matplotlib.
 ``grid_figure``
@@ -32,7 +34,8 @@ from lrplstm.heatmap.figure import Panel, plot, save_picture, save_png
 from lrplstm.heatmap.grid import Grid
 from lrplstm.heatmap.grid_figure import plot_grid
 from lrplstm.heatmap.markup import grid_to_html, to_html, to_html_page
-from lrplstm.heatmap.terminal import to_terminal
+from lrplstm.heatmap.table import to_table
+from lrplstm.heatmap.terminal import note_lines, to_terminal
 
 __all__ = [
     "ENDS",
@@ -41,12 +44,14 @@ __all__ = [
     "color",
     "grid_to_html",
     "ink",
+    "note_lines",
     "plot",
     "plot_grid",
     "save_picture",
     "save_png",
     "to_html",
     "to_html_page",
+    "to_table",
     "to_terminal",
     "visible",
 ]

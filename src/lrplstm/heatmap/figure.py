@@ -18,11 +18,12 @@ from lrplstm.heatmap.content import (
     Content,
     checked_content,
     checked_text,
+    checked_texts,
     visible,
 )
 from lrplstm.heatmap.grid import Grid
 from lrplstm.heatmap.grid_figure import grid_sheet
-from lrplstm.heatmap.layout import Piece, legend_block, row_blocks
+from lrplstm.heatmap.layout import Piece, flow, legend_block, row_blocks
 from lrplstm.heatmap.sheets import (
     MARGIN,
     NOTE_COLOR,
@@ -68,6 +69,7 @@ class Panel(NamedTuple):
     row_labels: Sequence[str] | None = None
     ends: tuple[str, str] = ENDS
     title: str | None = None
+    notes: Sequence[str] = ()
 
 
 def plot(
@@ -79,6 +81,7 @@ def plot(
     ends: tuple[str, str] = ENDS,
     ax: Axes | None = None,
     title: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Axes:
     """Draw words on boxes coloured by their relevance, with matplotlib.
 
@@ -95,6 +98,8 @@ def plot(
         figure, as high as it must be.
     title : str, optional
         Title of the axes.
+    notes : sequence of str
+        Written below the legend, a line each.
 
     Returns
     -------
@@ -113,7 +118,7 @@ def plot(
     >>> ax.get_title(loc="left")
     'Why?'
     """
-    drawable = _drawable(Panel(words, relevance, unknown, row_labels, ends, title))
+    drawable = _drawable(Panel(words, relevance, unknown, row_labels, ends, title, notes))
     if ax is None:
         return new_figure(_sheet(drawable))
 
@@ -241,6 +246,7 @@ class _Drawable:
 
     content: Content
     title: str  # empty for none
+    notes: list[str]
     font: Font
 
 
@@ -282,8 +288,9 @@ def _drawable(panel: Panel) -> _Drawable:
         panel.words, panel.relevance, panel.unknown, panel.row_labels, panel.ends
     )
     title = "" if panel.title is None else visible(checked_text("title", panel.title))
+    notes = [visible(note) for note in checked_texts("notes", panel.notes)]
     labels, (low, high) = content.labels, content.ends
-    texts = [*content.words, *(labels or []), low, high, title]
+    texts = [*content.words, *(labels or []), low, high, title, *notes]
     font = Font(texts)
     content = replace(
         content,
@@ -291,7 +298,7 @@ def _drawable(panel: Panel) -> _Drawable:
         labels=None if labels is None else [*map(font.drawable, labels)],
         ends=(font.drawable(low), font.drawable(high)),
     )
-    return _Drawable(content, font.drawable(title), font)
+    return _Drawable(content, font.drawable(title), [*map(font.drawable, notes)], font)
 
 
 def _sheet(
@@ -313,9 +320,13 @@ def _sheet(
         mirrored=content.right_to_left,
     )
     legend = legend_block(content, columns, 1, measure, bar=_BAR, unknown=NOT_IN_VOCABULARY)
+    notes = (
+        [*flow(map(Piece, note.split()), columns, measure(" "), measure)]
+        for note in drawable.notes
+    )
     pieces: list[tuple[float, Piece]] = []
     top = 0.0
-    for block in (*rows, legend):
+    for block in (*rows, legend, *notes):
         if block is legend:
             top += _LEGEND_GAP
         pieces += ((top + _LINE * (piece.line + 0.5), piece) for piece in block)

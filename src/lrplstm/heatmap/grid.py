@@ -30,6 +30,7 @@ class Grid(NamedTuple):
     block_labels: Sequence[str] | None = None
     ends: tuple[str, str] = ENDS
     title: str | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.heatmap.colors import color
-from lrplstm.heatmap.content import ENDS, checked_text, signed, visible
+from lrplstm.heatmap.content import ENDS, checked_text, checked_texts, signed, visible
 from lrplstm.heatmap.grid import NO_RELEVANCE, Grid, GridContent, checked_grid, every_nth
+from lrplstm.heatmap.layout import Piece, flow, lines
 from lrplstm.heatmap.sheets import (
     MARGIN,
     WIDTH,
@@ -59,6 +60,7 @@ def plot_grid(
     ends: tuple[str, str] = ENDS,
     ax: Axes | None = None,
     title: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Axes:
     """Draw the relevance of each variable at each step as a coloured grid, with matplotlib.
 
@@ -84,6 +86,8 @@ def plot_grid(
         Where to draw; the colour bar takes some of its width. By default a new pyplot figure.
     title : str, optional
         Title of the axes.
+    notes : sequence of str
+        Written below the steps, a line each.
 
     Returns
     -------
@@ -106,7 +110,7 @@ def plot_grid(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['load', 'price']
     """
-    grid = Grid(relevance, variables, steps, block_labels, ends, title)
+    grid = Grid(relevance, variables, steps, block_labels, ends, title, notes)
     if ax is None:
         return new_figure(grid_sheet(grid))
     # At least half the pixels of either side are left to the cells.
@@ -140,6 +144,7 @@ class _Drawable:
     block_labels: list[str] | None
     ends: list[str]
     title: str  # empty for none
+    notes: list[str]
     font: Font
 
     def longest(self, names: list[str]) -> float:
@@ -181,7 +186,8 @@ def _drawable(grid: Grid, most_rows: int, most_columns: int) -> _Drawable:
     variables = content.variables or numbers[: content.num_variables]
     steps = content.steps or numbers[: content.num_steps]
     labels = content.block_labels
-    font = Font([*variables, *steps, *(labels or []), *content.ends, title, "…"])
+    notes = [visible(note) for note in checked_texts("notes", grid.notes)]
+    font = Font([*variables, *steps, *(labels or []), *content.ends, title, *notes, "…"])
     return _Drawable(
         content,
         [*map(font.drawable, variables)],
@@ -189,6 +195,7 @@ def _drawable(grid: Grid, most_rows: int, most_columns: int) -> _Drawable:
         None if labels is None else [*map(font.drawable, labels)],
         [*map(font.drawable, content.ends)],
         font.drawable(title),
+        [*map(font.drawable, notes)],
         font,
     )
 
@@ -207,7 +214,7 @@ class _GridSheet:
         overhang = min(drawable.longest(drawable.steps), _LONG) / 2  # of the first step's name
         self.left = MARGIN + max(names, overhang) * _EM
         self.grid_width = max(_LEAST_WIDTH, WIDTH - self.left - MARGIN - drawable.bar_width)
-        label = _LINE if _x_label(content) else 0.0
+        label = _LINE * len(_x_label(drawable, self.grid_width))
         self.bottom = _StepLabels(drawable, self.grid_width).height + (label + _PAD) * _EM
         width = self.grid_width + drawable.bar_width
         self.title = wrapped_title(drawable.title, drawable.font, width)
@@ -246,10 +253,16 @@ class _StepLabels:
         self.height = ((longest if turned else 1.0) + 2 * _PAD) * _EM
 
 
-def _x_label(content: GridContent) -> str:
-    """Return what to write below the steps."""
+def _x_label(drawable: _Drawable, width: float) -> list[str]:
+    """Return the lines that stand below the steps: what they are, and the notes."""
+    content, measure = drawable.content, drawable.font.measure
     parts = [None if content.steps else _STEP, content.remark]
-    return "; ".join(part for part in parts if part)
+    label = "; ".join(part for part in parts if part)
+    shown = [label] if label else []
+    for note in drawable.notes:
+        words = flow(map(Piece, note.split()), width / _EM, measure(" "), measure)
+        shown += [" ".join(word.text for word in line) for line in lines(words)]
+    return shown
 
 
 def _draw(ax: Axes, drawable: _Drawable, title: str, width: float, height: float) -> None:
@@ -274,7 +287,7 @@ def _draw(ax: Axes, drawable: _Drawable, title: str, width: float, height: float
     labels = _StepLabels(drawable, width)
     names = [drawable.steps[t] for t in labels.places]
     ax.set_xticks(labels.places, names, rotation=labels.rotation, **style)
-    ax.set_xlabel(_x_label(content), **style)
+    ax.set_xlabel("\n".join(_x_label(drawable, width)), **style, linespacing=_LINE)
     ax.set_ylabel("" if content.variables else _VARIABLE, **style)
     style["color"] = "black"  # on the axes' own paper
     if drawable.block_labels is not None:

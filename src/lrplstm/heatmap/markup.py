@@ -39,6 +39,7 @@ _LEGEND_STYLE = (
     "display:flex;flex-wrap:wrap;gap:0 2em;margin:.7em 0 0;color:#444;font-size:.8em;"
     "font-variant-numeric:tabular-nums"
 )
+_NOTE_STYLE = "margin:.2em 0 0;color:#444;font-size:.8em;font-variant-numeric:tabular-nums"
 _SCALE_STYLE = "display:flex;align-items:center;gap:.6em;max-width:100%;white-space:nowrap"
 _BAR_STYLE = (
     "flex:0 1 auto;width:14em;min-width:3em;height:1.4em;line-height:1.4;border-radius:3px;"
@@ -100,6 +101,7 @@ def to_html(
     caption: str | None = None,
     legend: bool = True,
     grid: Grid | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     r"""Draw words on backgrounds coloured by their relevance, as an HTML fragment.
 
@@ -133,6 +135,8 @@ def to_html(
         title is not shown. Where it has more than 5,000 cells, 250 rows or 200 steps, several
         steps or variables share one, which shows the strongest of them; the legend then says so.
         Each cell has a tooltip: relevance, variable and step.
+    notes : sequence of str
+        Written below it all, a line each.
 
     Returns
     -------
@@ -159,6 +163,7 @@ def to_html(
         parts.append(_legend(content))
     if grid is not None:
         parts += _grid(grid, legend)
+    parts += _notes(notes)
     return _figure(head, "Relevance of each word", parts)
 
 
@@ -168,7 +173,7 @@ def grid_to_html(grid: Grid, *, legend: bool = True) -> str:
     Parameters
     ----------
     grid : Grid
-        As for :func:`to_html`; its title is written above it.
+        As for :func:`to_html`; its title is written above it, its notes below.
     legend : bool
         Whether to add the colour bar with its numbers.
 
@@ -191,7 +196,7 @@ def grid_to_html(grid: Grid, *, legend: bool = True) -> str:
     >>> fragment.count("<td")
     2
     """
-    parts = list(_grid(grid, legend))
+    parts = [*_grid(grid, legend), *_notes(grid.notes)]
     head = None if grid.title is None else checked_text("title", grid.title)
     return _figure(head, "Relevance of each variable", parts)
 
@@ -260,6 +265,12 @@ def _scale(content: Content | GridContent) -> str:
         f'<span style="{_SCALE_STYLE}">{against}<span>{low}</span> {bar} '
         f"<span>{high}</span> {favor}</span>"
     )
+
+
+def _notes(notes: Sequence[str]) -> Iterator[str]:
+    """Yield one ``<div>`` for each line that stands below a figure."""
+    for note in checked_texts("notes", notes):
+        yield f'<div dir="auto" style="{_NOTE_STYLE}">{escape(visible(note))}</div>'
 
 
 def _grid(grid: Grid, legend: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -11,10 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.heatmap.colors import RGB, color, ink
-from lrplstm.heatmap.content import ENDS, NOT_IN_VOCABULARY, checked_content, signed
-from lrplstm.heatmap.layout import Piece, legend_block, lines, row_blocks
+from lrplstm.heatmap.content import (
+    ENDS,
+    NOT_IN_VOCABULARY,
+    checked_content,
+    checked_texts,
+    signed,
+    visible,
+)
+from lrplstm.heatmap.layout import Piece, flow, legend_block, lines, row_blocks
 
-__all__ = ["to_terminal"]
+__all__ = ["note_lines", "to_terminal"]
 
 _UNKNOWN_MARK = "°"  # follows an unknown word: an underline may get lost
 
@@ -48,23 +56,26 @@ def to_terminal(
     ends: tuple[str, str] = ENDS,
     color_system: str | None = "auto",
     width: int | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """Draw words on backgrounds coloured by their relevance, as text for a terminal.
 
     Without colours every word carries its number, ``word(+0.531)``, so that nothing is lost. Words
     that the vocabulary lacks end in ``°`` (and are underlined where there are colours). The legend
-    comes last.
+    comes after them, and notes come last.
 
     Parameters
     ----------
     words, relevance, unknown, row_labels, ends
         As in :func:`to_html`.
-    color_system : {"auto", "truecolor", "256", None}
-        Which escape codes to use; None for none at all. "auto" goes by the environment: none where
-        NO_COLOR is set and not empty or TERM is "dumb"; "truecolor" where COLORTERM promises it;
-        else "256".
+    color_system : {"auto", "always", "truecolor", "256", None}
+        Which escape codes to use; None for none at all. "auto" uses none where standard output is
+        no terminal, NO_COLOR is set and not empty, or TERM is "dumb"; else, as "always",
+        "truecolor" where COLORTERM promises it and "256" where not.
     width : int, optional
         Columns of the terminal, to break lines at. By default every row is one line.
+    notes : sequence of str
+        Lines that follow the legend.
 
     Returns
     -------
@@ -104,18 +115,34 @@ def to_terminal(
         *row_blocks(content, texts, columns, 1, wcswidth),
         legend_block(content, columns, 2, wcswidth, bar=bar, unknown=note),
     ]
-    return "\n".join(_styled_line(line, system) for block in blocks for line in lines(block))
+    shown = [_styled_line(line, system) for block in blocks for line in lines(block)]
+    return "\n".join([*shown, *note_lines(notes, width)])
+
+
+def note_lines(notes: Sequence[str], width: int | None) -> list[str]:
+    """Return notes as lines of at most so many cells."""
+    from wcwidth import wcswidth
+
+    broken = []
+    for note in checked_texts("notes", notes):
+        words = map(Piece, visible(note).split(" "))
+        pieces = flow(words, math.inf if width is None else width, 1, wcswidth)
+        broken += [_styled_line(line, None) for line in lines(pieces)]
+    return broken
 
 
 def _resolved_color_system(color_system: str | None) -> str | None:
     """Return "truecolor", "256" or None."""
     if color_system in ("truecolor", "256", None):
         return color_system
-    if color_system != "auto":
+    if color_system not in ("auto", "always"):
         raise ValueError(
-            f'color_system: expected "auto", "truecolor", "256" or None, got {color_system!r}'
+            'color_system: expected "auto", "always", "truecolor", "256" or None, '
+            f"got {color_system!r}"
         )
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if color_system == "auto" and (
+        not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    ):
         return None
     promised = os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit")
     return "truecolor" if promised else "256"
