@@ -144,9 +144,12 @@ def test_text_forms():
     assert repr(lrplstm.lrp(MODEL, TOKENS)) == "Attributions(method='lrp', 3 sequences, 7 steps)"
 
 
-def test_str_is_coloured_unless_the_user_wants_no_colours(monkeypatch):
+def test_str_is_coloured_in_a_terminal_unless_the_user_wants_no_colours(monkeypatch):
     a = lrplstm.lrp(MODEL, TOKENS[0], 0)
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b" not in str(a), "no terminal"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert "\x1b[" in str(a)
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in str(a)
@@ -206,3 +209,21 @@ def test_sensitivity_speaks_neither_for_nor_against():
     html = lrplstm.sensitivity(MODEL, TOKENS[0]).to_html()
     assert "speaks" not in html
     assert "sensitive" in html
+
+
+def test_a_series_is_printed_with_its_largest_variables_and_steps():
+    model = random_model(9, D=8, dtype=np.float32)
+    (x,) = random_batch(lengths=(12,), D=8)
+    a = lrplstm.lrp(model, x, "all")
+    blocks = str(a).split("all 8 variables")
+    assert len(blocks) == 4
+    for k, block in enumerate(blocks[:3]):
+        R = a.input_relevance[k]
+        shown = [line.split()[1] for line in block.splitlines() if line.startswith("variable")]
+        assert shown == [str(d) for d in np.sort(np.abs(R).sum(axis=0).argsort()[-6:])]
+        first = next(line for line in block.splitlines() if line.startswith("variable"))
+        assert float(first.split()[-1]) == pytest.approx(R[:, int(shown[0])].sum(), rel=1e-2)
+    assert str(a).splitlines()[-3:] == a.balance.lines()[1:]
+    named = a.to_terminal(variables=list("abcdefgh"), steps=[f"d{t}" for t in range(12)])
+    assert "\nh " in named and " d11 " in named
+    assert max(map(len, a.to_terminal(width=40).splitlines())) <= 50

@@ -453,6 +453,9 @@ def test_auto_goes_by_the_environment(monkeypatch, environment, expected):
         system: heatmap.to_terminal(WORDS, RELEVANCE, color_system=system)
         for system in ("truecolor", "256", None)
     }
+    assert heatmap.to_terminal(WORDS, RELEVANCE) == outputs[None], "no terminal, no colours"
+    assert heatmap.to_terminal(WORDS, RELEVANCE, color_system="always") == outputs[expected]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert heatmap.to_terminal(WORDS, RELEVANCE) == outputs[expected]
     assert len(set(outputs.values())) == 3
 

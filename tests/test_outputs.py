@@ -127,7 +127,7 @@ def test_a_regression_explains_every_output_and_predicts_none(batch):
     )
     a = lrplstm.lrp(model, batch[0], 1)
     assert a.predicted is None
-    assert a.caption == f"lrp: output 1 {a.scores[1]:.3g}"
+    assert a.caption == f"lrp: output 1: {a.scores[1]:.3g}"
     named = model.replaced(class_names=["tomorrow", "in two days", "in three"])
     assert "in two days" in lrplstm.lrp(named, batch[0], 1).caption
 

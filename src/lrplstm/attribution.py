@@ -191,7 +191,8 @@ class Attribution:
         if self.outputs.binary or (self.one_score and self.class_names is None):
             return f"the score {self.scores[0]:.3g}"
         name = self._class(index)
-        return f"{'the ' if self.one_score else ''}{name} {self.scores[index]:.3g}"
+        named = f"the {name}" if self.one_score else f"{name}:"
+        return f"{named} {self.scores[index]:.3g}"
 
     def _class(self, index: Any) -> str:
         """Return a class for a sentence: its name, or what else tells it from others."""

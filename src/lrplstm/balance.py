@@ -116,7 +116,7 @@ class Balance(NamedTuple):
 def _sum(terms: Sequence[str], has_total: bool) -> str:
     if not has_total:
         return ", ".join(terms)
-    return f"{terms[0]} = {' + '.join(terms[1:])}"
+    return f"{terms[0]} = {' + '.join(terms[1:])}".replace(" + -", " - ")
 
 
 def _in_same_decimals(numbers: list[float]) -> list[str]:

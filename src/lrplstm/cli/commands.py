@@ -195,8 +195,10 @@ def _print_explanations(
         for line in _prediction(model, attribution.scores):
             print(_wrapped(line, width))
         print(heatmap.visible(f"{attribution.method}: {attribution.explained}"))
-        print(attribution.to_terminal(color_system="auto" if colored else None, width=width))
-        if colored and attribution.row_labels is None:
+        named = None if attribution.input_relevance is None else item.variables
+        color_system = "always" if colored else None
+        print(attribution.to_terminal(color_system=color_system, width=width, variables=named))
+        if colored and attribution.row_labels is None and item.variables is None:
             print(_wrapped(f"relevance: {_relevance(attribution)}", width))
         print()
 

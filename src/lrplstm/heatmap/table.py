@@ -44,10 +44,10 @@ def to_table(grid: Grid, *, width: int | None = None) -> str:
     --------
     >>> relevance = [[0.5, 0.0], [-0.25, 0.125], [0.0, 0.0]]
     >>> print(to_table(Grid(relevance, variables=["load", "price"])))
-                     t=0       t=1       t=2  all steps
-    load            +0.5     -0.25         0      +0.25
-    price              0    +0.125         0     +0.125
-    all             +0.5    -0.125         0     +0.375
+                t=0       t=1       t=2  all steps
+    load       +0.5     -0.25         0      +0.25
+    price         0    +0.125         0     +0.125
+    all        +0.5    -0.125         0     +0.375
     """
     content = checked_grid(grid, most_rows=2**62, most_columns=2**62)
     blocks = content.cells.transpose(0, 2, 1)  # (R, T, D)

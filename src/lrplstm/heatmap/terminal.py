@@ -69,9 +69,9 @@ def to_terminal(
     words, relevance, unknown, row_labels, ends
         As in :func:`to_html`.
     color_system : {"auto", "always", "truecolor", "256", None}
-        Which escape codes to use; None for none at all. "auto" uses none where standard output is
-        no terminal, NO_COLOR is set and not empty, or TERM is "dumb"; else, as "always",
-        "truecolor" where COLORTERM promises it and "256" where not.
+        Which escape codes to use; None for none at all. "always" goes by the environment: none
+        where NO_COLOR is set and not empty or TERM is "dumb"; "truecolor" where COLORTERM promises
+        it; else "256". "auto" is the same where standard output is a terminal, else None.
     width : int, optional
         Columns of the terminal, to break lines at. By default every row is one line.
     notes : sequence of str
@@ -140,9 +140,9 @@ def _resolved_color_system(color_system: str | None) -> str | None:
             'color_system: expected "auto", "always", "truecolor", "256" or None, '
             f"got {color_system!r}"
         )
-    if color_system == "auto" and (
-        not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    ):
+    if color_system == "auto" and not sys.stdout.isatty():
+        return None
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return None
     promised = os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit")
     return "truecolor" if promised else "256"
