@@ -225,5 +225,6 @@ def test_a_series_is_printed_with_its_largest_variables_and_steps():
         assert float(first.split()[-1]) == pytest.approx(R[:, int(shown[0])].sum(), rel=1e-2)
     assert str(a).splitlines()[-3:] == a.balance.lines()[1:]
     named = a.to_terminal(variables=list("abcdefgh"), steps=[f"d{t}" for t in range(12)])
-    assert "\nh " in named and " d11 " in named
+    assert "\nh " in named
+    assert " d11 " in named
     assert max(map(len, a.to_terminal(width=40).splitlines())) <= 50

@@ -36,7 +36,7 @@ def test_a_class_is_named_or_numbered(batch):
 
 
 def test_a_misspelt_class_is_asked_about(batch):
-    with pytest.raises(ValueError, match="'dull', 'fair', 'fine', or 'all', got 'fien'; did you me"):
+    with pytest.raises(ValueError, match="or 'all', got 'fien'; did you mean 'fine'"):
         lrplstm.lrp(random_model(3, class_names=NAMES), batch, "fien")
     with pytest.raises(ValueError, match=r"target\[1\]: expected one of .* got 'bad'"):
         lrplstm.lrp(random_model(3, class_names=NAMES), batch, ["fine", "bad", "fair"])
@@ -53,9 +53,7 @@ def test_steps_count_from_the_end_and_none_is_what_is_predicted(batch):
     last = [(T - 1, 2) for T in LENGTHS]
     found = lrplstm.lrp(model, batch, (-1, "fine"))
     assert found.target == last
-    assert np.array_equal(
-        found.token_relevance, lrplstm.lrp(model, batch, last).token_relevance
-    )
+    assert np.array_equal(found.token_relevance, lrplstm.lrp(model, batch, last).token_relevance)
     predicted = [(T - 1, int(s[-1].argmax())) for T, s in zip(LENGTHS, scores, strict=True)]
     found = lrplstm.lrp(model, batch, (-1, None))
     assert found.target == predicted
@@ -123,7 +121,8 @@ def test_a_regression_explains_every_output_and_predicts_none(batch):
     assert found.target == "all"
     assert found.predicted is None
     assert np.array_equal(
-        found.token_relevance, np.stack([lrplstm.lrp(model, batch, k).token_relevance for k in range(3)])
+        found.token_relevance,
+        np.stack([lrplstm.lrp(model, batch, k).token_relevance for k in range(3)]),
     )
     a = lrplstm.lrp(model, batch[0], 1)
     assert a.predicted is None

@@ -171,7 +171,7 @@ class Attribution:
         if self.outputs.regression or self._unnamed_score:
             return self._output(self.target)
         predicted = " (predicted)" if self.target == self.predicted else ""
-        return f"{self.class_name(int(self.target))}{predicted}"
+        return f"{self._class(self.target)}{predicted}"
 
     @property
     def _unnamed_score(self) -> bool:

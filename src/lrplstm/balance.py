@@ -96,7 +96,10 @@ class Balance(NamedTuple):
         if self.labels is None:
             texts = [f"{name} {number}" for name, number in zip(names, rows[0], strict=True)]
             return [_sum(texts, self.shares) + ending]
-        lines = [f"{label}: {_sum(row, self.shares)}" for label, row in zip(self.labels, rows)]
+        lines = [
+            f"{label}: {_sum(row, self.shares)}"
+            for label, row in zip(self.labels, rows, strict=True)
+        ]
         if len(lines) > _MOST_LINES:  # the one that tells most
             worst = int(np.abs(self.rest if self.shares else self.arrived).argmax())
             lines = [f"of {len(lines)}, the one with the largest rest is {lines[worst]}"]

@@ -95,15 +95,18 @@ def lrp(
         One sequence is a list of tokens, an integer array of token ids of shape (T,), or a float
         array of shape (T, D). A batch is a list of sequences, which may differ in length, or a
         float array of shape (B, T, D).
-    target : None, int, sequence of int, sequence of float, or "all"
-        What to explain: None for the class that each sequence is predicted as; a class; one class
-        for each sequence; weights of the scores of shape (C,) or (B, C), so that
-        ``[1., 0., 0., 0., -1.]`` asks why class 0 rather than class 4; or "all" classes, each by
-        itself. Integers of which there is one for each sequence are classes. With pooling "none",
-        where every step has scores: None for the class that each step is predicted as; a tuple
-        ``(step, class)``; a class, or weights of shape (C,), of every step; a sequence of T
-        classes, or weights of shape (T, C); "all"; or a list of those, one for each sequence of a
-        batch.
+    target : None, int or str, sequence of int or str, sequence of float, or "all"
+        What to explain: None for the class that each sequence is predicted as; a class, by its
+        number or name; one class for each sequence; weights of the scores of shape (C,) or (B, C),
+        so that ``[1., 0., 0., 0., -1.]`` asks why class 0 rather than class 4; or "all" classes,
+        each by itself. Integers of which there is one for each sequence are classes. Of a model of
+        one score with two `class_names` class 1 is explained by the score, class 0 by minus the
+        score. Of a regression None means its one output, or "all" of several.
+        With pooling "none", where every step has scores: None for the class that each step is
+        predicted as; a tuple ``(step, class)``, steps counted from the end where they are negative,
+        so that ``(-1, None)`` is what the last step is predicted as; a class, or weights of shape
+        (C,), of every step; a sequence of T classes, or weights of shape (T, C); "all"; or a list
+        of those, one for each sequence of a batch.
     epsilon : float
         Size of the stabilizer of denominators, at least 0.
     bias_factor : float

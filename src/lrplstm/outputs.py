@@ -86,7 +86,7 @@ class Outputs:
             If there is none of that number or name.
         """
         if isinstance(chosen, Integral):
-            if not 0 <= chosen < self.count:
+            if not 0 <= int(chosen) < self.count:
                 raise ValueError(
                     f"{argument}: expected {self.several} from 0 to {self.count - 1}, "
                     f"got {shown(chosen)}{hint}"

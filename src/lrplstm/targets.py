@@ -114,9 +114,7 @@ def _with_prediction(
     return given
 
 
-def resolve_target(
-    target: Any, sequences: int, outputs: Outputs, dtype: np.dtype[Any]
-) -> Target:
+def resolve_target(target: Any, sequences: int, outputs: Outputs, dtype: np.dtype[Any]) -> Target:
     """Check `target` and return what it means for a batch.
 
     Parameters
@@ -251,9 +249,7 @@ def resolve_step_target(
     given = []
     for b in range(B):
         rows = slice(int(offsets[b]), int(offsets[b + 1]))
-        given.append(
-            _weigh_steps(names[b], wanted[b], outputs, weights[rows], at_predicted[rows])
-        )
+        given.append(_weigh_steps(names[b], wanted[b], outputs, weights[rows], at_predicted[rows]))
     if outputs.regression and at_predicted.any():
         if C == 1:  # the one output stands where a class would be predicted
             weights[at_predicted] = 1
@@ -265,9 +261,7 @@ def resolve_step_target(
                 "all of them 'all' or (step, None), got None for some: a regression predicts none"
             )
         return Target(outputs, "all", at_predicted, given=given)
-    return Target(
-        outputs, "weights", weights, at_predicted if at_predicted.any() else None, given
-    )
+    return Target(outputs, "weights", weights, at_predicted if at_predicted.any() else None, given)
 
 
 def _is_int(value: object) -> bool:

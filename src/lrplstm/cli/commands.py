@@ -144,7 +144,7 @@ def explain(options: argparse.Namespace) -> None:
     if STDOUT in outputs:
         return
     _print_explanations(options, model, items, shown)
-    if not attributions.every_step:
+    if not attributions.every_step and attributions.predicted is not None:
         print_accuracy(items, attributions.predicted)
 
 

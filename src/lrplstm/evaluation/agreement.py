@@ -10,10 +10,10 @@ import numpy as np
 from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title
-from lrplstm.plain import plain
 from lrplstm.evaluation.ranks import mean_defined, spearman
 from lrplstm.heatmap.colors import color, ink, to_hex
 from lrplstm.model import LSTMModel
+from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:

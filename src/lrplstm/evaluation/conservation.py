@@ -11,8 +11,8 @@ from lrplstm.checks import check_choice
 from lrplstm.evaluation.arguments import check_one_target, check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import COLORS, axes_or_new, finish
-from lrplstm.plain import plain
 from lrplstm.model import LSTMModel
+from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:

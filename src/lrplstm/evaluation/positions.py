@@ -11,8 +11,8 @@ from lrplstm.checks import to_int
 from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus, owners
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
-from lrplstm.plain import plain
 from lrplstm.model import LSTMModel
+from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
-from lrplstm.plain import plain
 from lrplstm.evaluation.ranks import mean_defined, spearman
 from lrplstm.model import LSTMModel
+from lrplstm.plain import plain
 from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title
-from lrplstm.plain import plain
 from lrplstm.heatmap.colors import color, ink, to_hex
 from lrplstm.heatmap.content import visible
 from lrplstm.heatmap.sheets import Font, font_properties
 from lrplstm.model import LSTMModel
+from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:

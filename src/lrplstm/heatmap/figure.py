@@ -321,8 +321,7 @@ def _sheet(
     )
     legend = legend_block(content, columns, 1, measure, bar=_BAR, unknown=NOT_IN_VOCABULARY)
     notes = (
-        [*flow(map(Piece, note.split()), columns, measure(" "), measure)]
-        for note in drawable.notes
+        [*flow(map(Piece, note.split()), columns, measure(" "), measure)] for note in drawable.notes
     )
     pieces: list[tuple[float, Piece]] = []
     top = 0.0

@@ -80,9 +80,7 @@ def _table(block: npt.NDArray[np.float64], content: GridContent, width: int | No
     heads = ["", *(_cut(steps[t]) for t in columns), all_steps]
     sums = np.concatenate([block[columns], block.sum(axis=0, keepdims=True)])  # (columns + 1, D)
     cells = np.concatenate([sums[:, rows], sums.sum(axis=1, keepdims=True)], axis=1)
-    body = [
-        [name, *map(signed, cells[:, i].tolist())] for i, name in enumerate(names)
-    ]
+    body = [[name, *map(signed, cells[:, i].tolist())] for i, name in enumerate(names)]
     widths = [left] + [
         max(_CELL, *(_cells(line[j]) for line in [heads, *body])) for j in range(1, len(heads))
     ]
