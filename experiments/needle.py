@@ -208,7 +208,7 @@ def main() -> None:
     """Train, explain, measure, and write the results."""
     arguments = report.parse_arguments(NAME, __doc__, seeded=True)
     seed, quick = arguments.seed, arguments.quick
-    model = train(seed, 500 if quick else 2000)
+    model = train(seed, 200 if quick else 2000)
     test = draw_haystack(np.random.default_rng(seed + 1), 50 if quick else 1000)
     right = model.predict(test.tokens).argmax(axis=1) == test.labels
     chosen = [i for i in np.flatnonzero(right) if test.labels[i] != NONE]

@@ -88,7 +88,7 @@ def to_model(w: Array) -> lrplstm.LSTMModel:
 
 def networks(folder: Path, task: str, seed: int, quick: bool) -> tuple[Array, int]:
     """Return trained networks, and how many were tried; from an earlier run if it was the same."""
-    count, adam_steps, last_steps = (2, 300, 60) if quick else (50, 2000, 100)
+    count, adam_steps, last_steps = (2, 200, 60) if quick else (50, 2000, 100)
     path = folder / f"{NAME}_{task}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as stored:

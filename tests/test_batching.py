@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from pairwise import pairwise
 from random_models import ONE_WAY_BACK, QUICK, random_model, relative_error
 
 import lrplstm
@@ -28,9 +29,8 @@ MODELS = {
     "max": {"D": 5, "H": 9, "C": 2, "pooling": "max"},
     "none": {"D": 5, "H": 9, "C": 2, "pooling": "none", "head": "stack"},
 }
-models = pytest.mark.parametrize("model", MODELS)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-methods = pytest.mark.parametrize("method", lrplstm.METHODS)
+DTYPES = [np.float32, np.float64]
+dtypes = pytest.mark.parametrize("dtype", DTYPES)
 levels = pytest.mark.parametrize("level", ["token", "input"])
 
 
@@ -48,10 +48,7 @@ def same(found, expected):
         assert a is None or np.array_equal(a, b), field
 
 
-@models
-@dtypes
-@methods
-@levels
+@pairwise(method=lrplstm.METHODS, model=MODELS, dtype=DTYPES, level=["token", "input"])
 def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
     model, batch = make(model, dtype)
     target = 1 if method == "lrp" else "all"
@@ -70,9 +67,7 @@ def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
     assert np.array_equal(model.predict(batch[3]), together[3].scores)
 
 
-@models
-@dtypes
-@methods
+@pairwise(method=lrplstm.METHODS, model=MODELS, dtype=DTYPES)
 def test_threads_change_no_bit(model, dtype, method):
     model, batch = make(model, dtype)
     level = "input" if method in ONE_WAY_BACK else "token"
@@ -85,9 +80,7 @@ def test_threads_change_no_bit(model, dtype, method):
         same(other, one)
 
 
-@models
-@dtypes
-@methods
+@pairwise(method=lrplstm.METHODS, model=MODELS, dtype=DTYPES)
 def test_one_class_is_the_same_alone_and_among_all(model, dtype, method):
     """Bit for bit: classes go through a backward scan side by side as sequences do."""
     model, batch = make(model, dtype)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from pairwise import pairwise
 from random_models import random_batch, relative_error
 from safetensors.torch import save_file
 from torch import nn
@@ -18,7 +19,6 @@ from torch_networks import Encoder, Network
 import lrplstm
 
 BACKENDS = ("reference", "kernel")
-DTYPES = [(torch.float64, 1e-12), (torch.float32, 1e-5)]
 CASES = [
     {"D": 5, "H": 4, "layers": 1, "bidirectional": True, "bias": True, "batch_first": True},
     {"D": 3, "H": 7, "layers": 1, "bidirectional": False, "bias": False, "batch_first": False},
@@ -51,11 +51,14 @@ def ids_of(V=9):
 # Scores and gradients ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("pooling", ["last", "mean", "max", "none"])
-@pytest.mark.parametrize(("dtype", "bound"), DTYPES, ids=str)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_scores_and_gradients(case, dtype, bound, pooling, backend):
+@pairwise(
+    case=CASES,
+    pooling=["last", "mean", "max", "none"],
+    dtype=[torch.float64, torch.float32],
+    backend=BACKENDS,
+)
+def test_scores_and_gradients(case, pooling, dtype, backend):
+    bound = 1e-12 if dtype == torch.float64 else 1e-5
     network = Network(**case, pooling=pooling, dtype=dtype)
     model = lrplstm.from_torch(network, pooling=pooling)
     assert str(model.dtype) == str(dtype).removeprefix("torch.")

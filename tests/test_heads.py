@@ -7,15 +7,19 @@ import copy
 import literal
 import numpy as np
 import pytest
+from pairwise import pairwise
 from random_models import random_batch, random_model, random_weights, relative_error
 
 import lrplstm
 from lrplstm import _kernels, _reference
 from lrplstm.rules import EpsilonRule
 
-backends = pytest.mark.parametrize("backend", ["kernel", "reference"])
-poolings = pytest.mark.parametrize("pooling", ["last", "mean", "max", "none"])
-heads = pytest.mark.parametrize("head", ["bias", "no bias", "none", "stack"])
+BACKENDS = ["kernel", "reference"]
+POOLINGS = ["last", "mean", "max", "none"]
+HEADS = ["bias", "no bias", "none", "stack"]
+
+backends = pytest.mark.parametrize("backend", BACKENDS)
+poolings = pytest.mark.parametrize("pooling", POOLINGS)
 
 RULE = {"epsilon": 0.02, "bias_factor": 0.6, "epsilon_factor": 0.3}
 VOCABULARY = ["", "a", "b", "c", "d", "e"]
@@ -24,10 +28,7 @@ VOCABULARY = ["", "a", "b", "c", "d", "e"]
 # LRP and gradients ------------------------------------------------------------------------------
 
 
-@backends
-@poolings
-@heads
-@pytest.mark.parametrize("layers", [1, 2])
+@pairwise(pooling=POOLINGS, head=HEADS, backend=BACKENDS, layers=[1, 2])
 def test_lrp_is_that_of_the_messages(backend, pooling, head, layers):
     model = random_model(3, head=head, layers=layers, pooling=pooling)
     batch = random_batch(lengths=(6, 1, 4))
@@ -40,9 +41,7 @@ def test_lrp_is_that_of_the_messages(backend, pooling, head, layers):
             assert relative_error(a.scores, scores) < 1e-12
 
 
-@backends
-@poolings
-@heads
+@pairwise(pooling=POOLINGS, head=HEADS, backend=BACKENDS)
 def test_bias_factor_1_conserves_relevance(backend, pooling, head):
     model = random_model(5, head=head, layers=2, pooling=pooling)
     for a in lrplstm.lrp(model, random_batch(), 0, bias_factor=1.0, backend=backend):
@@ -236,10 +235,9 @@ def test_bad_targets_of_a_batch_at_steps(target, match):
 # Padding ----------------------------------------------------------------------------------------
 
 
-@backends
-@pytest.mark.parametrize("pooling", ["last", "mean"])
-@pytest.mark.parametrize("method", lrplstm.METHODS)
-@pytest.mark.parametrize("level", ["token", "input"])
+@pairwise(
+    method=lrplstm.METHODS, pooling=["last", "mean"], level=["token", "input"], backend=BACKENDS
+)
 def test_padded_steps_are_passed_over(backend, pooling, method, level):
     model = random_model(
         29, vocabulary=VOCABULARY, mask_id=0, pooling=pooling, layers=2, unknown_token="e"

@@ -609,9 +609,9 @@ def test_png_of_ten_thousand_words():
     words = [f"w{number}" for number in rng.integers(0, 100, 10_000)]
     relevance = rng.normal(size=10_000)
     relevance[-1] = -10.0
-    image = png(Panel(words, relevance))
+    image = png(Panel(words, relevance), dpi=40)
     assert 1000 < max(image.shape) < 2**16
-    assert has_color(image[-300:], heatmap.color(-1))  # the last word is there
+    assert has_color(image[-80:], heatmap.color(-1))  # the last word is there
 
 
 def test_an_empty_title_is_none():
@@ -636,7 +636,7 @@ def test_png_errors(tmp_path):
     with pytest.raises(TypeError, match=r"panels\[1\]: expected a Panel or a Grid, got tuple"):
         heatmap.save_png(tmp_path / "x.png", [panel, (["a"], [1.0])])
     with pytest.raises(ValueError, match=r"panels: .*at most 1638 inches high.*draw fewer"):
-        heatmap.save_png(tmp_path / "x.png", [panel] * 2000)
+        heatmap.save_png(tmp_path / "x.png", [Panel(["a"], [1.0])] * 2000)
     with pytest.raises(ValueError, match="dpi: expected a positive number, got 0"):
         heatmap.save_png(tmp_path / "x.png", [panel], dpi=0)
     assert list(tmp_path.iterdir()) == []
@@ -678,7 +678,11 @@ def test_a_pdf_has_pages_that_readers_show(monkeypatch):
     pages = pypdf.PdfReader(file).pages
     texts = [page.extract_text() for page in pages]
     assert [w[0] in "".join(texts) for w in words] == [True] * 5
-    assert [page.mediabox.height <= 3 * 72 for page in pages] == [True, False, True]  # the first has three
+    assert [page.mediabox.height <= 3 * 72 for page in pages] == [
+        True,
+        False,
+        True,
+    ]  # the first has three
     assert all(page.mediabox.width == 8 * 72 for page in pages)
     with pytest.raises(ValueError, match="format: expected one of 'png', 'pdf', 'svg', got 'jpg'"):
         heatmap.save_picture(file, [Panel(["a"], [1.0])], "jpg")

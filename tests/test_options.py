@@ -202,14 +202,11 @@ def test_what_is_misspelt_is_asked_about():
         lrplstm.lrp(MODEL, ONE, product_rule="Abs")
 
 
-@pytest.mark.parametrize("threads", [2, 3, 16])
-@pytest.mark.parametrize("method", lrplstm.METHODS)
-def test_threads_change_nothing(method, threads):
-    lengths = np.random.default_rng(0).integers(1, 60, 200)
+@pytest.mark.parametrize("method", ["lrp", "occlusion"])
+def test_threads_change_nothing(method):
+    lengths = np.random.default_rng(0).integers(1, 30, 200)
     batch = random_batch(lengths=lengths)
-    one, several = (
-        lrplstm.explain(MODEL, batch, method, "all", num_threads=n) for n in (1, threads)
-    )
+    one, several = (lrplstm.explain(MODEL, batch, method, "all", num_threads=n) for n in (1, 3))
     assert (one.input_relevance == several.input_relevance).all()
     assert (one.scores == several.scores).all()
     assert (one.delta == several.delta).all()

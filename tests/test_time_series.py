@@ -12,6 +12,7 @@ import pytest
 import torch
 from doc_pages import ROOT, Page
 from matplotlib.figure import Figure
+from pairwise import pairwise
 from random_models import random_batch, random_model, relative_error
 
 import lrplstm
@@ -21,8 +22,9 @@ PAGE = Page("docs/time_series.md")
 POOLINGS = ["last", "mean", "max", "none"]
 VARIABLES = ["a", "b", "c", "d", "e"]
 
-backends = pytest.mark.parametrize("backend", ["kernel", "reference"])
-poolings = pytest.mark.parametrize("pooling", POOLINGS)
+BACKENDS = ["kernel", "reference"]
+
+backends = pytest.mark.parametrize("backend", BACKENDS)
 methods = pytest.mark.parametrize("method", lrplstm.METHODS)
 
 
@@ -63,9 +65,7 @@ FORMS = {
 }
 
 
-@poolings
-@backends
-@pytest.mark.parametrize("form", FORMS)
+@pairwise(form=FORMS, pooling=POOLINGS, backend=BACKENDS)
 def test_forms_of_a_batch_of_series(pooling, backend, form):
     model = series_model(pooling=pooling, C=3)
     batch = random_batch(lengths=(4, 4, 4))
@@ -94,9 +94,7 @@ def test_integers_are_a_series_too(backend, method):
     assert np.array_equal(mixed.input_relevance, expected.input_relevance)
 
 
-@poolings
-@backends
-@methods
+@pairwise(method=lrplstm.METHODS, pooling=POOLINGS, backend=BACKENDS)
 def test_levels_of_series(pooling, backend, method):
     model = series_model(pooling=pooling, layers=2)
     batch = random_batch(lengths=(6, 1, 3))
@@ -161,9 +159,7 @@ def test_a_number_too_large_for_float32_is_an_error():
 # One score --------------------------------------------------------------------------------------
 
 
-@poolings
-@backends
-@methods
+@pairwise(method=lrplstm.METHODS, pooling=POOLINGS, backend=BACKENDS)
 def test_regression(pooling, backend, method):
     model = series_model(pooling=pooling)
     (x,) = random_batch(lengths=(4,))
@@ -213,9 +209,7 @@ STEP_TARGETS = {
 }
 
 
-@methods
-@pytest.mark.parametrize("target", STEP_TARGETS)
-@pytest.mark.parametrize("level", ["token", "input"])
+@pairwise(method=lrplstm.METHODS, target=STEP_TARGETS, level=["token", "input"])
 def test_attributions_at_every_step_show_and_repeat_themselves(method, target, level):
     model = series_model(pooling="none", C=3, class_names=["low", "mid", "high"])
     (x,) = random_batch(lengths=(4,))

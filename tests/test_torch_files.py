@@ -16,7 +16,6 @@ import re
 import struct
 import subprocess
 import sys
-import time
 import uuid
 import zipfile
 
@@ -26,6 +25,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loader_fixtures import damage, little_memory, refused_or_read
+from pairwise import pairwise
 from random_models import relative_error
 from safetensors.torch import save as safetensors_bytes
 from torch import nn
@@ -271,10 +271,9 @@ BESIDE = {
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch has one about protocols
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-@pytest.mark.parametrize("what", BESIDE.values(), ids=BESIDE)
-@pytest.mark.parametrize("save", [torch_bytes, old_bytes])
-def test_what_checkpoints_have_beside_weights(save, what, protocol, tmp_path):
+@pairwise(name=BESIDE, protocol=[2, 3, 4, 5], save=[torch_bytes, old_bytes])
+def test_what_checkpoints_have_beside_weights(name, protocol, save, tmp_path):
+    what = BESIDE[name]
     content = {"before": what, "model": STATE, "after": {"again": [what, (what,)]}}
     path = write(tmp_path, save(content, pickle_protocol=protocol))
     assert_reads(path)
@@ -596,15 +595,13 @@ def test_many_tensors_in_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"embedding": False}, {"head": "0"}])
 def test_thousands_of_parts(options, tmp_path):
-    """What is left over is found in no more time than there are parts."""
+    """What is left over is found in no more time than there are parts, or this would take hours."""
     weight = torch.zeros(4, 4)
     state = {f"{n}.weight": weight for n in range(40_000)}
     state |= nn.LSTM(4, 4).state_dict()
     path = write(tmp_path, torch_bytes(state))
-    begin = time.process_time()
     with pytest.raises(ValueError, match=r"'11' .* 399\d\d more") as caught:
         lrplstm.from_torch(path, **options)
-    assert time.process_time() - begin < 20
     assert len(str(caught.value)) < len(str(path)) + 1200
 
 
