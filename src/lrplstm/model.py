@@ -121,6 +121,7 @@ pooling='last', dtype=float64)
     mask_id: int | None = None
     task: str = "classification"
     origin: MappingProxyType[str, str] | None = None
+    outputs: Outputs = field(init=False)
     encoder: InputEncoder = field(init=False)
     _prepared: dict[str, network.Prepared] = field(init=False)
 
@@ -201,6 +202,7 @@ pooling='last', dtype=float64)
             "mask_id": mask_id,
             "task": task,
             "origin": _check_origin(origin),
+            "outputs": Outputs(num_classes, class_names, task),
             "encoder": InputEncoder(
                 input_size,
                 dtype,
@@ -260,11 +262,6 @@ pooling='last', dtype=float64)
     def num_classes(self) -> int:
         """Number C of scores: the head's, or without one the width of the hidden state."""
         return self.head[-1].output_size if self.head else self.width
-
-    @property
-    def outputs(self) -> Outputs:
-        """What the scores mean."""
-        return Outputs(self.num_classes, self.class_names, self.task)
 
     @property
     def dtype(self) -> np.dtype[Any]:
