@@ -36,4 +36,4 @@ class Page:
         for target in re.findall(r"\]\(([^)#:]+)\)", self.text):
             assert (self.path.parent / target).exists(), target
         for name in re.findall(r"\blrplstm\.([a-zA-Z_]+)", self.text):
-            assert name == "compat" or hasattr(lrplstm, name), name
+            assert name in ("compat", "evaluation") or hasattr(lrplstm, name), name
