@@ -167,3 +167,37 @@ def test_refused(tmp_path):
         ([SENTENCES, "--png", "x", "--json", "x"], "of its own for each of --json and --png"),
     ]:
         assert expected in fails("evaluate", *arguments)
+
+
+WORDS = ["<unk>", *"abcdefgh"]
+TEXTS, LABELS = [list("abcd"), list("hgfe"), list("hgaa")], [0, 1, 1]
+LABELLED = "".join(f"{b + 1}\t{' | '.join(a)}\n" for a, b in zip(TEXTS, LABELS, strict=True))
+
+
+def small_model(tmp_path, **settings):
+    """Return the option that names a saved model, and the file that it is evaluated on."""
+    random_model(6, C=1, vocabulary=WORDS, **settings).save(tmp_path / "model")
+    file = tmp_path / "labelled.txt"
+    file.write_text(LABELLED, encoding="utf-8")
+    return "--model", str(tmp_path / "model"), str(file), "--min-length", "4", "--deletions", "2"
+
+
+def test_the_score_of_a_regression_is_followed(tmp_path):
+    model, png = random_model(6, C=1, vocabulary=WORDS, task="regression"), tmp_path / "all.png"
+    arguments = small_model(tmp_path, task="regression")
+    curves = deletion_curve(model, TEXTS, deletions=2, min_length=4)
+    assert evaluated(*arguments, "--json").keys() == {"sentences", "deletion", "conservation"}
+    lines = run("evaluate", *arguments, "--png", str(png)).stdout.splitlines()
+    assert lines[0].startswith("mean score of 3 sentences of 4 or more words, most relevant")
+    assert lines[2].split() == ["lrp", *(f"{x:.3f}" for x in (curves.area[0], *curves.curve[0]))]
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_score_for_two_classes_is_right_or_wrong(tmp_path):
+    names = {"class_names": ["no", "yes"]}
+    scores = random_model(6, C=1, vocabulary=WORDS, **names).predict(TEXTS)
+    right = (scores[:, 0] > 0) == LABELS
+    assert {*right} == {True, False}
+    found = evaluated(*small_model(tmp_path, **names), "--json")
+    assert found["correct"] == right.sum()
+    assert found["deletion"]["num_correct"] == right.sum()

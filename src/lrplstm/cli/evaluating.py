@@ -6,6 +6,8 @@ import argparse
 import io
 from typing import Any
 
+import numpy as np
+
 from lrplstm.cli.inputs import (
     STDOUT,
     InputError,
@@ -23,7 +25,7 @@ from lrplstm.evaluation import (
     conservation,
     deletion_curve,
 )
-from lrplstm.evaluation.arguments import check_classifier
+from lrplstm.evaluation.arguments import check_classes, check_one_row
 from lrplstm.methods import ALIASES
 from lrplstm.weights import Array
 
@@ -41,7 +43,10 @@ def evaluate(options: argparse.Namespace) -> None:
         raise InputError("expected a FILE of labelled sentences")
     check_outputs(options.file, options.model, json=options.json, png=options.png)
     model = load_model(options)
-    check_classifier(model)
+    check_one_row(model)
+    labelled = not model.outputs.regression
+    if labelled:
+        check_classes(model.outputs)
     items = read_labelled(options.file, model, ids=options.ids)
     inputs = [item.sequence for item in items]
     methods = options.method and list({ALIASES.get(m, m): m for m in options.method}.values())
@@ -51,11 +56,11 @@ def evaluate(options: argparse.Namespace) -> None:
         "num_threads": options.threads,
     }
     with naming(items, options):
-        predicted = model.predict(inputs, **settings).argmax(axis=1)
+        predicted = model.outputs.predict(model.predict(inputs, **settings)) if labelled else None
         curves = deletion_curve(
             model,
             inputs,
-            [item.label for item in items],
+            [item.label for item in items] if labelled else None,
             methods=methods,
             deletions=options.deletions,
             min_length=options.min_length,
@@ -71,26 +76,36 @@ def evaluate(options: argparse.Namespace) -> None:
         outputs[options.png] = _png(curves, kept)
     write(outputs)
     if STDOUT not in outputs:
-        print_accuracy(items, predicted)
+        if predicted is not None:
+            print_accuracy(items, predicted)
         _print_curves(curves)
         _print_conservation(kept)
 
 
 def _object(
-    items: list[Item], predicted: Array, curves: DeletionCurves, kept: Conservation
+    items: list[Item], predicted: Array | None, curves: DeletionCurves, kept: Conservation
 ) -> dict[str, Any]:
-    """Return it all, ready for JSON."""
-    right = count_correct(items, predicted)
-    return {
-        "sentences": len(items),
-        "correct": right,
-        "accuracy": right / len(items),
-        "deletion": curves.to_dict(),
-        "conservation": kept.to_dict(),
-    }
+    """Return it all, ready for JSON; there is no accuracy where nothing is predicted."""
+    found: dict[str, Any] = {"sentences": len(items)}
+    if predicted is not None:
+        right = count_correct(items, predicted)
+        found |= {"correct": right, "accuracy": right / len(items)}
+    return found | {"deletion": curves.to_dict(), "conservation": kept.to_dict()}
 
 
 def _print_curves(curves: DeletionCurves) -> None:
+    heads = ["area", *map(str, range(curves.deletions + 1))]
+    if curves.regression:
+        print(
+            f"mean score of {len(np.unique(curves.sequences))} sentences of {curves.min_length} "
+            f"or more words, most relevant words {_HOW[curves.how]}"
+        )
+        rows = [
+            [f"{number:.3f}" for number in (area, *row)]
+            for area, row in zip(curves.area, curves.curve, strict=True)
+        ]
+        _print_table("words deleted", heads, list(curves.methods), rows)
+        return
     groups = (
         ("right", "most", curves.num_correct, curves.curve_correct, curves.area_correct),
         ("wrong", "least", curves.num_wrong, curves.curve_wrong, curves.area_wrong),
@@ -101,7 +116,6 @@ def _print_curves(curves: DeletionCurves) -> None:
             f"{group} at first, {first} relevant words {_HOW[curves.how]}"
         )
         if count:
-            heads = ["area", *map(str, range(curves.deletions + 1))]
             rows = [
                 [f"{area:.3f}", *(f"{value:.1%}" for value in row)]
                 for area, row in zip(areas, curve, strict=True)
@@ -131,10 +145,12 @@ def _png(curves: DeletionCurves, kept: Conservation) -> bytes:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(h_pad=0.12)  # inches
-    figure = Figure(figsize=(8, 10), layout=layout, facecolor="white")
-    right, wrong, bottom = figure.subplots(3, 1)
-    curves.plot(right, group="correct")
-    curves.plot(wrong, group="wrong")
+    groups = ["all"] if curves.regression else ["correct", "wrong"]
+    rows = len(groups) + 1
+    figure = Figure(figsize=(8, 10 / 3 * rows), layout=layout, facecolor="white")
+    *above, bottom = figure.subplots(rows, 1)
+    for ax, group in zip(above, groups, strict=True):
+        curves.plot(ax, group=group)
     kept.plot(bottom)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150)

@@ -17,6 +17,7 @@ import numpy as np
 
 import lrplstm
 from lrplstm import heatmap
+from lrplstm.evaluation.arguments import has_classes
 from lrplstm.loaders.any_format import read_model
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import parse_sentences
@@ -180,9 +181,10 @@ def _read_file(options: argparse.Namespace, model: LSTMModel) -> list[Item]:
 def _labelled(name: str, text: str, model: LSTMModel, ids: bool) -> list[Item]:
     items = []
     for n, sentence in enumerate(parse_sentences(text, name), start=1):
-        if sentence.label > model.num_classes:
+        outputs = model.outputs
+        if has_classes(outputs) and sentence.label > outputs.count:
             raise InputError(
-                f"{name}: sentence {n}: expected a label from 1 to {model.num_classes}, got "
+                f"{name}: sentence {n}: expected a label from 1 to {outputs.count}, got "
                 f"{sentence.label}"
             )
         tokens: list[str] | Array = list(sentence.tokens)

@@ -111,7 +111,8 @@ def agreement(
     Parameters
     ----------
     model, inputs, target, unknown, backend, num_threads
-        As for `lrplstm.lrp`; `target` is not "all". Padding is left out.
+        As for `lrplstm.lrp`; `target` is not "all". Padding is left out. Where several outputs of
+        a regression are explained, each counts as a sequence: all of output 0 first.
     methods
         As for `lrplstm.evaluation.deletion_curve`.
 
@@ -122,8 +123,8 @@ def agreement(
     Raises
     ------
     TypeError, ValueError
-        As `lrplstm.lrp`; ValueError if `target` is "all", there is no such method, or relevance is
-        not finite.
+        As `lrplstm.lrp`; ValueError if `target` is "all" classes, there is no such method, or
+        relevance is not finite.
 
     Notes
     -----
@@ -139,12 +140,13 @@ def agreement(
     True
     """
     chosen = resolve_methods(methods)
-    check_one_target(target)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
-    relevance = [corpus.explain(method, target).token_relevance for method in chosen]
+    check_one_target(target, model.outputs)
+    relevance = [corpus.relevance(method, target) for method in chosen]
+    offsets = corpus.repeated_offsets(relevance[0])
     names = tuple(method.label for method in chosen)
-    signed = _table(relevance, corpus.offsets)
-    absolute = _table([np.abs(values) for values in relevance], corpus.offsets)
+    signed = _table(relevance, offsets)
+    absolute = _table([np.abs(values) for values in relevance], offsets)
     return Agreement(names, signed, absolute)
 
 

@@ -10,15 +10,19 @@ import numpy as np
 from lrplstm.checks import check_choice, to_array
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.model import LSTMModel
+from lrplstm.outputs import Outputs
 from lrplstm.weights import Array
 
 __all__ = [
     "Method",
     "MethodChoice",
-    "check_classifier",
+    "check_classes",
     "check_labels",
+    "check_one_row",
     "check_one_target",
     "check_options",
+    "for_values",
+    "has_classes",
     "resolve_method",
     "resolve_methods",
 ]
@@ -81,36 +85,69 @@ def _labelled(label: str, options: Mapping[str, Any]) -> Method:
     return resolve_method(method, chosen)._replace(label=label)
 
 
-def check_classifier(model: LSTMModel) -> None:
-    """Raise a ValueError if a model does not choose one of several classes for a sequence."""
+def has_classes(outputs: Outputs) -> bool:
+    """Whether a model can be right or wrong: it chooses one of at least two classes."""
+    return not outputs.regression and outputs.count > 1
+
+
+def for_values(outputs: Outputs) -> str:
+    """Return for whom there are no classes, and how there would be some, for errors."""
+    if outputs.regression:
+        return "for a regression"
+    return "for one score (two class_names make it a classifier)"
+
+
+def check_classes(outputs: Outputs) -> None:
+    """Raise a ValueError if there are no classes that labels could name."""
+    if not has_classes(outputs):
+        raise ValueError(
+            "model: expected at least two classes, got one score; two class_names make it a "
+            "classifier, and without labels the score itself is followed"
+        )
+
+
+def check_one_row(model: LSTMModel) -> None:
+    """Raise a ValueError if a model has scores at every step."""
     if model.pooling == "none":
         raise ValueError(
             "model: expected one row of scores for a sequence, got pooling 'none', where every "
-            "step has a class of its own"
-        )
-    if model.num_classes == 1:
-        raise ValueError(
-            "model: expected at least two classes, got one score, which is never wrong"
+            "step has scores of its own"
         )
 
 
-def check_one_target(target: Any) -> None:
-    """Raise a ValueError if `target` is "all", which is more than one for a sequence."""
-    if isinstance(target, str) and target == "all":
+def check_one_target(target: Any, outputs: Outputs) -> None:
+    """Raise a ValueError if `target` is every class, which is more than one for a sequence.
+
+    Every output of a regression is what it is explained for by default.
+    """
+    if isinstance(target, str) and target == "all" and not outputs.regression:
         raise ValueError("target: expected one for each sequence, got 'all'")
 
 
-def check_labels(labels: Any, sequences: int, classes: int) -> Array:
-    """Return one class for each sequence, or raise an error."""
+def check_labels(labels: Any, sequences: int, outputs: Outputs) -> Array:
+    """Return one class for each sequence, of numbers or names, or raise an error."""
+    if outputs.regression:
+        raise ValueError(
+            "labels: expected None for a regression: an output's score is followed, and compared "
+            "with no true value"
+        )
+    check_classes(outputs)
+    if labels is None:
+        raise ValueError("labels: expected the true class of each sequence, got None")
     array = np.atleast_1d(to_array("labels", labels))
+    if array.dtype.kind == "U":
+        chosen = [outputs.index(f"labels[{b}]", str(n)) for b, n in enumerate(array.flat)]
+        array = np.array(chosen).reshape(array.shape)
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels: expected integers, got dtype {array.dtype}")
     if array.shape != (sequences,):
         raise ValueError(
             f"labels: expected one for each of {sequences} sequence(s), got shape {array.shape}"
         )
-    outside = (array < 0) | (array >= classes)
+    outside = (array < 0) | (array >= outputs.count)
     if outside.any():
         b = int(outside.argmax())
-        raise ValueError(f"labels[{b}]: expected a class from 0 to {classes - 1}, got {array[b]}")
+        raise ValueError(
+            f"labels[{b}]: expected a class from 0 to {outputs.count - 1}, got {array[b]}"
+        )
     return array.astype(np.intp)

@@ -146,7 +146,8 @@ def conservation(
     Parameters
     ----------
     model, inputs, target, unknown, backend, num_threads
-        As for `lrplstm.lrp`; `target` is not "all".
+        As for `lrplstm.lrp`; `target` is not "all". Where several outputs of a regression are
+        explained, each counts as a sequence: all of output 0 first.
     **options
         `epsilon`, `bias_factor`, `epsilon_factor`, `product_rule` of `lrplstm.lrp`.
 
@@ -157,7 +158,7 @@ def conservation(
     Raises
     ------
     TypeError, ValueError
-        As `lrplstm.lrp`; ValueError if `target` is "all".
+        As `lrplstm.lrp`; ValueError if `target` is "all" classes.
 
     Notes
     -----
@@ -191,26 +192,31 @@ def conservation(
     True
     >>> low, middle, high = kept.quantiles()[[0, 2, 4]]  # parts of the started relevance
     """
-    check_one_target(target)
     check_options("options", options)
     if "method" in options:
         raise TypeError("options: expected options of lrp, got 'method'")
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
 
+    check_one_target(target, model.outputs)
+
     def run(**factors: float) -> Any:
         return corpus.explain(resolve_method("lrp", options | factors), target)
+
+    def flat(values: Any) -> Array:
+        return np.ravel(values).astype(np.float64)
 
     given = run()
     bias_factor = given.params["bias_factor"]
     epsilon_factor = given.params["epsilon_factor"]
-    d = np.atleast_1d(given.delta).astype(np.float64)
-    d_biases = run(bias_factor=1.0, epsilon_factor=epsilon_factor).delta
-    d_stabilizers = run(bias_factor=bias_factor, epsilon_factor=1.0).delta
-    d_both = np.atleast_1d(run(bias_factor=1.0, epsilon_factor=1.0).delta).astype(np.float64)
-    initial = np.atleast_1d(given.initial_relevance).astype(np.float64)
-    arrived = np.add.reduceat(given.token_relevance, corpus.offsets[:-1], dtype=np.float64)
+    d = flat(given.delta)
+    d_biases = flat(run(bias_factor=1.0, epsilon_factor=epsilon_factor).delta)
+    d_stabilizers = flat(run(bias_factor=bias_factor, epsilon_factor=1.0).delta)
+    d_both = flat(run(bias_factor=1.0, epsilon_factor=1.0).delta)
+    initial = flat(given.initial_relevance)
+    relevance = given.token_relevance
+    arrived = np.add.reduceat(relevance, corpus.offsets[:-1], axis=-1, dtype=np.float64)
     return Conservation(
-        started=arrived + initial + d,
+        started=flat(arrived) + initial + d,
         delta=d,
         initial=initial,
         biases=((d - d_biases) + (d_stabilizers - d_both)) / 2,

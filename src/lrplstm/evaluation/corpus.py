@@ -107,7 +107,10 @@ class Corpus:
         return scores
 
     def explain(self, method: Method, target: Any) -> Attribution | Attributions:
-        """Return the relevance of steps, all finite; an `Attribution` of a single sequence."""
+        """Return the relevance of steps, all finite; an `Attribution` of a single sequence.
+
+        There is a row of it for each of several outputs, where all of a regression are explained.
+        """
         options = dict(method.options)
         word = options.get("baseline")
         if isinstance(word, Integral) and not isinstance(word, bool):
@@ -134,6 +137,14 @@ class Corpus:
                 f"{hint if self.model.dtype == np.float32 else ''}"
             )
         return found
+
+    def relevance(self, method: Method, target: Any) -> Array:
+        """Return the relevance of all steps, (R steps,), where R outputs are explained."""
+        return self.explain(method, target).token_relevance.ravel()
+
+    def repeated_offsets(self, relevance: Array) -> Array:
+        """Return the offsets of the sequences of `relevance`, (R B + 1,): each once an output."""
+        return to_offsets(np.tile(self.lengths, len(relevance) // len(self.data)))
 
     def read_by(self, model: LSTMModel) -> Self:
         """Return the same sequences for another model of the same ids or features."""

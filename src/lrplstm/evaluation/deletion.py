@@ -10,14 +10,18 @@ import numpy as np
 from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import (
     MethodChoice,
-    check_classifier,
     check_labels,
+    check_one_row,
+    for_values,
+    has_classes,
     resolve_methods,
 )
 from lrplstm.evaluation.corpus import Corpus, owners
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
 from lrplstm.model import LSTMModel
+from lrplstm.outputs import Outputs
 from lrplstm.plain import plain
+from lrplstm.targets import resolve_target
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ __all__ = ["HOWS", "DeletionCurves", "deletion_curve"]
 HOWS = ("zero", "remove")
 """How words are deleted: set to zero, or taken out."""
 
-_MEASURES, _GROUPS = ("accuracy", "score"), ("correct", "wrong")
+_MEASURES = ("accuracy", "score")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +44,24 @@ class DeletionCurves:
     methods : tuple of str of length M
     values : ndarray of shape (M, K + 1, n)
         With measure "accuracy" 1 where the sequence is put into its true class after so many
-        deletions, else 0; with "score" the true class' score.
+        deletions, else 0; with "score" the true class' score, or that of the explained output.
     correct : ndarray of bool of shape (n,)
-        Whether the sequence was put into its true class before any deletion.
+        Whether the sequence was put into its true class before any deletion. Always true of a
+        regression, which has no class to miss.
     sequences : ndarray of int of shape (n,)
-        Which of the inputs were long enough to be considered.
+        Which of the inputs were long enough to be considered. Where several outputs of a regression
+        were explained they are there once for each: all of output 0 first.
     how, measure : str
-        As asked for.
+        What was measured.
     min_length : int
         As asked for.
+    regression : bool
+        Whether there were no classes, so that all sequences are one group.
+    curve : ndarray of shape (M, K + 1)
+        Mean of `values` over all sequences. It is for regressions: where there are classes, other
+        words go first from what was right than from what was wrong.
+    area : ndarray of shape (M,)
+        Area over it, the mean over k = 0..K of the fall ``curve[:, 0] - curve[:, k]``.
     curve_correct, curve_wrong : ndarray of shape (M, K + 1)
         Mean of `values` over the sequences that were right, or wrong, at first; NaN where there are
         none.
@@ -69,6 +82,7 @@ class DeletionCurves:
     how: str
     measure: str
     min_length: int
+    regression: bool = False
 
     @property
     def deletions(self) -> int:
@@ -96,6 +110,16 @@ class DeletionCurves:
         return _mean(self.values[..., ~self.correct])
 
     @property
+    def curve(self) -> Array:
+        """Mean of all, (M, K + 1)."""
+        return _mean(self.values)
+
+    @property
+    def area(self) -> Array:
+        """Mean fall of all, (M,)."""
+        return (self.curve[:, :1] - self.curve).mean(axis=1)
+
+    @property
     def area_correct(self) -> Array:
         """Mean fall of what was right at first, (M,)."""
         curve = self.curve_correct
@@ -107,16 +131,16 @@ class DeletionCurves:
         curve = self.curve_wrong
         return (curve - curve[:, :1]).mean(axis=1)
 
-    def plot(self, ax: Axes | None = None, *, group: str = "correct") -> Axes:
+    def plot(self, ax: Axes | None = None, *, group: str | None = None) -> Axes:
         """Draw the curves of all methods.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw. Default: a new figure.
-        group : {"correct", "wrong"}
+        group : {"correct", "wrong"}, or of a regression {"all"}
             Sequences that were right at first, whose most relevant words go first, or wrong ones,
-            whose least relevant words do.
+            whose least relevant words do. Default: the former, or all of a regression.
 
         Returns
         -------
@@ -127,13 +151,17 @@ class DeletionCurves:
         ValueError
             If there is no such group.
         """
-        check_choice("group", group, _GROUPS)
+        groups = {
+            "correct": (self.curve_correct, self.area_correct),
+            "wrong": (self.curve_wrong, self.area_wrong),
+        }
+        if self.regression:
+            groups = {"all": (self.curve, self.area)}
+        group = next(iter(groups)) if group is None else group
+        check_choice("group", group, [*groups])
+        curve, areas = groups[group]
+        wrong = group == "wrong"
         ax = axes_or_new(ax)
-        right = group == "correct"
-        curve = self.curve_correct if right else self.curve_wrong
-        areas = self.area_correct if right else self.area_wrong
-        count = self.num_correct if right else self.num_wrong
-        first = "most" if right else "least"
         labels = [f"{name} ({area:.3f})" for name, area in zip(self.methods, areas, strict=True)]
         draw_lines(ax, np.arange(self.deletions + 1), curve, labels)
         ax.locator_params(axis="x", integer=True)
@@ -141,41 +169,57 @@ class DeletionCurves:
             ax.yaxis.set_major_formatter("{x:.0%}")
         finish(
             ax,
-            title=f"{count:,} sequences that were {'right' if right else 'wrong'} at first",
-            x=f"words deleted, {first} relevant first",
-            y="accuracy" if self.measure == "accuracy" else "mean score of the true class",
-            legend=f"method (area {'over' if right else 'under'} the curve)",
+            title=self._title(group),
+            x=f"{'steps' if self.regression else 'words'} deleted, "
+            f"{'least' if wrong else 'most'} relevant first",
+            y=self._measured,
+            legend=f"method (area {'under' if wrong else 'over'} the curve)",
         )
         return ax
 
+    def _title(self, group: str) -> str:
+        if group != "all":
+            right = group == "correct"
+            count = self.num_correct if right else self.num_wrong
+            return f"{count:,} sequences that were {'right' if right else 'wrong'} at first"
+        sequences = len(np.unique(self.sequences))
+        outputs = len(self.sequences) // sequences
+        return f"{sequences:,} sequences" + (f", {outputs:,} outputs" if outputs > 1 else "")
+
+    @property
+    def _measured(self) -> str:
+        if self.measure == "accuracy":
+            return "accuracy"
+        return f"mean score of the {'explained output' if self.regression else 'true class'}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return curves and areas as lists and numbers, ready for JSON; NaN becomes None."""
-        names = (
-            "methods",
-            "how",
-            "measure",
-            "min_length",
-            "deletions",
-            "num_correct",
-            "num_wrong",
-            "curve_correct",
-            "curve_wrong",
-            "area_correct",
-            "area_wrong",
-        )
+        names = ["methods", "how", "measure", "min_length", "deletions"]
+        if self.regression:
+            names += ["curve", "area"]
+        else:
+            names += [
+                "num_correct",
+                "num_wrong",
+                "curve_correct",
+                "curve_wrong",
+                "area_correct",
+                "area_wrong",
+            ]
         return {name: plain(getattr(self, name)) for name in names}
 
 
 def deletion_curve(
     model: LSTMModel,
     inputs: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    target: Any = None,
     methods: MethodChoice = None,
     deletions: int = 5,
     min_length: int = 10,
     how: str = "zero",
-    measure: str = "accuracy",
+    measure: str | None = None,
     unknown: str | None = None,
     backend: str = "auto",
     num_threads: int | None = None,
@@ -188,14 +232,21 @@ def deletion_curve(
     gets wrong the least relevant words, which speak most against the true class, are deleted
     first: the faster accuracy rises, the better. Of equally relevant words the earlier goes first.
 
+    A regression has no classes: from all sequences the most relevant steps are deleted first, and
+    the score of the explained output is followed. The faster it falls, the better. So it is with
+    one score that has not two names.
+
     Parameters
     ----------
     model : LSTMModel
-        With at least two classes, and one row of scores for a sequence.
+        With one row of scores for a sequence.
     inputs : a batch of sequences
         As for `lrplstm.lrp`: tokens, ids or floats. Padding is left out first.
-    labels : sequence of int of length B
-        The true class of each.
+    labels : sequence of int or str of length B
+        The true class of each, or its name. None for a regression: true values are not needed.
+    target : optional
+        The output of a regression that is explained, or one for each sequence, or weights, as for
+        `lrplstm.lrp`. Default: each of them. None where there are classes.
     methods : str, sequence of str, or mapping of str to options, optional
         Names of methods; or names with options, ``{"lrp": {"epsilon": 0.01}}``, where the option
         "method" lets a method be there twice:
@@ -210,7 +261,8 @@ def deletion_curve(
         Set the step's input to the zero vector, or take the step out, so that its neighbours
         follow each other.
     measure : {"accuracy", "score"}
-        Whether the true class has the highest score, or that score itself.
+        Whether the true class has the highest score, or that score itself. Default: "accuracy",
+        or for a regression "score".
     unknown, backend, num_threads
         As for `lrplstm.lrp`.
 
@@ -223,16 +275,16 @@ def deletion_curve(
     TypeError
         If an argument is of the wrong kind.
     ValueError
-        If inputs are refused as by `lrplstm.lrp`, a label is out of range, no sequence is long
-        enough, `min_length` is too small, the model has one score or scores at every step, or there
-        is no such method or choice.
+        If inputs are refused as by `lrplstm.lrp`, a label is out of range, there are labels or
+        "accuracy" for a regression, no sequence is long enough, `min_length` is too small, the
+        model has scores at every step, or there is no such method or choice.
 
     Notes
     -----
     Arras et al. 2017 (doi 10.18653/v1/W17-5221), whose settings are the defaults. The area over the
     curve is the AOPC of Samek et al. 2017 (doi 10.1109/TNNLS.2016.2599820),
     ``1 / (K + 1) * sum_k <f(x_0) - f(x_k)>``, where f is 1 if the true class has the highest score
-    and else 0, or that class' score, and <> the mean over the sequences.
+    and else 0, or that class' score, or that of the output, and <> the mean over the sequences.
 
     Examples
     --------
@@ -254,41 +306,73 @@ def deletion_curve(
     chosen = resolve_methods(methods)
     K = to_int("deletions", deletions, 1)
     check_choice("how", how, HOWS)
-    check_choice("measure", measure, _MEASURES)
     _check_min_length(min_length, K, how)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
-    check_classifier(model)
-    labels = check_labels(labels, len(corpus), model.num_classes)
+    check_one_row(model)
+    outputs = model.outputs
+    measure = _resolve_measure(measure, outputs)
+    labels = _resolve_labels(labels, target, len(corpus), outputs)
+    explained = target if labels is None else labels
+    resolved = resolve_target(explained, len(corpus), outputs, model.dtype)
     considered = corpus.lengths >= min_length
     if not considered.any():
         raise ValueError(
             f"inputs: expected sequences of at least min_length={min_length} steps, got none; the "
             f"longest has {corpus.lengths.max()}"
         )
-    long, true = corpus.take(considered), labels[considered]
-    steps_of_long = considered[owners(corpus.offsets)]
+    rows = np.flatnonzero(considered)
+    long, steps_of_long = corpus.take(considered), considered[owners(corpus.offsets)]
 
     scores = long.predict()
-    correct = scores.argmax(axis=1) == true
-    values = np.empty((len(chosen), K + 1, len(long)))
-    values[:, 0] = _measured(scores, true, measure)
+    weighting = resolved.weighting(scores, rows)  # (R, n, C), of R outputs
+    R, n = weighting.shape[:2]
+    correct = np.ones(n, bool) if labels is None else outputs.predict(scores) == labels[rows]
+
+    def measured(scores: Array, r: int) -> Array:
+        if measure == "score":
+            return (weighting[r] * scores).sum(axis=1)
+        return outputs.predict(scores) == labels[rows]
+
+    values = np.empty((len(chosen), K + 1, R, n))
+    values[:, 0] = [measured(scores, r) for r in range(R)]
     for m, method in enumerate(chosen):
         # Of all sequences, so that errors, warnings and options with something for each of them
         # mean the inputs as they were given.
-        relevance = corpus.explain(method, labels).token_relevance[steps_of_long]
-        order = _deletion_order(relevance, long.offsets, correct, K)
-        for k in range(1, K + 1):
-            scores = long.without(order[:, :k], how).predict()
-            values[m, k] = _measured(scores, true, measure)
+        relevance = np.atleast_2d(corpus.explain(method, explained).token_relevance)
+        for r in range(R):
+            order = _deletion_order(relevance[r, steps_of_long], long.offsets, correct, K)
+            for k in range(1, K + 1):
+                values[m, k, r] = measured(long.without(order[:, :k], how).predict(), r)
     return DeletionCurves(
         methods=tuple(method.label for method in chosen),
-        values=values,
-        correct=correct,
-        sequences=np.flatnonzero(considered),
+        values=values.reshape(len(chosen), K + 1, R * n),
+        correct=np.tile(correct, R),
+        sequences=np.tile(rows, R),
         how=how,
         measure=measure,
         min_length=min_length,
+        regression=labels is None,
     )
+
+
+def _resolve_measure(measure: str | None, outputs: Outputs) -> str:
+    """Return what is measured, or raise an error where it cannot be."""
+    if measure is None:
+        return "accuracy" if has_classes(outputs) else "score"
+    check_choice("measure", measure, _MEASURES)
+    if measure == "accuracy" and not has_classes(outputs):
+        raise ValueError(f"measure: expected 'score' {for_values(outputs)}, got 'accuracy'")
+    return measure
+
+
+def _resolve_labels(labels: Any, target: Any, sequences: int, outputs: Outputs) -> Array | None:
+    """Return the true classes, or None where there are none; or raise an error."""
+    if labels is None and not has_classes(outputs):
+        return None
+    labels = check_labels(labels, sequences, outputs)
+    if target is not None:
+        raise ValueError("target: expected None, as the true classes are explained")
+    return labels
 
 
 def _check_min_length(min_length: Any, deletions: int, how: str) -> None:
@@ -300,12 +384,6 @@ def _check_min_length(min_length: Any, deletions: int, how: str) -> None:
             f"min_length: expected at least {least}, so that {left} {deletions} deletion(s), got "
             f"{min_length}"
         )
-
-
-def _measured(scores: Array, labels: Array, measure: str) -> Array:
-    if measure == "accuracy":
-        return scores.argmax(axis=1) == labels
-    return np.take_along_axis(scores, labels[:, np.newaxis], axis=1)[:, 0]
 
 
 def _deletion_order(relevance: Array, offsets: Array, correct: Array, K: int) -> Array:

@@ -100,7 +100,8 @@ def relevance_by_position(
     Parameters
     ----------
     model, inputs, target, unknown, backend, num_threads
-        As for `lrplstm.lrp`; `target` is not "all". Padding is left out.
+        As for `lrplstm.lrp`; `target` is not "all". Padding is left out. Where several outputs of
+        a regression are explained, each counts as a sequence: all of output 0 first.
     methods
         As for `lrplstm.evaluation.deletion_curve`.
     bins : int
@@ -113,8 +114,8 @@ def relevance_by_position(
     Raises
     ------
     TypeError, ValueError
-        As `lrplstm.lrp`; ValueError if `target` is "all", there is no such method, or relevance is
-        not finite.
+        As `lrplstm.lrp`; ValueError if `target` is "all" classes, there is no such method, or
+        relevance is not finite.
 
     Examples
     --------
@@ -126,17 +127,18 @@ def relevance_by_position(
     True
     """
     chosen = resolve_methods(methods)
-    check_one_target(target)
     P = to_int("bins", bins, 1, most=10**6)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
-    place = _bins(corpus, P)
+    check_one_target(target, model.outputs)
     mean, strength = np.empty((2, len(chosen), P))
     for m, method in enumerate(chosen):
-        relevance = corpus.explain(method, target).token_relevance.astype(np.float64)
+        relevance = corpus.relevance(method, target).astype(np.float64)
+        offsets = corpus.repeated_offsets(relevance)
+        place = _bins(offsets, P)
         mean[m] = _mean_in_bins(relevance, place, P)
         size = np.abs(relevance)
-        usual = np.add.reduceat(size, corpus.offsets[:-1]) / corpus.lengths
-        usual = usual[owners(corpus.offsets)]
+        usual = np.add.reduceat(size, offsets[:-1]) / np.diff(offsets)
+        usual = usual[owners(offsets)]
         some = usual > 0
         strength[m] = _mean_in_bins(size[some] / usual[some], place[some], P)
     names = tuple(method.label for method in chosen)
@@ -144,11 +146,11 @@ def relevance_by_position(
     return RelevanceByPosition(names, np.linspace(0, 1, P + 1), counts, mean, strength)
 
 
-def _bins(corpus: Corpus, P: int) -> Array:
+def _bins(offsets: Array, P: int) -> Array:
     """Return the bin of each step: floor(P (t + 1/2) / T), in integers."""
-    owner = owners(corpus.offsets)
-    t = np.arange(len(owner)) - corpus.offsets[owner]
-    return P * (2 * t + 1) // (2 * corpus.lengths[owner])
+    owner = owners(offsets)
+    t = np.arange(len(owner)) - offsets[owner]
+    return P * (2 * t + 1) // (2 * np.diff(offsets)[owner])
 
 
 def _mean_in_bins(values: Array, place: Array, P: int) -> Array:

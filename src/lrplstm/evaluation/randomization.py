@@ -129,7 +129,8 @@ def randomization_test(
         As for `lrplstm.lrp`. Padding is left out.
     target
         As for `lrplstm.lrp`, but not "all". None is what the model as it is predicts; the replaced
-        ones explain the same class.
+        ones explain the same class. Where several outputs of a regression are explained, each
+        counts as a sequence: all of output 0 first.
     methods
         As for `lrplstm.evaluation.deletion_curve`.
     mode : {"cascade", "independent"}
@@ -146,8 +147,8 @@ def randomization_test(
     Raises
     ------
     TypeError, ValueError
-        As `lrplstm.lrp`; ValueError if `target` is "all", there is no such method or mode, there
-        is no embedding to replace, or relevance is not finite.
+        As `lrplstm.lrp`; ValueError if `target` is "all" classes, there is no such method or mode,
+        there is no embedding to replace, or relevance is not finite.
 
     Notes
     -----
@@ -163,37 +164,39 @@ def randomization_test(
     (('head', 'layer 1'), (1, 2))
     """
     chosen = resolve_methods(methods)
-    check_one_target(target)
     check_choice("mode", mode, _MODES)
     to_int("seed", seed, 0)
     if not isinstance(embedding, bool):
         raise TypeError(f"embedding: expected a bool, got {embedding!r:.60}")
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
+    check_one_target(target, model.outputs)
     if embedding and corpus.model.embedding is None:
         raise ValueError("embedding: expected False where inputs are floats, got True")
-    if target is None:
+    if target is None and not model.outputs.regression:
         target = _predicted(corpus)
     parts = _parts(model, embedding)
-    before = [corpus.explain(method, target).token_relevance for method in chosen]
-    signed = np.empty((len(chosen), len(parts), len(corpus)))
+    before = [corpus.relevance(method, target) for method in chosen]
+    offsets = corpus.repeated_offsets(before[0])
+    signed = np.empty((len(chosen), len(parts), len(offsets) - 1))
     absolute = np.empty_like(signed)
     for p in range(len(parts)):
         replaced = parts[: p + 1] if mode == "cascade" else parts[p : p + 1]
         other = corpus.read_by(_randomized(corpus.model, parts, replaced, seed))
         for m, method in enumerate(chosen):
-            after = other.explain(method, target).token_relevance
-            signed[m, p] = spearman(before[m], after, corpus.offsets)
-            absolute[m, p] = spearman(np.abs(before[m]), np.abs(after), corpus.offsets)
+            after = other.relevance(method, target)
+            signed[m, p] = spearman(before[m], after, offsets)
+            absolute[m, p] = spearman(np.abs(before[m]), np.abs(after), offsets)
     names = tuple(method.label for method in chosen)
     return Randomization(names, tuple(parts), mode, signed, absolute)
 
 
 def _predicted(corpus: Corpus) -> Any:
     """Return what each sequence, or step, is predicted as."""
+    outputs = corpus.model.outputs
     if corpus.model.pooling == "none":
-        found = [scores.argmax(axis=1) for scores in corpus.predict()]
+        found = [outputs.predict(scores) for scores in corpus.predict()]
         return found[0] if corpus.single else found
-    return corpus.predict().argmax(axis=1)
+    return outputs.predict(corpus.predict())
 
 
 def _parts(model: LSTMModel, embedding: bool) -> list[str]:

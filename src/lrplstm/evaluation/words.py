@@ -15,6 +15,7 @@ from lrplstm.heatmap.colors import color, ink, to_hex
 from lrplstm.heatmap.content import visible
 from lrplstm.heatmap.sheets import Font, font_properties
 from lrplstm.model import LSTMModel
+from lrplstm.outputs import Outputs
 from lrplstm.plain import plain
 from lrplstm.weights import Array
 
@@ -36,7 +37,7 @@ class RepresentativeWords:
     Attributes
     ----------
     classes : tuple of str of length C
-        Names of the classes that were explained, or their numbers.
+        Names of the classes, or outputs, that were explained, or their numbers.
     most, least : ndarray of str of shape (C, n)
         Words, the most relevant first, and the least relevant first.
     most_relevance, least_relevance : ndarray of shape (C, n)
@@ -158,9 +159,9 @@ def representative_words(
     ----------
     model, inputs, unknown, backend, num_threads
         As for `lrplstm.lrp`; tokens or ids. Ids of a model without vocabulary are words like "17".
-    target : int, "all", None, or as for `lrplstm.lrp`
-        The class; or "all" of them. With others, such as weights, there is one row, called
-        "target".
+    target : int or str, "all", None, or as for `lrplstm.lrp`
+        The class, or the output of a regression; or "all" of them. With others, such as weights,
+        there is one row, called "target".
     n : int
         How many words; fewer where there are fewer distinct ones.
     by : {"extreme", "mean"}
@@ -218,7 +219,7 @@ def representative_words(
 
     most, least = ranked(1), ranked(-1)
     return RepresentativeWords(
-        classes=_classes(model, target),
+        classes=_rows(model.outputs, target),
         most=most.words,
         least=least.words,
         most_relevance=most.relevance,
@@ -261,10 +262,11 @@ def _of_words(relevance: Array, place: Array, count: Array, by: str) -> Array:
     return highest
 
 
-def _classes(model: LSTMModel, target: Any) -> tuple[str, ...]:
-    names = model.class_names or tuple(map(str, range(model.num_classes)))
-    if isinstance(target, str):
-        return names
-    if np.ndim(target) == 0 and target is not None:
-        return (names[int(target)],)
+def _rows(outputs: Outputs, target: Any) -> tuple[str, ...]:
+    """Return what is explained in each row of relevance."""
+    every = outputs.regression if target is None else isinstance(target, str) and target == "all"
+    if every:
+        return tuple(map(outputs.name, range(outputs.count)))
+    if isinstance(target, str) or (target is not None and np.ndim(target) == 0):
+        return (outputs.name(outputs.index("target", target)),)
     return ("target",)
