@@ -38,6 +38,8 @@ def test_shapes_in_comments(names):
     curves, M = names["curves"], len(lrplstm.METHODS)
     assert curves.curve_correct.shape == (3, 6)
     assert curves.values.shape == (3, 6, 177)
+    assert names["falls"].curve.shape == (M, 6)
+    assert names["falls"].area.shape == (M,)
     assert names["kept"].delta.shape == (264,)
     assert names["moved"].signed.shape == (M, 3)
     assert names["found"].signed.shape == (3, 3)
