@@ -11,7 +11,7 @@ PACKAGE := $(shell find src model/sst5 data -type f \
              -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench results clean
+.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench results notebooks clean
 
 # As many processes as there are processors; those that share a wheel are together.
 PARALLEL := -n auto --dist loadgroup
@@ -54,6 +54,11 @@ EXPERIMENTS := toy_arithmetic needle word_deletion words positions
 
 results: $(VENV)/installed $(VENV)/train-tools
 	@for name in $(EXPERIMENTS); do $(BIN)/python -m experiments.$$name || exit 1; done
+
+# What the cells of examples/*.ipynb show, and the picture at the top of the README.
+notebooks: $(VENV)/installed
+	@$(BIN)/python tools/notebooks.py
+	@$(BIN)/python tools/pictures.py
 
 lint: $(VENV)/installed $(VENV)/lint-tools
 	@$(BIN)/ruff check

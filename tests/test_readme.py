@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tomllib
 
+import matplotlib.pyplot as plt
 import pytest
 from doc_pages import ROOT, Page
 
 import lrplstm
+from tools import pictures
 
 README = Page("README.md")
 BLOCKS = README.blocks
@@ -56,6 +59,15 @@ def test_extras_are_installed_from_a_clone_too(path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for extras in named:
         assert set(extras.split(",")) <= project["optional-dependencies"].keys()
+
+
+def test_the_picture_can_be_made_again():
+    picture, again = ROOT / "docs" / "explanation.png", io.BytesIO(pictures.draw())
+    assert README.text.count("](docs/explanation.png)") == 1
+    assert picture.stat().st_size < 100_000
+    drawn, committed = (plt.imread(file, format="png") for file in (again, picture))
+    assert committed.shape[1] == drawn.shape[1] == 1600
+    assert " ".join(pictures.WORDS) in BLOCKS[0]  # which says what it shows
 
 
 def test_what_it_names_exists():
