@@ -27,7 +27,7 @@ LAYERS = [
     {"checks", "heatmap", "sentences", "tokenizers"},
     {"plain", "weights"},
     {"balance", "outputs", "rules", "sequences", "storage"},
-    {"targets"},
+    {"targets", "wording"},
     {"scans"},
     {"_kernels", "_kernels_v3", "_kernels_v4", "_reference"},
     {"_backend"},

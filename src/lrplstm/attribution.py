@@ -16,6 +16,7 @@ from lrplstm.heatmap.content import checked_texts
 from lrplstm.outputs import Outputs
 from lrplstm.plain import plain
 from lrplstm.weights import Array
+from lrplstm.wording import Wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +25,6 @@ __all__ = ["Attribution", "Attributions"]
 
 _ENDS = {"sensitivity": ("", "sensitive")}
 """What relevance says where it is neither for nor against the explained class."""
-
-_MOST_SCORES = 10
-"""A caption lists the scores of so many classes, not of more."""
 
 _MOST_LETTERS = 60
 """An array is written out in so many letters, not in more."""
@@ -158,92 +156,18 @@ class Attribution:
     @property
     def explained(self) -> str:
         """What `target` was, in words."""
-        if self.target is None:
-            return "given hidden relevance"
-        if self.every_step:
-            return self._explained_at_steps(self.target)
-        if isinstance(self.target, np.ndarray):
-            weights = ", ".join(f"{weight:g}" for weight in self.target)
-            scores = self._only_score if self.one_score else self._scores
-            return f"{scores} weighted by {weights}"
-        if isinstance(self.target, str):
-            return self._only_score if self._unnamed_score else f"every {self.outputs.kind}"
-        if self.outputs.regression or self._unnamed_score:
-            return self._output(self.target)
-        predicted = " (predicted)" if self.target == self.predicted else ""
-        return f"{self._class(self.target)}{predicted}"
-
-    @property
-    def _unnamed_score(self) -> bool:
-        """Whether there is one score, and nothing to choose."""
-        return self.outputs.count == 1
-
-    @property
-    def _scores(self) -> str:
-        return "outputs" if self.outputs.regression else "scores"
-
-    @property
-    def _only_score(self) -> str:
-        return self._output(0)
-
-    def _output(self, index: Any) -> str:
-        """Return a score that is a value of its own: its name and what it is."""
-        if self.outputs.binary or (self.one_score and self.class_names is None):
-            return f"the score {self.scores[0]:.3g}"
-        name = self._class(index)
-        named = f"the {name}" if self.one_score else f"{name}:"
-        return f"{named} {self.scores[index]:.3g}"
-
-    def _class(self, index: Any) -> str:
-        """Return a class for a sentence: its name, or what else tells it from others."""
-        if self.one_score and self.class_names is None:
-            return "the score"
-        if self.outputs.regression and self.class_names is None:
-            return f"output {index}"
-        return self.class_name(index)
-
-    def _explained_at_steps(self, target: Any) -> str:
-        """Return what was explained of the scores of all steps, in words."""
-        if isinstance(target, tuple):
-            step, class_ = target
-            if class_ is None:
-                return f"every {self.outputs.kind} at step {step}"
-            score = self.scores[step, 0 if self.outputs.binary else class_]
-            return f"{self._class(class_)} at step {step}: {score:.3g}"
-        if isinstance(target, np.ndarray) and target.ndim == 2:
-            return f"weighted {self._scores} of all steps"
-        if self._unnamed_score:
-            return f"{self._class(0)} at every step"
-        if isinstance(target, str):
-            return f"every {self.outputs.kind} at every step"
-        if isinstance(target, np.ndarray):
-            are_predicted = self.predicted is not None and np.array_equal(target, self.predicted)
-            given = f"the {'predicted' if are_predicted else 'given'} {self.outputs.kind}"
-            return f"{given} of every step"
-        return f"{self._class(target)} at every step"
+        return self._wording.explained
 
     @property
     def caption(self) -> str:
         """Method, what was explained, the predicted class, and the scores, in one line."""
-        parts = [f"{self.method}: {self.explained}"]
-        if self.every_step:
-            return parts[0]
-        if self._unnamed_score:
-            return f"{parts[0]}; {self._only_score}" if self.target is None else parts[0]
-        if self.predicted is not None and (
-            not isinstance(self.target, int) or self.target != self.predicted
-        ):
-            parts.append(f"predicted: {self.class_name(int(self.predicted))}")
-        if self.outputs.binary:
-            parts.append(f"score: {self.scores[0]:.3g}")
-        elif self.outputs.regression and isinstance(self.target, int):
-            pass  # the value of the explained one stands there already
-        elif len(self.scores) <= _MOST_SCORES:
-            scores = (f"{self.class_name(c)} {score:.3g}" for c, score in enumerate(self.scores))
-            parts.append(f"{self._scores}: {', '.join(scores)}")
-        elif self.predicted is not None:
-            parts.append(f"its score: {self.scores[self.predicted]:.3g}")
-        return "; ".join(parts)
+        return self._wording.caption
+
+    @property
+    def _wording(self) -> Wording:
+        return Wording(
+            self.method, self.outputs, self.scores, self.predicted, self.target, self.params
+        )
 
     @property
     def balance(self) -> Balance:
@@ -251,31 +175,13 @@ class Attribution:
         arrived = np.atleast_2d(self.token_relevance).sum(axis=1, dtype=np.float64)
         return Balance(
             self.method,
-            self._shared_out,
+            self._wording.shared_out,
             "steps" if self.tokens is None else "words",
             arrived,
             np.atleast_1d(np.asarray(self.initial_relevance, np.float64)),
             np.atleast_1d(np.asarray(self.delta, np.float64)),
             self.row_labels,
         )
-
-    @property
-    def _shared_out(self) -> str:
-        """What was shared out, for the left side of a sum."""
-        if self.target is None:
-            return "relevance given"
-        value = self.params.get("measure", "score")
-        if value == "score" and self.outputs.regression:
-            value = "output"
-        if isinstance(self.target, np.ndarray) and self.target.dtype.kind == "f":
-            value = f"weighted {self._scores}"
-        elif self.every_step and not isinstance(self.target, tuple):
-            value += "s of all steps"
-        elif self.outputs.binary and isinstance(self.target, int):
-            value += f" of {self.class_name(self.target)}"
-        if self.method == "integrated_gradients":
-            value += " minus that of the baseline"
-        return value
 
     @property
     def _notes(self) -> list[str]:
