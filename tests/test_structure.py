@@ -18,6 +18,7 @@ from lrplstm import evaluation
 
 # Each module may import only from lines above its own.
 LAYERS = [
+    {"texts"},
     {"heatmap.colors"},
     {"heatmap.content"},
     {"heatmap.grid", "heatmap.layout"},
@@ -114,7 +115,8 @@ def test_imports_run_downward(name):
 def test_heatmap_knows_nothing_of_the_package():
     for name in MODULES:
         if name.startswith("lrplstm.heatmap"):
-            assert all(other.startswith("lrplstm.heatmap.") for other in imported(name)), name
+            allowed = ("lrplstm.heatmap.", "lrplstm.texts")
+            assert all(other.startswith(allowed) for other in imported(name)), name
 
 
 def test_importing_the_package_is_light():

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lrplstm.texts import first_line
+
 __all__ = [
     "check_choice",
     "check_shape",
@@ -101,11 +103,6 @@ def shown(value: object) -> str:
         return repr(value)[:60]
     except (ValueError, RecursionError):  # an int of thousands of digits, a list in a list in a ...
         return f"a {type(value).__name__} too long or too deep to be shown"
-
-
-def first_line(error: Exception) -> str:
-    """Return the beginning of an error's text, for a message of one line."""
-    return f"{str(error).partition(chr(10))[0]:.100}"
 
 
 def to_array(name: str, value: Any) -> npt.NDArray[Any]:

@@ -28,11 +28,12 @@ import numpy.typing as npt
 
 from lrplstm import _backend
 from lrplstm.checks import to_array, to_numbers
-from lrplstm.heatmap.content import checked_text, checked_texts, visible
+from lrplstm.heatmap.content import checked_text, checked_texts
 from lrplstm.loaders.arras import from_arras, read_files
 from lrplstm.network import directions
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import ForwardResult, Scans
+from lrplstm.texts import visible
 from lrplstm.weights import Array, LSTMWeights
 
 __all__ = [

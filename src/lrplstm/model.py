@@ -17,6 +17,7 @@ from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice
 from lrplstm.outputs import TASKS, Outputs
 from lrplstm.sequences import InputEncoder, Part
+from lrplstm.texts import visible
 from lrplstm.weights import (
     Array,
     DenseLayer,
@@ -276,7 +277,7 @@ pooling='last', dtype=float64)
         if self.embedding is not None:
             text += f", vocabulary of {len(self.embedding)}"
         if self.origin:
-            found = ", ".join(f"{part} {name!r}" for part, name in self.origin.items())
+            found = ", ".join(f"{visible(part)} {name!r}" for part, name in self.origin.items())
             text += f", made from {found}"
         return text + ")"
 

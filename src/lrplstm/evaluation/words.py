@@ -12,11 +12,11 @@ from lrplstm.evaluation.arguments import check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title
 from lrplstm.heatmap.colors import color, ink, to_hex
-from lrplstm.heatmap.content import visible
 from lrplstm.heatmap.sheets import Font, font_properties
 from lrplstm.model import LSTMModel
 from lrplstm.outputs import Outputs
 from lrplstm.plain import plain
+from lrplstm.texts import visible
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:

@@ -1,15 +1,16 @@
 """Heat maps: words, or variables at steps, and their relevance as HTML, in a terminal, as pictures.
 
-The package knows texts and numbers only, and imports nothing else of lrplstm. Every picture of a
-sentence is made from the same three things: the words made safe to show, one colour for each of
-them, and a legend. A sentence has one scale: its largest absolute relevance, over all rows, has the
-full colour. So has a grid, which shows a series: one cell for each variable at each step. Each
-module imports only from those above it:
+The package knows texts and numbers only, and imports nothing else of lrplstm but ``texts``, which
+says how a text is made safe to show (:func:`visible`). Every picture of a sentence is made from the
+same three things: the words made safe to show, one colour for each of them, and a legend. A
+sentence has one scale: its largest absolute relevance, over all rows, has the full colour. So has a
+grid, which shows a series: one cell for each variable at each step. Each module imports only from
+those above it:
 
 ``colors``
     :func:`color` and :func:`ink`: the background of a word, and the text on it.
 ``content``
-    What a picture shows, checked and made safe; :func:`visible`.
+    What a picture shows, checked and made safe.
 ``grid``
     :class:`Grid`: what a grid shows, checked, and made small enough.
 ``layout``
@@ -29,13 +30,14 @@ module imports only from those above it:
 """
 
 from lrplstm.heatmap.colors import color, ink
-from lrplstm.heatmap.content import ENDS, visible
+from lrplstm.heatmap.content import ENDS
 from lrplstm.heatmap.figure import Panel, plot, save_picture, save_png
 from lrplstm.heatmap.grid import Grid
 from lrplstm.heatmap.grid_figure import plot_grid
 from lrplstm.heatmap.markup import grid_to_html, to_html, to_html_page
 from lrplstm.heatmap.table import to_table
 from lrplstm.heatmap.terminal import note_lines, to_terminal
+from lrplstm.texts import visible
 
 __all__ = [
     "ENDS",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.heatmap.colors import color
+from lrplstm.texts import visible
 
 __all__ = [
     "ALL_ZERO",
@@ -23,43 +23,12 @@ __all__ = [
     "checked_text",
     "checked_texts",
     "signed",
-    "visible",
 ]
 
 ENDS = ("speaks against", "speaks for")
 """What negative and positive relevance say, at the ends of the legend's colour bar."""
 ALL_ZERO = "the relevance of every word is 0"
 NOT_IN_VOCABULARY = "not in the vocabulary"
-
-# The joiners that build emoji and shape scripts (U+200C, U+200D) are not among them.
-_UNSAFE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
-    r"\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
-)
-
-
-def visible(text: str) -> str:
-    r"""Write what would not show, or would act on its surroundings, as an escape such as ``\x1b``.
-
-    That is: control characters, line separators, lone surrogates, and formatting characters that
-    change the direction of writing or have no width. All other text stays as it is.
-
-    Parameters
-    ----------
-    text : str
-        Any text, from wherever.
-
-    Returns
-    -------
-    str
-        One line, safe to print in a terminal and possible to encode; not yet safe in HTML.
-
-    Examples
-    --------
-    >>> print(visible("red\x1b[31m\n"))
-    red\x1b[31m\n
-    """
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def _visible_word(word: str) -> str:

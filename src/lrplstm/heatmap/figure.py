@@ -19,7 +19,6 @@ from lrplstm.heatmap.content import (
     checked_content,
     checked_text,
     checked_texts,
-    visible,
 )
 from lrplstm.heatmap.grid import Grid
 from lrplstm.heatmap.grid_figure import grid_sheet
@@ -39,6 +38,7 @@ from lrplstm.heatmap.sheets import (
     wrapped_title,
     write_figures,
 )
+from lrplstm.texts import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.heatmap.content import ENDS, bar_start, checked_ends, checked_texts, visible
+from lrplstm.heatmap.content import ENDS, bar_start, checked_ends, checked_texts
+from lrplstm.texts import visible
 
 __all__ = ["NO_RELEVANCE", "Grid", "GridContent", "checked_grid", "every_nth"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.heatmap.colors import color
-from lrplstm.heatmap.content import ENDS, checked_text, checked_texts, signed, visible
+from lrplstm.heatmap.content import ENDS, checked_text, checked_texts, signed
 from lrplstm.heatmap.grid import NO_RELEVANCE, Grid, GridContent, checked_grid, every_nth
 from lrplstm.heatmap.layout import Piece, flow, lines
 from lrplstm.heatmap.sheets import (
@@ -24,6 +24,7 @@ from lrplstm.heatmap.sheets import (
     title_height,
     wrapped_title,
 )
+from lrplstm.texts import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

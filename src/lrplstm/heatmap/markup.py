@@ -18,9 +18,9 @@ from lrplstm.heatmap.content import (
     checked_text,
     checked_texts,
     signed,
-    visible,
 )
 from lrplstm.heatmap.grid import NO_RELEVANCE, Grid, GridContent, checked_grid, every_nth
+from lrplstm.texts import visible
 
 __all__ = ["grid_to_html", "to_html", "to_html_page"]
 

@@ -18,9 +18,9 @@ from lrplstm.heatmap.content import (
     checked_content,
     checked_texts,
     signed,
-    visible,
 )
 from lrplstm.heatmap.layout import Piece, flow, legend_block, lines, row_blocks
+from lrplstm.texts import visible
 
 __all__ = ["note_lines", "to_terminal"]
 

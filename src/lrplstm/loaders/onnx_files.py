@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.checks import first_line
 from lrplstm.loaders.onnx_tracing import RefusedError, Room
 from lrplstm.storage import read_file
+from lrplstm.texts import first_line
 from lrplstm.weights import Array
 
 __all__ = ["Graph", "Input", "Node", "quoted", "read_graph", "refusing", "saying"]

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.checks import first_line, to_array
+from lrplstm.checks import to_array
+from lrplstm.texts import first_line
 from lrplstm.weights import Array, frozen
 
 __all__ = ["Tensor", "TensorReader", "as_tensor", "bfloat16_as_float32", "find_state_dict"]

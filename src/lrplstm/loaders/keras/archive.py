@@ -7,8 +7,8 @@ import stat
 import zipfile
 from pathlib import PurePosixPath
 
-from lrplstm.checks import first_line
 from lrplstm.loaders.keras.hdf5_worker import MOST_GROWTH
+from lrplstm.texts import first_line
 
 __all__ = ["CONFIG", "SIGNATURE", "WEIGHTS", "read_archive"]
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lrplstm.checks import first_line
 from lrplstm.loaders.keras import archive, hdf5
 from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of, parse_json
@@ -20,6 +19,7 @@ from lrplstm.loaders.keras.stores import (
 )
 from lrplstm.loaders.keras.undescribed import Said, layers_of_named, layers_of_numbered
 from lrplstm.storage import read_file
+from lrplstm.texts import first_line
 
 __all__ = ["Source"]
 

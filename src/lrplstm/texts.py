@@ -1,0 +1,71 @@
+"""Texts from files and users, made safe to show: in pictures, in terminals, in error messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+__all__ = ["first_line", "visible", "with_visible_errors"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The joiners that build emoji and shape scripts (U+200C, U+200D) are not among them.
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    r"\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Write what would not show, or would act on its surroundings, as an escape such as ``\x1b``.
+
+    That is: control characters, line separators, lone surrogates, and formatting characters that
+    change the direction of writing or have no width. All other text stays as it is, so that a text
+    which was made visible already does not change.
+
+    Parameters
+    ----------
+    text : str
+        Any text, from wherever.
+
+    Returns
+    -------
+    str
+        One line, safe to print in a terminal and possible to encode; not yet safe in HTML.
+
+    Examples
+    --------
+    >>> print(visible("red\x1b[31m\n"))
+    red\x1b[31m\n
+    """
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the beginning of an error's text, made visible, for a message of one line."""
+    return visible(f"{str(error).partition(chr(10))[0]:.100}")
+
+
+def with_visible_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that reads files so that whatever it raises has a visible text.
+
+    Messages name paths, tensors, layers and tokens, each of which may be called anything. Made
+    visible at the one place where they leave the package, none is forgotten.
+    """
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, ValueError, ImportError, RuntimeError) as error:
+            match error.args:
+                case (str(text),):
+                    error.args = (visible(text),)
+                    if isinstance(error, ImportError):
+                        error.msg = visible(text)
+            raise
+
+    return wrapped
