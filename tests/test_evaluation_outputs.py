@@ -166,6 +166,9 @@ def test_words_of_a_regression():
         assert one.classes == ("wit",)
         np.testing.assert_array_equal(one.most[0], every.most[1])
     assert representative_words(model, batch, None, n=2).classes == ("pace", "wit")
+    unnamed = representative_words(model.replaced(class_names=None), batch, n=2)
+    assert unnamed.classes == ("output 0", "output 1")
+    np.testing.assert_array_equal(unnamed.least, every.least)
 
 
 # One score for two classes ----------------------------------------------------------------------

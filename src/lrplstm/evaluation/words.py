@@ -264,9 +264,11 @@ def _of_words(relevance: Array, place: Array, count: Array, by: str) -> Array:
 
 def _rows(outputs: Outputs, target: Any) -> tuple[str, ...]:
     """Return what is explained in each row of relevance."""
-    every = outputs.regression if target is None else isinstance(target, str) and target == "all"
-    if every:
-        return tuple(map(outputs.name, range(outputs.count)))
-    if isinstance(target, str) or (target is not None and np.ndim(target) == 0):
-        return (outputs.name(outputs.index("target", target)),)
-    return ("target",)
+    if outputs.regression if target is None else isinstance(target, str) and target == "all":
+        chosen = [*range(outputs.count)]
+    elif isinstance(target, str) or (target is not None and np.ndim(target) == 0):
+        chosen = [outputs.index("target", target)]
+    else:
+        return ("target",)
+    prefix = "output " if outputs.regression and outputs.names is None else ""
+    return tuple(prefix + outputs.name(index) for index in chosen)
