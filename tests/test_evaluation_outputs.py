@@ -171,6 +171,16 @@ def test_words_of_a_regression():
     np.testing.assert_array_equal(unnamed.least, every.least)
 
 
+@pytest.mark.parametrize("target", [None, (-1, None)], ids=str)
+def test_randomized_models_explain_what_the_model_predicted(target):
+    model = random_model(3, pooling="none")
+    predicted = [scores.argmax(axis=1) for scores in model.predict(BATCH)]
+    chosen = predicted if target is None else [(len(p) - 1, int(p[-1])) for p in predicted]
+    found = randomization_test(model, BATCH, target, methods="lrp").by_sequence
+    expected = randomization_test(model, BATCH, chosen, methods="lrp").by_sequence
+    np.testing.assert_array_equal(found, expected)
+
+
 # One score for two classes ----------------------------------------------------------------------
 
 

@@ -128,9 +128,9 @@ def randomization_test(
     model, inputs, unknown, backend, num_threads
         As for `lrplstm.lrp`. Padding is left out.
     target
-        As for `lrplstm.lrp`, but not "all". None is what the model as it is predicts; the replaced
-        ones explain the same class. Where several outputs of a regression are explained, each
-        counts as a sequence: all of output 0 first.
+        As for `lrplstm.lrp`, but not "all". None, also of a step, is what the model as it is
+        predicts; the replaced ones explain the same class. Where several outputs of a regression
+        are explained, each counts as a sequence: all of output 0 first.
     methods
         As for `lrplstm.evaluation.deletion_curve`.
     mode : {"cascade", "independent"}
@@ -172,10 +172,10 @@ def randomization_test(
     check_one_target(target, model.outputs)
     if embedding and corpus.model.embedding is None:
         raise ValueError("embedding: expected False where inputs are floats, got True")
-    if target is None and not model.outputs.regression:
-        target = _predicted(corpus)
     parts = _parts(model, embedding)
-    before = [corpus.relevance(method, target) for method in chosen]
+    found = [corpus.explain(method, target) for method in chosen]
+    explained = [result.target for result in found]  # with classes where they were predicted
+    before = [result.token_relevance.ravel() for result in found]
     offsets = corpus.repeated_offsets(before[0])
     signed = np.empty((len(chosen), len(parts), len(offsets) - 1))
     absolute = np.empty_like(signed)
@@ -183,20 +183,11 @@ def randomization_test(
         replaced = parts[: p + 1] if mode == "cascade" else parts[p : p + 1]
         other = corpus.read_by(_randomized(corpus.model, parts, replaced, seed))
         for m, method in enumerate(chosen):
-            after = other.relevance(method, target)
+            after = other.relevance(method, explained[m])
             signed[m, p] = spearman(before[m], after, offsets)
             absolute[m, p] = spearman(np.abs(before[m]), np.abs(after), offsets)
     names = tuple(method.label for method in chosen)
     return Randomization(names, tuple(parts), mode, signed, absolute)
-
-
-def _predicted(corpus: Corpus) -> Any:
-    """Return what each sequence, or step, is predicted as."""
-    outputs = corpus.model.outputs
-    if corpus.model.pooling == "none":
-        found = [outputs.predict(scores) for scores in corpus.predict()]
-        return found[0] if corpus.single else found
-    return outputs.predict(corpus.predict())
 
 
 def _parts(model: LSTMModel, embedding: bool) -> list[str]:
