@@ -61,10 +61,10 @@ class Attribution:
         True where the vocabulary lacks the token, or the unknown token itself stands. All those
         share one vector.
     scores : ndarray of shape (C,), or with pooling "none" (T, C)
-        Scores (logits) of the classes.
+        Scores (logits) of the classes; NaN at steps that are padding.
     predicted : int, or with pooling "none" ndarray of shape (T,)
         The class with the highest score; where one score tells two classes apart, 1 if it is above
-        0, else 0. None for a regression.
+        0, else 0. None for a regression; -1 at steps that are padding.
     target : int, ndarray of shape (C,), "all" or None
         What was explained: a class, weighted scores, or every class. None: hidden relevance that
         the caller gave. With pooling "none": (step, class), a class of every step, an int for each

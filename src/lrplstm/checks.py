@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lrplstm.conversion import to_plain
 from lrplstm.texts import first_line
 
 __all__ = [
@@ -106,8 +107,14 @@ def shown(value: object) -> str:
 
 
 def to_array(name: str, value: Any) -> npt.NDArray[Any]:
-    """Return anything like an array as one, or raise an error that names it."""
+    """Return anything like an array as one, or raise an error that names it.
+
+    Tensors of any device, and tables of numbers, are converted: see `lrplstm.conversion`.
+    """
+    if type(value) is np.ndarray and value.dtype.kind in "iuf":
+        return value
     _check_unmasked(name, value)  # NumPy would take what lies under the mask
+    value = to_plain(name, value)
     try:
         return np.asarray(value)
     except (ValueError, OverflowError):

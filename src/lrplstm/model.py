@@ -14,10 +14,13 @@ import numpy.typing as npt
 
 from lrplstm import _backend, network, storage
 from lrplstm.batches import for_each_part
-from lrplstm.checks import check_choice
+from lrplstm.checks import check_choice, to_array
+from lrplstm.conversion import is_array_like
+from lrplstm.inputs import InputEncoder
 from lrplstm.outputs import TASKS, Outputs
-from lrplstm.sequences import InputEncoder, Part
+from lrplstm.sequences import Part
 from lrplstm.texts import visible
+from lrplstm.vocabulary import resolve_vocabulary
 from lrplstm.weights import (
     Array,
     DenseLayer,
@@ -58,8 +61,9 @@ class LSTMModel:
         each step, so that there is a row of scores for each step.
     embedding : array_like of shape (V, input_size), optional
         What the first layer reads for each token id.
-    vocabulary : sequence of str of length V, optional
-        The token of each id.
+    vocabulary : sequence of str, or dict of int by str, optional
+        The token of each id, in order, or the id of each token. Ids that have none, as those after
+        the last of a shorter sequence, are shown as "#" and the id.
     class_names : sequence of str of length num_classes, optional
         What the classes, or the outputs of a regression, are called. Two names for one score make
         it a classifier of two classes: class 1 is explained by the score s, class 0 by -s, and
@@ -68,9 +72,11 @@ class LSTMModel:
         The token of `vocabulary` that stands for all that are not in it. Default: "<unk>" if the
         vocabulary has that, else none.
     tokenizer : str, optional
-        Name of the tokenizer that makes this model's tokens from text, for the command line.
+        Name of the tokenizer that makes this model's tokens from text: "treebank" or "whitespace".
     mask_id : int, optional
-        Token id that only fills sequences up: its steps are passed over, and get no relevance.
+        Token id that only fills sequences up: its steps are passed over, and get no relevance. With
+        the poolings "max" and "none", which take every step, it may stand at the ends alone, and is
+        cut off there.
     task : {"classification", "regression"}
         What the scores are for. Of a regression none is predicted: explained is by default the one
         output, or each of several.
@@ -115,7 +121,7 @@ pooling='last', dtype=float64)
     _: KW_ONLY
     pooling: str = "last"
     embedding: Array | None = None
-    vocabulary: tuple[str, ...] | None = None
+    vocabulary: tuple[str | None, ...] | None = None
     class_names: tuple[str, ...] | None = None
     unknown_token: str | None = None
     tokenizer: str | None = None
@@ -135,7 +141,7 @@ pooling='last', dtype=float64)
         head: Sequence[DenseLayer] | None = None,
         pooling: str = "last",
         embedding: npt.ArrayLike | None = None,
-        vocabulary: Sequence[str] | None = None,
+        vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
         class_names: Sequence[str] | None = None,
         unknown_token: str | None = None,
         tokenizer: str | None = None,
@@ -163,16 +169,11 @@ pooling='last', dtype=float64)
             arrays["embedding"] = embedding
         dtype = same_dtype(arrays)
 
+        names: tuple[str | None, ...] | None = None
         if vocabulary is not None:
-            vocabulary = _check_strings("vocabulary", vocabulary)
             if embedding is None:
                 raise ValueError("vocabulary: expected None where there is no embedding")
-            if len(vocabulary) != len(embedding):
-                raise ValueError(
-                    f"vocabulary: expected {len(embedding)} tokens as the embedding has rows, "
-                    f"got {len(vocabulary)}"
-                )
-            _check_distinct("vocabulary", "tokens", vocabulary)
+            names = resolve_vocabulary(vocabulary, len(embedding))
         if class_names is not None:
             class_names = _check_strings("class_names", class_names)
             two = num_classes == 1 and task == "classification"
@@ -186,9 +187,9 @@ pooling='last', dtype=float64)
                 )
             _check_distinct("class_names", "names", class_names)
         if unknown_token is None:
-            if vocabulary is not None and DEFAULT_UNKNOWN_TOKEN in vocabulary:
+            if names is not None and DEFAULT_UNKNOWN_TOKEN in names:
                 unknown_token = DEFAULT_UNKNOWN_TOKEN
-        elif vocabulary is None or unknown_token not in vocabulary:
+        elif names is None or unknown_token not in names:
             raise ValueError(
                 f"unknown_token: expected a token of the vocabulary, got {unknown_token!r}"
             )
@@ -196,7 +197,7 @@ pooling='last', dtype=float64)
             raise TypeError(f"tokenizer: expected a name, got {tokenizer!r}")
         mask_id = _check_mask_id(mask_id, embedding)
         checked |= {
-            "vocabulary": vocabulary,
+            "vocabulary": names,
             "class_names": class_names,
             "unknown_token": unknown_token,
             "tokenizer": tokenizer,
@@ -208,10 +209,11 @@ pooling='last', dtype=float64)
                 input_size,
                 dtype,
                 embedding,
-                vocabulary,
+                names,
                 unknown_token,
                 mask_id,
                 every_step=pooling in ("max", "none"),
+                tokenizer=tokenizer,
             ),
             "_prepared": {},
         }
@@ -379,6 +381,43 @@ pooling='last', dtype=float64)
                 changes["embedding"] = self.embedding.astype(resolved)
         return self.replaced(**changes)
 
+    def tokenize(self, text: str | Sequence[str]) -> list[str] | list[list[str]]:
+        """Split text into tokens, by the tokenizer that the model names.
+
+        Parameters
+        ----------
+        text : str or sequence of str
+            One text, or several.
+
+        Returns
+        -------
+        list of str, or list of list of str
+            The tokens of the text, or of each of them.
+
+        Raises
+        ------
+        TypeError
+            If it is neither.
+        ValueError
+            If the model names no tokenizer, or one that there is not.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> lrplstm.load_default().tokenize(["I loved it.", "Dull."])
+        [['i', 'loved', 'it', '.'], ['dull', '.']]
+        """
+        if isinstance(text, str):
+            return self.encoder.tokenize("text", text)
+        if is_array_like(text):
+            text = to_array("text", text).tolist()
+        if not isinstance(text, Sequence | np.ndarray) or isinstance(text, bytes):
+            raise TypeError(f"text: expected a str or several, got {type(text).__name__}")
+        for position, one in enumerate(text):
+            if not isinstance(one, str):
+                raise TypeError(f"text: expected str, got {one!r:.60} at position {position}")
+        return [self.encoder.tokenize("text", str(one)) for one in text]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a folder, from which `lrplstm.load` reads it.
 
@@ -424,7 +463,8 @@ pooling='last', dtype=float64)
         -------
         ndarray of shape (C,) or (B, C), or list of ndarray
             One row of scores for one sequence; a row each for a batch. With pooling "none" there
-            is a row for each step, (T, C), and for a batch a list of such arrays.
+            is a row for each step, (T, C), NaN where it is padding, and for a batch a list of such
+            arrays.
 
         Raises
         ------
@@ -450,7 +490,8 @@ pooling='last', dtype=float64)
 
         for_each_part(prepared, batch, run, "nothing", num_threads)
         if every_step:
-            return scores if batch.single else np.split(scores, batch.offsets[1:-1])
+            scores = batch.as_given(scores, axis=0, fill=np.nan)
+            return scores if batch.single else np.split(scores, batch.given_offsets[1:-1])
         return scores[0] if batch.single else scores
 
 

@@ -77,7 +77,10 @@ class Request:
         """
         outputs, dtype, batch = self.model.outputs, self.model.dtype, self.batch
         if self.every_step:
-            resolved = resolve_step_target(target, batch.offsets, outputs, dtype, batch.single)
+            is_read = None if batch.padding is None else batch.is_read
+            resolved = resolve_step_target(
+                target, batch.given_offsets, outputs, dtype, batch.single, is_read
+            )
         else:
             resolved = resolve_target(target, len(batch), outputs, dtype)
         result = Result(self, resolved.count)
@@ -268,7 +271,11 @@ class Result:
     ) -> Attribution | Attributions:
         """Return it all, as users see it; `target` is None where hidden relevance was given."""
         batch = self.request.batch
-        predicted = self.request.model.outputs.predict(self.scores)
+        scores, predicted = self.scores, self.request.model.outputs.predict(self.scores)
+        if self.request.every_step:  # padding has no scores
+            scores = batch.as_given(scores, axis=0, fill=np.nan)
+            if predicted is not None:
+                predicted = batch.as_given(predicted, axis=0, fill=-1)
         every_class = target is not None and target.kind == "all"
 
         def targets(array: Array) -> Array:
@@ -277,9 +284,9 @@ class Result:
         relevance = None if self.input is None else targets(batch.as_given(self.input, axis=1))
         results = Attributions(
             offsets=batch.given_offsets,
-            scores=self.scores,
+            scores=scores,
             predicted=predicted,
-            target=None if target is None else target.explained(predicted, batch.offsets),
+            target=None if target is None else target.explained(predicted, batch.given_offsets),
             token_relevance=targets(batch.as_given(self.token, axis=1)),
             input_relevance=relevance,
             initial_relevance=targets(self.initial),

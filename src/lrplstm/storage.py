@@ -7,7 +7,9 @@ weights.safetensors       ``layers.<n>.<forward or backward>.<weight_ih, weight_
                           ``initial_hidden`` and ``initial_cell`` beside them where they are not
                           zero, ``head.<n>.weight``, ``head.<n>.bias``, ``embedding``; a head that
                           is one linear layer is ``head.weight`` and ``head.bias``
-vocab.txt                 one token a line, UTF-8, in the order of the embedding's rows
+vocab.txt                 one token a line, UTF-8, in the order of the embedding's rows; empty
+                          lines for ids without a token, which config.json lists as
+                          ``unnamed_ids``: pairs of the first and of the one after the last
 ========================  ===========================================================
 """
 
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 
+from lrplstm.vocabulary import unnamed_ids, without_names
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = [
@@ -43,7 +46,7 @@ _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.tx
 _DIRECTIONS = ("forward", "backward")
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
 _SETTINGS = ("pooling", "class_names", "unknown_token", "tokenizer", "mask_id", "task", "origin")
-_HEAD = "head_activations"
+_HEAD, _UNNAMED = "head_activations", "unnamed_ids"
 _REQUIRED = ("weight_ih", "weight_hh", "bias")
 _OPTIONAL = ("initial_hidden", "initial_cell")
 
@@ -54,7 +57,7 @@ def write_folder(
     layers: Sequence[Layer],
     head: Sequence[DenseLayer],
     embedding: Array | None,
-    vocabulary: Sequence[str] | None,
+    vocabulary: Sequence[str | None] | None,
     sizes: Mapping[str, Any],
     **settings: Any,
 ) -> None:
@@ -98,6 +101,8 @@ def write_folder(
     config |= {"vocabulary_size": vocabulary_size, **settings}
     if head and is_stack:
         config[_HEAD] = activations
+    if vocabulary is not None and None in vocabulary:
+        config[_UNNAMED] = unnamed_ids(vocabulary)
     for name, value in settings.items():
         _encode(name, _to_json(value))
     files = {_WEIGHTS: save(tensors), _CONFIG: _to_json(config).encode()}
@@ -127,9 +132,12 @@ def _encode(name: str, text: str) -> bytes:
         raise ValueError(f"{name}: expected valid Unicode, got {found!r:.60}") from None
 
 
-def _encode_vocabulary(vocabulary: Sequence[str]) -> bytes:
+def _encode_vocabulary(vocabulary: Sequence[str | None]) -> bytes:
     lines = []
     for id_, token in enumerate(vocabulary):
+        if token is None:
+            lines.append(b"\n")
+            continue
         if "\n" in token or "\r" in token:
             raise ValueError(f"vocabulary: token {id_}, {token!r:.60}, contains a line break")
         lines.append(_encode(f"vocabulary: token {id_}", token) + b"\n")
@@ -229,6 +237,10 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     arguments["vocabulary"] = vocabulary = (
         read_vocabulary(folder / _VOCABULARY) if (folder / _VOCABULARY).exists() else None
     )
+    try:
+        arguments["vocabulary"] = without_names(vocabulary, config.get(_UNNAMED))
+    except ValueError as error:
+        raise ValueError(f"{folder / _CONFIG}: {_UNNAMED}: {error}") from None
     arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
 
     found = None if vocabulary is None else len(vocabulary)

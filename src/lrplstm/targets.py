@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -205,7 +205,12 @@ def _check_classes(name: str, values: Array, outputs: Outputs, hint: str = "") -
 
 
 def resolve_step_target(
-    target: Any, offsets: Array, outputs: Outputs, dtype: np.dtype[Any], single: bool
+    target: Any,
+    offsets: Array,
+    outputs: Outputs,
+    dtype: np.dtype[Any],
+    single: bool,
+    is_read: Array | None = None,
 ) -> Target:
     """Check `target` and return what it means where every step has scores.
 
@@ -220,11 +225,13 @@ def resolve_step_target(
         Of the model; weights are converted to it.
     single : bool
         Whether the input was one sequence rather than a batch.
+    is_read : ndarray of bool of shape (steps,), optional
+        Which steps are no padding: what is returned is for these. Default: all.
 
     Raises
     ------
     TypeError, ValueError
-        As `resolve_target`; ValueError if a step is out of range.
+        As `resolve_target`; ValueError if a step is out of range, or padding.
     """
     steps, C = int(offsets[-1]), outputs.scores
     if target is None:
@@ -246,10 +253,14 @@ def resolve_step_target(
             )
         names = [f"target[{b}]" for b in range(B)]
     weights, at_predicted = np.zeros((steps, C), dtype), np.zeros(steps, bool)
+    if is_read is None:
+        is_read = np.ones(steps, bool)
     given = []
     for b in range(B):
         rows = slice(int(offsets[b]), int(offsets[b + 1]))
-        given.append(_weigh_steps(names[b], wanted[b], outputs, weights[rows], at_predicted[rows]))
+        asked = _Asked(weights[rows], at_predicted[rows], is_read[rows])
+        given.append(_weigh_steps(names[b], wanted[b], outputs, asked))
+    weights, at_predicted = weights[is_read], at_predicted[is_read]
     if outputs.regression and at_predicted.any():
         if C == 1:  # the one output stands where a class would be predicted
             weights[at_predicted] = 1
@@ -262,6 +273,16 @@ def resolve_step_target(
             )
         return Target(outputs, "all", at_predicted, given=given)
     return Target(outputs, "weights", weights, at_predicted if at_predicted.any() else None, given)
+
+
+class _Asked(NamedTuple):
+    """What is asked of the steps of one sequence: weights of scores, (T, C), and whether the
+    predicted class is explained, (T,); and which steps are no padding, (T,).
+    """
+
+    weights: Array
+    at_predicted: Array
+    is_read: Array
 
 
 def _is_int(value: object) -> bool:
@@ -290,30 +311,20 @@ def _is_row(target: Any, scores: int) -> bool:
     )
 
 
-def _weigh_steps(
-    name: str, target: Any, outputs: Outputs, weights: Array, at_predicted: Array
-) -> Any:
-    """Set what one sequence's target says of its steps, and return it in a plain form.
-
-    That is the weights of scores, (T, C), or whether the predicted class is explained, (T,).
-    """
+def _weigh_steps(name: str, target: Any, outputs: Outputs, asked: _Asked) -> Any:
+    """Set what one sequence's target says of its steps, and return it in a plain form."""
+    weights, at_predicted, is_read = asked
     T, C = weights.shape
     if target is None:
         at_predicted[:] = True
         return None
     if _is_step_and_class(target):
-        step, class_ = int(target[0]), target[1]
-        if not -T <= step < T:
-            raise ValueError(
-                f"{name}: expected a step from 0 to {T - 1}, or from -1 to {-T} counted from the "
-                f"end, got {shown(target[0])}"
-            )
-        step %= T
-        if class_ is None:
+        index = None if target[1] is None else outputs.index(name, target[1])
+        step = _read_step(name, int(target[0]), is_read)
+        if index is None:
             at_predicted[step] = True
-            return step, None
-        index = outputs.index(name, class_)
-        weights[step] = outputs.weights(np.array([index]), weights.dtype)[0]
+        else:
+            weights[step] = outputs.weights(np.array([index]), weights.dtype)[0]
         return step, index
     if isinstance(target, str):
         target = outputs.index(name, target)
@@ -322,8 +333,8 @@ def _weigh_steps(
     # unless there is one class, which nobody weighs by an integer.
     shapes = ((), (T,), (1,)) if C == 1 else ((), (T,))
     if values.dtype.kind in "iu" and values.shape in shapes:
-        _check_classes(name, np.atleast_1d(values), outputs)
         classes = np.broadcast_to(values.astype(np.intp), T)
+        _check_classes(name, np.broadcast_to(values, T)[is_read], outputs)
         weights[:] = outputs.weights(classes, weights.dtype)
         return int(values) if values.ndim == 0 else values.astype(np.intp)
     if values.dtype.kind not in "iuf":
@@ -337,7 +348,26 @@ def _weigh_steps(
             f"shape ({C},) or ({T}, {C}), got shape {values.shape}"
         )
     weights[:] = _finite(name, values, weights.dtype)
+    weights[~is_read] = 0
     return weights.copy()
+
+
+def _read_step(name: str, step: int, is_read: Array) -> int:
+    """Return the step that a number means: from 0, or from -1 down, counted from the end.
+
+    The end is where padding begins, if any.
+    """
+    T, read = len(is_read), np.flatnonzero(is_read)
+    if not -len(read) <= step < T:
+        raise ValueError(
+            f"{name}: expected a step from 0 to {T - 1}, or from -1 to {-len(read)} counted from "
+            f"the end, got {shown(step)}"
+        )
+    if step < 0:
+        return int(read[step])
+    if not is_read[step]:
+        raise ValueError(f"{name}: expected a step that is no padding, got {step}")
+    return step
 
 
 def _finite(name: str, values: Array, dtype: np.dtype[Any]) -> Array:

@@ -15,7 +15,7 @@ from lrplstm.methods import ALIASES, METHODS
 from lrplstm.network import POOLINGS
 from lrplstm.perturbation import MEASURES
 from lrplstm.rules import PRODUCT_RULES
-from lrplstm.sequences import UNKNOWN_CHOICES
+from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.tokenizers import TOKENIZERS
 
 __all__ = ["make_parser"]

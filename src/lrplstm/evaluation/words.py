@@ -247,8 +247,8 @@ def _words(model: LSTMModel, ids: Array) -> Array:
     """Return the words of ids, of the same shape."""
     names = (
         map(str, ids.flat)
-        if model.vocabulary is None
-        else map(model.vocabulary.__getitem__, ids.flat)
+        if model.encoder.shown is None
+        else map(model.encoder.shown.__getitem__, ids.flat)
     )
     return np.array(list(names)).reshape(ids.shape)
 
