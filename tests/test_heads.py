@@ -279,13 +279,51 @@ def test_hidden_relevance_of_padded_steps():
     assert np.array_equal(again.token_relevance, a.token_relevance)
 
 
-@pytest.mark.parametrize("pooling", ["max", "none"])
-def test_poolings_that_take_every_step_refuse_padding(pooling):
-    model = random_model(29, vocabulary=VOCABULARY, mask_id=0, pooling=pooling)
-    batch = [np.array([1, 2]), np.array([3, 1, 0])]
-    with pytest.raises(ValueError, match=r"inputs\[1\]: expected no padding \(id 0\).*position 2"):
-        lrplstm.lrp(model, batch)
-    assert len(model.predict([batch[0], batch[1][:2]])) == 2
+@backends
+@pytest.mark.parametrize("method", ["lrp", "integrated_gradients", "contextual_decomposition"])
+def test_poolings_that_take_every_step_read_what_is_between_padding(method, backend):
+    padded = np.array([[0, 3, 5, 0, 0], [2, 4, 1, 1, 3], [0, 0, 0, 0, 1]])
+    plain = [ids[ids != 0] for ids in padded]
+    read = (padded != 0).ravel()
+    for pooling in ("max", "none"):
+        model = random_model(29, vocabulary=VOCABULARY, mask_id=0, pooling=pooling)
+        found, expected = (
+            lrplstm.explain(model, ids, method, "all", level="input", backend=backend)
+            for ids in (padded, plain)
+        )
+        assert np.array_equal(found.input_relevance[:, read], expected.input_relevance)
+        assert not found.input_relevance[:, ~read].any()
+        assert np.array_equal(found.delta, expected.delta)
+        if pooling == "max":
+            assert np.array_equal(found.scores, expected.scores)
+            continue
+        for scores in (found.scores, np.concatenate(model.predict(padded, backend=backend))):
+            assert np.array_equal(scores[read], expected.scores)
+            assert np.isnan(scores[~read]).all()
+        assert np.array_equal(found.predicted[read], expected.predicted)
+        assert (found.predicted[~read] == -1).all()
+
+
+def test_targets_of_steps_are_counted_with_the_padding():
+    model = random_model(29, vocabulary=VOCABULARY, mask_id=0, pooling="none")
+    ids = np.array([0, 3, 5, 0])
+    for given, same in (
+        (None, None),
+        (2, 2),
+        ((1, 2), (0, 2)),
+        ([-100, 1, 2, -100], [1, 2]),
+        (np.arange(12.0).reshape(4, 3), np.arange(3.0, 9.0).reshape(2, 3)),
+    ):
+        a, b = lrplstm.lrp(model, ids, given), lrplstm.lrp(model, ids[1:3], same)
+        assert np.array_equal(a.token_relevance, [0, *b.token_relevance, 0])
+        again = lrplstm.lrp(model, ids, a.target)
+        assert np.array_equal(again.token_relevance, a.token_relevance)
+    with pytest.raises(ValueError, match="target: expected a step that is no padding, got 3"):
+        lrplstm.lrp(model, ids, (3, 0))
+    with pytest.raises(
+        ValueError, match=r"inputs\[1\]: expected padding .* at position 2; the model"
+    ):
+        model.predict([[0, 2, 3], [0, 1, 0, 2]])
 
 
 def test_nothing_but_padding_is_refused():

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
+import ml_dtypes
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from random_models import random_batch, random_model
+from torch.nn.utils import rnn
 
 import lrplstm
 
@@ -188,7 +194,16 @@ BAD = [
     ([[1, 2], [3, -1]], ValueError, r"inputs\[1\]: id -1 at position 1"),
     ([2**70], ValueError, "out of range"),
     (np.array([2**63 + 1], np.uint64), ValueError, "out of range"),
-    (np.array([[1, 2], [3, 4]]), TypeError, "batch of ids"),
+    ([np.array([[1, 2], [3, 4]])], TypeError, r"inputs\[0\]: .*\(T,\), got integers in 2 dim"),
+    (np.array([[1, 6], [3, 4]]), ValueError, r"inputs\[0\]: id 6 at position 1"),
+    (
+        ["a fine film", "dull"],
+        ValueError,
+        "got text with spaces .*'a fine film' at position 0; pass",
+    ),
+    ([["a"], ["so\tdull ."]], ValueError, r"inputs\[1\]: .*'so\\tdull \.' at position 0"),
+    (np.array(["dull film", "a"]), ValueError, "'dull film' at position 0"),
+    ([b"a", b"film"], TypeError, "inputs.*b'a'"),
     (np.zeros((3, 4)), ValueError, r"\(T, 5\), got \(3, 4\)"),
     ([np.zeros((3, 5)), np.zeros((3, 6))], ValueError, r"inputs\[1\].*\(3, 6\)"),
     (np.zeros((2, 2, 2, 5)), TypeError, "4 dimension"),
@@ -273,3 +288,196 @@ def test_models_without_embedding_or_vocabulary_say_so(plain):
     assert lrplstm.lrp(only_ids, [3, 1]).tokens is None
     with pytest.raises(ValueError, match="no vocabulary"):
         only_ids.predict(["a"])
+
+
+# As other libraries have it ---------------------------------------------------------------------
+
+IDS = np.array([[1, 4, 3], [0, 3, 5]])
+HALVES = np.array([[0.5, -1.25, 2, 0, 1], [1, 3, -0.5, 4, 0]])  # bfloat16 has all of these
+
+
+def same(model, inputs, expected):
+    return np.array_equal(model.predict(inputs), model.predict(expected))
+
+
+def test_integers_in_two_dimensions_are_a_batch_of_ids(model):
+    expected = model.predict(list(IDS))
+    for ids in (IDS, IDS.astype(np.uint8), IDS.tolist(), torch.tensor(IDS), IDS.astype(object)):
+        assert np.array_equal(model.predict(ids), expected)
+    words = np.array(VOCABULARY)[IDS]
+    assert np.array_equal(model.predict(words), expected)
+    a = lrplstm.lrp(model, torch.tensor(IDS, dtype=torch.int32))
+    assert [one.tokens for one in a] == words.tolist()
+    assert model.predict(IDS[:1]).shape == (1, 3)
+
+
+def test_tensors_are_copied_without_their_gradients(plain):
+    x = torch.tensor(HALVES, requires_grad=True)
+    for tensor in (x, x.bfloat16(), x.to_sparse(), torch.nn.Parameter(x.half()), list(x)):
+        assert same(plain, tensor, HALVES)
+    assert same(plain, [x, x], [HALVES, HALVES])
+    assert x.requires_grad
+    bfloats = np.array(HALVES, ml_dtypes.bfloat16)
+    assert same(plain, bfloats, HALVES)
+    a, b = (
+        lrplstm.integrated_gradients(plain, HALVES, vector(np.arange(3.0)), baseline=vector(X[0]))
+        for vector in (np.asarray, lambda v: torch.tensor(v, requires_grad=True))
+    )
+    assert np.array_equal(a.token_relevance, b.token_relevance)
+    with pytest.raises(
+        TypeError, match=r"^inputs: expected numbers, got a tensor on the device 'm"
+    ):
+        plain.predict(torch.empty(2, 5, device="meta"))
+
+
+def test_a_packed_sequence_is_what_was_packed(plain, model):
+    batch = random_batch(lengths=(3, 6, 1, 6))
+    for ordered in (False, True):
+        if ordered:
+            batch = sorted(batch, key=len, reverse=True)
+        packed = rnn.pack_sequence([torch.tensor(x) for x in batch], enforce_sorted=ordered)
+        assert same(plain, packed, batch)
+    ids = [[1, 4, 3], [5], [0, 2]]
+    packed = rnn.pack_sequence([torch.tensor(i) for i in ids], enforce_sorted=False)
+    assert same(model, packed, ids)
+    with pytest.raises(
+        TypeError, match=r"^inputs\[0\]: .* got a PackedSequence; pass it by itself"
+    ):
+        model.predict([packed])
+
+
+FRAME = pd.DataFrame(
+    {"rain": [0.5, 1, 2], "wet": [True, False, True], "n": [1, 2, 3], "x": 0.0, 4: 7}
+)
+
+
+def frame(kind):
+    """A table of 3 steps and 5 variables, and what it should be taken for."""
+    return {
+        "bools and integers": FRAME,
+        "nullable": FRAME.convert_dtypes(),
+        "its array": FRAME.to_numpy(),
+        "objects": FRAME.astype(object),
+        "bools": FRAME > 0.7,
+        "of one name": FRAME.set_axis(list("aabca"), axis=1),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind", ["bools and integers", "nullable", "its array", "objects", "bools", "of one name"]
+)
+def test_tables_without_missing_values_are_numbers(plain, kind):
+    table = frame(kind)
+    expected = np.array(np.asarray(table).tolist(), float)
+    assert same(plain, table, expected)
+    assert same(plain, [table, table], [expected, expected])
+
+
+@pytest.mark.parametrize(
+    ("column", "error", "match"),
+    [
+        (
+            pd.array([1, None, 3], "Int64"),
+            ValueError,
+            "missing values, got one in column 'n' at row 1",
+        ),
+        ([1.5, 2.5, np.nan], ValueError, "missing values, got one in column 'n' at row 2"),
+        ([None, True, False], ValueError, "missing values, got one in column 'n' at row 0"),
+        (["no", "1", "2"], TypeError, "got column 'n' of dtype (str|object)"),
+        (pd.to_datetime([3, 4, 5]), TypeError, "got column 'n' of dtype datetime64"),
+        (pd.Categorical(list("aba")), TypeError, "got column 'n' of dtype category"),
+    ],
+)
+def test_columns_that_are_no_numbers_are_named(plain, column, error, match):
+    with pytest.raises(error, match=match):
+        plain.predict(FRAME.assign(n=column))
+
+
+def test_columns_of_lists_and_of_tokens(model):
+    lists = pd.Series([["a", "fine", "film"], ["dull"]])
+    for column in (lists, lists.to_numpy(), pd.Series([[1, 2, 3], [4]])):
+        assert same(model, column, lists.tolist())
+    assert same(model, pd.Series(["a", "film"]), ["a", "film"])
+    assert same(model, pd.Series([1, 3], dtype="Int64"), [1, 3])
+    assert same(model, pd.DataFrame(IDS), IDS)
+    with pytest.raises(ValueError, match="got text with spaces"):
+        model.predict(pd.Series(["a fine film", "dull"]))
+
+
+# Texts ------------------------------------------------------------------------------------------
+
+
+def test_a_text_is_split_by_the_models_tokenizer():
+    model = random_model(vocabulary=VOCABULARY, tokenizer="whitespace")
+    assert lrplstm.lrp(model, "a fine  film").tokens == ["a", "fine", "film"]
+    assert model.tokenize("a fine film") == ["a", "fine", "film"]
+    texts = ["a fine film", "dull"]
+    for several in (texts, tuple(texts), np.array(texts), pd.Series(texts)):
+        assert model.tokenize(several) == [["a", "fine", "film"], ["dull"]]
+    for unknown in (None, "unk", "zero", "error"):
+        with pytest.raises(ValueError, match=r"'a fine film'.*as model\.tokenize\(texts\) makes"):
+            model.predict(texts, unknown=unknown)
+    with pytest.raises(ValueError, match="inputs: expected at least one word"):
+        model.predict(" \n")
+    with pytest.raises(TypeError, match="text: expected str, got 3 at position 1"):
+        model.tokenize(["a", 3])
+    with pytest.raises(TypeError, match="text: expected a str or several, got bytes"):
+        model.tokenize(b"a")
+    with pytest.raises(ValueError, match=r"text: the model names no tokenizer; .*replaced"):
+        model.replaced(tokenizer=None).tokenize("a")
+
+
+def test_tokens_may_have_spaces_that_the_vocabulary_has():
+    model = random_model(vocabulary=[*VOCABULARY, "New York", "8\xa01/2"])
+    assert not lrplstm.lrp(model, ["New York", "8\xa01/2"]).unknown.any()
+    assert lrplstm.lrp(model, ["9\xa01/2", " ", "dull "]).unknown.all()
+
+
+# Vocabularies -----------------------------------------------------------------------------------
+
+
+def test_a_vocabulary_by_token_or_of_some_ids(tmp_path):
+    """As Keras' word_index, which starts at 1; what has no token is shown by its id."""
+    by_token = {"fine": 2, "a": 1, "": 4}
+    names = (None, "a", "fine", None, "", None)
+    embedding = np.random.default_rng(1).normal(size=(6, 5))
+    model = random_model(embedding=embedding).replaced(vocabulary=by_token)
+    assert model.vocabulary == names
+    for other in (
+        model.replaced(vocabulary=names[:5]),
+        model.replaced(class_names=list("xyz")),
+        model.astype("float32"),
+        pickle.loads(pickle.dumps(model)),
+    ):
+        assert other.vocabulary == names
+    model.save(tmp_path)
+    loaded = lrplstm.load(tmp_path)
+    assert loaded.vocabulary == names
+    for one in (model, loaded):
+        assert lrplstm.lrp(one, [1, 0, 4, 5]).tokens == ["a", "#0", "", "#5"]
+        with pytest.raises(ValueError, match="'#0' at position 0 is not in the vocabulary"):
+            one.predict(["#0"])
+    for text in ("\na\nfine\nfilm\n\n\n", "\na\n"):
+        (tmp_path / "vocab.txt").write_text(text)
+        with pytest.raises(ValueError, match=r"vocab\.txt|unnamed_ids"):
+            lrplstm.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "error", "match"),
+    [
+        ({"a": 6}, ValueError, "0 <= id < 6 .*got 6 of token 'a'; leave out"),
+        ({"a": -1}, ValueError, "got -1 of token 'a'"),
+        ({"a": 1, "b": 1}, ValueError, "expected distinct ids, got 1 of 'a' and of 'b'"),
+        ({"a": 1.0}, TypeError, "expected an id of token 'a', got 1.0"),
+        ({"a": True}, TypeError, "expected an id of token 'a', got True"),
+        ({1: "a"}, TypeError, "expected str, got 1"),
+        ({}, ValueError, "at least one token"),
+        ([], ValueError, "expected 6 tokens.*got 0"),
+        (["a", "a"], ValueError, "expected distinct tokens, got 'a' at 0 and at 1"),
+        ("abc", TypeError, "or a dict of ids by token, got str"),
+    ],
+)
+def test_bad_vocabularies(vocabulary, error, match):
+    with pytest.raises(error, match="^vocabulary: .*" + match):
+        random_model(embedding=np.ones((6, 5))).replaced(vocabulary=vocabulary)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import literal
 import numpy as np
 import pytest
@@ -81,6 +83,59 @@ def test_hidden_relevance_at_the_final_states_is_the_relevance_of_a_score():
     hidden[5, :4], hidden[0, 4:] = R[:4], R[4:]
     found = lrplstm.lrp(top, x, hidden_relevance=hidden, bias_factor=1.0)
     assert relative_error(found.input_relevance, expected.input_relevance) < 1e-12
+
+
+@backends
+@pytest.mark.parametrize("sides", ["forward", "backward", "both"])
+def test_hidden_relevance_of_what_the_head_reads(backend, sides):
+    """With "last" each half starts where its direction ends; else it goes through the pooling."""
+    rng = np.random.default_rng(8)
+    embedding = rng.normal(size=(9, 5))
+    model = random_model(6, head="none", embedding=embedding, bidirectional=sides == "both")
+    if sides == "backward":
+        model = model.replaced(layers=[dataclasses.replace(model.layers[0], reverse=True)])
+    model = model.replaced(mask_id=0)
+    batch, first, last = [[0, 3, 5, 2, 0], [7], [4, 8]], (1, 0, 0), (3, 0, 1)
+    R = rng.normal(size=(3, model.width))
+    hidden = [np.zeros((len(ids), model.width)) for ids in batch]
+    half = {"forward": 4, "backward": 0, "both": 4}[sides]
+    for b in range(3):
+        hidden[b][last[b], :half] += R[b, :half]
+        hidden[b][first[b], half:] += R[b, half:]
+    options = {"level": "input", "bias_factor": 0.3, "backend": backend}
+    expected = lrplstm.lrp(model, batch, hidden_relevance=hidden, **options)
+    for given in (R, list(R), R.tolist()):
+        found = lrplstm.lrp(model, batch, hidden_relevance=given, **options)
+        assert relative_error(found.input_relevance, expected.input_relevance) < 1e-13
+        np.testing.assert_allclose(found.delta, expected.delta, rtol=1e-10, atol=1e-14)
+    one = lrplstm.lrp(model, batch[0], hidden_relevance=R[0], **options)
+    assert np.array_equal(one.input_relevance, found[0].input_relevance)
+    again = lrplstm.explain(model, batch[0], found[0].method, **found[0].params)
+    assert np.array_equal(again.input_relevance, one.input_relevance)
+
+    plain = [[3, 5, 2], [7], [4, 8]]
+    for pooling in ("mean", "max"):  # a score that is one unit's state starts as itself
+        pooled = model.replaced(pooling=pooling)
+        scores = pooled.predict(plain, backend=backend)
+        unit = lrplstm.lrp(pooled, plain, [1, 2, 0], **options)
+        start = np.eye(model.width)[[1, 2, 0]] * scores
+        found = lrplstm.lrp(pooled, plain, hidden_relevance=start, **options)
+        assert relative_error(found.input_relevance, unit.input_relevance) < 1e-13
+        np.testing.assert_allclose(found.delta, unit.delta, rtol=1e-10, atol=1e-14)
+
+
+def test_hidden_relevance_of_another_shape():
+    model, batch = random_model(6, head="none"), random_batch(lengths=(3, 1))
+    for hidden, match in (
+        (np.ones(8), "expected 2 arrays, got 8"),
+        (np.ones((2, 7)), r"hidden_relevance\[0\]: expected shape \(8,\), got \(7,\)"),
+        ([np.ones(8), np.ones((1, 8))], r"hidden_relevance\[1\]: expected shape \(8,\)"),
+        ([np.ones((3, 8)), np.ones(8)], r"hidden_relevance\[1\]: expected shape \(1, 8\)"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            lrplstm.lrp(model, batch, hidden_relevance=hidden)
+    with pytest.raises(ValueError, match=r"expected shape \(3, 8\), got \(8,\)"):
+        lrplstm.lrp(model.replaced(pooling="none"), batch[0], hidden_relevance=np.ones(8))
 
 
 @pairwise(

@@ -101,9 +101,9 @@ TWO = (LSTM, LSTMWeights(-W_IH, W_HH, B))
         ([LSTM], {"vocabulary": TOKENS}, ValueError, "vocabulary: .*no embedding"),
         (
             [LSTM],
-            {"embedding": EMBEDDING, "vocabulary": TOKENS[:3]},
+            {"embedding": EMBEDDING, "vocabulary": [*TOKENS, "more"]},
             ValueError,
-            "vocabulary: expected 4 tokens.*got 3",
+            "vocabulary: expected 4 tokens.*got 5",
         ),
         (
             [LSTM],

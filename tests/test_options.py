@@ -145,7 +145,7 @@ def test_bad_options_of_lrp(options, error, match):
 def test_hidden_relevance_of_a_batch_is_one_array_for_each_sequence(given):
     hidden = random_batch(D=8, lengths=(3, 1))
     if given == "one array":
-        hidden = np.ones((3, 8))
+        hidden = np.ones((3, 4, 8))
     with pytest.raises((TypeError, ValueError), match="hidden_relevance"):
         lrplstm.lrp(MODEL, BATCH, hidden_relevance=hidden)
 

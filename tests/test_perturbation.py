@@ -89,6 +89,30 @@ def test_forms_of_baseline():
         np.testing.assert_array_equal(found.token_relevance, zero.token_relevance)
 
 
+def test_one_series_is_the_baseline_of_all_that_are_as_long():
+    model, batch = random_model(), np.stack(random_batch(lengths=(4, 4, 4)))
+    mean = batch.mean(axis=0)
+    for method in ("integrated_gradients", "occlusion"):
+        expected = lrplstm.explain(model, batch, method, baseline=[mean] * 3)
+        for form in (mean, mean.tolist(), mean[np.newaxis], [mean.tolist()]):
+            found = lrplstm.explain(model, batch, method, baseline=form)
+            np.testing.assert_array_equal(found.token_relevance, expected.token_relevance)
+            np.testing.assert_array_equal(found[2].params["baseline"], mean)
+        one = lrplstm.explain(model, batch[0], method, baseline=mean[np.newaxis])
+        np.testing.assert_array_equal(one.token_relevance, found[0].token_relevance)
+    # As many sequences as steps: an array is for all of them, a list of arrays one for each.
+    square = random_batch(2, lengths=(4, 4, 4, 4))
+    by_sequence = lrplstm.occlusion(model, square, baseline=square[::-1])
+    alone = lrplstm.occlusion(model, square[1], baseline=square[2])
+    np.testing.assert_array_equal(by_sequence[1].token_relevance, alone.token_relevance)
+    shared = lrplstm.occlusion(model, square, baseline=mean)
+    alone = lrplstm.occlusion(model, square[1], baseline=mean)
+    np.testing.assert_array_equal(shared[1].token_relevance, alone.token_relevance)
+    for lengths in ((4, 3), (3, 3)):
+        with pytest.raises(ValueError, match=r"baseline: .* list of 2 arrays, .* the 4 steps"):
+            lrplstm.occlusion(model, random_batch(lengths=lengths), baseline=mean)
+
+
 def test_a_baseline_for_each_sequence_comes_back_with_it():
     model = random_model(5)
     batch, baselines = random_batch(lengths=(2, 4)), random_batch(6, lengths=(2, 4))
@@ -158,7 +182,7 @@ def test_words_need_an_embedding():
 
 
 def test_a_baseline_for_each_sequence_of_a_batch():
-    with pytest.raises(ValueError, match="baseline: expected 2 arrays, got 3"):
+    with pytest.raises(ValueError, match="baseline: expected 2 arrays, or one, got 3"):
         lrplstm.occlusion(
             random_model(), random_batch(lengths=(2, 2)), baseline=[np.ones((2, 5))] * 3
         )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrplstm.checks import to_array, to_numbers
+from lrplstm.conversion import is_array_like
 from lrplstm.model import LSTMModel
 from lrplstm.sequences import Batch, Part
 from lrplstm.weights import Array
@@ -40,7 +41,7 @@ def resolve_baseline(baseline: Any, model: LSTMModel, batch: Batch) -> Baseline:
     D, dtype = model.input_size, model.dtype
     if baseline is None:
         return Baseline(np.zeros((1, D), dtype), None)
-    if hasattr(baseline, "__array__"):
+    if is_array_like(baseline) or isinstance(baseline, np.ndarray | np.generic):
         baseline = to_array("baseline", baseline)
         if baseline.ndim == 0:
             baseline = baseline.item()
@@ -49,24 +50,46 @@ def resolve_baseline(baseline: Any, model: LSTMModel, batch: Batch) -> Baseline:
         return Baseline(features_of_word(word, model), word)
     if not isinstance(baseline, Sequence | np.ndarray) or isinstance(baseline, bytes):
         raise TypeError(
-            "baseline: expected None, a token, an id, or numbers of shape (D,) or (T, D), "
+            "baseline: expected None, a token, an id, or numbers of shape (D,) or (T, D), or a "
+            "list of those of shape (T, D), one for each sequence, "
             f"got {type(baseline).__name__}"
         )
-    if not len(baseline) or to_array("baseline", baseline[0]).ndim == 0:
+    ndim = _dimensions(baseline)
+    if ndim == 1:
         row = to_numbers("baseline", baseline, (D,), dtype).copy()
         return Baseline(row[np.newaxis], row)
-    parts = [baseline] if batch.single else baseline
-    if len(parts) != len(batch):
-        raise ValueError(f"baseline: expected {len(batch)} arrays, got {len(parts)}")
     lengths = np.diff(batch.given_offsets).tolist()
-    arrays = [
-        to_numbers("baseline" if batch.single else f"baseline[{b}]", part, (T, D), dtype).copy()
-        for b, (part, T) in enumerate(zip(parts, lengths, strict=True))
-    ]
+    if ndim == 3 and len(baseline) == 1:
+        ndim, baseline = 2, baseline[0]
+    if ndim == 2:  # one for all
+        steps = len(baseline)
+        if not batch.single and set(lengths) != {steps}:
+            raise ValueError(
+                f"baseline: expected one row of shape ({D},) for all steps, or a list of "
+                f"{len(batch)} arrays, one for each sequence, where not all of them have the "
+                f"{steps} steps that it has"
+            )
+        array = to_numbers("baseline", baseline, (lengths[0], D), dtype)
+        arrays = [array.copy() for _ in lengths]
+    else:
+        if batch.single or len(baseline) != len(batch):
+            expected = "one array" if batch.single else f"{len(batch)} arrays, or one"
+            raise ValueError(f"baseline: expected {expected}, got {len(baseline)}")
+        arrays = [
+            to_numbers(f"baseline[{b}]", one, (T, D), dtype).copy()
+            for b, (one, T) in enumerate(zip(baseline, lengths, strict=True))
+        ]
     features = np.concatenate(arrays)
     if batch.padding is not None:
         features = features[batch.padding.read]
     return Baseline(features, arrays)
+
+
+def _dimensions(baseline: Sequence[Any] | Array) -> int:
+    """Return 1 for numbers, 2 for rows of them, 3 for arrays of rows."""
+    if isinstance(baseline, np.ndarray):
+        return baseline.ndim
+    return 1 + to_array("baseline", baseline[0]).ndim if len(baseline) else 1
 
 
 def features_of_word(word: str | int, model: LSTMModel) -> Array:

@@ -6,7 +6,6 @@ become arrays, where no value is missing; a PackedSequence becomes the sequences
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -61,29 +60,14 @@ def _from_array(name: str, array: Any) -> Any:
         return array
     for place in np.ndindex(array.shape):
         element = array[place]
-        if _is_missing(element):
-            raise ValueError(f"{name}: expected numbers, got a missing one at {_where(place)}")
         if not isinstance(element, Real):
-            if isinstance(element, str) and not place[-1] and all(map(_is_text, array.flat)):
-                return array
+            if isinstance(element, str) and all(isinstance(other, str) for other in array.flat):
+                return array  # tokens
             raise TypeError(
                 f"{name}: expected numbers, got {element!r:.60} of type {type(element).__name__} "
-                f"at {_where(place)}"
+                f"at row {place[-2]}, column {place[-1]}"
             )
     return np.array(array.tolist())
-
-
-def _where(place: tuple[int, ...]) -> str:
-    return f"row {place[-2]}, column {place[-1]}"
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_missing(value: object) -> bool:
-    """Whether a value of dtype object stands for none: None, pandas' NA or NaT."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 # Tensors ----------------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ def _is_row(value: object) -> bool:
 def _split(inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
     """Return the sequences in `inputs`, and whether it was just one.
 
-    With `reads_ids` integers are ids, so that two dimensions of them are several sequences.
+    With `reads_ids` integers are ids and strings tokens, of which two dimensions are several
+    sequences.
     """
     packed = unpack(inputs)
     if packed is not None:
@@ -69,7 +70,7 @@ def _split(inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
             inputs = to_array("inputs", inputs)
             kind = inputs.dtype.kind
         if kind != "O" or ndim != 1 or not any(map(_is_sequence, inputs)):
-            several = ndim == 3 or (ndim == 2 and kind in ("iuUO" if reads_ids else "UO"))
+            several = ndim == 3 or (ndim == 2 and kind in "iuUO" and reads_ids)
             return (list(inputs), False) if several else ([inputs], True)
         inputs = list(inputs)  # a column of lists
     if all(isinstance(element, str) or _is_number(element) for element in inputs):
@@ -345,12 +346,10 @@ class InputEncoder:
             for step in np.flatnonzero(lacking).tolist():
                 b, position = locate(step, offsets)
                 self._check_lacking(names[b], position, sequences[b][position], unknown_id)
-            ids[lacking] = unknown_id
+            ids[lacking] = unknown_id or 0  # None has been an error
         return ids, lacking | self._is_unknown(ids)
 
-    def _check_lacking(
-        self, name: str, position: int, token: str, unknown_id: int | None
-    ) -> None:
+    def _check_lacking(self, name: str, position: int, token: str, unknown_id: int | None) -> None:
         """Raise an error if a token that the vocabulary lacks cannot be an unknown one."""
         if _INNER_SPACE.search(token):
             ways = "pass a list of tokens for each text"

@@ -17,6 +17,7 @@ from lrplstm import decomposition, network, perturbation
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.baselines import resolve_baseline
 from lrplstm.checks import check_choice, did_you_mean, to_int
+from lrplstm.hidden import resolve_hidden
 from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.noise import random_numbers
@@ -93,8 +94,11 @@ def lrp(
         The model to explain.
     inputs : one sequence, or a batch of them
         One sequence is a list of tokens, an integer array of token ids of shape (T,), or a float
-        array of shape (T, D). A batch is a list of sequences, which may differ in length, or a
-        float array of shape (B, T, D).
+        array of shape (T, D). A batch is a list of sequences, which may differ in length, an
+        integer array of ids of shape (B, T), or a float array of shape (B, T, D). Arrays may also
+        be tensors of any device, DataFrames without missing values, or columns of one; a
+        PackedSequence is the batch it was packed of. A text is one sequence where the model names a
+        tokenizer; for several see `LSTMModel.tokenize`.
     target : None, int or str, sequence of int or str, sequence of float, or "all"
         What to explain: None for the class that each sequence is predicted as; a class, by its
         number or name; one class for each sequence; weights of the scores of shape (C,) or (B, C),
@@ -106,7 +110,8 @@ def lrp(
         predicted as; a tuple ``(step, class)``, steps counted from the end where they are negative,
         so that ``(-1, None)`` is what the last step is predicted as; a class, or weights of shape
         (C,), of every step; a sequence of T classes, or weights of shape (T, C); "all"; or a list
-        of those, one for each sequence of a batch.
+        of those, one for each sequence of a batch. What is asked of steps that are padding is left
+        out, and the end is where padding begins.
     epsilon : float
         Size of the stabilizer of denominators, at least 0.
     bias_factor : float
@@ -122,10 +127,13 @@ def lrp(
     level : {"token", "input"}, optional
         "token": one relevance for each step; "input": one for each input dimension as well.
         Default: "token" for tokens and ids, "input" for floats.
-    hidden_relevance : array of shape (T, width), or a list of them for a batch, optional
+    hidden_relevance : array of shape (width,) or (T, width), or one a sequence, optional
         Start from this relevance of the top layer's hidden states instead of from a score; width is
-        H, or 2H with two directions. For heads of your own: attention, dense layers. `target` must
-        then be None.
+        H, or 2H with two directions, forward half first. For heads of your own. Of shape (width,)
+        it is the relevance of what the model's pooling gives: with "last" the forward half starts
+        at the last step and the backward half at the first, where the directions end; with "mean"
+        and "max" it goes through the pooling. Of shape (T, width) it is that of each step's
+        states, as of attention. `target` must then be None.
     unknown : {"error", "unk", "zero"}, optional
         What to do with a token that the vocabulary lacks: raise, use the model's unknown token, or
         a zero vector. Default: "unk" where the model has an unknown token, else "error".
@@ -197,16 +205,19 @@ def lrp(
     def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
         return network.lrp(past, weighting, rule, product_rule, request.level)
 
-    def backward_from_hidden(past: ForwardPass, hidden: Array, part: Part) -> InputRelevance:
-        return network.lrp_from_hidden(past, hidden, rule, product_rule, request.level)
-
     rule.check_range(model.dtype)
     keep = "relevance" if product_rule == "all" else "gates"
     if hidden_relevance is None:
         return request.explain("lrp", target, backward, keep, params, grows=True)
     if target is not None:
         raise ValueError("target: expected None where hidden_relevance is given")
-    return request.explain_hidden("lrp", hidden_relevance, backward_from_hidden, keep, params)
+    hidden = resolve_hidden(hidden_relevance, model, request.batch)
+    way_back = network.lrp_from_pooled if hidden.pooled else network.lrp_from_hidden
+
+    def backward_from_hidden(past: ForwardPass, relevance: Array, part: Part) -> InputRelevance:
+        return way_back(past, relevance, rule, product_rule, request.level)
+
+    return request.explain_hidden("lrp", hidden, backward_from_hidden, keep, params)
 
 
 @_typed
@@ -334,7 +345,8 @@ def integrated_gradients(
         Points on the path, from 1 to a billion (midpoint rule).
     baseline : None, str, int, array of shape (D,) or (T, D), or for a batch a list of (T, D)
         Where the path begins: zeros by default; the vector of a token or id; a vector for every
-        step, (D,); or one for each step, (T, D), and of a batch a list of such arrays.
+        step, (D,); or one for each step, (T, D), which serves all sequences of a batch if all have
+        that length, or else a list of such arrays, one for each sequence.
 
     Returns
     -------

@@ -294,9 +294,16 @@ def lrp(
         list(zip(past.prepared.head, past.head, past.sums, strict=False))
     ):
         relevance = scans.linear_lrp(linear, y, z, relevance, rule)
+    return lrp_from_pooled(past, relevance, rule, product_rule, level)
+
+
+def lrp_from_pooled(
+    past: ForwardPass, relevance: Array, rule: EpsilonRule, product_rule: str, level: str
+) -> InputRelevance:
+    """Relevance propagation from what the head reads, (K, B or steps, width), down."""
 
     def through_pooling(pooling: str) -> Array:
-        pooled = past.head[0]
+        scans, pooled = past.prepared.scans, past.head[0]
         return scans.pool_lrp(pooling, past.hidden, past.offsets, pooled, relevance, rule)
 
     final, hidden = _to_states(past, relevance, through_pooling)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from lrplstm import _backend, network
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.batches import for_each_part
-from lrplstm.checks import check_choice, to_array, to_numbers
+from lrplstm.checks import check_choice
+from lrplstm.hidden import HiddenRelevance
 from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.sequences import Batch, Part, sum_steps
@@ -106,26 +107,21 @@ class Request:
     def explain_hidden(
         self,
         method: str,
-        hidden_relevance: Any,
+        hidden: HiddenRelevance,
         backward: Backward,
         keep: str,
         params: dict[str, Any],
     ) -> Attribution | Attributions:
         """Explain given relevance of the top layer's hidden states."""
-        hidden = self._check_hidden(hidden_relevance)
         result = Result(self, 1)
 
         def run(part: Part, past: ForwardPass) -> None:
-            given = hidden[part.steps]
-            started = sum_steps(given.sum(axis=-1), part.offsets)
-            found = backward(past, given[np.newaxis], part)
-            result.put(part, past, started[np.newaxis], found)
+            started = hidden.started(part)[np.newaxis]
+            result.put(part, past, started, backward(past, hidden.of(part)[np.newaxis], part))
 
         self._for_each_part(run, keep, result.targets, self.level == "input")
-        result.warn_of_growth(hidden, params, by_step=True)
-        given = self.batch.as_given(hidden, axis=0)
-        parts = np.split(given, self.batch.given_offsets[1:-1])
-        params = params | self.params | {"hidden_relevance": parts}
+        result.warn_of_growth(hidden.values, params, by_step=not hidden.pooled)
+        params = params | self.params | {"hidden_relevance": hidden.as_given(self.batch)}
         return result.attributions(method, params, None)
 
     def _for_each_part(
@@ -140,33 +136,6 @@ class Request:
             targets=targets,
             inputs=inputs,
         )
-
-    def _check_hidden(self, given: Any) -> Array:
-        """Return hidden relevance of any accepted form as one new array, (steps, width)."""
-        width, single, offsets = self.model.width, self.batch.single, self.batch.given_offsets
-        if hasattr(given, "__array__"):
-            given = to_array("hidden_relevance", given)
-        if not single and (not isinstance(given, Sequence | np.ndarray) or isinstance(given, str)):
-            raise TypeError(
-                f"hidden_relevance: expected one array a sequence, got {type(given).__name__}"
-            )
-        parts = [given] if single else given
-        if len(parts) != len(self.batch):
-            raise ValueError(
-                f"hidden_relevance: expected {len(self.batch)} arrays, got {len(parts)}"
-            )
-        checked = []
-        for b, part in enumerate(parts):
-            name = "hidden_relevance" if single else f"hidden_relevance[{b}]"
-            shape = (int(offsets[b + 1] - offsets[b]), width)
-            checked.append(to_numbers(name, part, shape, self.model.dtype))
-        hidden = np.concatenate(checked)
-        if self.batch.padding is None:
-            return hidden
-        read = hidden[self.batch.padding.read]
-        if np.count_nonzero(read) != np.count_nonzero(hidden):
-            raise ValueError("hidden_relevance: expected zeros at padded steps")
-        return read
 
 
 def _outer_level() -> int:

@@ -276,8 +276,16 @@ def resolve_step_target(
 
 
 class _Asked(NamedTuple):
-    """What is asked of the steps of one sequence: weights of scores, (T, C), and whether the
-    predicted class is explained, (T,); and which steps are no padding, (T,).
+    """What is asked of the steps of one sequence.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (T, C)
+        Of the scores.
+    at_predicted : ndarray of bool of shape (T,)
+        Whether the predicted class is explained.
+    is_read : ndarray of bool of shape (T,)
+        Whether it is no padding.
     """
 
     weights: Array

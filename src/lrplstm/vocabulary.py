@@ -64,7 +64,7 @@ def _from_mapping(vocabulary: Mapping[Any, Any], rows: int) -> tuple[str | None,
         _check_token(token, "a key")
         if isinstance(id_, bool) or not isinstance(id_, Integral):
             raise TypeError(f"vocabulary: expected an id of token {token!r:.60}, got {id_!r:.60}")
-        if not 0 <= id_ < rows:
+        if not 0 <= int(id_) < rows:
             raise ValueError(
                 f"vocabulary: expected 0 <= id < {rows} as the embedding has rows, got "
                 f"{id_!r:.60} of token {token!r:.60}; leave out the tokens that have no row"
@@ -130,7 +130,9 @@ def without_names(tokens: list[str] | None, unnamed: Any) -> list[str | None] | 
             and all(type(id_) is int for id_ in pair)
             and least <= pair[0] < pair[1] <= len(found)
         ):
-            raise ValueError(f"expected rising pairs of ids up to {len(found)}, got {reprlib.repr(pair)}")
+            raise ValueError(
+                f"expected rising pairs of ids up to {len(found)}, got {reprlib.repr(pair)}"
+            )
         if any(found[slice(*pair)]):
             raise ValueError(f"expected empty lines for ids {pair[0]} to {pair[1] - 1}, got tokens")
         found[slice(*pair)] = [None] * (pair[1] - pair[0])

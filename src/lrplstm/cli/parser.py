@@ -11,11 +11,11 @@ from lrplstm.cli.commands import convert, explain, info, predict
 from lrplstm.cli.evaluating import evaluate
 from lrplstm.cli.inputs import STDOUT
 from lrplstm.evaluation.deletion import HOWS
+from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.network import POOLINGS
 from lrplstm.perturbation import MEASURES
 from lrplstm.rules import PRODUCT_RULES
-from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.tokenizers import TOKENIZERS
 
 __all__ = ["make_parser"]
