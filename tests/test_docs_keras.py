@@ -38,10 +38,10 @@ def test_the_example(tmp_path):
 
 
 def test_the_vocabulary_of_an_old_tokenizer():
-    """The expression on the page puts words where their ids are."""
-    expression = re.search(r'`(\["<pad>", \*sorted.*?\])`', PAGE.text).group(1)
-    found = eval(expression, {"index": {"film": 2, "the": 1, "good": 3}})
-    assert found == ["<pad>", "the", "film", "good"]
+    """The expression on the page keeps the words that have a row."""
+    expression = re.search(r"`(\{word: id for .*?\})`", PAGE.text).group(1)
+    index = {"film": 2, "the": 1, "good": 3, "rare": 4}
+    assert eval(expression, {"index": index, "num_words": 4}) == {"film": 2, "the": 1, "good": 3}
 
 
 def test_what_it_names_exists():

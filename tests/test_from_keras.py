@@ -125,13 +125,31 @@ def test_padding(case, backend, policy):
 
 
 @both_backends
+def test_padding_where_every_step_has_scores(backend, policy):
+    """Keras has scores of padded steps too; of those that are read, it has the same."""
+    policy("float64")
+    for layer in (rows(4), bidirectional(4, return_sequences=True)):
+        made = network([masked(), layer, L.Dense(3)], dtype="float64")
+        model = lrplstm.from_keras(made.model)
+        batch = padded()[:3]
+        expected = numpy(made.run(batch)[1])
+        found = np.stack(model.predict(batch, backend=backend))
+        assert agrees(found[batch != 0], expected[batch != 0], 1e-12)
+        assert np.isnan(found[batch == 0]).all()
+    with pytest.raises(ValueError, match=r"expected padding .* at the ends alone"):
+        model.predict(padded(), backend=backend)
+
+
 @pytest.mark.filterwarnings("ignore:Layer 'global_max_pooling1d:UserWarning")  # it has no masks
-@pytest.mark.parametrize("last", [L.GlobalMaxPooling1D, lambda: L.Dense(3)], ids=["max", "none"])
-def test_padding_where_every_step_counts(last, backend):
-    model = lrplstm.from_keras(network([masked(), rows(4), last()]).model)
-    assert model.predict(np.array([1, 2]), backend=backend).size
-    with pytest.raises(ValueError, match="expected no padding"):
-        model.predict(np.array([1, 0]), backend=backend)
+def test_padding_and_the_maximum_over_steps(policy):
+    """Keras' maximum includes padded steps, which repeat the state before them, or are zero."""
+    policy("float64")
+    made = network([masked(), rows(4), L.GlobalMaxPooling1D()], dtype="float64")
+    with pytest.warns(UserWarning, match=r"^'max' pooling of .* leave padding out in Keras too"):
+        model = lrplstm.from_keras(made.model)
+    for ids in ([[3, 1, 4]], [[3, 1, 4, 0, 0]]):
+        assert agrees(model.predict(ids), numpy(made.run(np.array(ids))[1]), 1e-12)
+    assert np.array_equal(model.predict([[0, 3, 1, 4]]), model.predict([[3, 1, 4]]))
 
 
 @pytest.mark.parametrize(

@@ -343,7 +343,7 @@ class LSTM_bidi:
                 f"model_path: expected the path of a folder, got {type(model_path).__name__}"
             )
         files = read_files(model_path)
-        self.voc = list(files.vocabulary)
+        self.voc = list(files.model.encoder.shown or ())
         self.E = np.array(files.embedding, np.float64)
         for name in _WEIGHTS:
             setattr(self, name, files.arrays[name])

@@ -27,7 +27,7 @@ def from_arras(
     source: str | os.PathLike[str] | Mapping[str, npt.ArrayLike],
     *,
     embedding: npt.ArrayLike | None = None,
-    vocabulary: Sequence[str] | None = None,
+    vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
 ) -> LSTMModel:
     """Read a bidirectional LSTM in the format of the 2017 reference code.
 
@@ -43,7 +43,7 @@ def from_arras(
         lists, dicts, strings, numbers and arrays, and runs nothing.
     embedding : array_like of shape (V, D), optional
         Instead of ``embeddings.npy``; converted to the dtype of the weights.
-    vocabulary : sequence of str, optional
+    vocabulary : sequence of str, or dict of int by str, optional
         Instead of ``vocab``.
 
     Returns
@@ -88,7 +88,6 @@ class Files(NamedTuple):
 
     arrays: dict[str, Array]
     embedding: npt.ArrayLike
-    vocabulary: Sequence[str]
     model: LSTMModel
 
 
@@ -96,7 +95,7 @@ def read_files(
     path: str | os.PathLike[str],
     *,
     embedding: npt.ArrayLike | None = None,
-    vocabulary: Sequence[str] | None = None,
+    vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
 ) -> Files:
     """Read a folder; arguments and errors as `from_arras` has them."""
     folder = model_folder(path)
@@ -107,17 +106,23 @@ def read_files(
         embedding = read_array(file, ndims=(2,), missing=missing)
     if vocabulary is None:
         vocabulary = _read_vocabulary(folder / "vocab")
+        rows = len(embedding) if isinstance(embedding, np.ndarray) else len(vocabulary)
+        if len(vocabulary) != rows:  # a file that is not of these embeddings
+            raise ValueError(
+                f"{folder}: vocabulary: expected {rows} tokens as the embedding has rows, "
+                f"got {len(vocabulary)}"
+            )
     try:
         model = _build(arrays, embedding, vocabulary)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{folder}: {error}") from None
-    return Files(arrays, embedding, vocabulary, model)
+    return Files(arrays, embedding, model)
 
 
 def _build(
     source: Mapping[str, npt.ArrayLike],
     embedding: npt.ArrayLike | None,
-    vocabulary: Sequence[str] | None,
+    vocabulary: Sequence[str | None] | Mapping[str, int] | None,
 ) -> LSTMModel:
     expected = [f"{part}_{side}" for side in _SIDES for part in _PARTS]
     missing = [name for name in expected if name not in source]

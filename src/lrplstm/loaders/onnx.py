@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ def from_onnx(
     source: str | os.PathLike[str] | onnx.ModelProto,
     *,
     output: str | None = None,
-    vocabulary: Sequence[str] | None = None,
+    vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
     class_names: Sequence[str] | None = None,
     unknown_token: str | None = None,
     tokenizer: str | None = None,

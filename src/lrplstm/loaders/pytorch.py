@@ -41,7 +41,7 @@ def from_torch(
     embedding: str | npt.ArrayLike | Literal[False] | None = None,
     activations: Sequence[str] | None = None,
     pooling: str = "last",
-    vocabulary: Sequence[str] | None = None,
+    vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
     class_names: Sequence[str] | None = None,
     unknown_token: str | None = None,
     tokenizer: str | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def from_keras(
     mask_zero: bool | None = None,
     recurrent_activation: str | None = None,
     dense_activations: Sequence[str] | None = None,
-    vocabulary: Sequence[str] | None = None,
+    vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
     class_names: Sequence[str] | None = None,
     unknown_token: str | None = None,
     tokenizer: str | None = None,
@@ -106,6 +107,14 @@ pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
     opened = Source(source, config)
     try:
         chain = opened.read(said)
+        if chain.mask_id is not None and chain.pooling == "max":
+            warnings.warn(
+                "'max' pooling of a model with padding: scores are those of sequences without "
+                "their padding; GlobalMaxPooling1D knows no masks, so leave padding out in Keras "
+                "too, or scores can differ",
+                UserWarning,
+                stacklevel=2,
+            )
         return LSTMModel(
             chain.layers,
             head=chain.head,
