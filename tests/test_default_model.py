@@ -92,7 +92,7 @@ def test_kernels_agree_with_the_reference_on_real_sentences(method):
     sentences, _ = treebank("dev")
     model = lrplstm.load_default()
     # Where many passes are made of each sentence, few sentences are enough for the reference.
-    some = sentences[: 200 if method in ONE_WAY_BACK else 20]
+    some = sentences[: 60 if method in ONE_WAY_BACK else 5]
     for m, bound in ((model, 2e-4), (model.astype(np.float64), 1e-11)):
         kernel, reference = (
             lrplstm.explain(m, some, method, backend=backend, **QUICK.get(method, {}))
