@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
+import shutil
+import signal
 import struct
-from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 import lrplstm
+from lrplstm import saving
 
 TOKENS = ["the", "", " ", " two  spaces ", "\x85", "a\u2028b", "8\xa01\\/2", "\t", "\ufeff", "😀"]
 SETTINGS = {
@@ -48,11 +52,20 @@ def assert_same(found, expected):
     np.testing.assert_array_equal(found.predict(inputs), expected.predict(inputs))
 
 
+def without_digests(folder, **changed):
+    """Let the files of a folder be any, as a folder of version 1 has them."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | changed
+    del config["sha256"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a model that has everything."""
+    """A folder with a model that has everything, and files that may be changed."""
     random_model(layers=2, **SETTINGS).save(tmp_path / "model")
-    return tmp_path / "model"
+    return without_digests(tmp_path / "model")
 
 
 # Round trips ------------------------------------------------------------------------------------
@@ -127,18 +140,90 @@ def test_saving_where_a_file_stands(tmp_path):
 @pytest.mark.parametrize("written", [0, 1, 2])
 def test_failing_half_way_leaves_the_old_model(written, folder, monkeypatch):
     old = {name: (folder / name).read_bytes() for name in FILES}
-    write, count = Path.write_bytes, iter(range(9))
+    count = iter(range(9))
 
-    def full_disk(path, content):
+    def full_disk(descriptor):
         if next(count) == written:
-            write(path, content[: len(content) // 2])
             raise OSError("no space left on device")
-        return write(path, content)
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space left"):
         random_model(1, layers=2, **SETTINGS).save(folder)
     assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == old
+
+
+# What opens, makes, renames or removes anything tells Python's audit hooks before it does.
+STEPS = ("open", "os.", "shutil.", "tempfile.", "fcntl.")
+
+
+def killed_at(step, model, folder):
+    """Whether a save in a process of its own came to this step, where it was killed."""
+    pid = os.fork()
+    if pid == 0:
+        steps = itertools.count()
+        sys.addaudithook(lambda event, _: event.startswith(STEPS) and killed_now(steps, step))
+        model.save(folder)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] != 0
+
+
+def killed_now(steps, step):
+    if next(steps) == step:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("old", ["with words", "without words", "version 1"])
+def test_killed_at_any_step_it_leaves_the_old_model_the_new_one_or_a_refusal(
+    old, tmp_path, monkeypatch
+):
+    """Sizes are the same, so that nothing but the digests can tell."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # nobody cuts the power
+    kind = {"class_names": list("abc"), "pooling": "mean"}
+    words = random_model(1, H=1, vocabulary=["x", "y"], **kind)
+    plain = random_model(2, H=1, embedding=np.ones((2, 5)))
+    old_model, new = (plain, words) if old == "without words" else (words, plain)
+    found, folder = set(), tmp_path / "model"
+    for step in range(99):
+        old_model.save(folder)
+        if old == "version 1":
+            without_digests(folder, format_version=1)
+        killed = killed_at(step, new, folder)
+        try:
+            model = lrplstm.load(folder)
+        except ValueError:
+            found.add("refused")
+        else:
+            found.add("new" if model.class_names == new.class_names else "old")
+            assert_same(model, new if model.class_names == new.class_names else old_model)
+        new.save(folder)  # cleans up
+        assert not list(folder.glob(".saving-*"))
+        if not killed:
+            break
+    assert found == {"old", "refused", "new"}
+    assert step > 12
+
+
+def test_a_save_leaves_alone_what_another_is_saving(tmp_path):
+    with saving._folder_of_its_own(tmp_path) as running:
+        random_model().save(tmp_path)
+        assert running.is_dir()
+    (tmp_path / ".saving-killed").mkdir()
+    random_model().save(tmp_path)
+    assert not list(tmp_path.glob(".saving-*"))
+
+
+def test_files_of_two_models(tmp_path):
+    for n in (1, 2):
+        random_model(n, vocabulary=[*"abcde", str(n)]).save(tmp_path / str(n))
+    for name in ("weights.safetensors", "vocab.txt"):
+        own = (tmp_path / "1" / name).read_bytes()
+        shutil.copy(tmp_path / "2" / name, tmp_path / "1")
+        with refused(f"{name} is not the file that config.json was written with: .* save the mod"):
+            lrplstm.load(tmp_path / "1")
+        (tmp_path / "1" / name).write_bytes(own)
+    (tmp_path / "1" / "vocab.txt").write_text("f\ne\nd\nc\nb\na\n")
+    without_digests(tmp_path / "1")  # what the error says
+    assert lrplstm.load(tmp_path / "1").vocabulary == tuple("fedcba")
 
 
 def test_saved_files_are_as_readable_as_any_other(folder, tmp_path):
@@ -248,8 +333,9 @@ DEEP = json.loads("[" * 900 + "]" * 900)
     [
         ("format", "gguf", r'config\.json: expected "format": "lrplstm"'),
         ("format", DEEP, r'config\.json: expected "format": "lrplstm"'),
-        ("format_version", 2, r"config\.json: expected format_version 1, got 2"),
-        ("format_version", DEEP, r"config\.json: expected format_version 1, got \[\[\["),
+        ("format_version", 3, r"json: made by a newer version of lrplstm, of format_version 3; th"),
+        ("format_version", True, r"config\.json: format_version: expected 1 or 2, got True"),
+        ("format_version", DEEP, r"config\.json: format_version: expected 1 or 2, got \[\[\["),
         ("pooling", None, r"config\.json: pooling: expected a string, got None"),
         ("pooling", "first", r"model: pooling: expected .*'last'.*, got 'first'"),
         ("unknown_token", 3, r"config\.json: unknown_token: expected a string, got 3"),
@@ -435,6 +521,7 @@ def shared_folder(tmp_path_factory):
     """A folder to damage and to mend, and what is in its files."""
     folder = tmp_path_factory.mktemp("shared")
     random_model(layers=2, **SETTINGS).save(folder)
+    without_digests(folder)
     return folder, {name: (folder / name).read_bytes() for name in FILES}
 
 

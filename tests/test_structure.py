@@ -25,7 +25,7 @@ LAYERS = [
     {"heatmap.markup", "heatmap.sheets", "heatmap.table", "heatmap.terminal"},
     {"heatmap.grid_figure"},
     {"heatmap.figure"},
-    {"conversion", "heatmap", "sentences", "tokenizers", "vocabulary"},
+    {"conversion", "heatmap", "saving", "sentences", "tokenizers", "vocabulary"},
     {"checks"},
     {"plain", "weights"},
     {"balance", "outputs", "rules", "sequences", "storage"},

@@ -2,7 +2,7 @@
 
 ========================  ===========================================================
 config.json               sizes, pooling, activations of the head, class names, unknown token,
-                          tokenizer, mask id, origin
+                          tokenizer, mask id, task, origin; ``sha256`` of each other file
 weights.safetensors       ``layers.<n>.<forward or backward>.<weight_ih, weight_hh or bias>``,
                           ``initial_hidden`` and ``initial_cell`` beside them where they are not
                           zero, ``head.<n>.weight``, ``head.<n>.bias``, ``embedding``; a head that
@@ -11,6 +11,11 @@ vocab.txt                 one token a line, UTF-8, in the order of the embedding
                           lines for ids without a token, which config.json lists as
                           ``unnamed_ids``: pairs of the first and of the one after the last
 ========================  ===========================================================
+
+Files other than those that have a digest in config.json are no part of the model, and one of
+another digest is refused: it was written with another config.json, or changed since. Whoever
+changes vocab.txt by hand takes the entry ``sha256`` out of config.json. Folders of
+``format_version`` 1 have no digests.
 """
 
 from __future__ import annotations
@@ -20,7 +25,6 @@ import json
 import math
 import os
 import reprlib
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 
+from lrplstm.saving import LEFTOVERS, digest, replace_files
 from lrplstm.vocabulary import unnamed_ids, without_names
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
@@ -41,12 +46,13 @@ __all__ = [
     "write_folder",
 ]
 
-_FORMAT, _VERSION = "lrplstm", 1
+_FORMAT, _VERSION = "lrplstm", 2
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
 _DIRECTIONS = ("forward", "backward")
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
 _SETTINGS = ("pooling", "class_names", "unknown_token", "tokenizer", "mask_id", "task", "origin")
 _HEAD, _UNNAMED = "head_activations", "unnamed_ids"
+_DIGESTS = "sha256"
 _REQUIRED = ("weight_ih", "weight_hh", "bias")
 _OPTIONAL = ("initial_hidden", "initial_cell")
 
@@ -63,7 +69,8 @@ def write_folder(
 ) -> None:
     """Write a model's parts to a folder, which is made where it does not exist.
 
-    All files are complete before the first takes the place of an older one.
+    Whenever the process ends, the folder holds the older model, the new one, or files that
+    `read_folder` refuses since they do not belong together; see `lrplstm.saving`.
 
     Raises
     ------
@@ -105,19 +112,14 @@ def write_folder(
         config[_UNNAMED] = unnamed_ids(vocabulary)
     for name, value in settings.items():
         _encode(name, _to_json(value))
-    files = {_WEIGHTS: save(tensors), _CONFIG: _to_json(config).encode()}
+    files = {_WEIGHTS: save(tensors)}
     if vocabulary is not None:
         files[_VOCABULARY] = _encode_vocabulary(vocabulary)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-        for name, content in files.items():
-            Path(temporary, name).write_bytes(content)
-        for name in files:
-            os.replace(Path(temporary, name), folder / name)
-    if vocabulary is None:
-        # A vocabulary left from a model that was here before would not be this one's.
-        (folder / _VOCABULARY).unlink(missing_ok=True)
+    config[_DIGESTS] = {name: digest(content) for name, content in files.items()}
+    files = {_CONFIG: _to_json(config).encode(), **files}  # the first, which knows the others
+    # A vocabulary left from a model that was here before would not be this one's.
+    replace_files(folder, files, obsolete={_VOCABULARY} - set(files))
 
 
 def _to_json(value: Any) -> str:
@@ -164,7 +166,10 @@ def model_folder(path: str | os.PathLike[str]) -> Path:
 
 def is_model_folder(path: Path) -> bool:
     """Whether a model can be written there: a folder that holds one, or nothing."""
-    return path.is_dir() and ((path / _CONFIG).is_file() or not any(path.iterdir()))
+    if not path.is_dir():
+        return False
+    leftovers = set(path.glob(LEFTOVERS))  # of a first save that was killed
+    return (path / _CONFIG).is_file() or leftovers.issuperset(path.iterdir())
 
 
 def read_file(path: Path, missing: str | None = None) -> bytes:
@@ -228,14 +233,17 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     """
     folder = model_folder(path)
     config = _read_config(folder / _CONFIG)
-    tensors = _read_tensors(folder / _WEIGHTS)
+    part = _Parts(folder, config.get(_DIGESTS))
+    tensors = _parse_tensors(folder / _WEIGHTS, part.read(_WEIGHTS))
     arguments: dict[str, Any] = {name: config.get(name) for name in _SETTINGS}
     if arguments["task"] is None:  # a folder from before there was a choice
         del arguments["task"]
     arguments["head"] = _collect_head(folder / _WEIGHTS, tensors, config.get(_HEAD))
     arguments["embedding"] = tensors.pop("embedding", None)
     arguments["vocabulary"] = vocabulary = (
-        read_vocabulary(folder / _VOCABULARY) if (folder / _VOCABULARY).exists() else None
+        _parse_vocabulary(folder / _VOCABULARY, part.read(_VOCABULARY))
+        if part.exists(_VOCABULARY)
+        else None
     )
     try:
         arguments["vocabulary"] = without_names(vocabulary, config.get(_UNNAMED))
@@ -251,6 +259,37 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
             f"found {_count(found)}"
         )
     return arguments, {name: config[name] for name in _SIZES if name in config}
+
+
+class _Parts:
+    """The files beside config.json, which are those that it was written with.
+
+    Parameters
+    ----------
+    folder : Path
+    digests : dict of str, or None
+        As config.json has them. None: any files, as in a folder of version 1.
+    """
+
+    def __init__(self, folder: Path, digests: dict[str, str] | None) -> None:
+        self._folder = folder
+        self._digests = digests
+
+    def exists(self, name: str) -> bool:
+        """Whether the model has this part."""
+        known = self._digests is None or name in self._digests
+        return known and (self._folder / name).exists()
+
+    def read(self, name: str) -> bytes:
+        """Return what is in a file, or raise a ValueError."""
+        content = _read_part(self._folder / name)
+        if self._digests is not None and digest(content) != self._digests.get(name):
+            raise ValueError(
+                f"{self._folder}: {name} is not the file that {_CONFIG} was written with: saving "
+                f"was interrupted, or the file was changed since; save the model again (only if "
+                f'you changed {name} by hand, take the entry "{_DIGESTS}" out of {_CONFIG})'
+            )
+        return content
 
 
 def _count(tokens: Any) -> str:
@@ -269,10 +308,15 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected JSON, got something else ({error})") from None
     if not isinstance(config, dict) or config.get("format") != _FORMAT:
         raise ValueError(f'{path}: expected "format": "{_FORMAT}"; this is no lrplstm model')
-    if config.get("format_version") != _VERSION:
+    version = config.get("format_version")
+    if type(version) is not int or version < 1:
         raise ValueError(
-            f"{path}: expected format_version {_VERSION}, "
-            f"got {reprlib.repr(config.get('format_version'))}"
+            f"{path}: format_version: expected 1 or {_VERSION}, got {reprlib.repr(version)}"
+        )
+    if version > _VERSION:
+        raise ValueError(
+            f"{path}: made by a newer version of lrplstm, of format_version "
+            f"{reprlib.repr(version)}; this one reads up to {_VERSION}: install a newer one"
         )
     for name in ("pooling", "unknown_token", "tokenizer", "task"):
         value = config.get(name)
@@ -301,16 +345,22 @@ def _read_config(path: Path) -> dict[str, Any]:
         isinstance(origin, dict) and all(isinstance(text, str) for text in origin.values())
     ):
         raise ValueError(f"{path}: origin: expected strings by name, got {reprlib.repr(origin)}")
+    digests = config.get(_DIGESTS)
+    if digests is not None and not (
+        isinstance(digests, dict) and all(isinstance(text, str) for text in digests.values())
+    ):
+        raise ValueError(
+            f"{path}: {_DIGESTS}: expected digests by file, got {reprlib.repr(digests)}"
+        )
     for name in _SETTINGS:
         _encode(f"{path}: {name}", _to_json(config.get(name)))
     return config
 
 
-def _read_tensors(path: Path) -> dict[str, Array]:
+def _parse_tensors(path: Path, content: bytes) -> dict[str, Array]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    content = _read_part(path)
     try:
         tensors: dict[str, Array] = load(content)
     except KeyError as error:
@@ -327,7 +377,10 @@ def _read_tensors(path: Path) -> dict[str, Array]:
 
 def read_vocabulary(path: Path) -> list[str]:
     """Return the tokens in a file, one a line, or raise a ValueError."""
-    content = read_file(path)
+    return _parse_vocabulary(path, read_file(path))
+
+
+def _parse_vocabulary(path: Path, content: bytes) -> list[str]:
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
