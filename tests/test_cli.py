@@ -176,7 +176,7 @@ def test_text_is_tokenized_as_the_model_wants():
 def test_explain_writes_pages_pictures_and_json(tmp_path):
     html, png, objects = (tmp_path / name for name in ("out.html", "out.png", "out.json"))
     output = run("explain", "--html", html, "--png", png, "--json", objects, "A fine film!").stdout
-    assert "predicted: " in output
+    assert output == ""
     page = html.read_text(encoding="utf-8")
     assert page.lower().startswith("<!doctype html>")
     assert all(word in page for word in ("fine", "film", "lrp"))
@@ -296,8 +296,8 @@ def test_a_model_of_ones_own(other_model):
 )
 def test_odd_text_is_explained(text, tmp_path):
     html, png = tmp_path / "out.html", tmp_path / "out.png"
-    arguments = ["explain", "--html", html, "--png", png, "--color", "always", "--", text]
-    output = run(*arguments).stdout
+    run("explain", "--html", html, "--png", png, "--", text)
+    output = run("explain", "--color", "always", "--", text).stdout
     assert "predicted: " in output
     assert "\x1b[31mred" not in output
     assert "\x07" not in output

@@ -170,7 +170,8 @@ def test_ids_in_a_labelled_file(id_model, tmp_path):
 
 def test_ids_stand_where_there_are_no_words(id_model, tmp_path):
     page, picture = tmp_path / "x.html", tmp_path / "x.png"
-    arguments = ["--model", id_model, "--ids", "3 2 4", "--html", page, "--png", picture]
+    arguments = ["--model", id_model, "--ids", "3 2 4"]
+    run("explain", *arguments, "--html", page, "--png", picture)
     output = run("explain", *arguments).stdout
     assert re.search(r"\b3\b.* 2\b.* 4\b", output)
     assert "t=0" not in output

@@ -14,7 +14,8 @@ from lrplstm import heatmap
 from lrplstm.balance import Balance
 from lrplstm.heatmap.content import checked_texts
 from lrplstm.outputs import Outputs
-from lrplstm.plain import plain
+from lrplstm.records import record, records
+from lrplstm.sequences import sum_steps
 from lrplstm.weights import Array
 from lrplstm.wording import Wording
 
@@ -28,23 +29,6 @@ _ENDS = {"sensitivity": ("", "sensitive")}
 
 _MOST_LETTERS = 60
 """An array is written out in so many letters, not in more."""
-
-_RECORD = (
-    "tokens",
-    "unknown",
-    "scores",
-    "predicted",
-    "target",
-    "token_relevance",
-    "input_relevance",
-    "initial_relevance",
-    "delta",
-    "method",
-    "params",
-    "class_names",
-    "task",
-)
-"""Fields that are written to JSON."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -172,7 +156,8 @@ class Attribution:
     @property
     def balance(self) -> Balance:
         """What was shared out, and where it went: `token_relevance`, initial states and `delta`."""
-        arrived = np.atleast_2d(self.token_relevance).sum(axis=1, dtype=np.float64)
+        steps = np.array([0, len(self)])
+        arrived = sum_steps(np.atleast_2d(self.token_relevance), steps)[:, 0]
         return Balance(
             self.method,
             self._wording.shared_out,
@@ -408,28 +393,7 @@ class Attribution:
         >>> record["tokens"], record["target_class"], record["sum"]["rest_is"]
         (['fine', '.'], 'positive', 'kept by biases and stabilizers')
         """
-        values = {name: getattr(self, name) for name in _RECORD}
-        values["predicted_class"] = self._names_of(self.predicted)
-        values["target_class"] = self._names_of(self.target)
-        several = self.token_relevance.ndim == 2
-        values["sum"] = {
-            name: value[0] if isinstance(value, np.ndarray) and not several else value
-            for name, value in self.balance.to_dict().items()
-        }
-        record: dict[str, Any] = plain(values)
-        return record
-
-    def _names_of(self, chosen: Any) -> Any:
-        """Return the names of classes: of one, of one at a step, or of one for each step."""
-        if self.class_names is None or chosen is None:
-            return None
-        if isinstance(chosen, tuple):
-            chosen = chosen[1]
-        if isinstance(chosen, int | np.integer):
-            return self.class_names[chosen]
-        if isinstance(chosen, np.ndarray) and chosen.dtype.kind in "iu":
-            return [self.class_names[c] for c in chosen.tolist()]
-        return None
+        return record(self)
 
 
 def _short(value: Any) -> str:
@@ -546,6 +510,18 @@ class Attributions(Sequence[Attribution]):
 
     def __iter__(self) -> Iterator[Attribution]:
         return (self[b] for b in range(len(self)))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return `Attribution.to_dict` of each, in a part of the time that one by one takes.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
+        >>> batch.to_dicts()[1] == batch[1].to_dict()
+        True
+        """
+        return records(self)
 
     def _repr_html_(self) -> str:
         return "".join(attribution.to_html() for attribution in self)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from typing import IO
 
-__all__ = ["Sentence", "parse_sentences", "read_sentences", "sample_sentences"]
+__all__ = [
+    "Sentence",
+    "labelled_sentences",
+    "parse_sentences",
+    "read_sentences",
+    "sample_sentences",
+    "text_lines",
+    "with_an_end",
+]
+
+_MOST_STREAMED = 2**30
+"""So many bytes are read of a pipe or a device, which may have no end."""
+_MOST_IN_LINE = 2**24
+"""A line has at most so many bytes: some three million words."""
+_BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,68 @@ class Sentence:
     def target(self) -> int:
         """The class that the label means, counted from 0 as everywhere else."""
         return self.label - 1
+
+
+def with_an_end(file: IO[bytes], name: str) -> IO[bytes]:
+    """Return a file that ends: the same, or what a pipe or device gave, as long as that is bounded.
+
+    Raises
+    ------
+    ValueError
+        If a pipe or device gives more than 2**30 bytes; `name` is what the error calls it.
+    """
+    try:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+    except io.UnsupportedOperation:  # it is no file of the system's, and in memory
+        pass
+    # Memory for the usual text, and the disk for the rest of a long one.
+    spool = tempfile.SpooledTemporaryFile(max_size=2**24)  # noqa: SIM115
+    size = 0
+    while block := file.read(_BLOCK):
+        size += len(block)
+        if size > _MOST_STREAMED:
+            spool.close()
+            raise ValueError(
+                f"{name}: expected at most {_MOST_STREAMED:,} bytes from a pipe or device, got "
+                "more; pass a file, or less at a time"
+            )
+        spool.write(block)
+    spool.seek(0)
+    return spool
+
+
+def text_lines(file: IO[bytes], name: str) -> Iterator[tuple[int, str]]:
+    r"""Yield the lines of UTF-8 text that are not blank, without their line feeds, with numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is not UTF-8, or a line has more than 2**24 bytes.
+
+    Examples
+    --------
+    >>> import io
+    >>> list(text_lines(io.BytesIO(b"a fine\n\nfilm\n"), "example"))
+    [(1, 'a fine'), (3, 'film')]
+    """
+    position, number = 0, 0
+    # Lines end with a line feed alone: a word may contain other line breaks.
+    while line := file.readline(_MOST_IN_LINE + 1):
+        number += 1
+        if len(line) > _MOST_IN_LINE:
+            raise ValueError(
+                f"{name}: line {number}: expected at most {_MOST_IN_LINE:,} bytes, got more"
+            )
+        try:
+            text = line.decode("utf-8" if position else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{name}: expected UTF-8, got something else at byte {position + error.start}"
+            ) from None
+        position += len(line)
+        if text.strip():
+            yield number, text.removesuffix("\n")
 
 
 def parse_sentences(text: str, name: str) -> list[Sentence]:
@@ -51,18 +131,25 @@ def parse_sentences(text: str, name: str) -> list[Sentence]:
     >>> parse_sentences("4\ta | fine | film", "example")
     [Sentence(tokens=('a', 'fine', 'film'), label=4)]
     """
-    sentences = []
-    # Not splitlines, nor split(): a word may contain other line breaks and spaces than these two.
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.removesuffix("\r")
-        if not line.strip():
-            continue
+    # Not splitlines: a word may contain other line breaks.
+    lines = enumerate(text.split("\n"), start=1)
+    sentences = list(labelled_sentences((line for line in lines if line[1].strip()), name))
+    if not sentences:
+        raise ValueError(f"{name}: expected sentences, found none")
+    return sentences
+
+
+def labelled_sentences(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Sentence]:
+    """Yield the sentences of numbered lines that are not blank, as `parse_sentences` does."""
+    for number, whole in lines:
+        line = whole.removesuffix("\r")
         label, tab, words = line.partition("\t")
         if not tab or not _is_label(label):
             raise ValueError(
                 f"{name}: line {number}: expected a label from 1, a tab and words separated by "
                 f"' | ', got {line!r:.60}"
             )
+        # Not split(): a word may contain other spaces than this one.
         tokens = tuple(words.split(" | "))
         if "" in tokens:
             raise ValueError(f"{name}: line {number}: expected words, got an empty one")
@@ -71,10 +158,7 @@ def parse_sentences(text: str, name: str) -> list[Sentence]:
             raise ValueError(
                 f"{name}: line {number}: expected words separated by ' | ', got {several!r:.60}"
             )
-        sentences.append(Sentence(tokens, int(label)))
-    if not sentences:
-        raise ValueError(f"{name}: expected sentences, found none")
-    return sentences
+        yield Sentence(tokens, int(label))
 
 
 def _is_label(text: str) -> bool:
@@ -100,7 +184,8 @@ def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
     TypeError
         If `path` is no path.
     ValueError
-        If it is not UTF-8, a line is not of that form, or there is none.
+        If it is not UTF-8, a line is not of that form or has more than 2**24 bytes, or there is
+        none; or if a pipe or device gives more than 2**30 bytes.
     OSError
         If it cannot be read.
 
@@ -116,13 +201,12 @@ def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path: expected the path of a file, got {type(path).__name__}")
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{os.fspath(path)}: expected UTF-8, got something else at byte {error.start}"
-        ) from None
-    return parse_sentences(text, os.fspath(path))
+    name = os.fspath(path)
+    with open(path, "rb") as file, with_an_end(file, name) as bounded:
+        sentences = list(labelled_sentences(text_lines(bounded, name), name))
+    if not sentences:
+        raise ValueError(f"{name}: expected sentences, found none")
+    return sentences
 
 
 def sample_sentences() -> list[Sentence]:

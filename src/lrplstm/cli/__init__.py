@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lrplstm import heatmap
 from lrplstm.cli.inputs import InputError
-from lrplstm.cli.parser import make_parser
+from lrplstm.cli.parser import parse
 
 __all__ = ["main"]
 
@@ -30,7 +30,7 @@ def _prepare_streams() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     _prepare_streams()
-    options = make_parser().parse_args(arguments)
+    options = parse(arguments)
     try:
         options.run(options)
         sys.stdout.flush()

@@ -1,41 +1,36 @@
-"""What the commands do."""
+"""The commands that read texts or series: `explain` and `predict`."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
-import io
 import shutil
 import sys
 import textwrap
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import IO, Any
 
 import numpy as np
 
 import lrplstm
-from lrplstm import _backend, heatmap
+from lrplstm import heatmap
 from lrplstm.attribution import Attribution, Attributions
-from lrplstm.cli.inputs import (
-    CONVERT_OPTIONS,
-    STDOUT,
-    InputError,
-    Item,
-    load_model,
-    naming,
-    read_items,
-    read_target,
-)
-from lrplstm.cli.outputs import check_outputs, json_lines, print_accuracy, write
-from lrplstm.loaders.any_format import loader_of
+from lrplstm.cli.accuracy import Accuracy
+from lrplstm.cli.files import Output, naming_output, open_outputs, requested
+from lrplstm.cli.formats import FORMATS, Rows, Settings, given, labelled
+from lrplstm.cli.inputs import InputError, Item, Naming, load_model, settle_inputs
+from lrplstm.cli.json_lines import JsonLines
+from lrplstm.cli.progress import Progress
+from lrplstm.cli.series import read_series
+from lrplstm.cli.targets import read_target
+from lrplstm.cli.texts import Portions, open_input, read_text, text_items
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.model import LSTMModel
-from lrplstm.network import directions
-from lrplstm.storage import is_model_folder, read_vocabulary
-from lrplstm.weights import Array, DenseLayer
+from lrplstm.weights import Array
 
-__all__ = ["convert", "explain", "info", "predict"]
+__all__ = ["PREDICTION_FORMATS", "explain", "predict"]
 
 _METHOD_OPTIONS = (
     "epsilon",
@@ -48,14 +43,10 @@ _METHOD_OPTIONS = (
     "seed",
 )
 
-# Of these options that say what a model is, those that take several names.
-_LISTS = ("lstm", "head", "class_names", "activations", "dense_activations")
-
 
 def _name(model: LSTMModel, index: int) -> str:
     """Return the name of a class; its number where it has none."""
-    names = model.class_names or ()
-    return heatmap.visible(names[index]) if index < len(names) else str(index)
+    return heatmap.visible(model.outputs.name(index))
 
 
 def _scores(model: LSTMModel, scores: Array) -> str:
@@ -69,95 +60,124 @@ def _wrapped(text: str, width: int | None) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _of_item(options: argparse.Namespace, item: Item) -> dict[str, Any]:
-    """Return what JSON says of what was given."""
+# What both commands do ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _reading(options: argparse.Namespace, model: LSTMModel) -> Iterator[Portions]:
+    """Open what TEXT, --file or --series say."""
     if options.series is not None:
-        return {"label": item.label, "variables": item.variables}
-    return {"label": item.label}
+        yield Portions(iter(read_series(options.series, model)))
+    elif options.text is not None:
+        yield Portions(iter([read_text(options, model)]))
+    else:
+        with open_input(options.file) as (name, file):
+            yield Portions(text_items(file, name, options, model), file)
 
 
-def _with_words(item: Item, attribution: Attribution) -> Attribution:
-    """Let ids stand where there are no tokens, for whoever looks at it."""
-    if attribution.tokens is None and item.ids is not None:
-        return replace(attribution, tokens=list(map(str, item.ids)))
-    return attribution
+def _progress(options: argparse.Namespace, outputs: list[Output]) -> Progress:
+    """Return a bar for a terminal, where it does not stand among the results."""
+    mixed = sys.stdout.isatty() and not outputs
+    return Progress(
+        sys.stderr,
+        "series" if options.series is not None else "texts",
+        shown=sys.stderr.isatty() and not options.quiet and not mixed,
+    )
 
 
-def _png(items: list[Item], attributions: list[Attribution]) -> bytes:
-    file = io.BytesIO()
-    pictures: list[heatmap.Panel | heatmap.Grid] = []
-    for item, attribution in zip(items, attributions, strict=True):
-        if attribution.tokens is None and attribution.input_relevance is not None:
-            pictures.append(attribution.to_grid(variables=item.variables))
-        else:
-            pictures.append(attribution.to_panel())
-    try:
-        heatmap.save_png(file, pictures)
-    except ValueError as error:
-        raise InputError(f"--png: {error}") from None
-    return file.getvalue()
-
-
-# Commands ---------------------------------------------------------------------------------------
+# explain -----------------------------------------------------------------------------------------
 
 
 def explain(options: argparse.Namespace) -> None:
     """Colour words by how much they speak for a class."""
+    settle_inputs(options)
+    outputs = requested(options, FORMATS)
     model = load_model(options)
-    items = read_items(options, model)
-    files = {"json": options.json, "html": options.html, "png": options.png}
-    check_outputs(options.file, options.series, options.model, **files)
     method = ALIASES.get(options.method, options.method)
     chosen = _method_options(options, method, model)
-    with naming(items, options):
-        attributions = lrplstm.explain(
-            model,
-            [item.sequence for item in items],
-            method,
-            read_target(options.target, model),
-            unknown=options.unknown,
-            backend=options.backend,
-            num_threads=options.threads,
-            **chosen,
-        )
-        _check_finite(attributions)
-
-    outputs: dict[str, bytes] = {}
-    if options.json is not None:
-        outputs[options.json] = json_lines(
-            [
-                attribution.to_dict() | _of_item(options, item)
-                for item, attribution in zip(items, attributions, strict=True)
-            ]
-        )
-    shown = list(map(_with_words, items, attributions))
-    if options.html is not None:
-        fragments = [
-            attribution.to_html(variables=item.variables)
-            for item, attribution in zip(items, shown, strict=True)
+    target = read_target(options.target, model)
+    naming, accuracy = Naming(options), Accuracy()
+    settings = Settings(
+        title=f"lrplstm: {method}",
+        limit=options.limit,
+        what="series" if options.series is not None else "texts",
+    )
+    with (
+        _reading(options, model) as portions,
+        open_outputs(outputs) as files,
+        _progress(options, outputs) as progress,
+        _Behind() as behind,
+    ):
+        writers = [
+            (output, FORMATS[output.suffix](file, settings))
+            for output, file in zip(outputs, files, strict=True)
         ]
-        page = heatmap.to_html_page(fragments, title=f"lrplstm: {method}")
-        outputs[options.html] = page.encode()
-    if options.png is not None:
-        outputs[options.png] = _png(items, shown)
-    write(outputs)
-    if STDOUT in outputs:
-        return
-    _print_explanations(options, model, items, shown)
-    if not attributions.every_step and attributions.predicted is not None:
-        print_accuracy(items, attributions.predicted)
+
+        def write(items: Sequence[Item], attributions: Attributions) -> None:
+            for output, writer in writers:
+                with naming_output(output):
+                    writer.add(items, attributions)
+
+        for items in portions:
+            with naming(items):
+                attributions = lrplstm.explain(
+                    model,
+                    [item.sequence for item in items],
+                    method,
+                    target,
+                    unknown=options.unknown,
+                    backend=options.backend,
+                    num_threads=options.threads,
+                    **chosen,
+                )
+                _check_finite(attributions)
+            behind.do(write, items, attributions)
+            if not outputs:
+                _print_explanations(options, model, items, attributions)
+                if not attributions.every_step:
+                    accuracy.add(items, attributions.predicted)
+            progress.update(portions.fraction, portions.count)
+        behind.wait()
+        for output, writer in writers:
+            with naming_output(output):
+                writer.finish()
+    naming.finish()
+    accuracy.show()
+
+
+class _Behind(ThreadPoolExecutor):
+    """Does one thing at a time in another thread: one portion is written as the next is explained.
+
+    What writes is Python, and what explains is not, for the most part.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=1)
+        self._last: Future[None] | None = None
+
+    def do(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Do it as soon as what was to do before is done; raise what that raised."""
+        self.wait()
+        self._last = self.submit(function, *arguments)
+
+    def wait(self) -> None:
+        """Wait for what there is to do, and raise what it raises."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
 
 
 def _check_finite(attributions: Attributions) -> None:
     """Raise a ValueError if relevance overflowed: it can neither be drawn nor written."""
-    for b, attribution in enumerate(attributions):
-        values = [attribution.token_relevance, attribution.input_relevance]
-        if not all(np.isfinite(array).all() for array in values if array is not None):
-            hint = "; dtype=float64 has a larger range"
-            raise ValueError(
-                f"inputs[{b}]: relevance overflowed"
-                f"{hint if attribution.token_relevance.dtype == np.float32 else ''}"
-            )
+    for array in (attributions.token_relevance, attributions.input_relevance):
+        if array is None or np.isfinite(array).all():
+            continue
+        step_axis = attributions.token_relevance.ndim - 1
+        others = tuple(axis for axis in range(array.ndim) if axis != step_axis)
+        step = int((~np.isfinite(array)).any(axis=others).argmax())
+        b = int(attributions.offsets.searchsorted(step, side="right")) - 1
+        hint = "; dtype=float64 has a larger range" if array.dtype == np.float32 else ""
+        raise ValueError(f"inputs[{b}]: relevance overflowed{hint}")
 
 
 def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) -> dict[str, Any]:
@@ -175,42 +195,56 @@ def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) 
                 f"got --method {options.method}"
             )
         chosen[name] = value
-    if "baseline" in chosen and model.vocabulary is None and options.baseline.isdecimal():
-        chosen["baseline"] = int(options.baseline)
+    baseline = chosen.get("baseline", "")
+    if baseline.isascii() and baseline.isdigit() and model.vocabulary is None:
+        chosen["baseline"] = min(int(baseline[:20]), np.iinfo(np.intp).max)
     return chosen
 
 
 def _print_explanations(
     options: argparse.Namespace,
     model: LSTMModel,
-    items: list[Item],
-    attributions: list[Attribution],
+    items: Sequence[Item],
+    attributions: Attributions,
 ) -> None:
     terminal = sys.stdout.isatty()
     colored = terminal if options.color == "auto" else options.color == "always"
     width = shutil.get_terminal_size().columns if terminal else None
-    for item, attribution in zip(items, attributions, strict=True):
+    for item, one in zip(items, attributions, strict=True):
+        attribution = labelled(item, one)
         if item.label is not None:
             print(f"label: {_name(model, item.label)}")
         for line in _prediction(model, attribution.scores):
             print(_wrapped(line, width))
         print(heatmap.visible(f"{attribution.method}: {attribution.explained}"))
-        named = None if attribution.input_relevance is None else item.variables
-        color_system = "always" if colored else None
-        print(attribution.to_terminal(color_system=color_system, width=width, variables=named))
-        if colored and attribution.row_labels is None and item.variables is None:
+        print(
+            attribution.to_terminal(
+                color_system="always" if colored else None,
+                width=width,
+                variables=item.variables,
+                steps=item.steps,
+            )
+        )
+        if colored and attribution.row_labels is None and attribution.tokens is not None:
             print(_wrapped(f"relevance: {_relevance(attribution)}", width))
         print()
 
 
 def _prediction(model: LSTMModel, scores: Array) -> list[str]:
     """Return the lines that say what was predicted."""
+    outputs = model.outputs
+    predicted = outputs.predict(np.atleast_2d(scores))
     if scores.ndim == 2:  # of every step
-        names = " ".join(_name(model, int(best)) for best in scores.argmax(axis=1))
+        if predicted is None:
+            return []
+        names = " ".join(_name(model, int(best)) for best in predicted)
         return [f"predicted at each step: {names}"]
+    lines = []
+    if predicted is not None and outputs.count > 1:
+        lines.append(f"predicted: {_name(model, int(predicted[0]))}")
     if len(scores) == 1:
-        return [f"score: {scores[0]:.3f}"]
-    return [f"predicted: {_name(model, int(scores.argmax()))}", f"scores: {_scores(model, scores)}"]
+        return [*lines, f"score: {scores[0]:.3f}"]
+    return [*lines, f"{'outputs' if predicted is None else 'scores'}: {_scores(model, scores)}"]
 
 
 def _relevance(a: Attribution) -> str:
@@ -219,136 +253,124 @@ def _relevance(a: Attribution) -> str:
     return ", ".join(f"{heatmap.visible(word)} {relevance:+.3g}" for word, relevance in pairs)
 
 
+# predict -----------------------------------------------------------------------------------------
+
+
 def predict(options: argparse.Namespace) -> None:
     """Show the class and scores of texts."""
+    settle_inputs(options)
+    outputs = requested(options, PREDICTION_FORMATS)
     model = load_model(options)
-    items = read_items(options, model)
-    check_outputs(options.file, options.series, options.model, json=options.json)
-    with naming(items, options):
-        scores = model.predict(
-            [item.sequence for item in items],
-            unknown=options.unknown,
-            backend=options.backend,
-            num_threads=options.threads,
-        )
-    rows = [np.asarray(row) for row in scores]
-    if options.json is not None:
-        objects = [
-            _prediction_object(model, item, row) | _of_item(options, item)
-            for item, row in zip(items, rows, strict=True)
+    naming, accuracy = Naming(options), Accuracy()
+    with (
+        _reading(options, model) as portions,
+        open_outputs(outputs) as files,
+        _progress(options, outputs) as progress,
+    ):
+        writers = [
+            (output, PREDICTION_FORMATS[output.suffix](file))
+            for output, file in zip(outputs, files, strict=True)
         ]
-        write({options.json: json_lines(objects)})
-    if options.json == STDOUT:
+        for items in portions:
+            with naming(items):
+                scores = model.predict(
+                    [item.sequence for item in items],
+                    unknown=options.unknown,
+                    backend=options.backend,
+                    num_threads=options.threads,
+                )
+            rows = [np.asarray(row) for row in scores]
+            for output, writer in writers:
+                with naming_output(output):
+                    writer.add(model, items, rows)
+            if not outputs:
+                for item, row in zip(items, rows, strict=True):
+                    _print_prediction(model, item, row)
+                if model.pooling != "none":
+                    accuracy.add(items, model.outputs.predict(np.asarray(scores)))
+            progress.update(portions.fraction, portions.count)
+    naming.finish()
+    accuracy.show()
+
+
+def _print_prediction(model: LSTMModel, item: Item, scores: Array) -> None:
+    predicted = model.outputs.predict(np.atleast_2d(scores))
+    names = None if predicted is None else [_name(model, int(class_)) for class_ in predicted]
+    if scores.ndim == 2:
+        for t, scores_of_step in enumerate(scores):
+            word = f"t={t}" if item.words is None else item.words[t]
+            cells = [] if names is None else [names[t]]
+            cells += [heatmap.visible(word), f"scores: {_scores(model, scores_of_step)}"]
+            print("\t".join(cells))
+        print()
         return
-    for item, row in zip(items, rows, strict=True):
-        if row.ndim == 2:
-            words = item.sequence if isinstance(item.sequence, list) else item.ids
-            for t, scores_of_step in enumerate(row):
-                word = f"t={t}" if words is None else str(words[t])
-                name = _name(model, int(scores_of_step.argmax()))
-                scores_in_words = _scores(model, scores_of_step)
-                print(f"{name}\t{heatmap.visible(word)}\tscores: {scores_in_words}")
-            print()
-            continue
-        if len(row) == 1:
-            print(f"score: {row[0]:.3f}\t{heatmap.visible(item.text)}")
-            continue
-        print(f"{_name(model, int(row.argmax()))}\t{heatmap.visible(item.text)}")
-        print(f"    scores: {_scores(model, row)}")
-    if model.pooling != "none":
-        print_accuracy(items, np.array([row.argmax() for row in rows]))
+    text = heatmap.visible(item.text)
+    if len(scores) == 1:
+        cells = [names[0]] if names and model.outputs.count > 1 else []
+        print("\t".join([*cells, f"score: {scores[0]:.3f}", text]))
+        return
+    print(f"{names[0]}\t{text}" if names else text)
+    print(f"    {'scores' if names else 'outputs'}: {_scores(model, scores)}")
+
+
+class _PredictionLines:
+    """An object a line for each sequence."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._lines = JsonLines(file)
+
+    def add(self, model: LSTMModel, items: Sequence[Item], rows: Sequence[Array]) -> None:
+        """Write them."""
+        added = given(items)
+        self._lines.write(
+            _prediction_object(model, item, row) | dict(zip(added, more, strict=True))
+            for item, row, *more in zip(items, rows, *added.values(), strict=True)
+        )
 
 
 def _prediction_object(model: LSTMModel, item: Item, scores: Array) -> dict[str, Any]:
-    best = scores.argmax(axis=-1)
-    names = [_name(model, int(class_)) for class_ in np.atleast_1d(best)]
+    predicted = model.outputs.predict(np.atleast_2d(scores))
+    best: Any = None
+    names: Any = None
+    if predicted is not None:
+        best, names = predicted.tolist(), [model.outputs.name(int(c)) for c in predicted]
+        if scores.ndim == 1:
+            best, names = best[0], names[0]
     return {
         "tokens": item.sequence if isinstance(item.sequence, list) else None,
         "scores": scores.tolist(),
-        "predicted": best.tolist(),
-        "class_name": names if scores.ndim == 2 else names[0],
+        "predicted": best,
+        "class_name": names,
     }
 
 
-def info(options: argparse.Namespace) -> None:
-    """Show version, backend and model."""
-    options.model = options.model or options.path
-    model = load_model(options)
-    where = "default, shipped with the package" if options.model is None else options.model
-    rows = {
-        "version": lrplstm.__version__,
-        "backend": _backend.resolve("auto"),
-        "instruction set": _backend.instruction_set(),
-        "model": where,
-    }
-    _print_rows(rows | _description(model))
+class _PredictionTable:
+    """A row for each sequence, or step where every step has scores, with a column a score."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._rows = Rows(file)
+        self._count = 0
+
+    def add(self, model: LSTMModel, items: Sequence[Item], rows: Sequence[Array]) -> None:
+        """Write them."""
+        outputs = model.outputs
+        every_step = model.pooling == "none"
+        names = ["score"] if model.num_classes == 1 else map(outputs.name, range(model.num_classes))
+        header = ["sequence", *(["step"] if every_step else []), "predicted", *names]
+        cells: list[list[Any]] = []
+        for row in rows:
+            scores = np.atleast_2d(row)
+            predicted = outputs.predict(scores)
+            for t, values in enumerate(scores.tolist()):
+                best = "" if predicted is None else outputs.name(int(predicted[t]))
+                cells.append([self._count, *([t] if every_step else []), best, *values])
+            self._count += 1
+        self._rows.write(header, cells)
 
 
-def _description(model: LSTMModel) -> dict[str, Any]:
-    """Return what a model is, in rows of a name and a text."""
-    rows: dict[str, Any] = {}
-    if model.origin:
-        rows["made from"] = ", ".join(f"{part} {name}" for part, name in model.origin.items())
-    for n, layer in enumerate(model.layers, start=1):
-        both = directions(layer)
-        shapes = f"weight_ih {both[0].weight_ih.shape}, weight_hh {both[0].weight_hh.shape}"
-        kind = "two directions" if len(both) == 2 else "one direction"
-        kind += ", from the end" if both[0].reverse else ""
-        rows[f"layer {n}"] = f"LSTM, {kind}, {shapes}"
-    classes = model.num_classes
-    names = "" if model.class_names is None else f": {', '.join(model.class_names)}"
-    if model.embedding is None:
-        vocabulary = "none, reads numbers"
-    else:
-        tokens = "no tokens" if model.vocabulary is None else "tokens"
-        vocabulary = f"{len(model.embedding):,} ids, {tokens}"
-    return rows | {
-        "input size": model.input_size,
-        "hidden size": model.hidden_size,
-        "pooling": model.pooling,
-        "head": " - ".join(map(_dense, model.head)) or "none",
-        "classes": f"{classes}{names}",
-        "dtype": model.dtype,
-        "vocabulary": vocabulary,
-        "unknown token": model.unknown_token or "none",
-        "padding": "none" if model.mask_id is None else f"id {model.mask_id}",
-        "tokenizer": model.tokenizer or "none",
-    }
-
-
-def _dense(layer: DenseLayer) -> str:
-    bias = "no bias" if layer.bias is None else "bias"
-    return f"{layer.activation}, {layer.input_size} to {layer.output_size}, {bias}"
-
-
-def _print_rows(rows: dict[str, Any]) -> None:
-    width = max(map(len, rows))
-    for name, value in rows.items():
-        print(f"{name:<{width}}  {heatmap.visible(str(value))}")
-
-
-def convert(options: argparse.Namespace) -> None:
-    """Write a model of another format as a folder of the package's own."""
-    folder = Path(options.folder)
-    if folder.exists() and not is_model_folder(folder):
-        raise InputError(
-            f"{folder}: expected a new or empty folder, or one with a model to replace"
-        )
-    loader = loader_of(options.source)
-    chosen: dict[str, Any] = {}
-    for name in CONVERT_OPTIONS:
-        value = getattr(options, name)
-        if value is None:
-            continue
-        if name not in inspect.signature(loader).parameters:
-            flag = ("--no-" if value is False else "--") + name.replace("_", "-")
-            raise InputError(f"{flag}: expected none with a model of this format")
-        chosen[name] = value
-    if "vocabulary" in chosen:
-        chosen["vocabulary"] = read_vocabulary(Path(chosen["vocabulary"]))
-    for name in _LISTS:
-        if isinstance(chosen.get(name), str):
-            chosen[name] = chosen[name].split(",")
-    model = loader(options.source, **chosen)
-    model.save(folder)
-    _print_rows({"written": folder} | _description(model))
+PREDICTION_FORMATS: dict[str, Callable[[IO[bytes]], _PredictionLines | _PredictionTable]] = {
+    ".json": _PredictionLines,
+    ".jsonl": _PredictionLines,
+    ".csv": _PredictionTable,
+}
+"""What writes files of a suffix, as `lrplstm predict --out` does."""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.cli.accuracy import Accuracy
+from lrplstm.cli.files import naming_output, open_outputs, requested
 from lrplstm.cli.inputs import (
     STDOUT,
     InputError,
-    Item,
-    json_is_input,
+    Naming,
     load_model,
-    naming,
-    read_labelled,
+    take_json_as_input,
 )
-from lrplstm.cli.outputs import check_outputs, count_correct, json_lines, print_accuracy, write
+from lrplstm.cli.json_lines import JsonLines
+from lrplstm.cli.texts import read_labelled
 from lrplstm.evaluation import (
     QUANTILES,
     Conservation,
@@ -26,10 +26,16 @@ from lrplstm.evaluation import (
     deletion_curve,
 )
 from lrplstm.evaluation.arguments import check_classes, check_one_row
+from lrplstm.heatmap.sheets import write_figures
 from lrplstm.methods import ALIASES
-from lrplstm.weights import Array
 
-__all__ = ["evaluate"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["EVALUATION_FORMATS", "evaluate"]
+
+_PICTURES = (".png", ".pdf", ".svg")
+EVALUATION_FORMATS = (*_PICTURES, ".json", ".jsonl")
 
 _HOW = {"zero": "set to zero", "remove": "taken out"}
 _KEPT = {"delta": "in all", "biases": "by biases", "stabilizers": "by stabilizers"}
@@ -37,11 +43,11 @@ _KEPT = {"delta": "in all", "biases": "by biases", "stabilizers": "by stabilizer
 
 def evaluate(options: argparse.Namespace) -> None:
     """Show accuracy, deletion curves and conservation on a file of labelled sentences."""
-    if json_is_input(options, options.file):
-        options.file, options.json = options.json, STDOUT
+    if options.file is None:
+        take_json_as_input(options, "file")
     if options.file is None:
         raise InputError("expected a FILE of labelled sentences")
-    check_outputs(options.file, options.model, json=options.json, png=options.png)
+    outputs = requested(options, EVALUATION_FORMATS)
     model = load_model(options)
     check_one_row(model)
     labelled = not model.outputs.regression
@@ -55,7 +61,8 @@ def evaluate(options: argparse.Namespace) -> None:
         "backend": options.backend,
         "num_threads": options.threads,
     }
-    with naming(items, options):
+    naming = Naming(options)
+    with naming(items):
         predicted = model.outputs.predict(model.predict(inputs, **settings)) if labelled else None
         curves = deletion_curve(
             model,
@@ -68,28 +75,30 @@ def evaluate(options: argparse.Namespace) -> None:
             **settings,
         )
         kept = conservation(model, inputs, **settings)
+    naming.finish()
 
-    outputs: dict[str, bytes] = {}
-    if options.json is not None:
-        outputs[options.json] = json_lines([_object(items, predicted, curves, kept)])
-    if options.png is not None:
-        outputs[options.png] = _png(curves, kept)
-    write(outputs)
-    if STDOUT not in outputs:
-        if predicted is not None:
-            print_accuracy(items, predicted)
+    accuracy = Accuracy()
+    accuracy.add(items, predicted)
+    with open_outputs(outputs) as files:
+        for output, file in zip(outputs, files, strict=True):
+            with naming_output(output):
+                if output.suffix in _PICTURES:
+                    write_figures(file, [_figure(curves, kept)], output.suffix.removeprefix("."))
+                else:
+                    JsonLines(file).write([_object(len(items), accuracy, curves, kept)])
+    if all(output.path != STDOUT for output in outputs):
+        accuracy.show()
         _print_curves(curves)
         _print_conservation(kept)
 
 
 def _object(
-    items: list[Item], predicted: Array | None, curves: DeletionCurves, kept: Conservation
+    sentences: int, accuracy: Accuracy, curves: DeletionCurves, kept: Conservation
 ) -> dict[str, Any]:
     """Return it all, ready for JSON; there is no accuracy where nothing is predicted."""
-    found: dict[str, Any] = {"sentences": len(items)}
-    if predicted is not None:
-        right = count_correct(items, predicted)
-        found |= {"correct": right, "accuracy": right / len(items)}
+    found: dict[str, Any] = {"sentences": sentences}
+    if accuracy.count:
+        found |= {"correct": accuracy.right, "accuracy": accuracy.right / accuracy.count}
     return found | {"deletion": curves.to_dict(), "conservation": kept.to_dict()}
 
 
@@ -139,7 +148,7 @@ def _print_table(corner: str, heads: list[str], names: list[str], rows: list[lis
         print(f"{name:<{left}}  {'  '.join(cells)}")
 
 
-def _png(curves: DeletionCurves, kept: Conservation) -> bytes:
+def _figure(curves: DeletionCurves, kept: Conservation) -> Figure:
     """Draw the curves and what was kept, one under another."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -147,11 +156,9 @@ def _png(curves: DeletionCurves, kept: Conservation) -> bytes:
     layout = ConstrainedLayoutEngine(h_pad=0.12)  # inches
     groups = ["all"] if curves.regression else ["correct", "wrong"]
     rows = len(groups) + 1
-    figure = Figure(figsize=(8, 10 / 3 * rows), layout=layout, facecolor="white")
+    figure = Figure(figsize=(8, 10 / 3 * rows), layout=layout)
     *above, bottom = figure.subplots(rows, 1)
     for ax, group in zip(above, groups, strict=True):
         curves.plot(ax, group=group)
     kept.plot(bottom)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150)
-    return file.getvalue()
+    return figure

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import lrplstm
-from lrplstm import _backend
-from lrplstm.cli.commands import convert, explain, info, predict
-from lrplstm.cli.evaluating import evaluate
+from lrplstm import _backend, heatmap
+from lrplstm.checks import did_you_mean
+from lrplstm.cli.commands import PREDICTION_FORMATS, explain, predict
+from lrplstm.cli.evaluating import EVALUATION_FORMATS, evaluate
+from lrplstm.cli.formats import FORMATS
 from lrplstm.cli.inputs import STDOUT
+from lrplstm.cli.models import convert, info
 from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.methods import ALIASES, METHODS
@@ -18,7 +22,7 @@ from lrplstm.perturbation import MEASURES
 from lrplstm.rules import PRODUCT_RULES
 from lrplstm.tokenizers import TOKENIZERS
 
-__all__ = ["make_parser"]
+__all__ = ["make_parser", "parse"]
 
 _MODEL_HELP = (
     "the model: a folder that LSTMModel.save or `lrplstm convert` wrote, or one in the format of "
@@ -27,22 +31,104 @@ _MODEL_HELP = (
 )
 
 
+_MOST_SHOWN = 60
+"""So many letters of what was given stand in an error."""
+
+
 class _Parser(argparse.ArgumentParser):
+    """A parser with errors of one line, which ask what may be meant."""
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, without the usage before it."""
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: error: {heatmap.visible(message)} (see {self.prog} --help)\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        choices = action.choices
+        if choices is None or value in choices:
+            return
+        raise argparse.ArgumentError(
+            action,
+            f"invalid choice: {_short(value)!r} (choose from {', '.join(choices)})"
+            f"{did_you_mean(value, choices)}",
+        )
+
+    def refuse(self, arguments: Sequence[str]) -> NoReturn:
+        """Exit because of arguments that nothing takes."""
+        options = [option for action in self._actions for option in action.option_strings]
+        hint = ""
+        for argument in arguments:
+            if argument.startswith("-"):
+                hint = hint or did_you_mean(argument.partition("=")[0], options)
+        self.error(f"unrecognized arguments: {_short(' '.join(arguments))}{hint}")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return what the command line says; exit where it says nothing that can be understood."""
+    options, others = make_parser().parse_known_args(arguments)
+    if others:
+        options.parser.refuse(others)
+    return options
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got nothing")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a path, got {text!r:.60}")
     return text
 
 
+def _integer(text: str) -> int:
+    digits = text.removeprefix("-").removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()):
+        raise argparse.ArgumentTypeError(f"invalid int value: {text!r:.60}")
+    # Too large for anything, and far from what int() refuses to read.
+    return int(text) if len(digits) < 100 else int(text[:100])
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid float value: {text!r:.60}") from None
+
+
 def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or not text.strip("0"):
         raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r:.60}")
-    return int(text)
+    return _integer(text)
+
+
+def _examples(*lines: str) -> str:
+    """Return what stands below the help of a command."""
+    return "\n".join(["examples:", *(f"  {line}" for line in lines)])
+
+
+_EXPLAIN_EXAMPLES = _examples(
+    'lrplstm explain "A fine film."',
+    "lrplstm explain --method sa --target 0 --out film.html --out film.pdf 'A fine film.'",
+    "lrplstm explain --file texts.txt --out texts.csv",
+    "echo 'A fine film.' | lrplstm explain -",
+    "lrplstm explain --model forecast --series sensors.csv --out sensors.png",
+)
+_PREDICT_EXAMPLES = _examples(
+    'lrplstm predict "A fine film."',
+    "lrplstm predict --file texts.txt --out texts.csv",
+    "lrplstm predict --model forecast --series sensors.csv --json",
+)
+_EVALUATE_EXAMPLES = _examples(
+    "lrplstm evaluate labelled.txt",
+    "lrplstm evaluate labelled.txt --method lrp --method sa --deletions 3 --out curves.pdf",
+)
+_INFO_EXAMPLES = _examples("lrplstm info", "lrplstm info forecast")
+_CONVERT_EXAMPLES = _examples(
+    "lrplstm convert sentiment.pt sentiment --pooling mean --vocabulary words.txt",
+    "lrplstm convert sentiment.pt encoder --lstm rnn --no-head",
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -50,12 +136,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="lrplstm",
         description="Explain what an LSTM decided, word by word.",
+        epilog="`lrplstm COMMAND --help` says more, with examples.",
     )
     parser.add_argument("--version", action="version", version=f"lrplstm {lrplstm.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     shared = _Parser(add_help=False)
-    shared.add_argument("text", nargs="?", metavar="TEXT", help="one text")
+    shared.add_argument(
+        "text", nargs="?", metavar="TEXT", help="one text; - for standard input, a text a line"
+    )
     shared.add_argument(
         "--file",
         type=_path,
@@ -69,7 +158,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="numbers instead of a text: a .npy file of shape (steps, variables) or (series, "
         "steps, variables), or a .csv file with a line a step, the first of which may name the "
-        "variables",
+        "variables; a column before those of the variables names the steps, as dates do",
     )
     shared.add_argument(
         "--tokenized",
@@ -87,6 +176,9 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write JSON, one object a line for each text, to FILE or to standard output",
     )
+    shared.add_argument(
+        "--quiet", action="store_true", help="show no progress where standard error is a terminal"
+    )
     _add_settings(shared)
 
     explaining = commands.add_parser(
@@ -95,7 +187,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="colour words by how much they speak for a class",
         description="Colour words by how much they speak for (red) or against (blue) a class; with "
         "--method sa by how much the class' score changes with them.",
-        epilog=_methods(),
+        epilog=f"{_methods()}\n\n{_EXPLAIN_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     explaining.add_argument(
@@ -112,13 +204,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--target=-1,0,0,0,1; of a model with scores at every step also STEP:CLASS (default: the "
         "predicted class)",
     )
-    explaining.add_argument("--epsilon", type=float, help="stabilizer of lrp (default: 0.001)")
+    explaining.add_argument("--epsilon", type=_number, help="stabilizer of lrp (default: 0.001)")
     explaining.add_argument(
-        "--bias-factor", type=float, help="part of biases that lrp hands on (default: 0)"
+        "--bias-factor", type=_number, help="part of biases that lrp hands on (default: 0)"
     )
     explaining.add_argument(
         "--epsilon-factor",
-        type=float,
+        type=_number,
         help="the same for the stabilizer (default: as --bias-factor)",
     )
     explaining.add_argument(
@@ -129,7 +221,7 @@ def make_parser() -> argparse.ArgumentParser:
         "or half to each, to compare with",
     )
     explaining.add_argument(
-        "--steps", type=int, help="points on the path of integrated gradients (default: 50)"
+        "--steps", type=_integer, help="points on the path of integrated gradients (default: 50)"
     )
     explaining.add_argument(
         "--baseline",
@@ -140,28 +232,53 @@ def make_parser() -> argparse.ArgumentParser:
     explaining.add_argument(
         "--measure", choices=MEASURES, help="what occlusion compares (default: score)"
     )
-    explaining.add_argument("--seed", type=int, help="of --method random (default: 0)")
+    explaining.add_argument("--seed", type=_integer, help="of --method random (default: 0)")
+    _add_out(
+        explaining,
+        FORMATS,
+        "a picture, a page, JSON as with --json, or a table of a row for each word, or each "
+        "variable at each step",
+    )
     explaining.add_argument("--html", type=_path, metavar="FILE", help="write a page")
     explaining.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
+    explaining.add_argument(
+        "--limit",
+        type=_positive,
+        default=500,
+        metavar="N",
+        help="put the first N texts into a page, and say how many there are (default: 500)",
+    )
     explaining.add_argument(
         "--color",
         choices=["auto", "always", "never"],
         default="auto",
         help="colours in the terminal (default: auto)",
     )
-    explaining.set_defaults(run=explain)
+    explaining.set_defaults(run=explain, parser=explaining)
 
     predicting = commands.add_parser(
-        "predict", parents=[shared], help="show the class and scores of texts"
+        "predict",
+        parents=[shared],
+        help="show the class and scores of texts",
+        description="Show the class and scores of texts.",
+        epilog=_PREDICT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    predicting.set_defaults(run=predict)
+    _add_out(predicting, PREDICTION_FORMATS, "JSON as with --json, or a table")
+    predicting.set_defaults(run=predict, parser=predicting)
     _add_evaluate(commands)
 
-    informing = commands.add_parser("info", help="show version, backend and model")
+    informing = commands.add_parser(
+        "info",
+        help="show version, backend and model",
+        description="Show the version, what calculates, and what a model is.",
+        epilog=_INFO_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     which = informing.add_mutually_exclusive_group()
     which.add_argument("path", type=_path, nargs="?", metavar="MODEL", help=_MODEL_HELP)
     which.add_argument("--model", type=_path, metavar="MODEL", help="the same")
-    informing.set_defaults(run=info)
+    informing.set_defaults(run=info, parser=informing)
     _add_convert(commands)
     return parser
 
@@ -172,6 +289,17 @@ def _methods() -> str:
     width = max(len(short.get(name, name)) for name in METHODS)
     rows = [f"  {short.get(name, name):{width}}  {when}" for name, when in METHODS.when.items()]
     return "\n".join(["methods:", *rows])
+
+
+def _add_out(parser: argparse.ArgumentParser, suffixes: Iterable[str], what: str) -> None:
+    """Add where to write what."""
+    parser.add_argument(
+        "--out",
+        action="append",
+        type=_path,
+        metavar="FILE",
+        help=f"write {what}, as FILE ends in {', '.join(suffixes)}; may be given several times",
+    )
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -202,6 +330,8 @@ def _add_evaluate(commands: Any) -> None:
         "order of their relevance for the true class, by each method, and how much relevance lrp "
         "loses on its way. The area tells how well a method found what the decision rests on; the "
         "more, the better.",
+        epilog=_EVALUATE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     evaluating.add_argument(
         "file",
@@ -245,9 +375,10 @@ def _add_evaluate(commands: Any) -> None:
         metavar="FILE",
         help="write it all as a JSON object to FILE or to standard output",
     )
+    _add_out(evaluating, EVALUATION_FORMATS, "a picture, or JSON as with --json")
     evaluating.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
     _add_settings(evaluating)
-    evaluating.set_defaults(run=evaluate)
+    evaluating.set_defaults(run=evaluate, parser=evaluating)
 
 
 def _add_convert(commands: Any) -> None:
@@ -257,6 +388,8 @@ def _add_convert(commands: Any) -> None:
         description="Write a model of another format as a folder of this package's own: "
         "config.json, weights.safetensors and vocab.txt. What a file cannot say itself is said "
         "with options.",
+        epilog=_CONVERT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     converting.add_argument("source", type=_path, metavar="IN", help=_MODEL_HELP.partition(" (")[0])
     converting.add_argument(
@@ -317,4 +450,4 @@ def _add_convert(commands: Any) -> None:
         "--unknown-token", metavar="TOKEN", help="token that stands for all that are not known"
     )
     converting.add_argument("--tokenizer", choices=TOKENIZERS, help="what makes tokens of a text")
-    converting.set_defaults(run=convert)
+    converting.set_defaults(run=convert, parser=converting)

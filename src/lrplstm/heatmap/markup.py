@@ -78,6 +78,7 @@ body {{
   font: 1.0625rem/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
 }}
 h1 {{ margin: 0 1rem 1rem; font-size: 1.5rem; font-weight: 600; line-height: 1.3; }}
+.note {{ margin: 0 1rem 1rem; color: #444; }}
 .lrplstm-heatmap + .lrplstm-heatmap::before {{
   display: block; margin-bottom: 1.6rem; border-top: 1px solid #e4e4e4; content: "";
 }}
@@ -85,7 +86,7 @@ h1 {{ margin: 0 1rem 1rem; font-size: 1.5rem; font-weight: 600; line-height: 1.3
 </head>
 <body>
 <h1 dir="auto">{title}</h1>
-{fragments}
+{note}{fragments}
 </body>
 </html>
 """
@@ -337,7 +338,7 @@ def _step_labels(steps: list[str], content: GridContent, width: float) -> str:
     return f'<tr style="background:none">{"".join(labels)}</tr>'
 
 
-def to_html_page(fragments: Sequence[str], *, title: str) -> str:
+def to_html_page(fragments: Sequence[str], *, title: str, note: str | None = None) -> str:
     """Put fragments into one complete HTML page.
 
     Parameters
@@ -346,6 +347,8 @@ def to_html_page(fragments: Sequence[str], *, title: str) -> str:
         HTML, such as :func:`to_html` returns. It is taken as it is, not escaped.
     title : str
         Title and heading of the page.
+    note : str, optional
+        A sentence below the heading, such as what was left out.
 
     Returns
     -------
@@ -365,5 +368,6 @@ def to_html_page(fragments: Sequence[str], *, title: str) -> str:
     """
     return _PAGE.format(
         title=escape(visible(checked_text("title", title))),
+        note="" if note is None else f'<p class="note">{escape(visible(note))}</p>\n',
         fragments="\n".join(checked_texts("fragments", fragments)),
     )

@@ -203,7 +203,12 @@ def fill(figure: Figure, sheets: Sequence[Sheet]) -> list[Axes]:
 
 # Words are text in files that can hold it: they can be searched, copied and set in another font.
 # Numbers that differ from run to run are left out, so that equal pictures are equal files.
-_AS_TEXT = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "lrplstm"}
+_AS_TEXT: Any = {
+    "pdf.fonttype": 42,
+    "pdf.use14corefonts": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lrplstm",
+}
 _METADATA: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
@@ -221,7 +226,7 @@ def write_figures(
         if format == "pdf":
             from matplotlib.backends.backend_pdf import PdfPages
 
-            with PdfPages(path, metadata=_METADATA[format]) as pages:  # type: ignore[arg-type]
+            with PdfPages(path, metadata=_METADATA[format]) as pages:
                 for figure in figures:
                     figure.savefig(pages, format=format, dpi=dpi, facecolor="white")
             return

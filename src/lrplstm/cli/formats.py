@@ -1,0 +1,221 @@
+"""What explanations and predictions are written as, by the suffix of the file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from lrplstm import heatmap
+from lrplstm.attribution import Attribution, Attributions
+from lrplstm.cli.inputs import InputError, Item
+from lrplstm.cli.json_lines import JsonLines, encode_records
+
+__all__ = ["FORMATS", "Page", "Picture", "Rows", "Settings", "Table", "Writer", "given", "labelled"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What writers need to know.
+
+    Attributes
+    ----------
+    title : str
+        Of a page.
+    limit : int
+        So many sequences go into a page.
+    what : str
+        What the sequences are called: "texts" or "series".
+    """
+
+    title: str
+    limit: int
+    what: str
+
+
+class Writer(Protocol):
+    """Takes explanations a portion at a time, and writes them to a file that it is made with."""
+
+    def add(self, items: Sequence[Item], attributions: Attributions) -> None:
+        """Take some more."""
+
+    def finish(self) -> None:
+        """Write what can only be written when all are there."""
+
+
+def given(items: Sequence[Item]) -> dict[str, list[Any]]:
+    """Return what JSON says of what was given, as columns."""
+    columns: dict[str, list[Any]] = {"label": [item.label for item in items]}
+    if isinstance(items[0].sequence, np.ndarray) and items[0].sequence.ndim == 2:
+        columns["variables"] = [item.variables for item in items]
+        columns["steps"] = [item.steps for item in items]
+    return columns
+
+
+class Objects:
+    """An object a line for each sequence: `Attribution.to_dict`, and what was given."""
+
+    def __init__(self, file: IO[bytes], settings: Settings | None = None) -> None:
+        self._lines = JsonLines(file)
+
+    def add(self, items: Sequence[Item], attributions: Attributions) -> None:
+        """Write them."""
+        self._lines.write_texts(encode_records(attributions, given(items)))
+
+    def finish(self) -> None:
+        """All is written."""
+
+
+class Rows:
+    """Rows of CSV as RFC 4180 has it, in UTF-8, below a header."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._has_header = False
+
+    def write(self, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Write rows, and before the first of all a header."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        if not self._has_header:
+            writer.writerow(header)
+            self._has_header = True
+        writer.writerows(rows)
+        self._file.write(text.getvalue().encode())
+
+
+class Table:
+    """A row for each word, or for each variable at each step; with several classes for each."""
+
+    def __init__(self, file: IO[bytes], settings: Settings | None = None) -> None:
+        self._rows = Rows(file)
+        self._count = 0
+
+    def add(self, items: Sequence[Item], attributions: Attributions) -> None:
+        """Write them."""
+        rows: list[tuple[Any, ...]] = []
+        header: list[str] = []
+        for item, attribution in zip(items, attributions, strict=True):
+            columns = _columns(item, attribution)
+            header = ["sequence", *columns]
+            rows += zip([self._count] * len(columns["step"]), *columns.values(), strict=True)
+            self._count += 1
+        self._rows.write(header, rows)
+
+    def finish(self) -> None:
+        """All is written."""
+
+
+def _columns(item: Item, a: Attribution) -> dict[str, list[Any]]:
+    """Return the columns of one sequence by their names, all of one length."""
+    is_series = a.tokens is None and a.input_relevance is not None
+    relevance = np.asarray(a.input_relevance if is_series else a.token_relevance)
+    T, D = len(a), relevance.shape[-1] if is_series else 1
+    R = relevance.size // (T * D)
+    columns: dict[str, list[Any]] = {"step": np.repeat(np.arange(T), D).tolist() * R}
+    words = item.words
+    if words is not None:
+        name = "label" if is_series else "token"
+        columns[name] = [word for word in words for _ in range(D)] * R
+    if is_series:
+        columns["variable"] = list(item.variables or range(D)) * (T * R)
+    columns["relevance"] = relevance.ravel().tolist()
+    if a.row_labels is not None:
+        columns["class"] = [label for label in a.row_labels for _ in range(T * D)]
+    return columns
+
+
+def labelled(item: Item, attribution: Attribution) -> Attribution:
+    """Let ids stand where there are no tokens, for whoever looks at it."""
+    if attribution.tokens is None and item.ids is not None:
+        return replace(attribution, tokens=item.words)
+    return attribution
+
+
+class Page:
+    """A page of HTML, with the first of the sequences."""
+
+    def __init__(self, file: IO[bytes], settings: Settings) -> None:
+        self._file, self._settings = file, settings
+        self._fragments: list[str] = []
+        self._count = 0
+
+    def add(self, items: Sequence[Item], attributions: Attributions) -> None:
+        """Take those that the page has room for."""
+        self._count += len(items)
+        for b in range(min(len(items), self._settings.limit - len(self._fragments))):
+            item, attribution = items[b], labelled(items[b], attributions[b])
+            self._fragments.append(attribution.to_html(variables=item.variables, steps=item.steps))
+
+    def finish(self) -> None:
+        """Write the page."""
+        shown, what = len(self._fragments), self._settings.what
+        note = None
+        if shown < self._count:
+            note = (
+                f"The first {shown:,} of {self._count:,} {what} are shown here; "
+                f"{self._count - shown:,} were left out (--limit)."
+            )
+        page = heatmap.to_html_page(self._fragments, title=self._settings.title, note=note)
+        self._file.write(page.encode())
+
+
+class Picture:
+    """A picture with all sequences one under another."""
+
+    format = "png"
+
+    def __init__(self, file: IO[bytes], settings: Settings | None = None) -> None:
+        self._file = file
+        self._pictures: list[heatmap.Panel | heatmap.Grid] = []
+
+    def add(self, items: Sequence[Item], attributions: Attributions) -> None:
+        """Take them."""
+        for item, one in zip(items, attributions, strict=True):
+            attribution = labelled(item, one)
+            if attribution.tokens is None and attribution.input_relevance is not None:
+                grid = attribution.to_grid(variables=item.variables, steps=item.steps)
+                self._pictures.append(grid)
+            else:
+                self._pictures.append(attribution.to_panel())
+        if len(self._pictures) > _MOST_PICTURES:
+            raise InputError(
+                f"expected at most {_MOST_PICTURES:,} in one picture, got more; draw fewer, or "
+                "write a page: --out FILE.html"
+            )
+
+    def finish(self) -> None:
+        """Draw it."""
+        heatmap.save_picture(self._file, self._pictures, self.format)
+
+
+_MOST_PICTURES = 5000
+
+
+class PdfPicture(Picture):
+    """The same as a PDF, with words that are text."""
+
+    format = "pdf"
+
+
+class SvgPicture(Picture):
+    """The same as an SVG, with words that are text."""
+
+    format = "svg"
+
+
+FORMATS: dict[str, Callable[[IO[bytes], Settings], Writer]] = {
+    ".png": Picture,
+    ".pdf": PdfPicture,
+    ".svg": SvgPicture,
+    ".html": Page,
+    ".htm": Page,
+    ".json": Objects,
+    ".jsonl": Objects,
+    ".csv": Table,
+}
+"""What writes files of a suffix, as `lrplstm explain --out` does."""

@@ -1,0 +1,110 @@
+"""The commands that are about a model itself: `info` and `convert`."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from pathlib import Path
+from typing import Any
+
+import lrplstm
+from lrplstm import _backend, heatmap
+from lrplstm.cli.files import check_target_folder
+from lrplstm.cli.inputs import CONVERT_OPTIONS, InputError, load_model
+from lrplstm.loaders.any_format import loader_of
+from lrplstm.model import LSTMModel
+from lrplstm.network import directions
+from lrplstm.storage import is_model_folder, read_vocabulary
+from lrplstm.weights import DenseLayer
+
+__all__ = ["convert", "info"]
+
+# Of the options that say what a model is, those that take several names.
+_LISTS = ("lstm", "head", "class_names", "activations", "dense_activations")
+
+_WRITTEN = ("config.json", "weights.safetensors", "vocab.txt")
+
+
+def info(options: argparse.Namespace) -> None:
+    """Show version, backend and model."""
+    options.model = options.model or options.path
+    model = load_model(options)
+    where = "default, shipped with the package" if options.model is None else options.model
+    rows = {
+        "version": lrplstm.__version__,
+        "backend": _backend.resolve("auto"),
+        "instruction set": _backend.instruction_set(),
+        "model": where,
+    }
+    _print_rows(rows | _description(model))
+
+
+def _description(model: LSTMModel) -> dict[str, Any]:
+    """Return what a model is, in rows of a name and a text."""
+    rows: dict[str, Any] = {}
+    if model.origin:
+        rows["made from"] = ", ".join(f"{part} {name}" for part, name in model.origin.items())
+    for n, layer in enumerate(model.layers, start=1):
+        both = directions(layer)
+        shapes = f"weight_ih {both[0].weight_ih.shape}, weight_hh {both[0].weight_hh.shape}"
+        kind = "two directions" if len(both) == 2 else "one direction"
+        kind += ", from the end" if both[0].reverse else ""
+        rows[f"layer {n}"] = f"LSTM, {kind}, {shapes}"
+    classes = model.num_classes
+    names = "" if model.class_names is None else f": {', '.join(model.class_names)}"
+    if model.embedding is None:
+        vocabulary = "none, reads numbers"
+    else:
+        tokens = "no tokens" if model.vocabulary is None else "tokens"
+        vocabulary = f"{len(model.embedding):,} ids, {tokens}"
+    return rows | {
+        "input size": model.input_size,
+        "hidden size": model.hidden_size,
+        "pooling": model.pooling,
+        "head": " - ".join(map(_dense, model.head)) or "none",
+        "classes": f"{classes}{names}",
+        "dtype": model.dtype,
+        "vocabulary": vocabulary,
+        "unknown token": model.unknown_token or "none",
+        "padding": "none" if model.mask_id is None else f"id {model.mask_id}",
+        "tokenizer": model.tokenizer or "none",
+    }
+
+
+def _dense(layer: DenseLayer) -> str:
+    bias = "no bias" if layer.bias is None else "bias"
+    return f"{layer.activation}, {layer.input_size} to {layer.output_size}, {bias}"
+
+
+def _print_rows(rows: dict[str, Any]) -> None:
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {heatmap.visible(str(value))}")
+
+
+def convert(options: argparse.Namespace) -> None:
+    """Write a model of another format as a folder of the package's own."""
+    folder = Path(options.folder)
+    if folder.exists() and not is_model_folder(folder):
+        raise InputError(
+            f"{folder}: expected a new or empty folder, or one with a model to replace"
+        )
+    check_target_folder(options, _WRITTEN)
+    loader = loader_of(options.source)
+    chosen: dict[str, Any] = {}
+    for name in CONVERT_OPTIONS:
+        value = getattr(options, name)
+        if value is None:
+            continue
+        if name not in inspect.signature(loader).parameters:
+            flag = ("--no-" if value is False else "--") + name.replace("_", "-")
+            raise InputError(f"{flag}: expected none with a model of this format")
+        chosen[name] = value
+    if "vocabulary" in chosen:
+        chosen["vocabulary"] = read_vocabulary(Path(chosen["vocabulary"]))
+    for name in _LISTS:
+        if isinstance(chosen.get(name), str):
+            chosen[name] = chosen[name].split(",")
+    model = loader(options.source, **chosen)
+    model.save(folder)
+    _print_rows({"written": folder} | _description(model))
