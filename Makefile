@@ -11,7 +11,8 @@ PACKAGE := $(shell find src model/sst5 data -type f \
              -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: demo test lint test-boundscheck test-sanitize test-valgrind count bench results notebooks clean
+.PHONY: demo test lint test-boundscheck test-sanitize test-emulated test-valgrind count bench results \
+        notebooks clean
 
 # As many processes as there are processors; those that share a wheel are together.
 PARALLEL := -n auto --dist loadgroup
@@ -40,6 +41,10 @@ test-sanitize: $(VENV)/installed $(VENV)/test-tools
 # Memory errors and undefined values in the kernels that are in use.
 test-valgrind: $(VENV)/installed
 	@$(BIN)/python tools/memcheck.py
+
+# The package on processors without AVX and without AVX-512, which QEMU plays.
+test-emulated: $(VENV)/installed $(VENV)/test-tools
+	@$(BIN)/python tools/test_emulated.py
 
 # Instructions that the kernels run for a fixed workload, compared with benchmarks/instructions.json.
 count: $(VENV)/installed

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # LRPLSTM_BOUNDSCHECK=1 builds kernels that raise IndexError instead of reading out of bounds:
 # for finding a wrong index while working on them, too slow for use.
@@ -39,7 +40,25 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     v4 = [*v3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
     INSTRUCTION_SETS |= {"_kernels_v3": v3, "_kernels_v4": v4}
 
+# What a build needs that not every processor has: a function of _processor.h, and its name in words.
+NEEDS = {"_kernels_v3": ("runs_v3", "AVX2"), "_kernels_v4": ("runs_v4", "AVX-512")}
+
 BUILD = Path("build/cython")
+API = [("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []
+
+
+class BuildKernels(build_ext):
+    """Puts an entry before each build that not every processor runs, compiled for all of them."""
+
+    def build_extension(self, extension):
+        name = extension.name.removeprefix("lrplstm.")
+        if name in NEEDS:
+            runs, needs = NEEDS[name]
+            macros = [("MODULE", name), ("RUNS", runs), ("NEEDS", f'"{needs}"'), *API]
+            folder = str(Path(self.build_temp, name))  # builds run side by side
+            entry = self.compiler.compile(["src/lrplstm/_entry.c"], folder, macros)
+            extension.extra_objects = entry
+        super().build_extension(extension)
 
 
 def extension(name, flags):
@@ -55,8 +74,11 @@ def extension(name, flags):
             ("LRPLSTM_SANITIZE", str(int(SANITIZE))),
             # A block product keeps its sums in registers only where its sizes are constants.
             ("CYTHON_INLINE", "inline __attribute__((always_inline))"),
-            *([("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []),
+            *([(f"PyInit_{name}", f"enter_{name}")] if name in NEEDS else []),
+            *API,
         ],
+        include_dirs=["src/lrplstm"],
+        depends=["src/lrplstm/_entry.c", "src/lrplstm/_processor.h"],
         # Loops become vectors where errno and floating-point traps are nobody's business.
         extra_compile_args=[*OPTIMIZATION, "-fno-math-errno", "-fno-trapping-math", *flags],
         extra_link_args=SANITIZERS,
@@ -65,6 +87,7 @@ def extension(name, flags):
 
 
 setup(
+    cmdclass={"build_ext": BuildKernels},
     ext_modules=cythonize(
         [extension(name, flags) for name, flags in INSTRUCTION_SETS.items()],
         include_path=["src"],

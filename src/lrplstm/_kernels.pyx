@@ -40,19 +40,6 @@ cdef extern from *:
     #define LRPLSTM_INSTRUCTION_SET "baseline"
     #endif
 
-    #if defined(__x86_64__)
-    static int runs_v3(void) {
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    }
-    static int runs_v4(void) {
-        return runs_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    }
-    #else
-    static int runs_v3(void) { return 0; }
-    static int runs_v4(void) { return 0; }
-    #endif
-
     /* Loops of so many rounds become whole vectors on every instruction set. */
     enum { UNITS = 32 };
 
@@ -70,8 +57,6 @@ cdef extern from *:
     const char* LRPLSTM_INSTRUCTION_SET
     const int LRPLSTM_BOUNDSCHECK
     const int LRPLSTM_SANITIZE
-    bint runs_v3()
-    bint runs_v4()
     enum: UNITS
     enum: TILE
     enum: TARGETS
@@ -94,6 +79,10 @@ cdef extern from *:
     enum: DA_G
     enum: FORGET
     enum: GRADIENT_ROWS
+
+cdef extern from "_processor.h":
+    bint runs_v3()
+    bint runs_v4()
 
 INSTRUCTION_SET = LRPLSTM_INSTRUCTION_SET.decode()
 BOUNDSCHECK = bool(LRPLSTM_BOUNDSCHECK)
