@@ -40,7 +40,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     v4 = [*v3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
     INSTRUCTION_SETS |= {"_kernels_v3": v3, "_kernels_v4": v4}
 
-# What a build needs that not every processor has: a function of _processor.h, and its name in words.
+# What a build needs of the processor: a function of _processor.h that looks, and its name in words.
 NEEDS = {"_kernels_v3": ("runs_v3", "AVX2"), "_kernels_v4": ("runs_v4", "AVX-512")}
 
 BUILD = Path("build/cython")

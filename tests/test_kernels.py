@@ -19,11 +19,19 @@ from lrplstm import _backend, _kernels, _reference
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import Scans
 
-BUILDS = {
-    name: importlib.import_module(f"lrplstm.{_backend.INSTRUCTION_SETS[name]}")
-    for name in _kernels.processor_runs()
-}
-builds = pytest.mark.parametrize("kernels", list(BUILDS.values()), ids=list(BUILDS))
+
+def build_for(instruction_set):
+    """The build of a name; the test is skipped where the processor cannot run it."""
+    if instruction_set not in _kernels.processor_runs():
+        pytest.skip(f"this processor cannot run the build for {instruction_set}")
+    return importlib.import_module(f"lrplstm.{_backend.INSTRUCTION_SETS[instruction_set]}")
+
+
+@pytest.fixture(params=_backend.INSTRUCTION_SETS)
+def kernels(request):
+    """Each build of the kernels in turn."""
+    return build_for(request.param)
+
 
 # Sequences of 4, 2 and 1 steps; rows of the projection are read in another order, and one twice.
 D, H, C, K, B, STEPS = 3, 4, 3, 2, 3, 7
@@ -135,7 +143,6 @@ def arrays(result):
     return [a for a in (result if isinstance(result, tuple) else (result,)) if a is not None]
 
 
-@builds
 @pytest.mark.parametrize("name", NAMES)
 def test_every_backend_has_the_names_and_parameters_of_the_contract(name, kernels):
     contract = [p for p in inspect.signature(getattr(Scans, name)).parameters if p != "self"]
@@ -177,7 +184,6 @@ CASES = [
 ]
 
 
-@builds
 @pytest.mark.parametrize(("name", "changed"), CASES, ids=str)
 @pytest.mark.parametrize("directions", [1, 2])
 def test_backends_agree(name, changed, directions, kernels):
@@ -189,7 +195,6 @@ def test_backends_agree(name, changed, directions, kernels):
             assert relative_error(found, expected) < 1e-12
 
 
-@builds
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_activations_of_any_number_of_units(activation, dtype, kernels):
@@ -414,11 +419,27 @@ def test_a_trace_does_not_see_its_indices_change():
 # Instruction sets -------------------------------------------------------------------------------
 
 
-def test_every_build_says_what_it_is():
-    assert len({kernels.INSTRUCTION_SET for kernels in BUILDS.values()}) == len(BUILDS)
-    best = list(BUILDS.values())[-1]
-    if "LRPLSTM_INSTRUCTION_SET" not in os.environ:
-        assert _backend.instruction_set() == best.INSTRUCTION_SET
+def test_a_build_is_for_the_instruction_set_of_its_name(kernels, request):
+    words = {"v3": "AVX2", "v4": "AVX-512"}
+    assert words.get(request.node.callspec.params["kernels"], "baseline") in kernels.INSTRUCTION_SET
+
+
+def test_the_fastest_build_that_runs_is_used(monkeypatch):
+    monkeypatch.delenv("LRPLSTM_INSTRUCTION_SET", raising=False)
+    best = list(_kernels.processor_runs())[-1]
+    assert _backend._kernels.__wrapped__() is build_for(best)
+
+
+def test_any_build_can_be_imported_or_says_why_not():
+    """Never an illegal instruction, whatever walks through the package; see tools/emulated.py."""
+    runs = _kernels.processor_runs()
+    for name, module in _backend.INSTRUCTION_SETS.items():
+        if name in runs:
+            assert importlib.import_module(f"lrplstm.{module}").processor_runs() == runs
+        else:
+            with pytest.raises(ImportError, match=f"lrplstm.{module} was built for") as caught:
+                importlib.import_module(f"lrplstm.{module}")
+            assert caught.value.name == f"lrplstm.{module}"
 
 
 def run_with(instruction_set, code):
@@ -431,13 +452,14 @@ def run_with(instruction_set, code):
     )
 
 
-@pytest.mark.parametrize("name", BUILDS)
+@pytest.mark.parametrize("name", _backend.INSTRUCTION_SETS)
 def test_the_environment_forces_an_instruction_set(name):
+    expected = build_for(name).INSTRUCTION_SET
     code = (
         "import lrplstm; from lrplstm import _backend; m = lrplstm.load_default();"
         "print(_backend.instruction_set(), len(lrplstm.lrp(m, ['fine', '.'])))"
     )
-    assert run_with(name, code).stdout == f"{BUILDS[name].INSTRUCTION_SET} 2\n"
+    assert run_with(name, code).stdout == f"{expected} 2\n"
 
 
 def test_an_instruction_set_that_is_not_there_is_an_error():
@@ -457,7 +479,6 @@ def test_an_instruction_set_that_the_processor_lacks_is_an_error(monkeypatch):
     assert _backend._kernels.__wrapped__() is _kernels
 
 
-@builds
 def test_bounds_checks_are_on_when_they_were_asked_for(kernels):
     asked = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
     assert asked == kernels.BOUNDSCHECK

@@ -1,7 +1,7 @@
 """Run the package on processors without AVX and without AVX-512, whatever this one has.
 
-QEMU runs Python as such a processor would. Every module is imported: the builds of the kernels that
-the processor lacks instructions for raise an ImportError, and nothing else fails. Then a sentence is
+QEMU runs Python as such a processor would. Every module is imported: the builds of the kernels for
+which it lacks instructions raise an ImportError, and nothing else fails. Then a sentence is
 explained by every method, and the kernels that run are tested.
 """
 
@@ -32,15 +32,15 @@ def run_here(processor: str) -> int:
     import lrplstm
     from lrplstm import _backend
 
-    refused = []
+    refused = {}
     for module in pkgutil.walk_packages(lrplstm.__path__, "lrplstm."):
         try:
             importlib.import_module(module.name)
         except ImportError as error:
-            assert "which this processor lacks" in str(error), f"{module.name}: {error}"
-            refused.append(module.name)
+            refused[module.name] = str(error)
     lacking = _backend.INSTRUCTION_SETS.keys() - set(PROCESSORS[processor])
     assert set(refused) == {f"lrplstm.{_backend.INSTRUCTION_SETS[name]}" for name in lacking}
+    assert all("which this processor lacks" in message for message in refused.values()), refused
 
     model = lrplstm.load_default()
     for method in lrplstm.METHODS:
