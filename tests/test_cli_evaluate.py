@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -191,6 +192,7 @@ def test_the_score_of_a_regression_is_followed(tmp_path):
     assert lines[0].startswith("mean score of 3 sentences of 4 or more words, most relevant")
     assert lines[2].split() == ["lrp", *(f"{x:.3f}" for x in (curves.area[0], *curves.curve[0]))]
     assert png.read_bytes().startswith(b"\x89PNG")
+    assert re.search(r"\noutputs +1\n", run("info", str(tmp_path / "model")).stdout)
 
 
 def test_one_score_for_two_classes_is_right_or_wrong(tmp_path):
@@ -201,3 +203,4 @@ def test_one_score_for_two_classes_is_right_or_wrong(tmp_path):
     found = evaluated(*small_model(tmp_path, **names), "--json")
     assert found["correct"] == right.sum()
     assert found["deletion"]["num_correct"] == right.sum()
+    assert re.search(r"\nclasses +2: no, yes\n", run("info", str(tmp_path / "model")).stdout)

@@ -50,7 +50,6 @@ def _description(model: LSTMModel) -> dict[str, Any]:
         kind = "two directions" if len(both) == 2 else "one direction"
         kind += ", from the end" if both[0].reverse else ""
         rows[f"layer {n}"] = f"LSTM, {kind}, {shapes}"
-    classes = model.num_classes
     names = "" if model.class_names is None else f": {', '.join(model.class_names)}"
     if model.embedding is None:
         vocabulary = "none, reads numbers"
@@ -62,7 +61,7 @@ def _description(model: LSTMModel) -> dict[str, Any]:
         "hidden size": model.hidden_size,
         "pooling": model.pooling,
         "head": " - ".join(map(_dense, model.head)) or "none",
-        "classes": f"{classes}{names}",
+        model.outputs.several: f"{model.outputs.count}{names}",
         "dtype": model.dtype,
         "vocabulary": vocabulary,
         "unknown token": model.unknown_token or "none",
