@@ -19,6 +19,7 @@ __all__ = [
     "check_shape",
     "did_you_mean",
     "first_line",
+    "outer_level",
     "shown",
     "to_array",
     "to_int",
@@ -104,6 +105,14 @@ def shown(value: object) -> str:
         return repr(value)[:60]
     except (ValueError, RecursionError):  # an int of thousands of digits, a list in a list in a ...
         return f"a {type(value).__name__} too long or too deep to be shown"
+
+
+def outer_level() -> int:
+    """Return the `stacklevel` with which the function that calls this warns at its users' code."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lrplstm."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def to_array(name: str, value: Any) -> npt.NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from lrplstm import _backend, network
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.batches import for_each_part
-from lrplstm.checks import check_choice
+from lrplstm.checks import check_choice, outer_level
 from lrplstm.hidden import HiddenRelevance
 from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
@@ -138,14 +137,6 @@ class Request:
         )
 
 
-def _outer_level() -> int:
-    """Return the `stacklevel` with which the function that calls this warns at its users' code."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lrplstm."):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
 class Result:
     """The arrays of the whole batch, filled part by part."""
 
@@ -233,7 +224,7 @@ class Result:
         )
         if not np.isfinite(growth[worst]) and self.request.model.dtype == np.float32:
             text += "; a model of dtype float64 has a larger range"
-        warnings.warn(text, RuntimeWarning, stacklevel=_outer_level())
+        warnings.warn(text, RuntimeWarning, stacklevel=outer_level())
 
     def attributions(
         self, method: str, params: dict[str, Any], target: Target | None

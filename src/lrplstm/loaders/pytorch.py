@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lrplstm.checks import check_choice, to_array
+from lrplstm.loaders.assumptions import warn_assumed
 from lrplstm.loaders.tensors import TensorReader, as_tensor, find_state_dict
 from lrplstm.loaders.torch_files import read_state_dict
-from lrplstm.loaders.torch_head import linear_layers
-from lrplstm.loaders.torch_parts import (
-    Part,
-    below,
-    list_parts,
-    parts_of_module,
-    parts_of_state_dict,
+from lrplstm.loaders.torch_finding import (
+    Found,
+    Request,
+    find_head_and_embedding,
+    find_lstms,
+    origin_of,
 )
+from lrplstm.loaders.torch_head import linear_layers
+from lrplstm.loaders.torch_parts import Part, parts_of_module, parts_of_state_dict
 from lrplstm.model import LSTMModel
 from lrplstm.network import POOLINGS, directions
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = ["from_torch"]
-
-_MOST_LISTED = 12
-"""How many parts that were left out are named."""
 
 
 def from_torch(
@@ -40,7 +38,9 @@ def from_torch(
     head: str | Sequence[str] | Literal[False] | None = None,
     embedding: str | npt.ArrayLike | Literal[False] | None = None,
     activations: Sequence[str] | None = None,
-    pooling: str = "last",
+    pooling: str | None = None,
+    example: Any = None,
+    check: bool = True,
     vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
     class_names: Sequence[str] | None = None,
     unknown_token: str | None = None,
@@ -48,8 +48,10 @@ def from_torch(
 ) -> LSTMModel:
     """Read an LSTM of PyTorch: a module, a state dict, or a file of one.
 
-    Nothing of it is run, so what `forward` does between the parts is not seen: say with `pooling`
-    and `activations` what it does, and compare `model.predict` with the module's own scores.
+    What a network is made of shows which weights it has, not what it does between them. A module
+    is therefore run on a few short sequences, and has to have the model's scores. Weights alone
+    cannot be compared: what is assumed of them is said in a warning, unless `pooling` and
+    `activations` say it.
 
     Parameters
     ----------
@@ -70,9 +72,18 @@ def from_torch(
         Default: found, if there is no doubt about it.
     activations : sequence of {"linear", "relu", "tanh"}, optional
         What follows each layer of the head, where no module shows it; that of the last may be left
-        out.
-    pooling : {"last", "mean", "max", "none"}
-        What the head reads; "last" is ``h_n``, see `lrplstm.LSTMModel`.
+        out. What stands between the LSTM and the head is said as ``head=["relu", "fc"]``.
+    pooling : {"last", "mean", "max", "none"}, optional
+        What the head reads; "last", which is ``h_n``, if nothing is said. See `lrplstm.LSTMModel`.
+    example : tensor or array_like, tuple of arguments, or dict of them by name, optional
+        What the module's ``forward`` takes, such as ids (B, T), or ``(x, lengths)``: the scores are
+        compared on this. Default: on made-up ids or numbers of several lengths.
+    check : bool
+        Whether to run a module and compare its scores with the model's, which have to agree to
+        1e-4 of the largest, before or after a final softmax, log_softmax or sigmoid. It runs in
+        evaluation mode, without gradients, and neither it nor the state of any random generator is
+        changed. Modules without a ``forward``, and those of which parts are named with `lstm`,
+        `head` or `embedding`, are weights alone, unless there is an `example`.
     vocabulary, class_names, unknown_token, tokenizer
         As for `lrplstm.LSTMModel`.
 
@@ -89,7 +100,13 @@ def from_torch(
     ValueError
         If it is not clear which part is which, one cannot be explained, shapes or dtypes do not
         fit together, or a file cannot be read, is damaged, or holds more than tensors and plain
-        data.
+        data. If a module has other scores, or cannot be run to see it; the error says which
+        arguments would fit.
+
+    Warns
+    -----
+    UserWarning
+        If `pooling` or `activations` have to be assumed.
 
     Examples
     --------
@@ -99,78 +116,85 @@ def from_torch(
     >>> shapes = {"rnn.weight_ih_l0": (8, 3), "rnn.weight_hh_l0": (8, 2), "rnn.bias_ih_l0": (8,),
     ...           "rnn.bias_hh_l0": (8,), "fc.weight": (4, 2), "fc.bias": (4,)}
     >>> state_dict = {name: rng.normal(0, 0.3, shape) for name, shape in shapes.items()}
-    >>> model = lrplstm.from_torch(state_dict)
+    >>> model = lrplstm.from_torch(state_dict, pooling="last", activations=["linear"])
     >>> dict(model.origin)
     {'lstm': 'rnn', 'head': 'fc'}
     >>> model.predict(rng.normal(size=(5, 3))).shape
     (4,)
     """
-    check_choice("pooling", pooling, POOLINGS)
+    if pooling is not None:
+        check_choice("pooling", pooling, POOLINGS)
+    if not isinstance(check, bool):
+        raise TypeError(f"check: expected True or False, got {check!r:.60}")
     asked = _check_request(lstm, head, embedding, activations)
+    module = _module(source)
+    named = asked.lstms is not None or asked.head is not None or asked.embedding is not None
+    runs = module is not None and check and (example is not None or not named)
+    if runs or example is not None:
+        runs = _runs(module, example)
     parts = _parts(source)
     reader = TensorReader()
     with _naming_the_file(source):
-        lstms = _find_lstms(parts, asked.lstms)
+        lstms = find_lstms(parts, asked.lstms)
         layers = _read_layers(reader, lstms)
-        found = _find_head_and_embedding(parts, lstms, layers, asked)
-        dense = _read_head(reader, parts, found.head, asked.activations, _width(layers))
+        found = find_head_and_embedding(
+            parts,
+            lstms,
+            asked,
+            input_size=_input_size(layers),
+            width=_width(layers),
+            compared=runs,
+        )
+        linears = _linears(parts, found.head, asked.activations)
+        dense = _read_head(reader, linears, _width(layers))
         table = None
         if found.embedding is not None:
             table = _read_embedding(reader, parts[found.embedding], _input_size(layers))
     if asked.array is not None:
         with np.errstate(over="ignore"):  # the model refuses infinite numbers
             table = asked.array.astype(reader.dtype)
-    return LSTMModel(
+    model = LSTMModel(
         layers,
         head=dense,
-        pooling=pooling,
+        pooling=pooling or "last",
         embedding=table,
         vocabulary=vocabulary,
         class_names=class_names,
         unknown_token=unknown_token,
         tokenizer=tokenizer,
-        origin=_origin(parts, lstms, found),
+        origin=origin_of(parts, lstms, found),
     )
+    if runs:
+        _compare(module, model, lstms, found, example)
+    elif module is None or check:
+        _warn(asked, linears, pooling, named=module is not None and named)
+    return model
 
 
 # What is asked for ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Request:
-    """Arguments that say which parts are meant; None where they are to be found.
-
-    No names stand for no head. `embedding` is False where it is none of the parts.
-    """
-
-    lstms: tuple[str, ...] | None
-    head: tuple[str, ...] | None
-    activations: tuple[str, ...] | None
-    embedding: str | Literal[False] | None
-    array: Array | None
-
-
-def _check_request(lstm: Any, head: Any, embedding: Any, activations: Any) -> _Request:
+def _check_request(lstm: Any, head: Any, embedding: Any, activations: Any) -> Request:
     lstms = None if lstm is None else _check_names("lstm", lstm)
     if head is not None:
         head = () if head is False else _check_names("head", head)
     if activations is not None:
-        activations = _check_names("activations", activations)
+        activations = _check_names("activations", activations, least=0)
         for activation in activations:
             check_choice("activations", activation, ACTIVATIONS)
-        if not head:
-            raise ValueError("activations: expected None where head= names no layers")
+        if head == ():
+            raise ValueError("activations: expected None where there is no head")
     array = None
     if embedding is not None and embedding is not False and not isinstance(embedding, str):
         array, embedding = _check_embedding(embedding), False
-    return _Request(lstms, head, activations, embedding, array)
+    return Request(lstms, head, activations, embedding, array)
 
 
-def _check_names(argument: str, value: Any) -> tuple[str, ...]:
+def _check_names(argument: str, value: Any, least: int = 1) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else value
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{argument}: expected a name or a sequence of names, got {value!r:.60}")
-    if not names:
+    if len(names) < least:
         raise ValueError(f"{argument}: expected at least one name, got none")
     return tuple(names)
 
@@ -187,12 +211,19 @@ def _check_embedding(embedding: Any) -> Array:
     return array
 
 
-def _parts(source: Any) -> dict[str, Part]:
+def _module(source: Any) -> Any:
+    """Return the source if it is a module of PyTorch, else None."""
     torch = sys.modules.get("torch")  # what nobody has imported, no module can be of
-    if torch is not None and isinstance(source, torch.nn.Module):
-        if isinstance(source, torch.jit.ScriptModule):
-            raise TypeError("source: expected no TorchScript module; pass its state_dict()")
-        return parts_of_module(torch, source)
+    if torch is None or not isinstance(source, torch.nn.Module):
+        return None
+    if isinstance(source, torch.jit.ScriptModule):
+        raise TypeError("source: expected no TorchScript module; pass its state_dict()")
+    return source
+
+
+def _parts(source: Any) -> dict[str, Part]:
+    if _module(source) is not None:
+        return parts_of_module(sys.modules["torch"], source)
     if isinstance(source, Mapping):
         return parts_of_state_dict(find_state_dict(source))
     if isinstance(source, str | os.PathLike):
@@ -214,26 +245,61 @@ def _naming_the_file(source: Any) -> Iterator[None]:
         raise ValueError(f"{os.fspath(source)}: {error}") from None
 
 
+# The comparison ---------------------------------------------------------------------------------
+
+
+def _runs(module: Any, example: Any) -> bool:
+    """Whether there is a forward to run, which there has to be for an example."""
+    # Imported here, so that only those who have a module wait for it.
+    from lrplstm.loaders.torch_run import has_forward, unwrapped
+
+    torch = sys.modules.get("torch")
+    if module is not None and has_forward(torch, unwrapped(torch, module)):
+        return True
+    if example is not None:
+        raise ValueError("example: expected None for weights alone, which have no forward to run")
+    return False
+
+
+def _compare(
+    module: Any, model: LSTMModel, lstms: Sequence[Part], found: Found, example: Any
+) -> None:
+    """Raise a ValueError if a module has other scores than the model."""
+    from lrplstm.loaders.torch_check import Reading, check_forward
+
+    modules = dict(module.named_modules())
+    padding = None if found.embedding is None else modules[found.embedding].padding_idx
+    reading = Reading(found.head, modules[lstms[0].name].batch_first, padding)
+    check_forward(sys.modules["torch"], module, model, reading, example)
+
+
+def _warn(
+    asked: Request,
+    linears: Sequence[tuple[Part | None, str]],
+    pooling: str | None,
+    *,
+    named: bool,
+) -> None:
+    """Warn of what is assumed of weights alone."""
+    assumed, given = [], []
+    if pooling is None:
+        reads = "the head reads" if linears else "the scores are"
+        assumed.append(f"pooling 'last', {reads} the final state of each direction")
+        given.append("pooling='last'")
+    if linears and asked.head is None and asked.activations is None:
+        layers = {part.name: activation for part, activation in linears if part is not None}
+        names = ", ".join(map(repr, layers))
+        assumed.append(f"no other activation between the LSTM and {names:.100}, or after it")
+        given.append(f"activations={list(layers.values())!r:.80}")
+    why = "weights alone do not show what forward does with them"
+    instead = "a module with its forward is compared instead"
+    if named:
+        why = "a module of which parts are named is not compared with its forward"
+        instead = "with example= it is compared"
+    warn_assumed(why, assumed, given, instead)
+
+
 # The LSTM ---------------------------------------------------------------------------------------
-
-
-def _find_lstms(parts: Mapping[str, Part], names: Sequence[str] | None) -> list[Part]:
-    there = [part for part in parts.values() if "lstm" in part.roles]
-    if names is None:
-        if len(there) == 1:
-            return there
-        if there:
-            raise ValueError(
-                f"source: expected one LSTM, found {list_parts(there)}; name one with lstm=, or "
-                "several that follow each other"
-            )
-        others = [p for p in parts.values() if any(k in p.kind for k in ("LSTM", "GRU", "RNN"))]
-        raise ValueError(f"source: expected an LSTM, found {list_parts(others or parts.values())}")
-    for name in names:
-        if name not in parts or "lstm" not in parts[name].roles:
-            got = str(parts[name]) if name in parts else f"{name!r:.60}"
-            raise ValueError(f"lstm: expected the name of an LSTM: {list_parts(there)}; got {got}")
-    return [parts[name] for name in names]
 
 
 def _read_layers(reader: TensorReader, lstms: Sequence[Part]) -> list[Layer]:
@@ -315,138 +381,28 @@ def _width(layers: Sequence[Layer]) -> int:
 # Head and embedding -----------------------------------------------------------------------------
 
 
-class _Found(NamedTuple):
-    """Names of what makes the scores, none for no head, and of the embedding."""
-
-    head: tuple[str, ...]
-    embedding: str | None
-
-
-def _find_head_and_embedding(
-    parts: Mapping[str, Part], lstms: Sequence[Part], layers: Sequence[Layer], asked: _Request
-) -> _Found:
-    input_size, width = _input_size(layers), _width(layers)
-    if isinstance(asked.embedding, str) and parts.get(asked.embedding) not in _embeddings(parts):
-        raise ValueError(
-            f"embedding: expected the name of one: {list_parts(_embeddings(parts))}; "
-            f"got {asked.embedding!r:.60}"
-        )
-    if asked.head is not None:
-        if asked.embedding is None:
-            return _Found(asked.head, _find_embedding(parts, asked.head, input_size))
-        return _Found(asked.head, asked.embedding or None)
-
-    # Nobody said what is to be left out, so all that matters has to have its place.
-    others = [part for part in parts.values() if part.matters and part not in lstms]
-    heads, tables = _fitting_heads(parts, width), [asked.embedding or None]
-    needed = others
-    if asked.embedding is None:
-        tables += [part.name for part in _embeddings(parts) if part.width == input_size]
-        # One of three would be left out anyway; a file can have thousands.
-        heads, tables = heads[:3], tables[:4]
-    elif asked.embedding is False:
-        needed = [part for part in others if "embedding" not in part.roles]
-    choices = [
-        _Found(head, table)
-        for head in [*heads, ()]
-        for table in tables
-        if table not in head and not _left_out(needed, head, table)
-    ]
-    if asked.embedding is not None and len(choices) > 1:
-        choices = [found for found in choices if found.head]
-    if len(choices) == 1:
-        _check_comes_after(parts, lstms, choices[0].head, input_size)
-        return choices[0]
-    faults = [f"; {part.name!r:.60} {part.fault}" for part in others if part.lacks_weight]
-    raise ValueError(
-        f"source: expected, besides the LSTM, one linear head of width {width}, at most one "
-        f"embedding of width {input_size} and nothing else, found {list_parts(others)}"
-        f"{''.join(faults[:1])}; name what is meant with head= and embedding=, or False for none, "
-        "and the rest is left out"
-    )
-
-
-def _check_comes_after(
-    parts: Mapping[str, Part], lstms: Sequence[Part], head: Sequence[str], input_size: int
-) -> None:
-    """Raise a ValueError if what was found as the head may as well make the LSTM's inputs."""
-    linear = [part for name in head for part in below(parts, name) if "linear" in part.roles]
-    if not linear:
-        return
-    output_size = linear[-1].tensors["weight"].shape[:1] if "weight" in linear[-1].tensors else ()
-    order = list(parts)
-    comes_first = order.index(linear[0].name) < order.index(lstms[0].name)
-    if output_size == (input_size,) and comes_first:
-        raise ValueError(
-            f"head: expected a head that is seen to be one, found {list_parts(linear)}, which "
-            f"gives {input_size} numbers, as the LSTM reads, and comes before it; if it is the "
-            f"head, pass head={head[0]!r:.60}, and if it makes the LSTM's inputs, head=False, "
-            "which leaves it out"
-        )
-
-
-def _embeddings(parts: Mapping[str, Part]) -> list[Part]:
-    return [part for part in parts.values() if "embedding" in part.roles]
-
-
-def _find_embedding(parts: Mapping[str, Part], head: Sequence[str], input_size: int) -> str | None:
-    """Return the name of the one embedding beside a head that was named."""
-    inside = {part.name for name in head for part in below(parts, name)}
-    there = [part for part in _embeddings(parts) if part.name not in inside]
-    fitting = [part for part in there if part.width == input_size]
-    # A state dict does not tell an embedding from a linear layer without bias.
-    unfit = [part for part in there if part.roles == {"embedding"}]
-    if len(fitting) > 1 or (unfit and not fitting):
-        raise ValueError(
-            f"embedding: expected one of width {input_size}, as the LSTM reads, found "
-            f"{list_parts(fitting or unfit)}; name one with embedding=, or False for a model that "
-            f"reads {input_size} floats a step"
-        )
-    return fitting[0].name if fitting else None
-
-
-def _fitting_heads(parts: Mapping[str, Part], width: int) -> list[tuple[str, ...]]:
-    """Return linear layers, or sequences of them, that read so many numbers."""
-    first: dict[str, Part] = {}  # linear layer of each
-    for part in parts.values():
-        if "linear" in part.roles:
-            first.setdefault(_outermost_sequence(parts, part.name), part)
-    return [(name,) for name, part in first.items() if part.width == width]
-
-
-def _outermost_sequence(parts: Mapping[str, Part], name: str) -> str:
-    """Return the largest sequence that this part is in, and neither LSTM nor embedding."""
-    steps = name.split(".")
-    for count in range(len(steps)):
-        outer = ".".join(steps[:count])
-        if outer in parts and "sequence" in parts[outer].roles:
-            roles = {role for part in below(parts, outer) for role in part.roles}
-            if not roles & {"lstm", "embedding"}:
-                return outer
-    return name
-
-
-def _left_out(needed: Iterable[Part], head: Sequence[str], table: str | None) -> bool:
-    """Whether a part is neither in this head nor this embedding."""
-    return any(
-        part.name != table and not any(part.within(name) for name in head) for part in needed
-    )
-
-
 def _read_embedding(reader: TensorReader, part: Part, input_size: int) -> Array:
     _check_tensors(part, ["weight"])
     return reader.read(part.full("weight"), part.tensors["weight"], ("vocabulary size", input_size))
 
 
+def _linears(
+    parts: Mapping[str, Part], names: Sequence[str], activations: Sequence[str] | None
+) -> list[tuple[Part | None, str]]:
+    """Return the linear layers of a head, each with its activation."""
+    if activations is not None and not names:
+        raise ValueError("activations: expected None where there is no head")
+    return linear_layers(parts, names, activations) if names else []
+
+
 def _read_head(
-    reader: TensorReader,
-    parts: Mapping[str, Part],
-    names: Sequence[str],
-    activations: Sequence[str] | None,
-    width: int,
+    reader: TensorReader, linears: Sequence[tuple[Part | None, str]], width: int
 ) -> list[DenseLayer]:
     layers = []
-    for part, activation in linear_layers(parts, names, activations) if names else ():
+    for part, activation in linears:
+        if part is None:
+            layers.append(DenseLayer(np.eye(width, dtype=reader.dtype), None, activation))
+            continue
         if part.width not in (width, None):
             raise ValueError(f"head: expected a linear layer of width {width}, got {part}")
         keys = ["weight", "bias"] if "bias" in part.tensors else ["weight"]
@@ -459,23 +415,3 @@ def _read_head(
         layers.append(DenseLayer(weight, bias[0] if bias else None, activation))
         width = len(weight)
     return layers
-
-
-def _origin(parts: Mapping[str, Part], lstms: Sequence[Part], found: _Found) -> dict[str, str]:
-    """Return what the parts were called."""
-    origin = {"lstm": ", ".join(part.name for part in lstms)}
-    if found.head:
-        origin["head"] = ", ".join(found.head)
-    if found.embedding is not None:
-        origin["embedding"] = found.embedding
-    used = [part.name for part in lstms] + [found.embedding]
-    others = [
-        part.name or ", ".join(part.tensors)
-        for part in parts.values()
-        if part.matters and part.name not in used and _left_out([part], found.head, None)
-    ]
-    if len(others) > _MOST_LISTED:
-        others[_MOST_LISTED:] = [f"and {len(others) - _MOST_LISTED} more"]
-    if others:
-        origin["left_out"] = ", ".join(others)
-    return origin

@@ -140,14 +140,18 @@ class TensorReader:
 def find_state_dict(source: Mapping[Any, Any]) -> dict[str, Tensor]:
     """Return the tensors of a state dict, or of the one with an LSTM within a checkpoint.
 
+    Where other parts of a network have state dicts of their own beside that one, theirs are in it
+    too, with the names that the checkpoint gives the parts.
+
     Raises
     ------
     ValueError
-        If several have one.
+        If several have an LSTM.
     """
-    found: dict[tuple[str, ...], Mapping[Any, Any]] = {}
+    found: dict[tuple[Any, ...], Mapping[Any, Any]] = {}
+    beside: dict[tuple[Any, ...], Mapping[Any, Any]] = {}
     seen = set()
-    remaining: list[tuple[tuple[str, ...], Mapping[Any, Any]]] = [((), source)]
+    remaining: list[tuple[tuple[Any, ...], Mapping[Any, Any]]] = [((), source)]
     while remaining:
         path, mapping = remaining.pop()
         if id(mapping) in seen:  # it lies in several places
@@ -155,15 +159,50 @@ def find_state_dict(source: Mapping[Any, Any]) -> dict[str, Tensor]:
         seen.add(id(mapping))
         if any(isinstance(key, str) and key.endswith("weight_ih_l0") for key in mapping):
             found[path] = mapping
+        elif _has_weights(mapping):
+            beside[path] = mapping
         if len(path) < _MOST_LEVELS:
             remaining += [
-                ((*path, f"[{key!r:.60}]"), value)
+                ((*path, key), value)
                 for key, value in mapping.items()
                 if isinstance(value, Mapping)
             ]
     if len(found) > 1:
-        places = ", ".join("source" + "".join(path) for path in sorted(found)[:8])
-        raise ValueError(f"source: expected one state dict with an LSTM, got {places}; pass one")
-    chosen = next(iter(found.values()), source)
-    tensors = {key: as_tensor(key, value) for key, value in chosen.items() if isinstance(key, str)}
+        places = ("source" + "".join(f"[{key!r:.60}]" for key in path) for path in found)
+        raise ValueError(
+            f"source: expected one state dict with an LSTM, got {', '.join(sorted(places)[:8])}; "
+            "pass one"
+        )
+    if not found:
+        return _tensors(source, "")
+    ((chosen, state),) = found.items()
+    named = {path: m for path, m in beside.items() if all(isinstance(k, str) for k in path)}
+    if not named or not all(isinstance(key, str) for key in chosen):
+        return _tensors(state, "")
+    # Names are those below the mapping that all of them lie in.
+    levels = zip(chosen, *named, strict=False)
+    shortest = min(map(len, [chosen, *named]))
+    shared = next((n for n, keys in enumerate(levels) if len(set(keys)) > 1), shortest)
+    tensors: dict[str, Tensor] = {}
+    for path, mapping in {chosen: state, **dict(sorted(named.items()))}.items():
+        tensors |= _tensors(mapping, "".join(f"{key}." for key in path[shared:]))
+    return tensors
+
+
+def _has_weights(mapping: Mapping[Any, Any]) -> bool:
+    """Whether this is what a module would have for a state dict."""
+    return any(
+        isinstance(key, str)
+        and key.rpartition(".")[2].startswith(("weight", "bias"))
+        and getattr(value, "shape", ())
+        for key, value in mapping.items()
+    )
+
+
+def _tensors(mapping: Mapping[Any, Any], prefix: str) -> dict[str, Tensor]:
+    tensors = {
+        prefix + key: as_tensor(prefix + key, value)
+        for key, value in mapping.items()
+        if isinstance(key, str)
+    }
     return {key: tensor for key, tensor in tensors.items() if tensor is not None}

@@ -9,26 +9,31 @@ from lrplstm.loaders.torch_parts import Part, below, list_parts
 
 __all__ = ["linear_layers"]
 
+_FUNCTIONS = frozenset({"relu", "tanh"})
+
 
 @dataclass
 class _Linear:
-    """A linear layer, and what was seen to follow it."""
+    """A linear layer, or None for the states that the head reads, and what was seen to follow."""
 
-    part: Part
+    part: Part | None
     activation: str | None = None
 
 
 def linear_layers(
     parts: Mapping[str, Part], names: Sequence[str], activations: Sequence[str] | None
-) -> list[tuple[Part, str]]:
+) -> list[tuple[Part | None, str]]:
     """Return the linear layers of a head, each with its activation.
+
+    An activation of the states themselves comes first, with None for a layer.
 
     Parameters
     ----------
     parts : mapping of str to Part
         All of the network, by their names.
     names : sequence of str
-        Of the head's parts, in their order: linear layers, activations, sequences of both.
+        Of the head's parts, in their order: linear layers, activations, sequences of both. What
+        is no part's name may be that of an activation: "relu" or "tanh".
     activations : sequence of str, optional
         What follows each linear layer; that of the last may be left out.
 
@@ -41,6 +46,9 @@ def linear_layers(
     found: list[_Linear] = []
     closing: Part | None = None
     for name in names:
+        if name in _FUNCTIONS and not below(parts, name):
+            closing = _add(found, Part(name, "function", frozenset({name}), {}), closing)
+            continue
         steps, whole = _steps(parts, name)
         begin = len(found)
         for step in steps:
@@ -85,8 +93,10 @@ def _add(found: list[_Linear], step: Part, closing: Part | None) -> Part | None:
             return None
         if "probabilities" in step.roles:
             return step
-        activation = next(iter(step.roles & {"relu", "tanh"}), None)
-        if activation and found and found[-1].activation is None:
+        activation = next(iter(step.roles & _FUNCTIONS), None)
+        if activation and not found:
+            found.append(_Linear(None))
+        if activation and found[-1].activation is None:
             found[-1].activation = activation
             return None
     raise ValueError(
@@ -98,17 +108,19 @@ def _add(found: list[_Linear], step: Part, closing: Part | None) -> Part | None:
 
 def _complete(
     found: Sequence[_Linear], activations: Sequence[str] | None
-) -> list[tuple[Part, str]]:
+) -> list[tuple[Part | None, str]]:
     """Return the layers with the activations that were seen, or else said."""
-    count = len(found)
+    states = [(None, linear.activation or "linear") for linear in found if linear.part is None]
+    linears = [linear for linear in found if linear.part is not None]
+    count = len(linears)
     if activations is not None and len(activations) not in (count - 1, count):
         raise ValueError(
             f"activations: expected {count - 1} or {count}, for {count} layers of the head, "
-            f"got {len(activations)}"
+            f"got {len(activations)}; what comes before the first is said as head=['relu', ...]"
         )
     said: list[str | None] = [*(activations or ()), *[None] * count][:count]
-    complete = []
-    for linear, name in zip(found, said, strict=True):
+    complete: list[tuple[Part | None, str]] = [*states]
+    for linear, name in zip(linears, said, strict=True):
         activation = linear.activation or name
         if activation is None and linear is found[-1]:
             activation = "linear"

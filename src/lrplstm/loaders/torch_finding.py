@@ -1,0 +1,228 @@
+"""Which parts of a PyTorch network are its LSTM, its head and its embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from lrplstm.loaders.torch_parts import Part, below, list_parts
+from lrplstm.weights import Array
+
+__all__ = ["Found", "Request", "find_head_and_embedding", "find_lstms", "origin_of"]
+
+_MOST_LISTED = 12
+"""How many parts that were left out are named."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Arguments that say which parts are meant; None where they are to be found.
+
+    No names stand for no head. `embedding` is False where it is none of the parts.
+    """
+
+    lstms: tuple[str, ...] | None
+    head: tuple[str, ...] | None
+    activations: tuple[str, ...] | None
+    embedding: str | Literal[False] | None
+    array: Array | None
+
+
+class Found(NamedTuple):
+    """Names of what makes the scores, none for no head, and of the embedding."""
+
+    head: tuple[str, ...]
+    embedding: str | None
+
+
+def find_lstms(parts: Mapping[str, Part], names: Sequence[str] | None) -> list[Part]:
+    """Return the LSTMs that were named, or else the only one there is."""
+    there = [part for part in parts.values() if "lstm" in part.roles]
+    if names is None:
+        if len(there) == 1:
+            return there
+        if there:
+            raise ValueError(
+                f"source: expected one LSTM, found {list_parts(there)}; name one with lstm=, or "
+                "several that follow each other"
+            )
+        others = [p for p in parts.values() if any(k in p.kind for k in ("LSTM", "GRU", "RNN"))]
+        raise ValueError(f"source: expected an LSTM, found {list_parts(others or parts.values())}")
+    for name in names:
+        if name not in parts or "lstm" not in parts[name].roles:
+            got = str(parts[name]) if name in parts else f"{name!r:.60}"
+            raise ValueError(f"lstm: expected the name of an LSTM: {list_parts(there)}; got {got}")
+    return [parts[name] for name in names]
+
+
+def find_head_and_embedding(
+    parts: Mapping[str, Part],
+    lstms: Sequence[Part],
+    asked: Request,
+    *,
+    input_size: int,
+    width: int,
+    compared: bool,
+) -> Found:
+    """Return what was named, or else the only things that fit.
+
+    Parameters
+    ----------
+    parts : mapping of str to Part
+    lstms : sequence of Part
+        Those of `parts` that are the LSTM.
+    asked : Request
+    input_size, width : int
+        What the LSTM reads and gives.
+    compared : bool
+        Whether scores will be compared, so that a function may have been overlooked.
+
+    Raises
+    ------
+    ValueError
+        If there is any doubt.
+    """
+    if isinstance(asked.embedding, str) and parts.get(asked.embedding) not in _embeddings(parts):
+        raise ValueError(
+            f"embedding: expected the name of one: {list_parts(_embeddings(parts))}; "
+            f"got {asked.embedding!r:.60}"
+        )
+    if asked.head is not None:
+        if asked.embedding is None:
+            return Found(asked.head, _find_embedding(parts, asked.head, input_size))
+        return Found(asked.head, asked.embedding or None)
+
+    # Nobody said what is to be left out, so all that matters has to have its place.
+    others = [part for part in parts.values() if part.matters and part not in lstms]
+    if compared:  # what activations the scores need is seen when they are compared
+        others = [part for part in others if part.fault or not part.roles & {"relu", "tanh"}]
+    heads, tables = _fitting_heads(parts, width), [asked.embedding or None]
+    needed = others
+    if asked.embedding is None:
+        tables += [part.name for part in _embeddings(parts) if part.width == input_size]
+        # One of three would be left out anyway; a file can have thousands.
+        heads, tables = heads[:3], tables[:4]
+    elif asked.embedding is False:
+        needed = [part for part in others if "embedding" not in part.roles]
+    choices = [
+        Found(head, table)
+        for head in [*heads, ()]
+        for table in tables
+        if table not in head and not _left_out(needed, head, table)
+    ]
+    if asked.embedding is not None and len(choices) > 1:
+        choices = [found for found in choices if found.head]
+    if len(choices) == 1:
+        _check_comes_after(parts, lstms, choices[0].head, input_size)
+        return choices[0]
+    faults = [f"; {part.name!r:.60} {part.fault}" for part in others if part.lacks_weight]
+    raise ValueError(
+        f"source: expected, besides the LSTM, one linear head of width {width}, at most one "
+        f"embedding of width {input_size} and nothing else, found {list_parts(others)}"
+        f"{''.join(faults[:1])}; name what is meant with head= and embedding=, or False for none, "
+        f"and the rest is left out{_chained(others, width)}"
+    )
+
+
+def _chained(others: Sequence[Part], width: int) -> str:
+    """Return the arguments for linear layers of which each may read the one before it."""
+    remaining = [part for part in others if "linear" in part.roles and "weight" in part.tensors]
+    names = []
+    while fitting := [part for part in remaining if part.width == width]:
+        if len(fitting) > 1:
+            return ""
+        names.append(fitting[0].name)
+        width = fitting[0].tensors["weight"].shape[0]
+        remaining.remove(fitting[0])
+    if len(names) < 2 or any(part.roles == {"linear"} for part in remaining):
+        return ""
+    functions = ["relu"] * (len(names) - 1)
+    return f"; such as head={names!r:.120}, activations={functions!r:.80} (what follows all but the last)"
+
+
+def _check_comes_after(
+    parts: Mapping[str, Part], lstms: Sequence[Part], head: Sequence[str], input_size: int
+) -> None:
+    """Raise a ValueError if what was found as the head may as well make the LSTM's inputs."""
+    linear = [part for name in head for part in below(parts, name) if "linear" in part.roles]
+    if not linear:
+        return
+    output_size = linear[-1].tensors["weight"].shape[:1] if "weight" in linear[-1].tensors else ()
+    order = list(parts)
+    comes_first = order.index(linear[0].name) < order.index(lstms[0].name)
+    if output_size == (input_size,) and comes_first:
+        raise ValueError(
+            f"head: expected a head that is seen to be one, found {list_parts(linear)}, which "
+            f"gives {input_size} numbers, as the LSTM reads, and comes before it; if it is the "
+            f"head, pass head={head[0]!r:.60}, and if it makes the LSTM's inputs, head=False, "
+            "which leaves it out"
+        )
+
+
+def _embeddings(parts: Mapping[str, Part]) -> list[Part]:
+    return [part for part in parts.values() if "embedding" in part.roles]
+
+
+def _find_embedding(parts: Mapping[str, Part], head: Sequence[str], input_size: int) -> str | None:
+    """Return the name of the one embedding beside a head that was named."""
+    inside = {part.name for name in head for part in below(parts, name)}
+    there = [part for part in _embeddings(parts) if part.name not in inside]
+    fitting = [part for part in there if part.width == input_size]
+    # A state dict does not tell an embedding from a linear layer without bias.
+    unfit = [part for part in there if part.roles == {"embedding"}]
+    if len(fitting) > 1 or (unfit and not fitting):
+        raise ValueError(
+            f"embedding: expected one of width {input_size}, as the LSTM reads, found "
+            f"{list_parts(fitting or unfit)}; name one with embedding=, or False for a model that "
+            f"reads {input_size} floats a step"
+        )
+    return fitting[0].name if fitting else None
+
+
+def _fitting_heads(parts: Mapping[str, Part], width: int) -> list[tuple[str, ...]]:
+    """Return linear layers, or sequences of them, that read so many numbers."""
+    first: dict[str, Part] = {}  # linear layer of each
+    for part in parts.values():
+        if "linear" in part.roles:
+            first.setdefault(_outermost_sequence(parts, part.name), part)
+    return [(name,) for name, part in first.items() if part.width == width]
+
+
+def _outermost_sequence(parts: Mapping[str, Part], name: str) -> str:
+    """Return the largest sequence that this part is in, and neither LSTM nor embedding."""
+    steps = name.split(".")
+    for count in range(len(steps)):
+        outer = ".".join(steps[:count])
+        if outer in parts and "sequence" in parts[outer].roles:
+            roles = {role for part in below(parts, outer) for role in part.roles}
+            if not roles & {"lstm", "embedding"}:
+                return outer
+    return name
+
+
+def _left_out(needed: Iterable[Part], head: Sequence[str], table: str | None) -> bool:
+    """Whether a part is neither in this head nor this embedding."""
+    return any(
+        part.name != table and not any(part.within(name) for name in head) for part in needed
+    )
+
+
+def origin_of(parts: Mapping[str, Part], lstms: Sequence[Part], found: Found) -> dict[str, str]:
+    """Return what the parts were called."""
+    origin = {"lstm": ", ".join(part.name for part in lstms)}
+    if found.head:
+        origin["head"] = ", ".join(found.head)
+    if found.embedding is not None:
+        origin["embedding"] = found.embedding
+    used = [part.name for part in lstms] + [found.embedding]
+    others = [
+        part.name or ", ".join(part.tensors)
+        for part in parts.values()
+        if part.matters and part.name not in used and _left_out([part], found.head, None)
+    ]
+    if len(others) > _MOST_LISTED:
+        others[_MOST_LISTED:] = [f"and {len(others) - _MOST_LISTED} more"]
+    if others:
+        origin["left_out"] = ", ".join(others)
+    return origin

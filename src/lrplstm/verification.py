@@ -1,0 +1,242 @@
+"""Whether scores agree: those of a model, and those of what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from lrplstm.checks import to_array
+from lrplstm.weights import Array
+
+__all__ = ["Comparison", "arrays_in", "compare", "verify"]
+
+_MOST_LEVELS = 4  # of tuples, lists and dicts in what a network returns
+_MOST_AXES = 4
+_SMALLEST = 1e-30  # probability whose logarithm is still as exact as the number itself
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The largest difference between scores and those that were expected.
+
+    Attributes
+    ----------
+    difference : float
+        Infinite where a number is NaN, or nothing had the shape of the scores.
+    largest : float
+        Largest absolute score: what `difference` is measured by.
+    sequence : int
+        Where the difference is; so are `step` (None where there is one row of scores in all) and
+        `score`.
+    """
+
+    difference: float
+    largest: float
+    sequence: int = 0
+    step: int | None = None
+    score: int = 0
+
+    @property
+    def relative(self) -> float:
+        """The difference as a part of the largest score."""
+        return self.difference / self.largest if self.difference else 0.0
+
+    def __str__(self) -> str:
+        step = "" if self.step is None else f"step {self.step}, "
+        return (
+            f"{self.difference:.2g}, where the largest score is {self.largest:.2g} "
+            f"(sequence {self.sequence}, {step}score {self.score})"
+        )
+
+
+def verify(predicted: Sequence[Array], returned: Any, *, single: bool, rtol: float) -> float:
+    """Return the largest relative difference of scores; see `lrplstm.LSTMModel.verify`.
+
+    Parameters
+    ----------
+    predicted : sequence of ndarray of shape (C,) or (T, C)
+        What the model says of each sequence.
+    returned : array_like, tensor, or tuple, list or dict of them
+        What the other one says.
+    single : bool
+        Whether there was one sequence rather than a batch of one.
+    rtol : float
+        What the difference may be.
+    """
+    arrays = list(arrays_in("scores_of", returned))
+    comparison = compare(arrays, predicted)
+    if comparison is None:
+        shapes = ", ".join(str(array.shape) for array in arrays) or "no array"
+        rows = " a step" if predicted[0].ndim == 2 else ""
+        of = "one sequence" if single else f"{len(predicted)} sequences"
+        raise ValueError(
+            f"scores_of: expected {predicted[0].shape[-1]} score(s){rows} of {of}, "
+            f"got shape {shapes:.100}"
+        )
+    if not comparison.relative <= rtol:
+        raise ValueError(
+            f"scores_of: expected the scores of the model, to {rtol:g} of the largest, got others: "
+            f"they differ by up to {comparison}"
+        )
+    return comparison.relative
+
+
+# What a network returns -------------------------------------------------------------------------
+
+
+def arrays_in(name: str, returned: Any, depth: int = 0) -> Iterator[Array]:
+    """Yield the arrays of floating point in what a network returned, and lists of them as one.
+
+    Raises
+    ------
+    TypeError
+        If something like an array cannot be read.
+    """
+    if hasattr(returned, "detach"):  # a tensor of PyTorch, on whatever device
+        returned = returned.detach().cpu()
+        returned = returned.float() if "bfloat16" in str(returned.dtype) else returned
+    if hasattr(returned, "__array__"):
+        array = to_array(name, returned)
+        if array.dtype.kind in "fiu":
+            yield array
+        return
+    if depth == _MOST_LEVELS:
+        return
+    if isinstance(returned, Mapping):
+        inner: Sequence[Any] = list(returned.values())
+    elif is_dataclass(returned) and not isinstance(returned, type):
+        inner = [getattr(returned, field.name) for field in fields(returned)]
+    elif isinstance(returned, float | int):
+        inner = ()
+        yield np.asarray(returned, float)
+    elif isinstance(returned, Sequence) and not isinstance(returned, str | bytes):
+        inner = returned
+    else:
+        inner = ()
+    members = [list(arrays_in(name, member, depth + 1)) for member in inner]
+    for member in members:
+        yield from member
+    rows = [member[0] for member in members if len(member) == 1]
+    if members and len(rows) == len(members):
+        yield _joined(rows)
+
+
+def _joined(rows: Sequence[Array]) -> Array:
+    """Return scores of each sequence as one array; NaN stands behind those of shorter ones."""
+    most = max(rows, key=lambda row: row.shape)
+    if any(row.ndim != most.ndim or row.shape[1:] != most.shape[1:] for row in rows):
+        return np.empty(0)
+    joined = np.full((len(rows), *most.shape), np.nan, np.result_type(*rows, np.float32))
+    for b, row in enumerate(rows):
+        joined[(b, slice(len(row))) if row.ndim else b] = row
+    return joined
+
+
+# The comparison ---------------------------------------------------------------------------------
+
+
+def compare(arrays: Sequence[Array], expected: Sequence[Array]) -> Comparison | None:
+    """Return how far scores are from those expected, by the reading that fits best.
+
+    An array may be the scores themselves, or what softmax, log_softmax or sigmoid makes of them,
+    with axes in any order, and of 1 anywhere.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        What was returned; one of them has to be the scores.
+    expected : sequence of ndarray of shape (C,) or (T, C)
+        Scores of each sequence.
+
+    Returns
+    -------
+    Comparison or None
+        None if none of the arrays has the shape of scores.
+    """
+    steps = max(len(scores) if scores.ndim == 2 else 0 for scores in expected)
+    shape = (len(expected), *([steps] if steps else []), expected[0].shape[-1])
+    wanted = np.full(shape, np.nan)
+    for b, scores in enumerate(expected):
+        wanted[(b, slice(len(scores))) if steps else b] = scores
+    best = None
+    for array in arrays:
+        for arranged in _arranged(array, shape):
+            for differences in _readings(arranged, wanted):
+                comparison = _largest(differences, wanted)
+                if best is None or comparison.difference < best.difference:
+                    best = comparison
+    return best
+
+
+def _arranged(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """Yield an array as one of this shape, in each way that there is."""
+    squeezed = array.squeeze()
+    wanted = tuple(size for size in shape if size != 1)
+    if squeezed.ndim > _MOST_AXES or sorted(squeezed.shape) != sorted(wanted):
+        return
+    for order in permutations(range(squeezed.ndim)):
+        if tuple(squeezed.shape[axis] for axis in order) == wanted:
+            yield squeezed.transpose(order).reshape(shape)
+
+
+def _largest(differences: Array, wanted: Array) -> Comparison:
+    """Return the largest of the differences where there are scores."""
+    there = ~np.isnan(wanted)
+    filled = np.where(there, np.nan_to_num(differences, nan=np.inf, posinf=np.inf), -1)
+    b, *step, score = np.unravel_index(int(filled.argmax()), filled.shape)
+    largest = float(np.abs(wanted[there]).max())
+    if not largest:  # scores that are all zero are nothing to measure by
+        largest = float(np.finfo(float).tiny)
+    return Comparison(
+        float(filled.max()), largest, int(b), int(step[0]) if step else None, int(score)
+    )
+
+
+def _readings(found: Array, wanted: Array) -> Iterator[Array]:
+    """Yield differences on the scale of scores: of the scores, or of what may be made of them."""
+    eps = 8 * float(np.finfo(found.dtype).eps) if found.dtype.kind == "f" else 0.0
+    found = found.astype(np.float64)
+    with np.errstate(all="ignore"):
+        yield np.abs(found - wanted)
+        log_softmax = _log_softmax(wanted)
+        if wanted.shape[-1] > 1:  # of one score it is 0, whatever that is
+            yield _beyond(np.abs(found - log_softmax), eps * np.abs(found))
+            yield _of_probabilities(found, np.exp(log_softmax), log_softmax, eps, wanted)
+        positive = -np.logaddexp(0, -wanted)
+        logits = np.log(found) - np.log1p(-found)
+        direct = np.abs(found - np.exp(positive))
+        exact = (found > _SMALLEST) & (found < 1)
+        slack = np.where(exact, eps + eps / (1 - found), np.inf)
+        yield _probable(direct, np.abs(logits - wanted), slack, wanted)
+
+
+def _of_probabilities(
+    found: Array, probabilities: Array, logarithms: Array, eps: float, wanted: Array
+) -> Array:
+    direct = np.abs(found - probabilities)
+    slack = np.where(found > _SMALLEST, eps, np.inf)
+    return _probable(direct, np.abs(np.log(found) - logarithms), slack, wanted)
+
+
+def _probable(direct: Array, by_scores: Array, slack: Array, wanted: Array) -> Array:
+    """Return differences of probabilities, by the scores that they are of where these show.
+
+    Probabilities near 0 or 1 hardly change with scores. `slack` is how exactly scores can be told
+    from them; where that is not at all, only the probabilities themselves are compared.
+    """
+    scale = np.nanmax(np.abs(wanted))
+    return np.maximum(direct * scale, np.where(slack < np.inf, _beyond(by_scores, slack), 0))
+
+
+def _beyond(differences: Array, slack: Array) -> Array:
+    return np.maximum(differences - slack, 0)
+
+
+def _log_softmax(scores: Array) -> Array:
+    shifted = scores - scores.max(axis=-1, keepdims=True)
+    result: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
