@@ -33,6 +33,9 @@ from torch_networks import Network
 
 import lrplstm
 
+# What is assumed of weights alone has its own tests, in test_torch_forward.py.
+pytestmark = pytest.mark.filterwarnings("ignore:source. .*so this is assumed:UserWarning")
+
 NETWORK = Network(V=9, dtype=torch.float32)
 STATE = NETWORK.state_dict()
 HIDDEN = "encoder.rnn.weight_hh_l0"

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm import _backend, network, storage
+from lrplstm.architecture import check_head, check_layers
 from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like
@@ -20,6 +21,7 @@ from lrplstm.inputs import InputEncoder
 from lrplstm.outputs import TASKS, Outputs
 from lrplstm.sequences import Part
 from lrplstm.texts import visible
+from lrplstm.verification import verify
 from lrplstm.vocabulary import resolve_vocabulary
 from lrplstm.weights import (
     Array,
@@ -149,12 +151,12 @@ pooling='last', dtype=float64)
         task: str = "classification",
         origin: Mapping[str, str] | None = None,
     ) -> None:
-        checked: dict[str, Any] = {"layers": _check_layers(layers)}
+        checked: dict[str, Any] = {"layers": check_layers(layers)}
         top = network.directions(checked["layers"][-1])
         width = sum(weights.hidden_size for weights in top)
         input_size = network.directions(checked["layers"][0])[0].input_size
 
-        checked["head"] = _check_head(head_weight, head_bias, head, width)
+        checked["head"] = check_head(head_weight, head_bias, head, width)
         num_classes = checked["head"][-1].output_size if checked["head"] else width
         check_choice("pooling", pooling, network.POOLINGS)
         check_choice("task", task, TASKS)
@@ -494,82 +496,44 @@ pooling='last', dtype=float64)
             return scores if batch.single else np.split(scores, batch.given_offsets[1:-1])
         return scores[0] if batch.single else scores
 
+    def verify(self, scores_of: Callable[[Any], Any], inputs: Any, *, rtol: float = 1e-4) -> float:
+        """Compare the model's scores with those of what it was made from.
 
-def _check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    if isinstance(layers, LSTMWeights) or not isinstance(layers, Sequence):
-        raise TypeError(
-            "layers: expected a sequence of LSTMWeights or of (forward, backward) pairs, "
-            f"got {type(layers).__name__}"
-        )
-    if not layers:
-        raise ValueError("layers: expected at least one layer, got none")
-    checked: list[Layer] = []
-    for n, layer in enumerate(layers):
-        if not isinstance(layer, LSTMWeights):
-            if (
-                not isinstance(layer, Sequence)
-                or len(layer) != 2
-                or not all(isinstance(weights, LSTMWeights) for weights in layer)
-            ):
-                raise TypeError(
-                    f"layers[{n}]: expected LSTMWeights or a (forward, backward) pair of them, "
-                    f"got {layer!r:.80}"
-                )
-            layer = tuple(layer)
-            if layer[0].reverse:
-                raise ValueError(f"layers[{n}]: expected the forward direction first")
-            if layer[0].hidden_size != layer[1].hidden_size:
-                raise ValueError(
-                    f"layers[{n}]: expected one hidden_size in both directions, "
-                    f"got {layer[0].hidden_size} and {layer[1].hidden_size}"
-                )
-        checked.append(layer)
+        Parameters
+        ----------
+        scores_of : callable
+            Takes `inputs` and returns the scores of each sequence, or what softmax, log_softmax or
+            sigmoid makes of them: arrays, tensors of any framework, lists, or a tuple or dict of
+            several of which one has the shape of the scores.
+        inputs
+            As for `predict`.
+        rtol : float
+            How far they may be apart, as a part of the largest absolute score.
 
-    expected = network.directions(checked[0])[0].input_size
-    for n, layer in enumerate(checked):
-        both = network.directions(layer)
-        for weights in both:
-            if weights.input_size != expected:
-                raise ValueError(
-                    f"layers[{n}]: expected input_size {expected}, got {weights.input_size}"
-                )
-        expected = sum(weights.hidden_size for weights in both)
-    same_dtype(
-        {
-            f"layers[{n}]" + ("" if isinstance(layer, LSTMWeights) else f"[{d}]"): weights.weight_ih
-            for n, layer in enumerate(checked)
-            for d, weights in enumerate(network.directions(layer))
-        }
-    )
-    return tuple(checked)
+        Returns
+        -------
+        float
+            How far they are.
 
+        Raises
+        ------
+        ValueError
+            If they are farther apart, with the largest difference and where it is; or if nothing
+            that `scores_of` returns has the shape of scores. Its own errors are raised as they are.
 
-def _check_head(
-    weight: npt.ArrayLike | None,
-    bias: npt.ArrayLike | None,
-    head: Sequence[DenseLayer] | None,
-    width: int,
-) -> tuple[DenseLayer, ...]:
-    """Return the layers of a head that was given in either form."""
-    if head is None:
-        if weight is None:
-            if bias is not None:
-                raise ValueError("head_bias: expected None where there is no head_weight")
-            return ()
-        weight = frozen("head_weight", weight, ("num_classes", width))
-        if bias is not None:
-            bias = frozen("head_bias", bias, (len(weight),))
-            same_dtype({"head_weight": weight, "head_bias": bias})
-        return (DenseLayer(weight, bias),)
-    if weight is not None or bias is not None:
-        raise ValueError("head: expected None where there is head_weight or head_bias")
-    if not isinstance(head, Sequence) or not all(isinstance(h, DenseLayer) for h in head):
-        raise TypeError(f"head: expected a sequence of DenseLayer, got {head!r:.80}")
-    for n, layer in enumerate(head):
-        if layer.input_size != width:
-            raise ValueError(f"head[{n}]: expected input_size {width}, got {layer.input_size}")
-        width = layer.output_size
-    return tuple(head)
+        Examples
+        --------
+        >>> import lrplstm
+        >>> model = lrplstm.load_default()
+        >>> double = model.astype("float64")
+        >>> model.verify(double.predict, ["a fine film .".split(), ["dull"]]) < 1e-5
+        True
+        """
+        if not callable(scores_of):
+            raise TypeError(f"scores_of: expected a function, got {type(scores_of).__name__}")
+        single = self.encoder.encode(inputs).single
+        predicted = self.predict(inputs)
+        return verify([predicted] if single else predicted, scores_of(inputs), rtol)
 
 
 def _check_mask_id(mask_id: Any, embedding: Array | None) -> int | None:

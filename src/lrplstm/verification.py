@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import permutations
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from lrplstm.checks import to_array
+from lrplstm.checks import shown, to_array
 from lrplstm.weights import Array
 
-__all__ = ["Comparison", "arrays_in", "compare", "verify"]
+__all__ = ["Comparison", "arrays_in", "compare", "largest_of", "verify"]
 
 _MOST_LEVELS = 4  # of tuples, lists and dicts in what a network returns
 _MOST_AXES = 4
@@ -53,8 +55,8 @@ class Comparison:
         )
 
 
-def verify(predicted: Sequence[Array], returned: Any, *, single: bool, rtol: float) -> float:
-    """Return the largest relative difference of scores; see `lrplstm.LSTMModel.verify`.
+def verify(predicted: Sequence[Array], returned: Any, rtol: float) -> float:
+    """Return how far scores are apart; see `lrplstm.LSTMModel.verify`.
 
     Parameters
     ----------
@@ -62,20 +64,18 @@ def verify(predicted: Sequence[Array], returned: Any, *, single: bool, rtol: flo
         What the model says of each sequence.
     returned : array_like, tensor, or tuple, list or dict of them
         What the other one says.
-    single : bool
-        Whether there was one sequence rather than a batch of one.
     rtol : float
-        What the difference may be.
     """
-    arrays = list(arrays_in("scores_of", returned))
-    comparison = compare(arrays, predicted)
+    if isinstance(rtol, bool) or not isinstance(rtol, Real) or not 0 <= rtol < math.inf:
+        raise ValueError(f"rtol: expected a number from 0 on, got {shown(rtol)}")
+    arrays = arrays_in("scores_of", returned)
+    comparison = compare(arrays, predicted, rtol)
     if comparison is None:
-        shapes = ", ".join(str(array.shape) for array in arrays) or "no array"
+        shapes = ", ".join(str(array.shape) for array in arrays) or "of no array"
         rows = " a step" if predicted[0].ndim == 2 else ""
-        of = "one sequence" if single else f"{len(predicted)} sequences"
         raise ValueError(
-            f"scores_of: expected {predicted[0].shape[-1]} score(s){rows} of {of}, "
-            f"got shape {shapes:.100}"
+            f"scores_of: expected {predicted[0].shape[-1]} score(s){rows} of {len(predicted)} "
+            f"sequence(s), got shape {shapes:.100}"
         )
     if not comparison.relative <= rtol:
         raise ValueError(
@@ -88,58 +88,68 @@ def verify(predicted: Sequence[Array], returned: Any, *, single: bool, rtol: flo
 # What a network returns -------------------------------------------------------------------------
 
 
-def arrays_in(name: str, returned: Any, depth: int = 0) -> Iterator[Array]:
-    """Yield the arrays of floating point in what a network returned, and lists of them as one.
+def arrays_in(name: str, returned: Any) -> list[Array]:
+    """Return the arrays in what a network returned, and lists of them as one.
 
     Raises
     ------
     TypeError
         If something like an array cannot be read.
     """
+    found: list[Array] = []
+    _collect(name, returned, found, 0)
+    return found
+
+
+def _collect(name: str, returned: Any, found: list[Array], depth: int) -> Array | None:
+    """Add the arrays in something to those that were found; return all of it as one, if it is."""
     if hasattr(returned, "detach"):  # a tensor of PyTorch, on whatever device
         returned = returned.detach().cpu()
         returned = returned.float() if "bfloat16" in str(returned.dtype) else returned
-    if hasattr(returned, "__array__"):
+    if hasattr(returned, "__array__") or isinstance(returned, float | int):
         array = to_array(name, returned)
-        if array.dtype.kind in "fiu":
-            yield array
-        return
+        if array.dtype.kind not in "fiu":
+            return None
+        if not depth or hasattr(returned, "__array__"):
+            found.append(array)
+        return array
     if depth == _MOST_LEVELS:
-        return
+        return None
+    members: Sequence[Any] = ()
     if isinstance(returned, Mapping):
-        inner: Sequence[Any] = list(returned.values())
+        members = list(returned.values())
     elif is_dataclass(returned) and not isinstance(returned, type):
-        inner = [getattr(returned, field.name) for field in fields(returned)]
-    elif isinstance(returned, float | int):
-        inner = ()
-        yield np.asarray(returned, float)
+        members = [getattr(returned, field.name) for field in fields(returned)]
     elif isinstance(returned, Sequence) and not isinstance(returned, str | bytes):
-        inner = returned
-    else:
-        inner = ()
-    members = [list(arrays_in(name, member, depth + 1)) for member in inner]
-    for member in members:
-        yield from member
-    rows = [member[0] for member in members if len(member) == 1]
-    if members and len(rows) == len(members):
-        yield _joined(rows)
+        members = returned
+    inner: list[Array] = []
+    wholes = [_collect(name, member, inner, depth + 1) for member in members]
+    rows = [whole for whole in wholes if whole is not None]
+    found += inner
+    if rows and len(rows) == len(wholes) and len({row.ndim for row in rows}) == 1:
+        found.append(_joined(rows))
+        return found[-1]
+    return None
 
 
 def _joined(rows: Sequence[Array]) -> Array:
-    """Return scores of each sequence as one array; NaN stands behind those of shorter ones."""
-    most = max(rows, key=lambda row: row.shape)
-    if any(row.ndim != most.ndim or row.shape[1:] != most.shape[1:] for row in rows):
-        return np.empty(0)
-    joined = np.full((len(rows), *most.shape), np.nan, np.result_type(*rows, np.float32))
+    """Return arrays as one; NaN stands behind those that are shorter than others."""
+    shape = np.max([row.shape for row in rows], axis=0) if rows[0].ndim else ()
+    joined = np.full((len(rows), *shape), np.nan, np.result_type(*rows, np.float32))
     for b, row in enumerate(rows):
-        joined[(b, slice(len(row))) if row.ndim else b] = row
+        joined[b][tuple(slice(size) for size in row.shape)] = row
     return joined
 
 
 # The comparison ---------------------------------------------------------------------------------
 
 
-def compare(arrays: Sequence[Array], expected: Sequence[Array]) -> Comparison | None:
+def compare(
+    arrays: Sequence[Array],
+    expected: Sequence[Array],
+    rtol: float,
+    largest: float | None = None,
+) -> Comparison | None:
     """Return how far scores are from those expected, by the reading that fits best.
 
     An array may be the scores themselves, or what softmax, log_softmax or sigmoid makes of them,
@@ -151,25 +161,43 @@ def compare(arrays: Sequence[Array], expected: Sequence[Array]) -> Comparison | 
         What was returned; one of them has to be the scores.
     expected : sequence of ndarray of shape (C,) or (T, C)
         Scores of each sequence.
+    rtol : float
+        What the difference may be, as a part of the largest score.
+    largest : float, optional
+        The largest absolute score, if not of these.
 
     Returns
     -------
     Comparison or None
         None if none of the arrays has the shape of scores.
     """
+    if largest is None:
+        largest = largest_of(expected)
     steps = max(len(scores) if scores.ndim == 2 else 0 for scores in expected)
     shape = (len(expected), *([steps] if steps else []), expected[0].shape[-1])
     wanted = np.full(shape, np.nan)
     for b, scores in enumerate(expected):
         wanted[(b, slice(len(scores))) if steps else b] = scores
-    best = None
+    plain, best = None, None
     for array in arrays:
-        for arranged in _arranged(array, shape):
-            for differences in _readings(arranged, wanted):
-                comparison = _largest(differences, wanted)
-                if best is None or comparison.difference < best.difference:
-                    best = comparison
-    return best
+        readings = (d for arranged in _arranged(array, shape) for d in _readings(arranged, wanted))
+        for number, differences in enumerate(readings):
+            comparison = _largest(differences, wanted, largest)
+            if best is None or comparison.difference < best.difference:
+                best = comparison
+            # The first one takes them for the scores, as they are.
+            if not number and (plain is None or comparison.difference < plain.difference):
+                plain = comparison
+    if best is None or plain is None or best.relative <= rtol:
+        return best
+    # Numbers that fit nothing are seldom meant as probabilities.
+    return plain if plain.difference <= 3 * best.difference else best
+
+
+def largest_of(expected: Sequence[Array]) -> float:
+    """Return the largest absolute score; a tiny number if all are zero."""
+    largest = max(float(np.nanmax(np.abs(scores))) for scores in expected)
+    return largest or float(np.finfo(float).tiny)
 
 
 def _arranged(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
@@ -183,14 +211,11 @@ def _arranged(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
             yield squeezed.transpose(order).reshape(shape)
 
 
-def _largest(differences: Array, wanted: Array) -> Comparison:
+def _largest(differences: Array, wanted: Array, largest: float) -> Comparison:
     """Return the largest of the differences where there are scores."""
     there = ~np.isnan(wanted)
     filled = np.where(there, np.nan_to_num(differences, nan=np.inf, posinf=np.inf), -1)
     b, *step, score = np.unravel_index(int(filled.argmax()), filled.shape)
-    largest = float(np.abs(wanted[there]).max())
-    if not largest:  # scores that are all zero are nothing to measure by
-        largest = float(np.finfo(float).tiny)
     return Comparison(
         float(filled.max()), largest, int(b), int(step[0]) if step else None, int(score)
     )
@@ -229,7 +254,8 @@ def _probable(direct: Array, by_scores: Array, slack: Array, wanted: Array) -> A
     from them; where that is not at all, only the probabilities themselves are compared.
     """
     scale = np.nanmax(np.abs(wanted))
-    return np.maximum(direct * scale, np.where(slack < np.inf, _beyond(by_scores, slack), 0))
+    shown: Array = np.where(slack < np.inf, _beyond(by_scores, slack), 0)
+    return np.maximum(direct * scale, shown)
 
 
 def _beyond(differences: Array, slack: Array) -> Array:

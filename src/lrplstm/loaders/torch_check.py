@@ -14,7 +14,7 @@ from lrplstm.loaders.torch_inputs import Call, Layout, arguments_of, layouts, ma
 from lrplstm.loaders.torch_run import Runner, unwrapped
 from lrplstm.model import LSTMModel
 from lrplstm.network import POOLINGS
-from lrplstm.verification import Comparison, arrays_in, compare
+from lrplstm.verification import Comparison, arrays_in, compare, largest_of
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer
 
 __all__ = ["Reading", "check_forward"]
@@ -49,7 +49,7 @@ class _Run(NamedTuple):
     arrays: list[Array]
 
 
-Predict = Callable[[Sequence[Array]], list[Array]]
+Predict = Callable[[list[Array]], Sequence[Array]]
 
 
 def check_forward(
@@ -148,7 +148,7 @@ class _Check:
     def _run(self, call: Call) -> list[Array]:
         """Return the arrays that a module returns."""
         returned = self.runner.run(*call)
-        arrays = list(arrays_in("forward", returned))
+        arrays = arrays_in("forward", returned)
         if self.bare and self.model.pooling != "none":
             return [self._pooled(returned)]
         if not self.model.head:  # the states of all layers may be among what is returned
@@ -158,7 +158,7 @@ class _Check:
     def _pooled(self, returned: Any) -> Array:
         """Return what pooling makes of the states that a bare LSTM returns."""
         output, (final, _) = returned
-        ((output,), (final,)) = (list(arrays_in("forward", one)) for one in (output, final))
+        ((output,), (final,)) = (arrays_in("forward", one) for one in (output, final))
         if self.model.pooling == "last":
             (states,) = self._final_states(final)
             return states
@@ -179,15 +179,21 @@ class _Check:
 
     # What is compared ---------------------------------------------------------------------------
 
+    @property
+    def _rtol(self) -> float:
+        return max(_RTOL, self.runner.coarse)
+
     def _agrees(self, comparison: Comparison | None) -> bool:
-        allowed = max(_RTOL, self.runner.coarse)
-        return comparison is not None and comparison.relative <= allowed
+        return comparison is not None and comparison.relative <= self._rtol
 
     def _compare(self, runs: list[_Run]) -> Comparison | None:
-        found = [_compare(runs, self.model.predict)]
-        if self.model.pooling == "none":
-            found.append(_compare(runs, lambda rows: [s[-1] for s in self.model.predict(rows)]))
+        found = [_compare(runs, self.model.predict, self._rtol)]
+        if self.model.pooling == "none":  # forward may give those of the last step only
+            found.append(_compare(runs, self._predict_last, self._rtol))
         return min(filter(None, found), key=lambda c: c.relative, default=None)
+
+    def _predict_last(self, rows: Sequence[Array]) -> list[Array]:
+        return [scores[-1] for scores in self.model.predict(rows)]
 
     def _disagree(self, trials: list[list[_Run]], what: str) -> ValueError:
         """Return the error that says how far scores are apart, and what could be meant."""
@@ -223,8 +229,7 @@ class _Check:
             for activations, head in _heads(self.model.head):
                 for last in (False, True) if pooling == "none" else (False,):
                     scores = [[_apply(head, s[-1] if last else s) for s in rows] for rows in steps]
-                    expected = iter(scores)
-                    if self._agrees(_compare(runs, lambda rows, e=expected: next(e))):
+                    if self._agrees(_compare(runs, _in_turn(scores), self._rtol)):
                         yield self._said(pooling, activations, last=last)
 
     def _said(self, pooling: str, activations: tuple[str, ...], *, last: bool) -> str:
@@ -240,16 +245,25 @@ class _Check:
         return f"{', '.join(said)} agree{'s' * (len(said) == 1)}{where}"
 
 
-def _compare(runs: list[_Run], predict: Any) -> Comparison | None:
+def _compare(runs: list[_Run], predict: Predict, rtol: float) -> Comparison | None:
     """Return the largest difference of several runs, or None if some have no array of scores."""
-    found = [compare(run.arrays, predict(run.sequences)) for run in runs]
+    expected = [predict(run.sequences) for run in runs]
+    largest = max(map(largest_of, expected))
+    found = [
+        compare(run.arrays, scores, rtol, largest)
+        for run, scores in zip(runs, expected, strict=True)
+    ]
     several = [comparison for comparison in found if comparison is not None]
     if len(several) < len(found):
         return None
     worst = max(range(len(several)), key=lambda b: several[b].difference)
-    largest = max(comparison.largest for comparison in several)
-    b = several[worst].sequence if len(runs) == 1 else worst
-    return replace(several[worst], largest=largest, sequence=b)
+    return several[worst] if len(runs) == 1 else replace(several[worst], sequence=worst)
+
+
+def _in_turn(scores: Sequence[Sequence[Array]]) -> Predict:
+    """Return what gives the scores of one run after the other."""
+    remaining = iter(scores)
+    return lambda rows: next(remaining)
 
 
 def _heads(

@@ -138,7 +138,10 @@ def _chained(others: Sequence[Part], width: int) -> str:
     if len(names) < 2 or any(part.roles == {"linear"} for part in remaining):
         return ""
     functions = ["relu"] * (len(names) - 1)
-    return f"; such as head={names!r:.120}, activations={functions!r:.80} (what follows all but the last)"
+    return (
+        f"; such as head={names!r:.120}, activations={functions!r:.80} (what follows all but the "
+        "last)"
+    )
 
 
 def _check_comes_after(
