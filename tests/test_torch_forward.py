@@ -163,7 +163,7 @@ class Broken(Network):
         (
             Needy(last_states, V=12),
             {},
-            r"made-up ids, \(B, T\), .*; raised TypeError: .*'lengths'; pass .*example=.*check=F",
+            r"made-up ids, \(B, T\), .* raised TypeError: .*'lengths'; pass .*example=.*check=F",
         ),
         (
             Broken(last_states),

@@ -137,7 +137,8 @@ def _joined(rows: Sequence[Array]) -> Array:
     shape = np.max([row.shape for row in rows], axis=0) if rows[0].ndim else ()
     joined = np.full((len(rows), *shape), np.nan, np.result_type(*rows, np.float32))
     for b, row in enumerate(rows):
-        joined[b][tuple(slice(size) for size in row.shape)] = row
+        index: Any = (b, *map(slice, row.shape))
+        joined[index] = row
     return joined
 
 
@@ -255,11 +256,13 @@ def _probable(direct: Array, by_scores: Array, slack: Array, wanted: Array) -> A
     """
     scale = np.nanmax(np.abs(wanted))
     shown: Array = np.where(slack < np.inf, _beyond(by_scores, slack), 0)
-    return np.maximum(direct * scale, shown)
+    larger: Array = np.maximum(direct * scale, shown)
+    return larger
 
 
 def _beyond(differences: Array, slack: Array) -> Array:
-    return np.maximum(differences - slack, 0)
+    beyond: Array = np.maximum(differences - slack, 0)
+    return beyond
 
 
 def _log_softmax(scores: Array) -> Array:
