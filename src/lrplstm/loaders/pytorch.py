@@ -45,6 +45,7 @@ def from_torch(
     class_names: Sequence[str] | None = None,
     unknown_token: str | None = None,
     tokenizer: str | None = None,
+    task: str = "classification",
 ) -> LSTMModel:
     """Read an LSTM of PyTorch: a module, a state dict, or a file of one.
 
@@ -84,7 +85,7 @@ def from_torch(
         evaluation mode, without gradients, and neither it nor the state of any random generator is
         changed. Modules without a ``forward``, and those of which parts are named with `lstm`,
         `head` or `embedding`, are weights alone, unless there is an `example`.
-    vocabulary, class_names, unknown_token, tokenizer
+    vocabulary, class_names, unknown_token, tokenizer, task
         As for `lrplstm.LSTMModel`.
 
     Returns
@@ -162,6 +163,7 @@ def from_torch(
         class_names=class_names,
         unknown_token=unknown_token,
         tokenizer=tokenizer,
+        task=task,
         origin=origin_of(parts, lstms, found),
     )
     if runs:
