@@ -103,9 +103,6 @@ def arrays_in(name: str, returned: Any) -> list[Array]:
 
 def _collect(name: str, returned: Any, found: list[Array], depth: int) -> Array | None:
     """Add the arrays in something to those that were found; return all of it as one, if it is."""
-    if hasattr(returned, "detach"):  # a tensor of PyTorch, on whatever device
-        returned = returned.detach().cpu()
-        returned = returned.float() if "bfloat16" in str(returned.dtype) else returned
     if hasattr(returned, "__array__") or isinstance(returned, float | int):
         array = to_array(name, returned)
         if array.dtype.kind not in "fiu":
