@@ -250,7 +250,12 @@ def test_convert_and_info(tmp_path):
     assert relative_error(model.predict(["a", "fine", "film"]), expected) < 1e-5
     run("predict", "--model", tmp_path / "out", "a fine film")
     # A model that is there is replaced, and nothing else.
-    run("convert", tmp_path / "net.pt", tmp_path / "out")
+    said = run("convert", tmp_path / "net.pt", tmp_path / "out").stderr
+    assert re.fullmatch(
+        r"lrplstm: warning: \S+net.pt: weights alone .*; if it is so, pass --pooling last, "
+        r"--activations linear; .*\n",
+        said,
+    )
     assert lrplstm.load(tmp_path / "out").vocabulary is None
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")

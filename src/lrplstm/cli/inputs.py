@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import warnings
@@ -108,13 +109,31 @@ def load_model(options: argparse.Namespace) -> LSTMModel:
         model = lrplstm.load_default()
     else:
         try:
-            model = read_model(options.model)
+            with saying_what_is_assumed(options.model, " (`lrplstm convert` has options for that)"):
+                model = read_model(options.model)
         except ValueError as error:
             if _ASKS.search(str(error)):  # for an argument
                 raise InputError(f"{error} (`lrplstm convert` has options for that)") from None
             raise
     dtype = getattr(options, "dtype", None)
     return model if dtype is None else model.astype(dtype)
+
+
+@contextmanager
+def saying_what_is_assumed(path: str | os.PathLike[str], more: str = "") -> Iterator[None]:
+    """Let a loader's warnings be one line each, with its arguments as the options that they are."""
+
+    def option(found: re.Match[str]) -> str:
+        value = re.sub("[][' ]", "", found[2])
+        return f"--{found[1].replace('_', '-')} {value}"
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in warned:
+        text = re.sub(r"^source(?=:)", lambda _: os.fspath(path), str(warning.message))
+        text = re.sub(rf"\b({'|'.join(CONVERT_OPTIONS)})=(\[.*?\]|'.*?')", option, text)
+        _warn(text + more)
 
 
 def take_json_as_input(options: argparse.Namespace, name: str) -> None:

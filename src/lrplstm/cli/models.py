@@ -10,7 +10,7 @@ from typing import Any
 import lrplstm
 from lrplstm import _backend, heatmap
 from lrplstm.cli.files import check_target_folder
-from lrplstm.cli.inputs import CONVERT_OPTIONS, InputError, load_model
+from lrplstm.cli.inputs import CONVERT_OPTIONS, InputError, load_model, saying_what_is_assumed
 from lrplstm.loaders.any_format import loader_of
 from lrplstm.model import LSTMModel
 from lrplstm.network import directions
@@ -104,6 +104,7 @@ def convert(options: argparse.Namespace) -> None:
     for name in _LISTS:
         if isinstance(chosen.get(name), str):
             chosen[name] = chosen[name].split(",")
-    model = loader(options.source, **chosen)
+    with saying_what_is_assumed(options.source):
+        model = loader(options.source, **chosen)
     model.save(folder)
     _print_rows({"written": folder} | _description(model))
