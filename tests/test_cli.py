@@ -529,7 +529,12 @@ def test_damaged_models(command, tmp_path):
         assert str(path) in line
     nan = bytearray(weights)
     nan[-4:] = np.float32(np.nan).tobytes()
-    assert "NaN" in fails(command, "--model", damaged(path, "weights.safetensors", bytes(nan)), "a")
+    damaged(path, "weights.safetensors", bytes(nan))
+    assert "not the file that" in fails(command, "--model", path, "a")
+    config = json.loads((path / "config.json").read_text())
+    del config["sha256"]
+    (path / "config.json").write_text(json.dumps(config))
+    assert "NaN" in fails(command, "--model", path, "a")
     (path / "weights.safetensors").unlink()
     assert "weights.safetensors" in fails(command, "--model", path, "a film")
     assert "config.json" in fails(command, "--model", damaged(path, "config.json", b"{"), "a film")

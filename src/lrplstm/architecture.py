@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy.typing as npt
 
 from lrplstm import network
+from lrplstm.texts import shown
 from lrplstm.weights import DenseLayer, Layer, LSTMWeights, frozen, same_dtype
 
 __all__ = ["check_head", "check_layers"]
@@ -31,7 +32,7 @@ def check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
             ):
                 raise TypeError(
                     f"layers[{n}]: expected LSTMWeights or a (forward, backward) pair of them, "
-                    f"got {layer!r:.80}"
+                    f"got {shown(layer)}"
                 )
             layer = tuple(layer)
             if layer[0].reverse:
@@ -82,7 +83,7 @@ def check_head(
     if weight is not None or bias is not None:
         raise ValueError("head: expected None where there is head_weight or head_bias")
     if not isinstance(head, Sequence) or not all(isinstance(h, DenseLayer) for h in head):
-        raise TypeError(f"head: expected a sequence of DenseLayer, got {head!r:.80}")
+        raise TypeError(f"head: expected a sequence of DenseLayer, got {shown(head)}")
     for n, layer in enumerate(head):
         if layer.input_size != width:
             raise ValueError(f"head[{n}]: expected input_size {width}, got {layer.input_size}")

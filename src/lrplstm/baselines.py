@@ -12,6 +12,7 @@ from lrplstm.checks import to_array, to_numbers
 from lrplstm.conversion import is_array_like
 from lrplstm.model import LSTMModel
 from lrplstm.sequences import Batch, Part
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["Baseline", "features_of_word", "resolve_baseline"]
@@ -96,12 +97,12 @@ def features_of_word(word: str | int, model: LSTMModel) -> Array:
     """Return the features of a token or id, (1, D)."""
     if model.embedding is None:
         raise ValueError(
-            f"baseline: expected numbers, got {word!r:.60}, and the model has no embedding"
+            f"baseline: expected numbers, got {shown(word)}, and the model has no embedding"
         )
     id_ = word
     if isinstance(id_, str):
         if model.vocabulary is None or word not in model.vocabulary:
-            raise ValueError(f"baseline: expected a token of the vocabulary, got {word!r:.60}")
+            raise ValueError(f"baseline: expected a token of the vocabulary, got {shown(word)}")
         id_ = model.vocabulary.index(id_)
     if not 0 <= id_ < len(model.embedding):
         raise ValueError(f"baseline: expected 0 <= id < {len(model.embedding)}, got {id_}")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.conversion import to_plain
-from lrplstm.texts import first_line
+from lrplstm.texts import first_line, shown
 
 __all__ = [
     "check_choice",
@@ -20,7 +20,6 @@ __all__ = [
     "did_you_mean",
     "first_line",
     "outer_level",
-    "shown",
     "to_array",
     "to_int",
     "to_numbers",
@@ -97,14 +96,6 @@ def to_numbers(
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
     return array
-
-
-def shown(value: object) -> str:
-    """Return the beginning of a value's repr, for a message; whatever the value is."""
-    try:
-        return repr(value)[:60]
-    except (ValueError, RecursionError):  # an int of thousands of digits, a list in a list in a ...
-        return f"a {type(value).__name__} too long or too deep to be shown"
 
 
 def outer_level() -> int:

@@ -33,7 +33,7 @@ from lrplstm.loaders.arras import from_arras, read_files
 from lrplstm.network import directions
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import ForwardResult, Scans
-from lrplstm.texts import visible
+from lrplstm.texts import shown, visible
 from lrplstm.weights import Array, LSTMWeights
 
 __all__ = [
@@ -66,7 +66,7 @@ def _indices(name: str, what: str, value: Any, low: int, high: int) -> Array:
     """Return a list of int as an array, each of them from `low` to below `high`."""
     array = to_array(name, value)
     if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
-        found = f"{value!r:.60}" if array.ndim == 0 else f"{array.dtype} of shape {array.shape}"
+        found = f"{shown(value)}" if array.ndim == 0 else f"{array.dtype} of shape {array.shape}"
         raise TypeError(f"{name}: expected a list of {what}, got {found}")
     outside = (array < low) | (array >= high)
     if outside.any():
@@ -560,7 +560,7 @@ class LSTM_bidi:
 
 def _class(name: str, value: int, C: int) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected a class, an int, got {value!r:.60}")
+        raise TypeError(f"{name}: expected a class, an int, got {shown(value)}")
     if not 0 <= value < C:
         raise ValueError(f"{name}: expected a class from 0 to {C - 1}, got {value}")
     return int(value)
@@ -633,7 +633,7 @@ def lrp_linear(
     b = _floats("b", b, len(hout))
     Rout = _floats("Rout", Rout, len(hout))
     if isinstance(bias_nb_units, bool | np.bool_) or not isinstance(bias_nb_units, Real):
-        raise TypeError(f"bias_nb_units: expected a number of units, got {bias_nb_units!r:.60}")
+        raise TypeError(f"bias_nb_units: expected a number of units, got {shown(bias_nb_units)}")
     if not 0 < bias_nb_units < np.inf:
         raise ValueError(f"bias_nb_units: expected a positive number, got {bias_nb_units}")
     rule = _rule(eps, bias_factor)
@@ -691,7 +691,7 @@ def html_heatmap(words: Iterable[str], scores: npt.ArrayLike, cmap_name: str = "
     values = _floats("scores", scores, len(texts))
     if checked_text("cmap_name", cmap_name) not in mpl.colormaps:
         raise ValueError(
-            f"cmap_name: expected the name of a colormap of matplotlib, got {cmap_name!r:.60}"
+            f"cmap_name: expected the name of a colormap of matplotlib, got {shown(cmap_name)}"
         )
     colormap, high, low = mpl.colormaps[cmap_name], values.max(), values.min()
     spans = [

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lrplstm.texts import shown
+
 __all__ = ["is_array_like", "to_plain", "unpack"]
 
 _NARROW_FLOATS = ("bfloat16", "float8")
@@ -64,7 +66,7 @@ def _from_array(name: str, array: Any) -> Any:
             if isinstance(element, str) and all(isinstance(other, str) for other in array.flat):
                 return array  # tokens
             raise TypeError(
-                f"{name}: expected numbers, got {element!r:.60} of type {type(element).__name__} "
+                f"{name}: expected numbers, got {shown(element)} of type {type(element).__name__} "
                 f"at row {place[-2]}, column {place[-1]}"
             )
     return np.array(array.tolist())
@@ -140,7 +142,7 @@ def _numbers(name: str, label: Any, column: Any) -> npt.NDArray[Any]:
     if array.dtype.kind in "biuf":
         return array
     raise TypeError(
-        f"{name}: expected columns of numbers, got column {label!r:.60} of dtype "
+        f"{name}: expected columns of numbers, got column {shown(label)} of dtype "
         f"{column.dtype!s:.60}; convert it to numbers, or drop it"
     )
 
@@ -163,7 +165,7 @@ def _check_present(name: str, label: str, column: Any) -> None:
 def _from_column(name: str, column: Any) -> npt.NDArray[Any]:
     """Return a column, or an index, of pandas or polars."""
     called = getattr(column, "name", None)
-    _check_present(name, "a column" if called in (None, "") else f"column {called!r:.60}", column)
+    _check_present(name, "a column" if called in (None, "") else f"column {shown(called)}", column)
     kind = getattr(column.dtype, "kind", None)
     if kind in ("b", "i", "u", "f") and not isinstance(column.dtype, np.dtype):  # pandas' nullable
         return np.asarray(column.to_numpy(dtype=column.dtype.numpy_dtype))

@@ -14,6 +14,7 @@ import numpy as np
 from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like, unpack
 from lrplstm.sequences import Batch, Padding, Words, locate, to_offsets
+from lrplstm.texts import shown
 from lrplstm.tokenizers import TOKENIZERS, tokenize
 from lrplstm.vocabulary import shown_tokens
 from lrplstm.weights import Array
@@ -251,7 +252,7 @@ class InputEncoder:
             if not _is_sequence(sequence):
                 raise TypeError(
                     f"{names[b]}: expected a sequence of tokens, ids or floats, "
-                    f"got {sequence!r:.60}"
+                    f"got {shown(sequence)}"
                 )
             if len(sequence) == 0:
                 raise ValueError(f"{names[b]}: expected at least one step, got an empty sequence")
@@ -357,13 +358,13 @@ class InputEncoder:
                 ways += ", as model.tokenize(texts) makes them"
             raise ValueError(
                 f"{name}: expected tokens, got text with spaces that the vocabulary lacks, "
-                f"{token!r:.60} at position {position}; {ways}"
+                f"{shown(token)} at position {position}; {ways}"
             )
         if unknown_id is None:
             raise ValueError(
-                f"{name}: token {token!r} at position {position} is not in the vocabulary; choose "
-                "with unknown= what to do: 'error', 'unk' (the model's unknown token) or 'zero' (a "
-                "zero vector)"
+                f"{name}: token {shown(token)} at position {position} is not in the vocabulary; "
+                "choose with unknown= what to do: 'error', 'unk' (the model's unknown token) or "
+                "'zero' (a zero vector)"
             )
 
     def _check_ids(self, names: _Names, sequences: list[Any], offsets: Array) -> Array:

@@ -24,6 +24,7 @@ from lrplstm.noise import random_numbers
 from lrplstm.request import Request
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.sequences import Part
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = [
@@ -694,7 +695,7 @@ def _check_options(method: str, options: Mapping[str, Any]) -> None:
     for option in options:
         if option not in known:
             raise TypeError(
-                f"options: expected those of {method}: {', '.join(known)}; got {option!r:.60}"
+                f"options: expected those of {method}: {', '.join(known)}; got {shown(option)}"
                 f"{did_you_mean(option, known)}"
             )
 

@@ -20,7 +20,7 @@ from lrplstm.conversion import is_array_like
 from lrplstm.inputs import InputEncoder
 from lrplstm.outputs import TASKS, Outputs
 from lrplstm.sequences import Part
-from lrplstm.texts import visible
+from lrplstm.texts import shown, visible
 from lrplstm.verification import verify
 from lrplstm.vocabulary import resolve_vocabulary
 from lrplstm.weights import (
@@ -193,10 +193,10 @@ pooling='last', dtype=float64)
                 unknown_token = DEFAULT_UNKNOWN_TOKEN
         elif names is None or unknown_token not in names:
             raise ValueError(
-                f"unknown_token: expected a token of the vocabulary, got {unknown_token!r}"
+                f"unknown_token: expected a token of the vocabulary, got {shown(unknown_token)}"
             )
         if tokenizer is not None and not isinstance(tokenizer, str):
-            raise TypeError(f"tokenizer: expected a name, got {tokenizer!r}")
+            raise TypeError(f"tokenizer: expected a name, got {shown(tokenizer)}")
         mask_id = _check_mask_id(mask_id, embedding)
         checked |= {
             "vocabulary": names,
@@ -417,7 +417,7 @@ pooling='last', dtype=float64)
             raise TypeError(f"text: expected a str or several, got {type(text).__name__}")
         for position, one in enumerate(text):
             if not isinstance(one, str):
-                raise TypeError(f"text: expected str, got {one!r:.60} at position {position}")
+                raise TypeError(f"text: expected str, got {shown(one)} at position {position}")
         return [self.encoder.tokenize("text", str(one)) for one in text]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -542,9 +542,9 @@ def _check_mask_id(mask_id: Any, embedding: Array | None) -> int | None:
     if embedding is None:
         raise ValueError("mask_id: expected None where there is no embedding")
     if isinstance(mask_id, bool) or not isinstance(mask_id, Integral):
-        raise TypeError(f"mask_id: expected an id, got {mask_id!r:.60}")
+        raise TypeError(f"mask_id: expected an id, got {shown(mask_id)}")
     if not 0 <= int(mask_id) < len(embedding):
-        raise ValueError(f"mask_id: expected 0 <= id < {len(embedding)}, got {mask_id!r:.60}")
+        raise ValueError(f"mask_id: expected 0 <= id < {len(embedding)}, got {shown(mask_id)}")
     return int(mask_id)
 
 
@@ -554,7 +554,7 @@ def _check_origin(origin: Mapping[str, str] | None) -> MappingProxyType[str, str
     if not isinstance(origin, Mapping) or not all(
         isinstance(text, str) for pair in origin.items() for text in pair
     ):
-        raise TypeError(f"origin: expected a mapping of str to str, got {origin!r:.80}")
+        raise TypeError(f"origin: expected a mapping of str to str, got {shown(origin)}")
     return MappingProxyType(dict(origin))
 
 
@@ -563,7 +563,7 @@ def _check_strings(name: str, values: Sequence[str]) -> tuple[str, ...]:
         raise TypeError(f"{name}: expected a sequence of str, got {type(values).__name__}")
     for position, value in enumerate(values):
         if not isinstance(value, str):
-            raise TypeError(f"{name}: expected str, got {value!r:.60} at position {position}")
+            raise TypeError(f"{name}: expected str, got {shown(value)} at position {position}")
     return tuple(map(str, values))
 
 
@@ -573,5 +573,6 @@ def _check_distinct(argument: str, what: str, texts: tuple[str, ...]) -> None:
         first = seen.setdefault(text, position)
         if first != position:
             raise ValueError(
-                f"{argument}: expected distinct {what}, got {text!r} at {first} and at {position}"
+                f"{argument}: expected distinct {what}, got {shown(text)} at {first} and at "
+                f"{position}"
             )

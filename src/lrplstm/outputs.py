@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.checks import did_you_mean, shown
+from lrplstm.checks import did_you_mean
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["TASKS", "Outputs"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["PRODUCT_RULES", "EpsilonRule", "ProductRule"]
@@ -61,7 +62,7 @@ class EpsilonRule:
             if type(value) is float and math.isfinite(value):
                 continue
             if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-                raise TypeError(f"{name}: expected a number, got {value!r}")
+                raise TypeError(f"{name}: expected a number, got {shown(value)}")
             try:
                 number = float(value)
             except OverflowError:

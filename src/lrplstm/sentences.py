@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import IO
 
+from lrplstm.texts import shown
+
 __all__ = [
     "Sentence",
     "labelled_sentences",
@@ -147,7 +149,7 @@ def labelled_sentences(lines: Iterable[tuple[int, str]], name: str) -> Iterator[
         if not tab or not _is_label(label):
             raise ValueError(
                 f"{name}: line {number}: expected a label from 1, a tab and words separated by "
-                f"' | ', got {line!r:.60}"
+                f"' | ', got {shown(line)}"
             )
         # Not split(): a word may contain other spaces than this one.
         tokens = tuple(words.split(" | "))
@@ -156,7 +158,7 @@ def labelled_sentences(lines: Iterable[tuple[int, str]], name: str) -> Iterator[
         several = next((token for token in tokens if " " in token or "\t" in token), None)
         if several is not None:
             raise ValueError(
-                f"{name}: line {number}: expected words separated by ' | ', got {several!r:.60}"
+                f"{name}: line {number}: expected words separated by ' | ', got {shown(several)}"
             )
         yield Sentence(tokens, int(label))
 

@@ -24,7 +24,6 @@ import io
 import json
 import math
 import os
-import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ import numpy as np
 import numpy.lib.format as npy
 
 from lrplstm.saving import LEFTOVERS, digest, replace_files
+from lrplstm.texts import shown
 from lrplstm.vocabulary import unnamed_ids, without_names
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
@@ -131,7 +131,7 @@ def _encode(name: str, text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         found = text[error.start : error.end]
-        raise ValueError(f"{name}: expected valid Unicode, got {found!r:.60}") from None
+        raise ValueError(f"{name}: expected valid Unicode, got {shown(found)}") from None
 
 
 def _encode_vocabulary(vocabulary: Sequence[str | None]) -> bytes:
@@ -141,7 +141,7 @@ def _encode_vocabulary(vocabulary: Sequence[str | None]) -> bytes:
             lines.append(b"\n")
             continue
         if "\n" in token or "\r" in token:
-            raise ValueError(f"vocabulary: token {id_}, {token!r:.60}, contains a line break")
+            raise ValueError(f"vocabulary: token {id_}, {shown(token)}, contains a line break")
         lines.append(_encode(f"vocabulary: token {id_}", token) + b"\n")
     return b"".join(lines)
 
@@ -215,7 +215,7 @@ def read_array(path: Path, ndims: Collection[int], missing: str | None = None) -
     ):
         raise ValueError(
             f"{path}: expected numbers in {' or '.join(map(str, ndims))} dimensions, got "
-            f"{len(content) - start} bytes for shape {shape!r:.60}, dtype {dtype!s:.60}"
+            f"{len(content) - start} bytes for shape {shown(shape)}, dtype {dtype!s:.60}"
         )
     numbers = np.frombuffer(content[start:], dtype)  # a copy, so that numbers lie aligned
     return numbers.reshape(shape, order="F" if fortran else "C")
@@ -293,7 +293,7 @@ class _Parts:
 
 
 def _count(tokens: Any) -> str:
-    return "no vocabulary" if tokens is None else f"{reprlib.repr(tokens)} tokens"
+    return "no vocabulary" if tokens is None else f"{shown(tokens)} tokens"
 
 
 def _read_part(path: Path) -> bytes:
@@ -310,48 +310,42 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ValueError(f'{path}: expected "format": "{_FORMAT}"; this is no lrplstm model')
     version = config.get("format_version")
     if type(version) is not int or version < 1:
-        raise ValueError(
-            f"{path}: format_version: expected 1 or {_VERSION}, got {reprlib.repr(version)}"
-        )
+        raise ValueError(f"{path}: format_version: expected 1 or {_VERSION}, got {shown(version)}")
     if version > _VERSION:
         raise ValueError(
             f"{path}: made by a newer version of lrplstm, of format_version "
-            f"{reprlib.repr(version)}; this one reads up to {_VERSION}: install a newer one"
+            f"{shown(version)}; this one reads up to {_VERSION}: install a newer one"
         )
     for name in ("pooling", "unknown_token", "tokenizer", "task"):
         value = config.get(name)
         if not isinstance(value, str) and (value is not None or name == "pooling"):
-            raise ValueError(f"{path}: {name}: expected a string, got {reprlib.repr(value)}")
+            raise ValueError(f"{path}: {name}: expected a string, got {shown(value)}")
     names = config.get("class_names")
     if names is not None and not (
         isinstance(names, list) and all(isinstance(name, str) for name in names)
     ):
-        raise ValueError(
-            f"{path}: class_names: expected a list of strings, got {reprlib.repr(names)}"
-        )
+        raise ValueError(f"{path}: class_names: expected a list of strings, got {shown(names)}")
     activations = config.get(_HEAD)
     if activations is not None and not (
         isinstance(activations, list) and activations and all(a in ACTIVATIONS for a in activations)
     ):
         raise ValueError(
             f"{path}: {_HEAD}: expected a list of {', '.join(ACTIVATIONS)}, "
-            f"got {reprlib.repr(activations)}"
+            f"got {shown(activations)}"
         )
     mask_id = config.get("mask_id")
     if mask_id is not None and type(mask_id) is not int:
-        raise ValueError(f"{path}: mask_id: expected an id, got {reprlib.repr(mask_id)}")
+        raise ValueError(f"{path}: mask_id: expected an id, got {shown(mask_id)}")
     origin = config.get("origin")
     if origin is not None and not (
         isinstance(origin, dict) and all(isinstance(text, str) for text in origin.values())
     ):
-        raise ValueError(f"{path}: origin: expected strings by name, got {reprlib.repr(origin)}")
+        raise ValueError(f"{path}: origin: expected strings by name, got {shown(origin)}")
     digests = config.get(_DIGESTS)
     if digests is not None and not (
         isinstance(digests, dict) and all(isinstance(text, str) for text in digests.values())
     ):
-        raise ValueError(
-            f"{path}: {_DIGESTS}: expected digests by file, got {reprlib.repr(digests)}"
-        )
+        raise ValueError(f"{path}: {_DIGESTS}: expected digests by file, got {shown(digests)}")
     for name in _SETTINGS:
         _encode(f"{path}: {name}", _to_json(config.get(name)))
     return config
@@ -435,7 +429,7 @@ def _collect_layers(path: Path, tensors: dict[str, Array]) -> list[Layer]:
     if not layers:
         raise ValueError(f"{path}: expected tensors layers.0.forward.*, found none")
     if tensors:
-        raise ValueError(f"{path}: expected no tensor {min(tensors)!r:.60}")
+        raise ValueError(f"{path}: expected no tensor {shown(min(tensors))}")
     return layers
 
 

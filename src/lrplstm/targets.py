@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrplstm.checks import shown, to_array
+from lrplstm.checks import to_array
 from lrplstm.outputs import Outputs
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["Target", "resolve_step_target", "resolve_target"]
@@ -143,7 +144,7 @@ def resolve_target(target: Any, sequences: int, outputs: Outputs, dtype: np.dtyp
             return Target(outputs, "all")
         return _one_class(target, sequences, outputs)
     if isinstance(target, bool | np.bool_):
-        raise TypeError(f"target: expected an int, weights or 'all', got {target!r}")
+        raise TypeError(f"target: expected an int, weights or 'all', got {shown(target)}")
     if isinstance(target, Integral):
         return _one_class(target, sequences, outputs)
     target = _numbered("target", target, outputs)

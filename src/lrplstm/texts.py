@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["first_line", "visible", "with_visible_errors"]
+__all__ = ["first_line", "shown", "visible", "with_visible_errors"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_MOST_LETTERS = 60
 
 # The joiners that build emoji and shape scripts (U+200C, U+200D) are not among them.
 _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
     r"\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _MOST_LETTERS
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 12
+
+
+def shown(value: Any) -> str:
+    """Return the beginning of a value's repr, for a message: however long or deep the value is.
+
+    Examples
+    --------
+    >>> shown(["a", 0.5]), len(shown("a" * 1000))
+    ("['a', 0.5]", 60)
+    """
+    try:
+        return f"{_REPR.repr(value):.{_MOST_LETTERS}}"
+    except (ValueError, RecursionError):  # an int of thousands of digits, arrays in arrays in ...
+        return f"a {type(value).__name__} too long or too deep to be shown"
 
 
 def visible(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import MappingProxyType
 
+from lrplstm.texts import shown
+
 __all__ = ["TOKENIZERS", "tokenize"]
 
 # The treebank was typed with a typewriter's characters.
@@ -140,6 +142,6 @@ def tokenize(text: str, tokenizer: str) -> list[str]:
         raise TypeError(f"text: expected a string, got {type(text).__name__}")
     if tokenizer not in TOKENIZERS:
         raise ValueError(
-            f"tokenizer: expected one of {', '.join(TOKENIZERS)}, got {tokenizer!r:.60}"
+            f"tokenizer: expected one of {', '.join(TOKENIZERS)}, got {shown(tokenizer)}"
         )
     return TOKENIZERS[tokenizer](text)

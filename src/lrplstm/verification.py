@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.checks import shown, to_array
+from lrplstm.checks import to_array
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["Comparison", "arrays_in", "compare", "largest_of", "verify"]

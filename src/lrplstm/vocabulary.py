@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.texts import shown
+
 __all__ = ["resolve_vocabulary", "shown_tokens", "unnamed_ids", "without_names"]
 
 
@@ -51,7 +53,7 @@ def resolve_vocabulary(vocabulary: Any, rows: int) -> tuple[str | None, ...]:
         first = seen.setdefault(token, id_)
         if first != id_:
             raise ValueError(
-                f"vocabulary: expected distinct tokens, got {token!r} at {first} and at {id_}"
+                f"vocabulary: expected distinct tokens, got {shown(token)} at {first} and at {id_}"
             )
     return tuple(tokens)
 
@@ -63,17 +65,17 @@ def _from_mapping(vocabulary: Mapping[Any, Any], rows: int) -> tuple[str | None,
     for token, id_ in vocabulary.items():
         _check_token(token, "a key")
         if isinstance(id_, bool) or not isinstance(id_, Integral):
-            raise TypeError(f"vocabulary: expected an id of token {token!r:.60}, got {id_!r:.60}")
+            raise TypeError(f"vocabulary: expected an id of token {shown(token)}, got {shown(id_)}")
         if not 0 <= int(id_) < rows:
             raise ValueError(
                 f"vocabulary: expected 0 <= id < {rows} as the embedding has rows, got "
-                f"{id_!r:.60} of token {token!r:.60}; leave out the tokens that have no row"
+                f"{shown(id_)} of token {shown(token)}; leave out the tokens that have no row"
             )
         other = tokens[int(id_)]
         if other is not None:
             raise ValueError(
-                f"vocabulary: expected distinct ids, got {id_} of {other!r:.60} and of "
-                f"{token!r:.60}"
+                f"vocabulary: expected distinct ids, got {id_} of {shown(other)} and of "
+                f"{shown(token)}"
             )
         tokens[int(id_)] = str(token)
     return tuple(tokens)
@@ -81,7 +83,7 @@ def _from_mapping(vocabulary: Mapping[Any, Any], rows: int) -> tuple[str | None,
 
 def _check_token(token: Any, where: str) -> str:
     if not isinstance(token, str):
-        raise TypeError(f"vocabulary: expected str, got {token!r:.60} at {where}")
+        raise TypeError(f"vocabulary: expected str, got {shown(token)} at {where}")
     return str(token)
 
 

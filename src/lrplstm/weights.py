@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.checks import check_choice, check_shape, to_array
+from lrplstm.texts import shown
 
 __all__ = [
     "ACTIVATIONS",
@@ -30,12 +31,12 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def check_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     """Return `dtype` as float32 or float64, or raise a TypeError."""
-    refused = TypeError(f"dtype: expected float32 or float64, got {dtype!r:.60}")
+    refused = TypeError(f"dtype: expected float32 or float64, got {shown(dtype)}")
     if dtype is None:  # which NumPy would read as float64
         raise refused
     try:
         resolved = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError, RecursionError):
         raise refused from None
     if resolved not in _DTYPES:
         raise refused

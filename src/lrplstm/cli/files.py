@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from lrplstm.cli.inputs import STDIN, STDOUT, InputError
+from lrplstm.texts import shown
 
 __all__ = ["Output", "check_target_folder", "naming_output", "open_outputs", "requested"]
 
@@ -86,12 +87,12 @@ def _check_suffix(output: Output, known: Collection[str]) -> None:
     if own is None:
         if suffix not in known:
             raise InputError(
-                f"{option}: expected a file that ends in {_listed(known)}, got {path!r:.200}"
+                f"{option}: expected a file that ends in {_listed(known)}, got {shown(path)}"
             )
     elif suffix and suffix not in own:
         hint = f"; use --out {path}" if suffix in known else ""
         raise InputError(
-            f"{option}: expected a file that ends in {_listed(own)}, got {path!r:.200}{hint}"
+            f"{option}: expected a file that ends in {_listed(own)}, got {shown(path)}{hint}"
         )
 
 

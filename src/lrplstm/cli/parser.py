@@ -20,6 +20,7 @@ from lrplstm.methods import ALIASES, METHODS
 from lrplstm.network import POOLINGS
 from lrplstm.perturbation import MEASURES
 from lrplstm.rules import PRODUCT_RULES
+from lrplstm.texts import shown
 from lrplstm.tokenizers import TOKENIZERS
 
 __all__ = ["make_parser", "parse"]
@@ -78,14 +79,14 @@ def _path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got nothing")
     if "\0" in text:
-        raise argparse.ArgumentTypeError(f"expected a path, got {text!r:.60}")
+        raise argparse.ArgumentTypeError(f"expected a path, got {shown(text)}")
     return text
 
 
 def _integer(text: str) -> int:
     digits = text.removeprefix("-").removeprefix("+")
     if not (digits.isascii() and digits.isdigit()):
-        raise argparse.ArgumentTypeError(f"invalid int value: {text!r:.60}")
+        raise argparse.ArgumentTypeError(f"invalid int value: {shown(text)}")
     # Too large for anything, and far from what int() refuses to read.
     return int(text) if len(digits) < 100 else int(text[:100])
 
@@ -94,12 +95,12 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"invalid float value: {text!r:.60}") from None
+        raise argparse.ArgumentTypeError(f"invalid float value: {shown(text)}") from None
 
 
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or not text.strip("0"):
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r:.60}")
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {shown(text)}")
     return _integer(text)
 
 

@@ -17,6 +17,7 @@ from lrplstm.cli.texts import open_input
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import text_lines
 from lrplstm.storage import read_array
+from lrplstm.texts import shown
 
 __all__ = ["read_series"]
 
@@ -121,7 +122,7 @@ def _number(cell: str, where: str, *, hint: bool, width: int) -> float:
     # Python's numbers may contain underscores, and be NaN or infinite.
     if _reads_as_float(cell) and "_" not in cell and math.isfinite(float(cell)):
         return float(cell)
-    text = f"{where}: expected a finite number, got {cell!r:.60}"
+    text = f"{where}: expected a finite number, got {shown(cell)}"
     if hint and cell.lower() not in _MISSING and not _reads_as_float(cell):
         text += f"; names of the steps may stand before the {width} variables that the model reads"
     raise InputError(text)

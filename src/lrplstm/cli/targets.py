@@ -9,6 +9,7 @@ import numpy as np
 from lrplstm.checks import did_you_mean
 from lrplstm.cli.inputs import InputError
 from lrplstm.model import LSTMModel
+from lrplstm.texts import shown
 
 __all__ = ["read_target"]
 
@@ -40,7 +41,7 @@ def read_target(given: str | None, model: LSTMModel) -> Any:
     steps = ", STEP:CLASS" if model.pooling == "none" else ""
     raise InputError(
         f"--target: expected a class from 0 to {outputs.count - 1}{listed}{steps}, weights, "
-        f"or all; got {given!r:.60}{did_you_mean(given, [*names, 'all'])}"
+        f"or all; got {shown(given)}{did_you_mean(given, [*names, 'all'])}"
     )
 
 

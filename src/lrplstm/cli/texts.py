@@ -16,6 +16,7 @@ from lrplstm.cli.inputs import STDIN, InputError, Item
 from lrplstm.evaluation.arguments import has_classes
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import Sentence, labelled_sentences, text_lines, with_an_end
+from lrplstm.texts import shown
 from lrplstm.tokenizers import tokenize
 from lrplstm.weights import Array
 
@@ -172,6 +173,6 @@ def _split(
 def _ids(words: list[str], name: str) -> Array:
     other = next((word for word in words if not (word.isascii() and word.isdigit())), "")
     if not words or other:
-        got = f", got {other!r:.60}" if other else ""
+        got = f", got {shown(other)}" if other else ""
         raise InputError(f"{name}: expected ids, numbers from 0, with spaces between{got}")
     return np.array([min(int(word[:20]), np.iinfo(np.intp).max) for word in words])

@@ -11,6 +11,7 @@ from lrplstm.checks import check_choice, to_array
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.model import LSTMModel
 from lrplstm.outputs import Outputs
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = [
@@ -45,7 +46,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raise a TypeError if something is among a method's options that a measure sets itself."""
     for option in _SET_HERE:
         if option in options:
-            raise TypeError(f"{name}: expected options of the method, got {option!r}")
+            raise TypeError(f"{name}: expected options of the method, got {shown(option)}")
 
 
 def resolve_method(method: str, options: Mapping[str, Any]) -> Method:
@@ -76,7 +77,7 @@ def resolve_methods(methods: MethodChoice) -> list[Method]:
 
 def _labelled(label: str, options: Mapping[str, Any]) -> Method:
     """Return the method that a label names, or else its option "method"."""
-    name = f"methods[{label!r}]"
+    name = f"methods[{shown(label)}]"
     if not isinstance(options, Mapping):
         raise TypeError(f"{name}: expected a mapping of options, got {type(options).__name__}")
     chosen = dict(options)

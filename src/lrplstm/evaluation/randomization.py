@@ -15,6 +15,7 @@ from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
 from lrplstm.evaluation.ranks import mean_defined, spearman
 from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
+from lrplstm.texts import shown
 from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def randomization_test(
     check_choice("mode", mode, _MODES)
     to_int("seed", seed, 0)
     if not isinstance(embedding, bool):
-        raise TypeError(f"embedding: expected a bool, got {embedding!r:.60}")
+        raise TypeError(f"embedding: expected a bool, got {shown(embedding)}")
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
     check_one_target(target, model.outputs)
     if embedding and corpus.model.embedding is None:

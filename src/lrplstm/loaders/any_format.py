@@ -40,13 +40,13 @@ def loader_of(path: str | os.PathLike[str]) -> Callable[..., LSTMModel]:
     """
     path = Path(path)
     loader = SUFFIXES.get(path.suffix.lower())
-    if loader is not None and not path.is_dir():
+    if loader is not None and not os.path.isdir(path):
         return loader
-    if path.is_file():
+    if os.path.isfile(path):
         raise ValueError(
             f"{path}: expected a model folder or a file that ends in {', '.join(SUFFIXES)}"
         )
-    is_2017 = (path / "model").is_file() and not (path / "config.json").exists()
+    is_2017 = os.path.isfile(path / "model") and not os.path.exists(path / "config.json")
     return from_arras if is_2017 else load
 
 

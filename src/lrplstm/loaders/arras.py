@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lrplstm.loaders.plain_pickle import load_plain_pickle
 from lrplstm.model import LSTMModel
 from lrplstm.storage import model_folder, read_array, read_file
+from lrplstm.texts import shown
 from lrplstm.weights import Array, LSTMWeights, frozen, same_dtype
 
 __all__ = ["Files", "from_arras", "read_files"]
@@ -131,7 +132,7 @@ def _build(
     for name in source:
         if str(name).startswith(_WEIGHT_PREFIXES) and name not in expected:
             raise ValueError(
-                f"source: expected no weights {name!r:.60}, only {', '.join(expected)}"
+                f"source: expected no weights {shown(name)}, only {', '.join(expected)}"
             )
     arrays = {name: array for side in _SIDES for name, array in _check(source, side).items()}
     dtype = same_dtype(arrays)

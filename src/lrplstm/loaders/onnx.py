@@ -34,6 +34,7 @@ from lrplstm.loaders.onnx_tracing import (
     Traced,
 )
 from lrplstm.model import LSTMModel
+from lrplstm.texts import shown
 from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def from_onnx(
     (5, 2)
     """
     if output is not None and not isinstance(output, str):
-        raise TypeError(f"output: expected a name, got {output!r:.60}")
+        raise TypeError(f"output: expected a name, got {shown(output)}")
     name, graph = read_graph(source)
     with refusing(name):
         if output is None:

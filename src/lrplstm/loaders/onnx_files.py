@@ -19,7 +19,7 @@ import numpy as np
 
 from lrplstm.loaders.onnx_tracing import RefusedError, Room
 from lrplstm.storage import read_file
-from lrplstm.texts import first_line
+from lrplstm.texts import first_line, shown
 from lrplstm.weights import Array
 
 __all__ = ["Graph", "Input", "Node", "quoted", "read_graph", "refusing", "saying"]
@@ -95,7 +95,7 @@ class Graph:
 
 def quoted(name: str) -> str:
     """Return a name of a file's own for an error of one line."""
-    return f"{name!r:.60}"
+    return f"{shown(name)}"
 
 
 @contextmanager
@@ -245,7 +245,7 @@ def _read_input(value: Any) -> Input:
     shape = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
     if len(shape) > _MOST_INPUT_AXES or any(size is not None and size < 1 for size in shape):
         raise RefusedError(
-            f"expected up to {_MOST_INPUT_AXES} axes, of sizes of at least 1, got {shape!r:.60}"
+            f"expected up to {_MOST_INPUT_AXES} axes, of sizes of at least 1, got {shown(shape)}"
         )
     return Input(value.name, tensor.elem_type in integers, tuple(shape))
 
@@ -348,7 +348,7 @@ class TensorReader:
         code, numbers = layouts[tensor.data_type]
         shape = tuple(tensor.dims)
         if len(shape) > _MOST_AXES or any(size < 0 for size in shape):
-            raise RefusedError(f"expected a shape, got {shape!r:.60}")
+            raise RefusedError(f"expected a shape, got {shown(shape)}")
         dtype = np.dtype(code)
         size = math.prod(shape)
         if tensor.data_location == TensorProto.EXTERNAL:
@@ -356,11 +356,11 @@ class TensorReader:
         elif tensor.HasField("raw_data"):
             raw = tensor.raw_data
             if len(raw) != size * dtype.itemsize:
-                raise RefusedError(f"{len(raw)} bytes do not fill shape {shape!r:.60}")
+                raise RefusedError(f"{len(raw)} bytes do not fill shape {shown(shape)}")
             array = np.frombuffer(raw, dtype)
         else:
             if len(numbers) != size:
-                raise RefusedError(f"{len(numbers)} numbers do not fill shape {shape!r:.60}")
+                raise RefusedError(f"{len(numbers)} numbers do not fill shape {shown(shape)}")
             array = to_array(tensor)
         if tensor.data_type == TensorProto.BFLOAT16 and array.dtype == np.uint16:
             array = (array.astype(np.uint32) << 16).view(np.float32)
@@ -376,7 +376,7 @@ class TensorReader:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         offset, length = (_number(entries.get(key, "")) for key in ("offset", "length"))
         if length not in (None, size):
-            raise RefusedError(f"{length} bytes do not fill shape {tuple(tensor.dims)!r:.60}")
+            raise RefusedError(f"{length} bytes do not fill shape {shown(tuple(tensor.dims))}")
         path = self._external_path(entries.get("location", ""))
         start = offset or 0
         try:

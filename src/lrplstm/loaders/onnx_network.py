@@ -31,6 +31,7 @@ from lrplstm.loaders.onnx_tracing import (
     Traced,
     along,
 )
+from lrplstm.texts import shown
 from lrplstm.weights import Array, DenseLayer, LSTMWeights
 
 __all__ = [
@@ -306,11 +307,11 @@ def _check_kind(call: Call, sides: int) -> None:
     if attributes.get("activations", _ACTIVATIONS * sides) != _ACTIVATIONS * sides:
         raise RefusedError(
             f"activations: expected {', '.join(_ACTIVATIONS)} for each direction, got "
-            f"{attributes['activations']!r:.60}"
+            f"{shown(attributes['activations'])}"
         )
     for name in ("activation_alpha", "activation_beta", "clip"):
         if name in attributes:
-            raise RefusedError(f"{name}: expected none, got {attributes[name]!r:.60}")
+            raise RefusedError(f"{name}: expected none, got {shown(attributes[name])}")
     if call.attribute("input_forget", 0) != 0:
         raise RefusedError("input_forget: expected 0: input and forget gate are not one")
     if call.attribute("layout", 0) not in (0, 1):
@@ -451,7 +452,7 @@ def _pool_in_windows(call: Call) -> Value:
     window, sizes = call.attribute("kernel_shape", []), call.traced(0).shape[2:]
     spread = {*call.attribute("pads", [0])} != {0} or {*call.attribute("dilations", [1])} != {1}
     if tuple(window) != sizes or spread:
-        raise RefusedError(f"expected one window over all steps, {sizes}, got {window!r:.60}")
+        raise RefusedError(f"expected one window over all steps, {sizes}, got {shown(window)}")
     return _pool_globally(call)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from lrplstm.loaders.onnx_files import Node
 from lrplstm.loaders.onnx_tracing import QUANTITY, RefusedError, Room, Traced
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = [
@@ -209,7 +210,7 @@ def _transpose(call: Call) -> Value:
 def _change_shape(call: Call) -> Value:
     value, shape = call.value(0), call.numbers("shape", 1)
     if shape is None or shape.count(-1) > 1 or min(shape, default=0) < -1:
-        raise RefusedError(f"expected a shape, got {shape!r:.60}")
+        raise RefusedError(f"expected a shape, got {shown(shape)}")
     if not call.attribute("allowzero", 0):
         shape = [value.shape[n] if size == 0 else size for n, size in enumerate(shape)]
     if -1 in shape:
@@ -232,7 +233,7 @@ def _squeeze(call: Call) -> Value:
         axes = [axis for axis, size in enumerate(value.shape) if size == 1]
     axes = [call.axis(axis, value.ndim) for axis in axes]
     if any(value.shape[axis] != 1 for axis in axes):
-        raise RefusedError(f"expected size 1 at the axes {axes!r:.60}, got shape {value.shape}")
+        raise RefusedError(f"expected size 1 at the axes {shown(axes)}, got shape {value.shape}")
     return _reshape(call, value, [n for axis, n in enumerate(value.shape) if axis not in axes])
 
 
@@ -241,7 +242,7 @@ def _unsqueeze(call: Call) -> Value:
     value, axes = call.value(0), call.numbers("axes", 1) or []
     axes = [call.axis(axis, value.ndim + len(axes)) for axis in axes]
     if len(set(axes)) != len(axes):
-        raise RefusedError(f"expected different axes, got {axes!r:.60}")
+        raise RefusedError(f"expected different axes, got {shown(axes)}")
     shape = list(value.shape)
     for axis in sorted(axes):
         shape.insert(axis, 1)
@@ -276,7 +277,7 @@ def _split(call: Call) -> tuple[Value, ...]:
         whole = -(-size // parts)
         sizes = [*[whole] * (parts - 1), size - whole * (parts - 1)]
     if sum(sizes) != size or min(sizes) < 1:
-        raise RefusedError(f"expected parts of {size} in all, got {sizes!r:.60}")
+        raise RefusedError(f"expected parts of {size} in all, got {shown(sizes)}")
     ends = np.cumsum(sizes)
     return tuple(
         take(call, value, np.arange(end - size, end), axis)
@@ -356,7 +357,7 @@ def _constant_of_shape(call: Call) -> Value:
     value = np.asarray(call.attribute("value", np.zeros(1, np.float32)))
     shape = call.numbers("shape", 0) or []
     if min(shape, default=1) < 0 or len(shape) > _MOST_AXES or value.size != 1:
-        raise RefusedError(f"expected a shape and one number, got {shape!r:.60}")
+        raise RefusedError(f"expected a shape and one number, got {shown(shape)}")
     call.afford(shape, value.dtype)
     return np.broadcast_to(value.reshape(()), shape)
 
@@ -375,7 +376,7 @@ def _range(call: Call) -> Value:
 def _tile(call: Call) -> Value:
     value, times = call.constant(0), call.numbers("repeats", 1) or []
     if len(times) != value.ndim or min(times, default=1) < 0:
-        raise RefusedError(f"expected {value.ndim} numbers of times, got {times!r:.60}")
+        raise RefusedError(f"expected {value.ndim} numbers of times, got {shown(times)}")
     call.afford([n * size for n, size in zip(times, value.shape, strict=True)], value.dtype)
     return np.tile(value, times)
 

@@ -19,6 +19,7 @@ from typing import Self
 
 import numpy as np
 
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["QUANTITY", "SEQUENCE", "STEP", "UNIT", "RefusedError", "Room", "Traced"]
@@ -111,7 +112,7 @@ class Traced:
     def transpose(self, order: Sequence[int]) -> Self:
         """Return it with its axes in another order."""
         if sorted(order) != list(range(self.ndim)):
-            raise RefusedError(f"expected an order of {self.ndim} axes, got {list(order)!r:.60}")
+            raise RefusedError(f"expected an order of {self.ndim} axes, got {shown(list(order))}")
         return replace(self, axes=tuple(self.axes[axis] for axis in order))
 
     def take(self, indices: Array, axis: int) -> Self:
@@ -130,7 +131,7 @@ class Traced:
     def reshape(self, shape: Sequence[int]) -> Self:
         """Return it in another shape of as many numbers."""
         if math.prod(shape) != math.prod(self.shape):
-            raise RefusedError(f"it makes shape {tuple(shape)!r:.60} of {self.shape}")
+            raise RefusedError(f"it makes shape {shown(tuple(shape))} of {self.shape}")
         waiting = list(self.axes)
         rest = np.zeros((1, 4), _DTYPE)  # of the axes taken so far, what is not used up
         axes = []
@@ -167,7 +168,7 @@ class Traced:
             axis = self.axes[n - added] if n >= added else np.zeros((1, 4), _DTYPE)
             if size != len(axis):
                 if len(axis) != 1:
-                    raise RefusedError(f"it makes shape {tuple(shape)!r:.60} of {self.shape}")
+                    raise RefusedError(f"it makes shape {shown(tuple(shape))} of {self.shape}")
                 self.room.take(size * 4 * 4)
                 axis = np.zeros((size, 4), _DTYPE)
             axes.append(axis)

@@ -26,6 +26,7 @@ from lrplstm.loaders.torch_head import linear_layers
 from lrplstm.loaders.torch_parts import Part, parts_of_module, parts_of_state_dict
 from lrplstm.model import LSTMModel
 from lrplstm.network import POOLINGS, directions
+from lrplstm.texts import shown
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = ["from_torch"]
@@ -126,7 +127,7 @@ def from_torch(
     if pooling is not None:
         check_choice("pooling", pooling, POOLINGS)
     if not isinstance(check, bool):
-        raise TypeError(f"check: expected True or False, got {check!r:.60}")
+        raise TypeError(f"check: expected True or False, got {shown(check)}")
     asked = _check_request(lstm, head, embedding, activations)
     module = _module(source)
     named = asked.lstms is not None or asked.head is not None or asked.embedding is not None
@@ -195,7 +196,7 @@ def _check_request(lstm: Any, head: Any, embedding: Any, activations: Any) -> Re
 def _check_names(argument: str, value: Any, least: int = 1) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else value
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{argument}: expected a name or a sequence of names, got {value!r:.60}")
+        raise TypeError(f"{argument}: expected a name or a sequence of names, got {shown(value)}")
     if len(names) < least:
         raise ValueError(f"{argument}: expected at least one name, got none")
     return tuple(names)
@@ -292,7 +293,7 @@ def _warn(
         layers = {part.name: activation for part, activation in linears if part is not None}
         names = ", ".join(map(repr, layers))
         assumed.append(f"no other activation between the LSTM and {names:.100}, or after it")
-        given.append(f"activations={list(layers.values())!r:.80}")
+        given.append(f"activations={shown(list(layers.values()))}")
     why = "weights alone do not show what forward does with them"
     instead = "a module with its forward is compared instead"
     if named:
@@ -365,7 +366,7 @@ def _check_tensors(part: Part, expected: Sequence[str]) -> None:
     known = set(expected)
     others = [name for name in part.tensors if name not in known]
     if missing or others:
-        found = f"no {missing[0]!r}" if missing else f"{others[0]!r:.60} too"
+        found = f"no {missing[0]!r}" if missing else f"{shown(others[0])} too"
         raise ValueError(
             f"{part}: expected the tensors {', '.join(expected[:4])}, got {found}; weight "
             "normalization, pruning and other parametrizations have to be removed first"

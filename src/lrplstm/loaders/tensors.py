@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrplstm.checks import to_array
-from lrplstm.texts import first_line
+from lrplstm.texts import first_line, shown
 from lrplstm.weights import Array, frozen
 
 __all__ = ["Tensor", "TensorReader", "as_tensor", "bfloat16_as_float32", "find_state_dict"]
@@ -168,7 +168,7 @@ def find_state_dict(source: Mapping[Any, Any]) -> dict[str, Tensor]:
                 if isinstance(value, Mapping)
             ]
     if len(found) > 1:
-        places = ("source" + "".join(f"[{key!r:.60}]" for key in path) for path in found)
+        places = ("source" + "".join(f"[{shown(key)}]" for key in path) for path in found)
         raise ValueError(
             f"source: expected one state dict with an LSTM, got {', '.join(sorted(places)[:8])}; "
             "pass one"

@@ -13,7 +13,7 @@ from lrplstm.loaders.torch_inputs import Call, Layout, arguments_of, layouts, ma
 from lrplstm.loaders.torch_run import Runner, unwrapped
 from lrplstm.model import LSTMModel
 from lrplstm.network import POOLINGS
-from lrplstm.texts import first_line
+from lrplstm.texts import first_line, shown
 from lrplstm.verification import Comparison, arrays_in, compare, largest_of
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer
 
@@ -238,7 +238,7 @@ class _Check:
         given = ("linear", *(layer.activation for layer in self.model.head))
         if activations and activations != given:
             names = [*([] if activations[0] == "linear" else [activations[0]]), *self.reading.head]
-            said.append(f"head={names!r:.120}")
+            said.append(f"head={shown(names)}")
             if activations[1:] != given[1:]:
                 said.append(f"activations={list(activations[1:])!r}")
         where = " at the last step, target=(-1, class)" if last else ""

@@ -26,6 +26,7 @@ import numpy as np
 from lrplstm.loaders.plain_pickle import Machine, RefusedError
 from lrplstm.loaders.tensors import Tensor, bfloat16_as_float32, find_state_dict
 from lrplstm.storage import read_file
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["read_state_dict"]
@@ -80,7 +81,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 def _check(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
     for name in tensors:
         if not name.isprintable() or len(name) > 500:
-            raise ValueError(f"expected the name of a tensor, got {name!r:.60}")
+            raise ValueError(f"expected the name of a tensor, got {shown(name)}")
     total = sum(
         math.prod(tensor.shape) * _numpy_dtype(tensor.dtype).itemsize
         for tensor in tensors.values()
@@ -257,7 +258,7 @@ class _TensorMachine(Machine):
         except RefusedError:
             more = "; a whole module is more" if full.startswith("torch.nn.modules.") else ""
             raise RefusedError(
-                f"it names {full!r:.100}; expected only tensors and plain data, as in what "
+                f"it names {shown(full)}; expected only tensors and plain data, as in what "
                 f"torch.save(module.state_dict(), path) writes{more}"
             ) from None
 
@@ -358,7 +359,7 @@ def _read_zip(content: bytes) -> Any:
 
     def read(name: str) -> memoryview:
         if folder + name not in entries:
-            raise RefusedError(f"it has no {name!r:.60}")
+            raise RefusedError(f"it has no {shown(name)}")
         return _entry(content, entries[folder + name])
 
     machine = _TensorMachine(bytes(read("data.pkl")))
@@ -373,9 +374,11 @@ def _entry(content: bytes, entry: zipfile.ZipInfo) -> memoryview:
     """Return the bytes of a file in an archive, which is to be there as it is."""
     name = entry.filename
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-        raise RefusedError(f"{name!r:.60} is compressed or encrypted, which torch.save does not do")
+        raise RefusedError(
+            f"{shown(name)} is compressed or encrypted, which torch.save does not do"
+        )
     if not content.startswith(b"PK\x03\x04", entry.header_offset):
-        raise RefusedError(f"{name!r:.60} is not where the archive says")
+        raise RefusedError(f"{shown(name)} is not where the archive says")
     names = struct.unpack_from("<26xHH", content, entry.header_offset)
     start = entry.header_offset + 30 + sum(names)
     found = memoryview(content)[start : start + entry.file_size]
@@ -383,7 +386,7 @@ def _entry(content: bytes, entry: zipfile.ZipInfo) -> memoryview:
         raise RefusedError("it is cut short")
     # torch.save can be told to leave checksums out.
     if entry.CRC and zlib.crc32(found) != entry.CRC:
-        raise RefusedError(f"{name!r:.60} is damaged: its checksum is another")
+        raise RefusedError(f"{shown(name)} is damaged: its checksum is another")
     return found
 
 

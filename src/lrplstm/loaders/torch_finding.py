@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from lrplstm.loaders.torch_parts import Part, below, list_parts
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["Found", "Request", "find_head_and_embedding", "find_lstms", "origin_of"]
@@ -51,7 +52,7 @@ def find_lstms(parts: Mapping[str, Part], names: Sequence[str] | None) -> list[P
         raise ValueError(f"source: expected an LSTM, found {list_parts(others or parts.values())}")
     for name in names:
         if name not in parts or "lstm" not in parts[name].roles:
-            got = str(parts[name]) if name in parts else f"{name!r:.60}"
+            got = str(parts[name]) if name in parts else f"{shown(name)}"
             raise ValueError(f"lstm: expected the name of an LSTM: {list_parts(there)}; got {got}")
     return [parts[name] for name in names]
 
@@ -86,7 +87,7 @@ def find_head_and_embedding(
     if isinstance(asked.embedding, str) and parts.get(asked.embedding) not in _embeddings(parts):
         raise ValueError(
             f"embedding: expected the name of one: {list_parts(_embeddings(parts))}; "
-            f"got {asked.embedding!r:.60}"
+            f"got {shown(asked.embedding)}"
         )
     if asked.head is not None:
         if asked.embedding is None:
@@ -116,7 +117,7 @@ def find_head_and_embedding(
     if len(choices) == 1:
         _check_comes_after(parts, lstms, choices[0].head, input_size)
         return choices[0]
-    faults = [f"; {part.name!r:.60} {part.fault}" for part in others if part.lacks_weight]
+    faults = [f"; {shown(part.name)} {part.fault}" for part in others if part.lacks_weight]
     raise ValueError(
         f"source: expected, besides the LSTM, one linear head of width {width}, at most one "
         f"embedding of width {input_size} and nothing else, found {list_parts(others)}"
@@ -139,7 +140,7 @@ def _chained(others: Sequence[Part], width: int) -> str:
         return ""
     functions = ["relu"] * (len(names) - 1)
     return (
-        f"; such as head={names!r:.120}, activations={functions!r:.80} (what follows all but the "
+        f"; such as head={shown(names)}, activations={shown(functions)} (what follows all but the "
         "last)"
     )
 
@@ -158,7 +159,7 @@ def _check_comes_after(
         raise ValueError(
             f"head: expected a head that is seen to be one, found {list_parts(linear)}, which "
             f"gives {input_size} numbers, as the LSTM reads, and comes before it; if it is the "
-            f"head, pass head={head[0]!r:.60}, and if it makes the LSTM's inputs, head=False, "
+            f"head, pass head={shown(head[0])}, and if it makes the LSTM's inputs, head=False, "
             "which leaves it out"
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lrplstm.loaders.torch_parts import Part, below, list_parts
+from lrplstm.texts import shown
 
 __all__ = ["linear_layers"]
 
@@ -73,12 +74,12 @@ def _steps(parts: Mapping[str, Part], name: str) -> tuple[list[Part], bool]:
     # A state dict has no tensors of a sequence itself, only of the numbered parts in it.
     if not inside:
         there = [part for part in parts.values() if "linear" in part.roles]
-        raise ValueError(f"head: expected names such as {list_parts(there)}; got {name!r:.60}")
+        raise ValueError(f"head: expected names such as {list_parts(there)}; got {shown(name)}")
     numbers = {part.name: part.name[len(name) + 1 :].split(".") for part in inside}
     if not all(number.isdecimal() for path in numbers.values() for number in path):
         raise ValueError(
-            f"head: expected the names of linear layers in their order, got {name!r}, which has "
-            f"{list_parts(inside)}"
+            f"head: expected the names of linear layers in their order, got {shown(name)}, "
+            f"which has {list_parts(inside)}"
         )
     return sorted(inside, key=lambda part: list(map(int, numbers[part.name]))), False
 
@@ -131,7 +132,7 @@ def _complete(
             )
         if name is not None and name != activation:
             raise ValueError(
-                f"activations: expected {activation!r} after {linear.part}, got {name!r}"
+                f"activations: expected {activation!r} after {linear.part}, got {shown(name)}"
             )
         complete.append((linear.part, activation))
     return complete

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrplstm.loaders.tensors import Tensor, as_tensor
+from lrplstm.texts import shown
 
 __all__ = ["Part", "below", "list_parts", "parts_of_module", "parts_of_state_dict"]
 
@@ -43,7 +44,7 @@ class Part:
     fault: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.name!r:.100} ({self.kind:.100})"
+        return f"{shown(self.name)} ({self.kind:.100})"
 
     @property
     def lacks_weight(self) -> bool:
@@ -171,7 +172,7 @@ def _of_tensors(name: str, tensors: dict[str, Tensor]) -> Part:
         case {"bias": (_,)} if len(shapes) == 1:
             weight = f"{name}.weight" if name else "weight"
             fault = (
-                f"lacks {weight!r:.80}: of weights that are tied, some files have one; pass the "
+                f"lacks {shown(weight)}: of weights that are tied, some files have one; pass the "
                 "module, or a state dict with both"
             )
             return Part(name, "bias", frozenset(), tensors, fault=fault)

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import PurePosixPath
 
 from lrplstm.loaders.keras.hdf5_worker import MOST_GROWTH
-from lrplstm.texts import first_line
+from lrplstm.texts import first_line, shown
 
 __all__ = ["CONFIG", "SIGNATURE", "WEIGHTS", "read_archive"]
 
@@ -57,7 +57,7 @@ def _check_members(infos: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile
     members: dict[str, zipfile.ZipInfo] = {}
     total = 0
     for info in infos:
-        member = f"member {info.filename!r:.80}"
+        member = f"member {shown(info.filename)}"
         path = PurePosixPath(info.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in info.filename:
             raise _RefusedError(f"{member} has a path that leads out of the archive")
@@ -77,7 +77,7 @@ def _unpack(
 ) -> bytes:
     info = members.get(name)
     if info is None:
-        raise _RefusedError(f"it has no member {name!r}, only {list(members)!r:.100}")
+        raise _RefusedError(f"it has no member {name!r}, only {shown(list(members))}")
     if info.flag_bits & _ENCRYPTED or info.compress_type not in _METHODS:
         raise _RefusedError(f"member {name!r} is encrypted, or packed in an unusual way")
     if info.file_size > limit:

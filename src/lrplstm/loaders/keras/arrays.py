@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.loaders.keras.config import KerasLayer, shown
+from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.stores import Weight
+from lrplstm.texts import shown
 from lrplstm.weights import Array, LSTMWeights
 
 __all__ = ["count_weights", "dense_arrays", "embedding_array", "is_cudnn", "lstm_weights"]
@@ -116,7 +117,7 @@ def _take(layer: KerasLayer, weights: Sequence[Weight], roles: tuple[str, ...]) 
         raise layer.refuse(f"expected {len(roles)} arrays ({', '.join(roles)}), got {len(weights)}")
     for weight, role in zip(weights, roles, strict=True):
         if weight.role in _ROLES and weight.role != role:
-            raise layer.refuse(f"expected its {role}, got an array {weight.name!r:.100}")
+            raise layer.refuse(f"expected its {role}, got an array {shown(weight.name)}")
         if not np.isfinite(weight.array).all():
             raise layer.refuse(f"{role}: expected finite numbers, got NaN or infinity")
     return [weight.array for weight in weights]

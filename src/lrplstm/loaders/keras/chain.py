@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from lrplstm.loaders.keras.arrays import count_weights, dense_arrays, embedding_array, lstm_weights
-from lrplstm.loaders.keras.config import KerasLayer, shown
+from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.stores import Store, Weight
+from lrplstm.texts import shown
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = ["CLASSES", "Chain", "read_chain"]
@@ -80,7 +81,7 @@ class Chain:
         if not self.layers:
             raise ValueError("expected an LSTM layer, found none")
         if self.pooling is None:
-            self._pool("none", f"layer {self.names['lstm'][-1]!r:.60}")
+            self._pool("none", f"layer {shown(self.names['lstm'][-1])}")
         if not self.head and self.merge is not None:
             # The sum of both directions is a linear layer, too.
             weight = np.eye(_width(self.layers[-1]) // 2, dtype=dtype)

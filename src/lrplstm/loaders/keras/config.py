@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["OTHER_CLASS", "KerasLayer", "is_model", "layers_of", "parse_json", "shown"]
+from lrplstm.texts import shown
+
+__all__ = ["OTHER_CLASS", "KerasLayer", "is_model", "layers_of", "parse_json"]
 
 _MODELS = ("Sequential", "Functional", "Model")  # Model is what Functional was once called
 _MOST_DEPTH = 32  # of models in models, and of lists in lists
@@ -53,7 +54,7 @@ class KerasLayer:
     stored: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
-        return f"layer {self.name!r:.60} ({self.class_name:.60})"
+        return f"layer {shown(self.name)} ({self.class_name:.60})"
 
     def refuse(self, reason: str) -> ValueError:
         """Return the error that refuses this layer."""
@@ -70,11 +71,6 @@ class KerasLayer:
             raise self.refuse(f"expected a layer as {key!r} of its config, got {shown(entry)}")
         _check_origin(entry, str(self))
         return KerasLayer(self.name, entry["class_name"], entry["config"], self.path, self.stored)
-
-
-def shown(value: Any) -> str:
-    """Return a part of a config as errors quote it: not all of it, however deep it is."""
-    return f"{reprlib.repr(value):.60}"
 
 
 def parse_json(text: str | bytes, name: str) -> Any:
@@ -149,7 +145,7 @@ def _unnest(
     # Once the config of a Sequential model was the list itself.
     entries = config.get("layers") if isinstance(config, dict) else config if sequential else None
     if not isinstance(entries, list) or not entries:
-        raise ValueError(f"model {'/'.join(path)!r:.60}: expected layers in its config, got none")
+        raise ValueError(f"model {shown('/'.join(path))}: expected layers in its config, got none")
     stored_names = _stored_names(entries)
     for entry in entries:
         _check_origin(entry, _label(entry))
@@ -186,7 +182,7 @@ def _stored_names(entries: list[Any]) -> list[tuple[str, int]]:
 
 
 def _label(entry: dict[str, Any]) -> str:
-    return f"layer {_name(entry)!r:.60} ({entry['class_name']:.60})"
+    return f"layer {shown(_name(entry))} ({entry['class_name']:.60})"
 
 
 def _name(entry: dict[str, Any]) -> str:
@@ -218,9 +214,9 @@ def _chain(config: dict[str, Any], entries: list[Any]) -> list[int]:
     calls = {}
     while True:
         if name not in positions:
-            raise ValueError(f"expected a layer {name!r:.60} in the config, found none")
+            raise ValueError(f"expected a layer {shown(name)} in the config, found none")
         if name in chain:
-            raise ValueError(f"layer {name!r:.60}: expected a chain of layers, got a circle")
+            raise ValueError(f"layer {shown(name)}: expected a chain of layers, got a circle")
         chain[name] = entry = entries[positions[name]]
         label = _label(entry)
         if tensor != 0:
@@ -302,7 +298,9 @@ def _check_options(options: dict[str, Any], label: str) -> str | None:
         if key == "mask" and len(tensors) == 1:
             mask = tensors[0][0]
         elif tensors:
-            raise ValueError(f"{label}: expected one input, got {tensors[0][0]!r:.60} as {key:.60}")
+            raise ValueError(
+                f"{label}: expected one input, got {shown(tensors[0][0])} as {key:.60}"
+            )
         else:
             raise ValueError(f"{label}: expected a call without {key:.60}, got {shown(value)}")
     return mask

@@ -76,7 +76,7 @@ def _open(source: Any) -> tuple[str, Any, Store]:
     if not isinstance(source, str | os.PathLike):
         return "source", _config_of_object(source), ModelStore(source)
     path, name = Path(source), os.fspath(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # not a method of paths: those raise for names that are too long
         raise ValueError(f"{name}: expected a .keras or HDF5 file, found a folder")
     content = read_file(path)
     if content.startswith(archive.SIGNATURE):

@@ -10,6 +10,7 @@ import numpy as np
 
 from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.hdf5 import Contents
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = [
@@ -147,7 +148,7 @@ def _join(group: str, name: str) -> str:
 
 def _stored_weight(layer: KerasLayer, contents: Contents, path: str) -> Weight:
     if path not in contents.arrays:
-        raise layer.refuse(f"expected an array {path!r:.100} in the file, found none")
+        raise layer.refuse(f"expected an array {shown(path)} in the file, found none")
     return _weight(layer, path, contents.arrays[path])
 
 
@@ -158,4 +159,4 @@ def _weight(layer: KerasLayer, name: str, array: Array | None) -> Weight:
     if array is not None and array.dtype.name in ("float16", "bfloat16"):
         return Weight(name, array.astype(np.float32))
     what = "another kind" if array is None else str(array.dtype)
-    raise layer.refuse(f"expected {name!r:.100} to be floats, got numbers of {what}")
+    raise layer.refuse(f"expected {shown(name)} to be floats, got numbers of {what}")

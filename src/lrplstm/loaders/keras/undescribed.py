@@ -13,6 +13,7 @@ from lrplstm.loaders.keras.arrays import is_cudnn
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer
 from lrplstm.loaders.keras.stores import NamedStore, NumberedStore, Weight, class_of
 from lrplstm.network import POOLINGS
+from lrplstm.texts import shown
 
 __all__ = ["Said", "layers_of_named", "layers_of_numbered"]
 
@@ -67,10 +68,10 @@ class Said:
         if self.merge_mode is not None:
             check_choice("merge_mode", self.merge_mode, _MERGE_MODES)
         if not isinstance(self.mask_zero, bool | None):
-            raise TypeError(f"mask_zero: expected True or False, got {self.mask_zero!r:.60}")
+            raise TypeError(f"mask_zero: expected True or False, got {shown(self.mask_zero)}")
         if not isinstance(self.recurrent_activation, str | None):
             raise TypeError(
-                f"recurrent_activation: expected a str, got {self.recurrent_activation!r:.60}"
+                f"recurrent_activation: expected a str, got {shown(self.recurrent_activation)}"
             )
         names = self.dense_activations
         if names is None:
@@ -80,7 +81,7 @@ class Said:
             or not isinstance(names, Sequence)
             or not all(isinstance(name, str) for name in names)
         ):
-            raise TypeError(f"dense_activations: expected a sequence of str, got {names!r:.60}")
+            raise TypeError(f"dense_activations: expected a sequence of str, got {shown(names)}")
 
     def check(self, found: dict[str, Any]) -> None:
         """Raise a ValueError if the model is another than the user says."""
@@ -94,8 +95,8 @@ class Said:
             )
             if not fits:
                 raise ValueError(
-                    f"{name}: expected None or {found[name]!r:.80} as the model has it, "
-                    f"got {said!r:.80}"
+                    f"{name}: expected None or {shown(found[name])} as the model has it, "
+                    f"got {shown(said)}"
                 )
 
 
@@ -216,7 +217,7 @@ def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
         beside = above not in (store.container, "optimizer")
         if beside and array is not None and array.ndim > 1:
             raise ValueError(
-                f"expected the weights of a Sequential or Functional model, found {above!r:.60} "
+                f"expected the weights of a Sequential or Functional model, found {shown(above)} "
                 f"beside its layers; {OTHER_CLASS}"
             )
     by_class: dict[str, list[_Seen]] = {}
@@ -339,7 +340,7 @@ def _pooling(seen: list[_Seen], said: Said, asked: dict[str, str]) -> str:
     if not found and said.pooling is None:
         last = [one.name for one in seen if one.class_name in _RECURRENT][-1]
         asked["pooling"] = (
-            f"what is read of {last!r:.60}: 'last' if its return_sequences is False, else 'mean', "
+            f"what is read of {shown(last)}: 'last' if its return_sequences is False, else 'mean', "
             "'max' or 'none'"
         )
     return found[0] if found else said.pooling or "last"
@@ -356,7 +357,7 @@ def _pooling_layer(pooling: str, seen: list[_Seen]) -> list[KerasLayer]:
 
 def _mask_zero(one: _Seen, said: Said, asked: dict[str, str]) -> bool:
     if said.mask_zero is None:
-        asked["mask_zero"] = f"True or False: whether {one.name!r:.60} takes id 0 for padding"
+        asked["mask_zero"] = f"True or False: whether {shown(one.name)} takes id 0 for padding"
     return bool(said.mask_zero)
 
 
@@ -394,11 +395,11 @@ def _dense_activations(seen: list[_Seen], said: Said, asked: dict[str, str]) -> 
     if given is None:
         if len(names) > 1:
             example = ["relu"] * (len(names) - 1) + ["softmax"]
-            asked["dense_activations"] = f"those of {names!r:.100}, such as {example!r:.100}"
+            asked["dense_activations"] = f"those of {shown(names)}, such as {shown(example)}"
         return {}
     if len(given) != len(names):
         raise ValueError(
-            f"dense_activations: expected {len(names)}, one for each of {names!r:.100}, "
+            f"dense_activations: expected {len(names)}, one for each of {shown(names)}, "
             f"got {len(given)}"
         )
     return dict(zip(names, given, strict=True))
@@ -412,7 +413,7 @@ def _gates(one: _Seen, said: Said, gates: str | None, asked: dict[str, str]) -> 
         return "sigmoid"  # it has no other
     if gates is None:
         asked["recurrent_activation"] = (
-            f"that of {one.name!r:.60}: Keras before 2.3 had 'hard_sigmoid', which cannot be "
+            f"that of {shown(one.name)}: Keras before 2.3 had 'hard_sigmoid', which cannot be "
             "explained, if nothing else was said"
         )
     return gates or "sigmoid"
@@ -424,5 +425,5 @@ def _merge_mode(one: _Seen, seen: list[_Seen], said: Said, asked: dict[str, str]
     after = seen[seen.index(one) + 1 :]
     reads = next((x.input_size for x in after if x.class_name in _RECURRENT + _DENSE), 0)
     if reads != 2 * one.hidden_size:
-        asked["merge_mode"] = f"'concat', 'sum' or 'ave' of {one.name!r:.60}"
+        asked["merge_mode"] = f"'concat', 'sum' or 'ave' of {shown(one.name)}"
     return "concat"
