@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 
@@ -16,8 +17,10 @@ from lrplstm.loaders.keras import hdf5, hdf5_worker
 def in_process(monkeypatch):
     """HDF5 is read in this process: quicker, and good enough for files that are well made."""
 
-    def run(content, name):
-        return b"".join(hdf5_worker.answer(content))
+    def run(content, name, limit):
+        answer = io.BytesIO()
+        hdf5_worker.answer(content, limit, answer.write)
+        return answer
 
     monkeypatch.setattr(hdf5, "_run_worker", run)
 

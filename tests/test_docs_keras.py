@@ -10,7 +10,7 @@ import pytest
 from doc_pages import Page
 
 from lrplstm.loaders.keras.chain import CLASSES
-from lrplstm.loaders.keras.hdf5_worker import MOST_GROWTH
+from lrplstm.loaders.keras.hdf5_worker import MOST_BYTES, MOST_GROWTH
 
 PAGE = Page("docs/loaders/keras.md")
 
@@ -53,4 +53,4 @@ def test_what_it_names_exists():
     }
     assert named == CLASSES
     PAGE.check_references()
-    assert f"at most {MOST_GROWTH} times their size" in PAGE.text
+    assert f"at most {MOST_GROWTH} times their size and {MOST_BYTES >> 20} MB" in PAGE.text

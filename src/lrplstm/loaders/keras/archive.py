@@ -7,7 +7,7 @@ import stat
 import zipfile
 from pathlib import PurePosixPath
 
-from lrplstm.loaders.keras.hdf5_worker import MOST_GROWTH
+from lrplstm.loaders.keras.hdf5_worker import MOST_BYTES, MOST_GROWTH, most
 from lrplstm.texts import first_line, shown
 
 __all__ = ["CONFIG", "SIGNATURE", "WEIGHTS", "read_archive"]
@@ -26,8 +26,8 @@ def read_archive(content: bytes, name: str) -> tuple[bytes, bytes]:
     Parameters
     ----------
     content : bytes
-        The file. Nothing is written to disk, and what is unpacked is at most
-        `hdf5_worker.MOST_GROWTH` times as large.
+        The file. Nothing is written to disk, and what is unpacked is at most `hdf5_worker.most` of
+        its size.
     name : str
         What errors call it.
 
@@ -40,7 +40,7 @@ def read_archive(content: bytes, name: str) -> tuple[bytes, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = _check_members(archive.infolist(), len(content))
             config = _unpack(archive, members, CONFIG, len(content) + _LEAST_CONFIG)
-            return config, _unpack(archive, members, WEIGHTS, MOST_GROWTH * len(content))
+            return config, _unpack(archive, members, WEIGHTS, most(len(content)))
     except _RefusedError as error:
         raise ValueError(f"{name}: refused: {error}") from None
     except Exception as error:  # a damaged archive can raise nearly anything
@@ -66,8 +66,11 @@ def _check_members(infos: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile
         if info.filename in members:
             raise _RefusedError(f"{member} is there twice")
         total += info.file_size
-        if total > MOST_GROWTH * size:
-            raise _RefusedError(f"{member} unpacks to more than {MOST_GROWTH} times the archive")
+        if total > most(size):
+            raise _RefusedError(
+                f"{member} unpacks to more than {MOST_GROWTH} times the archive and "
+                f"{MOST_BYTES} bytes"
+            )
         members[info.filename] = info
     return members
 

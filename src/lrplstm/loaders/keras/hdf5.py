@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,6 +26,7 @@ MISSING = 'reading Keras files needs h5py: pip install "lrplstm[keras]"'
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _SILENT = "not a readable HDF5 file (its reader fell silent)"
+_MOST_MESSAGE = 2**16
 _DTYPES = {"f2": "<f2", "f4": "<f4", "f8": "<f8", "bf2": "<u2"}
 
 
@@ -74,16 +77,17 @@ def is_hdf5(content: bytes) -> bool:
     return False
 
 
-def read_hdf5(content: bytes, name: str) -> Contents:
+def read_hdf5(content: bytes, name: str, limit: int) -> Contents:
     """Return what is in an HDF5 file.
 
     Parameters
     ----------
     content : bytes
-        The file. Links, and datasets that lie in other files, are refused; what comes out is at
-        most `hdf5_worker.MOST_GROWTH` times as large.
+        The file. Links, and datasets that lie in other files, are refused.
     name : str
         What errors call it.
+    limit : int
+        How many bytes may come out of it; see `hdf5_worker.most`.
 
     Raises
     ------
@@ -92,9 +96,14 @@ def read_hdf5(content: bytes, name: str) -> Contents:
     ImportError
         If there is no h5py.
     """
-    if find_spec("h5py") is None:
-        raise ImportError(MISSING)
-    found, numbers = _parse(_run_worker(content, name), name)
+    with _run_worker(content, name, limit) as answer:
+        try:
+            found = _parse(answer, limit)
+            match found:
+                case {"attributes": attributes, "groups": groups, "arrays": entries}:
+                    return Contents(attributes, groups, _arrays(entries, answer))
+        except (KeyError, TypeError, ValueError, OSError):
+            raise ValueError(f"{name}: {_SILENT}") from None
     match found:
         case {"missing": text}:
             raise ImportError(f"{MISSING} ({text})")
@@ -102,69 +111,106 @@ def read_hdf5(content: bytes, name: str) -> Contents:
             raise ValueError(f"{name}: refused: {text}")
         case {"damaged": text}:
             raise ValueError(f"{name}: not a readable HDF5 file ({text})")
-    try:
-        return Contents(found["attributes"], found["groups"], _arrays(found["arrays"], numbers))
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{name}: {_SILENT}") from None
+    raise ValueError(f"{name}: {_SILENT}")
 
 
-def _arrays(entries: list[dict[str, Any]], numbers: memoryview) -> dict[str, Array | None]:
+def _parse(answer: BinaryIO, limit: int) -> Any:
+    """Return the JSON at the end of an answer, and go back to where its arrays begin."""
+    end = answer.seek(-8, io.SEEK_END)
+    size = int.from_bytes(answer.read(8), "little")
+    if size > min(end, 2 * limit + _MOST_MESSAGE):
+        raise ValueError("too large")
+    answer.seek(end - size)
+    text = answer.read(size)
+    answer.seek(0)
+    return json.loads(text)
+
+
+def _arrays(entries: list[dict[str, Any]], numbers: BinaryIO) -> dict[str, Array | None]:
     arrays: dict[str, Array | None] = {}
-    start = 0
     for entry in entries:
         arrays[entry["path"]] = None
         if entry["dtype"] == "other":
             continue
         dtype = np.dtype(_DTYPES[entry["dtype"]])
-        stop = start + dtype.itemsize * math.prod(entry["shape"])
-        # Bytes of its own, so that no array keeps all the others in memory.
-        array: Array = np.frombuffer(bytes(numbers[start:stop]), dtype).reshape(entry["shape"])
+        content = numbers.read(dtype.itemsize * math.prod(entry["shape"]))
+        array: Array = np.frombuffer(content, dtype).reshape(entry["shape"])
         if entry["dtype"] == "bf2":  # the upper half of a float32
             array = (array.astype("<u4") << 16).view("<f4")
         arrays[entry["path"]] = array
-        start = stop
     return arrays
 
 
 def seconds(size: int) -> int:
     """Return how long reading a file of this size may take; processes may have to take turns."""
-    return 2 * hdf5_worker.seconds(size)
+    return 4 * hdf5_worker.seconds(size)
 
 
-def _run_worker(content: bytes, name: str) -> bytes:
+def _run_worker(content: bytes, name: str, limit: int) -> BinaryIO:
+    """Return the file that a second Python has answered into."""
     if not sys.executable:
         raise RuntimeError("HDF5 files are read by a second Python, and sys.executable names none")
-    # The same packages as here, and no threads that a reader has no use for.
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    limit = seconds(len(content))
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-W", "ignore", Path(hdf5_worker.__file__)],
-            input=content,
-            capture_output=True,
-            timeout=limit,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ValueError(f"{name}: not a readable HDF5 file (no end after {limit} s)") from None
-    if done.returncode == -signal.SIGXCPU or done.returncode == -signal.SIGKILL:
-        raise ValueError(f"{name}: not a readable HDF5 file (it takes too much time or memory)")
-    if done.returncode < 0:
-        crash = signal.Signals(-done.returncode).name
-        raise ValueError(f"{name}: not a readable HDF5 file (the library ends with {crash})")
-    if done.returncode > 0:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise ValueError(f"{name}: not a readable HDF5 file ({last:.100})")
-    return done.stdout
+    # No site packages, and nothing that the current folder or the environment says of imports.
+    command = [sys.executable, "-I", "-S", "-W", "ignore", hdf5_worker.__file__, str(limit)]
+    command += _folders()
+    # Files, as pipes pass on a few thousand bytes at a time.
+    answer = _memory_file()
+    with _memory_file() as question, _memory_file() as errors:
+        question.write(content)
+        question.seek(0)
+        try:
+            done = subprocess.run(
+                command,
+                stdin=question,
+                stdout=answer,
+                stderr=errors,
+                timeout=seconds(len(content)),
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # it has no use for more
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            answer.close()
+            raise ValueError(
+                f"{name}: not a readable HDF5 file (no end after {error.timeout:.0f} s)"
+            ) from None
+        if done.returncode == 0:
+            return answer
+        answer.close()
+        raise ValueError(f"{name}: not a readable HDF5 file ({_ending(done.returncode, errors)})")
 
 
-def _parse(answer: bytes, name: str) -> tuple[dict[str, Any], memoryview]:
-    size = int.from_bytes(answer[:8], "little")
-    try:
-        return json.loads(answer[8 : 8 + size]), memoryview(answer)[8 + size :]
-    except ValueError:
-        raise ValueError(f"{name}: {_SILENT}") from None
+def _ending(code: int, errors: BinaryIO) -> str:
+    """Return how a process ended badly."""
+    if code in (-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL):
+        return "it takes too much time or memory"
+    if code < 0:
+        return f"the library ends with {signal.Signals(-code).name}"
+    errors.seek(max(0, errors.seek(0, io.SEEK_END) - _MOST_MESSAGE))
+    last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+    return f"{last:.100}"
+
+
+def _memory_file() -> BinaryIO:
+    """Return a file that lies in memory, or where systems cannot do so in a temporary folder."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("lrplstm"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _folders() -> list[str]:
+    """Return where h5py and NumPy are, which is not the current folder.
+
+    Raises
+    ------
+    ImportError
+        If there is no h5py elsewhere.
+    """
+    here = os.path.realpath(os.curdir)
+    path = [entry for entry in sys.path if entry and os.path.realpath(entry) != here]
+    hidden = "h5py" in sys.modules and sys.modules["h5py"] is None
+    spec = None if hidden else PathFinder.find_spec("h5py", path)
+    if spec is None or spec.origin is None:
+        raise ImportError(MISSING)
+    h5py = Path(spec.origin)
+    packages = [h5py.parent if h5py.stem == "__init__" else h5py, Path(np.__file__).parent]
+    return [str(package.parent.absolute()) for package in packages]

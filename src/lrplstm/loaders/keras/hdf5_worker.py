@@ -1,12 +1,14 @@
 """A program that reads an HDF5 file from standard input and writes what is in it to its output.
 
+Its arguments are how many bytes may come out, and the folders of NumPy and h5py.
+
 It is a process of its own because the HDF5 library is C code that damaged files make crash or run
 on: of 8,000 files with a few bytes changed, one ended in a segmentation fault, and 41 had not ended
 after ten seconds (HDF5 2.0.0). Here such a file ends this process only; see
 `lrplstm.loaders.keras.hdf5`, which starts it.
 
-The answer is the length of a JSON text in 8 bytes (little-endian), that text, and the bytes of all
-arrays in the order in which it lists them.
+The answer is the bytes of all arrays, a JSON text that lists them in their order and says the rest,
+and the length of that text in 8 bytes (little-endian).
 """
 
 from __future__ import annotations
@@ -15,15 +17,16 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-MOST_GROWTH = 16
-"""How many times as large as the file all that comes out of it may be."""
+MOST_GROWTH, MOST_BYTES = 3, 2**22
+"""How many times as large as the file all that comes out of it may be, and how many bytes more."""
 
 _MOST_DEPTH = 64
-_MOST_SECONDS, _BYTES_PER_SECOND = 20, 10**7
+_BYTES_PER_OBJECT = 500  # what names and places of a group or dataset take in the end
+_MOST_SECONDS, _BYTES_PER_SECOND = 10, 10**7
 _EXTRA_BYTES = 512 * 2**20  # of address space, for the library itself
 
 # What says nothing of the model: the state of its training.
@@ -38,6 +41,11 @@ class RefusedError(Exception):
     """The file asks for something that it may not have."""
 
 
+def most(size: int) -> int:
+    """Return how many bytes may come out of a file of this size."""
+    return MOST_BYTES + MOST_GROWTH * size
+
+
 def seconds(size: int) -> int:
     """Return how long reading a file of this size may take."""
     return _MOST_SECONDS + size // _BYTES_PER_SECOND
@@ -45,18 +53,20 @@ def seconds(size: int) -> int:
 
 def main() -> None:
     """Read standard input, and answer."""
+    limit, *folders = sys.argv[1:]
+    # After those of Python itself; the current folder, which may hold anything, is none of them.
+    sys.path += folders
     content = sys.stdin.buffer.read()
     with suppress(ImportError):  # `answer` says so
         import h5py  # noqa: F401 - before the limits, which are for what the file takes
-    _limit(len(content))
-    sys.stdout.buffer.writelines(answer(content))
+    _limit(len(content), int(limit))
+    answer(content, int(limit), sys.stdout.buffer.write)
 
 
-def answer(content: bytes) -> Iterator[bytes]:
-    """Yield what is in a file, or what is wrong with it, in bytes."""
-    arrays: list[Any] = []
+def answer(content: bytes, limit: int, write: Callable[[bytes], Any]) -> None:
+    """Write what is in a file, or what is wrong with it."""
     try:
-        found, arrays = read(content)
+        found = read(content, limit, write)
     except ImportError as error:
         found = {"missing": str(error)}
     except RefusedError as error:
@@ -64,15 +74,13 @@ def answer(content: bytes) -> Iterator[bytes]:
     except Exception as error:  # a damaged file can raise nearly anything
         text = str(error).partition("\n")[0]
         found = {"damaged": f"{type(error).__name__}: {text:.100}"}
-    header = json.dumps(found).encode()
-    yield len(header).to_bytes(8, "little")
-    yield header
-    for array in arrays:
-        yield array.tobytes()
+    said = json.dumps(found).encode()
+    write(said)
+    write(len(said).to_bytes(8, "little"))
 
 
-def _limit(size: int) -> None:
-    """Bound the memory and time of this process by the size of the file."""
+def _limit(size: int, limit: int) -> None:
+    """Bound the memory and time of this process by the size of the file, and what it writes."""
     try:
         import resource
 
@@ -81,7 +89,8 @@ def _limit(size: int) -> None:
     except (ImportError, OSError):  # not on Linux; a limit on time is in force all the same
         return
     bounds = {
-        resource.RLIMIT_AS: used + _EXTRA_BYTES + (3 + 2 * MOST_GROWTH) * size,
+        resource.RLIMIT_AS: used + _EXTRA_BYTES + 4 * size + 2 * limit,
+        resource.RLIMIT_FSIZE: 3 * limit,
         resource.RLIMIT_CPU: seconds(size),
         resource.RLIMIT_CORE: 0,
     }
@@ -90,8 +99,8 @@ def _limit(size: int) -> None:
             resource.setrlimit(kind, (bound, bound))
 
 
-def read(content: bytes) -> tuple[dict[str, Any], list[Any]]:
-    """Return what a file says of itself, and its arrays.
+def read(content: bytes, limit: int, write: Callable[[bytes], Any]) -> dict[str, Any]:
+    """Return what a file says of itself, and write its arrays.
 
     The first is a dict of "attributes" (by the path of their object and their name), "groups" (a
     list of paths) and "arrays" (path, dtype and shape of each; of dtypes that weights cannot have,
@@ -99,20 +108,20 @@ def read(content: bytes) -> tuple[dict[str, Any], list[Any]]:
     """
     import h5py
 
-    reader = _Reader(MOST_GROWTH * len(content))
+    reader = _Reader(limit, write)
     with h5py.File(h5py.h5f.open_file_image(content), "r") as file:
         reader.visit(file, "", 0)
-    return reader.found, reader.arrays
+    return reader.found
 
 
 class _Reader:
     """Walks over groups and datasets, and keeps account of what it takes out of the file."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, write: Callable[[bytes], Any]) -> None:
         self.budget = budget
+        self.write = write
         self.seen: set[int] = set()
         self.found: dict[str, Any] = {"attributes": {}, "groups": [], "arrays": []}
-        self.arrays: list[Any] = []
 
     def visit(self, group: Any, path: str, depth: int) -> None:
         import h5py
@@ -122,6 +131,7 @@ class _Reader:
         self.enter(group, path)
         self.found["groups"].append(path)
         for name in group:
+            self.take(_BYTES_PER_OBJECT + 2 * len(path) + 4 * len(name), path)
             below = f"{path}/{name}" if path else name
             if depth == 0 and name in _TRAINING:
                 continue
@@ -202,7 +212,9 @@ class _Reader:
             raise RefusedError(f"{path!r:.80} was given a shape but no numbers")
         self.found["arrays"].append(entry)
         array = dataset[()]
-        self.arrays.append(array.astype(array.dtype.newbyteorder("<")) if code != "bf2" else array)
+        if code != "bf2":
+            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        self.write(array.tobytes())
 
 
 def _code(dtype: Any, said: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from lrplstm.loaders.keras import archive, hdf5
 from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of, parse_json
+from lrplstm.loaders.keras.hdf5_worker import most
 from lrplstm.loaders.keras.stores import (
     ModelStore,
     NamedStore,
@@ -79,12 +80,13 @@ def _open(source: Any) -> tuple[str, Any, Store]:
     if os.path.isdir(path):  # not a method of paths: those raise for names that are too long
         raise ValueError(f"{name}: expected a .keras or HDF5 file, found a folder")
     content = read_file(path)
+    limit = most(len(content))
     if content.startswith(archive.SIGNATURE):
         text, weights = archive.read_archive(content, name)
-        contents = hdf5.read_hdf5(weights, f"{name}: {archive.WEIGHTS}")
+        contents = hdf5.read_hdf5(weights, f"{name}: {archive.WEIGHTS}", limit)
         own = parse_json(text, f"{name}: {archive.CONFIG}")
     elif hdf5.is_hdf5(content):
-        contents = hdf5.read_hdf5(content, name)
+        contents = hdf5.read_hdf5(content, name, limit)
         said = contents.text("", "model_config")
         own = None if said is None else parse_json(said, f"{name}: model_config")
     else:
