@@ -36,7 +36,7 @@ def shown(value: Any) -> str:
     ("['a', 0.5]", 60)
     """
     try:
-        return f"{_REPR.repr(value):.{_MOST_LETTERS}}"
+        return visible(f"{_REPR.repr(value):.{_MOST_LETTERS}}")
     except (ValueError, RecursionError):  # an int of thousands of digits, arrays in arrays in ...
         return f"a {type(value).__name__} too long or too deep to be shown"
 
