@@ -470,17 +470,6 @@ def test_nothing_is_written_where_something_fails(tmp_path, monkeypatch):
     assert not html.exists()
 
 
-def test_text_that_takes_the_tokenizer_too_long(monkeypatch, capsys):
-    from nltk.tokenize.punkt import PunktSentenceTokenizer
-
-    def give_up(self, text):
-        raise TimeoutError
-
-    monkeypatch.setattr(PunktSentenceTokenizer, "tokenize", give_up)
-    assert main(["explain", "a film"]) == 1
-    assert "takes too long" in capsys.readouterr().err
-
-
 def test_names_of_a_strange_model_cannot_write_to_the_terminal(tmp_path):
     names = ["\x1b[31mred", "new\nline", "\u202erev"]
     random_model(vocabulary=["<unk>", "a"], class_names=names).save(tmp_path / "m")

@@ -97,11 +97,11 @@ def _from_tensor(name: str, tensor: Any) -> npt.NDArray[Any]:
         ) from None
 
 
-def unpack(packed: Any) -> list[npt.NDArray[Any]] | None:
+def unpack(value: Any) -> list[npt.NDArray[Any]] | None:
     """Return the sequences in PyTorch's PackedSequence in the order they had; None of all else."""
-    fields = ("data", "batch_sizes", "sorted_indices", "unsorted_indices")
-    if type(packed).__name__ != "PackedSequence" or not all(hasattr(packed, f) for f in fields):
+    if not isinstance(value, tuple) or type(value).__name__ != "PackedSequence":
         return None
+    packed: Any = value
     data = to_plain("inputs", packed.data)
     sizes = to_plain("inputs", packed.batch_sizes)
     starts = np.cumsum(sizes) - sizes  # of each step, of which the longest sequences come first

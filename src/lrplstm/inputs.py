@@ -23,6 +23,9 @@ __all__ = ["UNKNOWN_CHOICES", "InputEncoder"]
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
+_PLAIN = {str, int}
+"""What tokens and ids are, nearly always: seen without a look at each."""
+
 _INNER_SPACE = re.compile(r"[^ \t\r\n][ \t\r\n]+[^ \t\r\n]")
 """What a text has and a token has not: spaces as people type them, between words."""
 
@@ -41,7 +44,9 @@ def _is_row(value: object) -> bool:
     """Whether `value` is one step's features: floats in one dimension."""
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind == "f"
-    return _is_sequence(value) and any(
+    if not _is_sequence(value) or set(map(type, value)) <= _PLAIN:  # type: ignore[call-overload]
+        return False
+    return any(
         _is_number(x) and not isinstance(x, Integral)
         for x in value  # type: ignore[attr-defined]
     )
@@ -74,9 +79,12 @@ def _split(inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
             several = ndim == 3 or (ndim == 2 and kind in "iuUO" and reads_ids)
             return (list(inputs), False) if several else ([inputs], True)
         inputs = list(inputs)  # a column of lists
-    if all(isinstance(element, str) or _is_number(element) for element in inputs):
+    types = set(map(type, inputs))
+    if types <= _PLAIN or all(isinstance(x, str) or _is_number(x) for x in inputs):
         return [inputs], True
-    elements = [_element(b, element) for b, element in enumerate(inputs)]
+    elements = list(inputs)
+    if not types <= {list}:
+        elements = [_element(b, element) for b, element in enumerate(inputs)]
     if any(_is_row(element) for element in elements):
         return [elements], True
     return elements, False
@@ -173,12 +181,12 @@ class InputEncoder:
         """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
         if unknown is not None:
             self._check_unknown(unknown)
-        if isinstance(inputs, str | bytes):
-            inputs = self._tokens_of(inputs)
         reads_ids = self.embedding is not None
         kind, sequences, single = _arrays(inputs, reads_ids)
         names = _Names(single)
         if kind is None:
+            if isinstance(inputs, str | bytes):
+                inputs = self._tokens_of(inputs)
             sequences, single = _split(inputs, reads_ids)
             names = _Names(single)
             sequences = [
@@ -284,9 +292,10 @@ class InputEncoder:
             if kind == "O" and ndim == 1 and all(isinstance(t, str) for t in sequence):
                 kind = "U"
         else:
-            if all(isinstance(token, str) for token in sequence):
+            types = set(map(type, sequence))
+            if types == {str} or all(isinstance(token, str) for token in sequence):
                 return "tokens"
-            if all(_is_number(x) and isinstance(x, Integral) for x in sequence):
+            if types == {int} or all(_is_number(x) and isinstance(x, Integral) for x in sequence):
                 return "ids"
             array = to_array(name, sequence)
             kind, ndim = array.dtype.kind, array.ndim

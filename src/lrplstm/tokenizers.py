@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from lrplstm.texts import shown
+from lrplstm.treebank import split_sentences, split_words
 
 __all__ = ["TOKENIZERS", "tokenize"]
 
@@ -27,10 +28,6 @@ _TYPEWRITER = str.maketrans(
     }
 )
 
-# Where a period does not end a sentence.
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr st vs jr sr prof etc e.g i.e bros u.s u.k l.a n.y d.c e.t".split()
-)
 
 # What begins with an apostrophe rather than with a quotation mark.
 _APOSTROPHES = frozenset("'s 't 'm 'd 'n 're 've 'll 'em 'til 'cause".split())
@@ -43,49 +40,21 @@ def treebank(text: str) -> list[str]:
     parentheses -lrb- and -rrb-; slashes and asterisks are escaped. A period is apart at the end of
     each sentence.
 
-    Raises
-    ------
-    ValueError
-        If the text takes the tokenizer too long.
-
     Examples
     --------
     >>> from lrplstm.tokenizers import treebank
     >>> treebank("It isn't funny!")
     ['it', 'is', "n't", 'funny', '!']
     """
-    try:
-        return _treebank(text.translate(_TYPEWRITER))
-    except TimeoutError:  # NLTK's guard against texts that its regular expressions cannot take
-        raise ValueError(
-            "text: expected text that can be split into words, got one that takes too long; "
-            "give it line by line"
-        ) from None
-
-
-def _treebank(text: str) -> list[str]:
-    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
-    from nltk.tokenize.treebank import TreebankWordTokenizer
-
-    parameters = PunktParameters()
-    parameters.abbrev_types = _ABBREVIATIONS | _initials(text)
-    split_sentences = PunktSentenceTokenizer(parameters).tokenize
-    split_words = TreebankWordTokenizer().tokenize
-    return [
-        _escape(word.lower())
-        for sentence in split_sentences(text)
-        for word in _open_quotes(split_words(sentence, convert_parentheses=True))
-    ]
-
-
-def _initials(text: str) -> set[str]:
-    """Return the words that are letters with periods between, as j.k, in lower case."""
-    words = {word.lower().rstrip(".") for word in text.split() if word.endswith(".")}
-    return {
-        word
-        for word in words
-        if "." in word and all(len(part) == 1 and part.isalpha() for part in word.split("."))
-    }
+    if not text.isascii():
+        text = text.translate(_TYPEWRITER)
+    tokens: list[str] = []
+    for sentence in split_sentences(text):
+        words = split_words(sentence)
+        tokens += _open_quotes(words) if "'" in sentence else words
+    if "/" in text or "*" in text:
+        tokens = [_escape(token) for token in tokens]
+    return tokens
 
 
 def _open_quotes(words: list[str]) -> list[str]:
@@ -94,8 +63,7 @@ def _open_quotes(words: list[str]) -> list[str]:
     closing = 0
     for word in reversed(words):
         closing += word == "'"
-        opens = word[0] == "'" and word[1:2].isalpha() and word.lower() not in _APOSTROPHES
-        if opens and closing:
+        if closing and word[0] == "'" and word[1:2].isalpha() and word not in _APOSTROPHES:
             closing -= 1
             parted += [word[1:], "`"]
         else:
