@@ -7,8 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lrplstm import heatmap
-from lrplstm.cli.inputs import InputError
+from lrplstm.cli.inputs import InputError, one_line
 from lrplstm.cli.parser import parse
 
 __all__ = ["main"]
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (InputError, ValueError, TypeError, ImportError, MemoryError) as error:
         text = str(error) or type(error).__name__
-        print(f"lrplstm: error: {heatmap.visible(text)}", file=sys.stderr)
+        print(f"lrplstm: error: {one_line(text)}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader has gone, as with `| head`; nothing more can be written, not even at exit.
@@ -44,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        text = heatmap.visible(f"{where}{error.strerror or error}")
-        print(f"lrplstm: error: {text}", file=sys.stderr)
+        print(f"lrplstm: error: {one_line(f'{where}{error.strerror or error}')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

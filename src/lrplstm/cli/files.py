@@ -24,6 +24,9 @@ _SUFFIXES = {"json": (".json", ".jsonl"), "html": (".html", ".htm"), "png": (".p
 _READ = ("file", "series", "vocabulary", "config")
 """The options that name files to read, beside the model."""
 
+_LONGEST_PATH = 4096
+"""No file has a longer one."""
+
 
 class Output(NamedTuple):
     """A file to write.
@@ -57,6 +60,9 @@ def requested(options: argparse.Namespace, suffixes: Collection[str]) -> list[Ou
         if (path := getattr(options, name, None)) is not None
     ]
     outputs += (Output("--out", path, _suffix(path)) for path in options.out or ())
+    for option, path, _ in outputs:
+        if len(path) > _LONGEST_PATH:  # which takes long to follow
+            raise InputError(f"{option}: expected the path of a file, got {path!r:.60}")
     for n, output in enumerate(outputs):
         for other in outputs[:n]:
             if _is_same(output.path, other.path):

@@ -25,6 +25,7 @@ __all__ = [
     "Item",
     "Naming",
     "load_model",
+    "one_line",
     "settle_inputs",
     "take_json_as_input",
 ]
@@ -51,6 +52,9 @@ CONVERT_OPTIONS = (
 """What `lrplstm convert` can say of a model, as the loaders call it."""
 
 _ASKS = re.compile(rf"\b({'|'.join(CONVERT_OPTIONS)})=(?! of)|\bactivations: expected one")
+
+
+_MOST_LETTERS = 2000  # of a message
 
 
 class InputError(Exception):
@@ -200,4 +204,11 @@ class Naming:
 
 
 def _warn(text: str) -> None:
-    print(f"lrplstm: warning: {heatmap.visible(text)}", file=sys.stderr)
+    print(f"lrplstm: warning: {one_line(text)}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """Return a message of any length, with anything in it, as one that can be read."""
+    if len(text) > _MOST_LETTERS:
+        text = f"{text[: _MOST_LETTERS // 2]} ... {text[-_MOST_LETTERS // 2 :]}"
+    return heatmap.visible(text)

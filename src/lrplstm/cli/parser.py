@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import lrplstm
-from lrplstm import _backend, heatmap
+from lrplstm import _backend
 from lrplstm.checks import did_you_mean
 from lrplstm.cli.commands import PREDICTION_FORMATS, explain, predict
 from lrplstm.cli.evaluating import EVALUATION_FORMATS, evaluate
 from lrplstm.cli.formats import FORMATS
-from lrplstm.cli.inputs import STDOUT
+from lrplstm.cli.inputs import STDOUT, one_line
 from lrplstm.cli.models import convert, info
 from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, without the usage before it."""
-        self.exit(2, f"{self.prog}: error: {heatmap.visible(message)} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: error: {one_line(message)} (see {self.prog} --help)\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         choices = action.choices
@@ -68,6 +68,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options, others = make_parser().parse_known_args(arguments)
     if others:
         options.parser.refuse(others)
+    for name, value in vars(options).items():
+        if isinstance(value, list) and (not value or [] in value):  # of `--option=--`
+            options.parser.error(f"argument --{name.replace('_', '-')}: expected a value, got '--'")
     return options
 
 

@@ -25,7 +25,7 @@ def read_target(given: str | None, model: LSTMModel) -> Any:
     if given in names:
         return names.index(given)
     step, colon, class_ = given.partition(":")
-    if model.pooling == "none" and colon and _is_number(step):
+    if model.pooling == "none" and colon and _is_number(step.removeprefix("-")):
         if class_ in names:
             return int(step), names.index(class_)
         if _is_number(class_):
