@@ -453,6 +453,11 @@ def test_dtype():
         (["explain", "--steps", "9" * 20, "--method", "ig", "a"], "--steps: expected at most 10"),
         (["explain", "--baseline", "zqxv", "--method", "ig", "a"], "--baseline: expected a token"),
         (["paint"], "invalid choice: 'paint'"),
+        (["explian", "a"], r"'explian' .*; did you mean 'explain'\?"),
+        (["explain", "--method", "lpr", "a"], r"'lpr' .*; did you mean 'lrp'\?"),
+        (["explain", "--epsilno=1", "a"], r"--epsilno=1; did you mean '--epsilon'\?"),
+        (["predict", "a", "--jsno"], r"lrplstm predict: .*; did you mean '--json'\?"),
+        (["explain", "--target", "very postive", "a"], r"; did you mean 'very positive'\?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
