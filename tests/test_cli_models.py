@@ -132,6 +132,91 @@ def test_a_header_may_have_an_empty_name_and_stand_below_empty_lines(series_mode
     assert len(found["token_relevance"]) == 1
 
 
+ROWS = ["1,2,3,4,5", "0.5,1,-1,2,0", "3,1,2,1,1"]
+DATES = ["2024-01-01", "2024-01-02", "2024-01-02"]
+
+
+def labelled_rows(labels):
+    return "".join(f"{label},{row}\n" for label, row in zip(labels, ROWS, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "steps", "variables"),
+    [
+        ("date,a,b,c,d,e\n" + labelled_rows(DATES), DATES, list("abcde")),
+        (labelled_rows(["x", "", "x"]), ["x", "", "x"], None),
+        (",a,b,c,d,e\n" + labelled_rows("010"), list("010"), list("abcde")),  # two tables in one
+        ("Unnamed: 0,a,b,c,d,e\n" + labelled_rows("012"), list("012"), list("abcde")),
+        (",0,1,2,3,4\n" + labelled_rows("012"), list("012"), list("01234")),  # nothing is named
+        ("day,0,1,2,3,4\n" + labelled_rows(DATES), DATES, list("01234")),
+        ("a,b,c,d,e\n" + labelled_rows(DATES), DATES, list("abcde")),  # as R writes it
+        (labelled_rows(["1990", "1991", "1995.5"]), ["1990", "1991", "1995.5"], None),
+        (
+            'when,"a, b","b ""x""",c,d,e\r\n' + labelled_rows(f'"{d}"' for d in DATES),
+            DATES,
+            ["a, b", 'b "x"', "c", "d", "e"],
+        ),
+        (labelled_rows(DATES).replace("\n", "\r"), DATES, None),
+    ],
+)
+def test_a_column_before_the_variables_names_the_steps(
+    content, steps, variables, series_model, tmp_path
+):
+    path = tmp_path / "x.csv"
+    path.write_text(content, newline="")
+    x = np.array([[float(cell) for cell in row.split(",")] for row in ROWS])
+    expected = lrplstm.lrp(lrplstm.load(series_model), x)
+    options = ["--model", series_model, "--series", path]
+    (found,) = explained(*options)
+    assert np.array_equal(found["input_relevance"], expected.input_relevance)
+    assert (found["steps"], found["variables"]) == (steps, variables)
+    assert json.loads(run("predict", *options, "--json").stdout)["steps"] == steps
+    piped = ["--model", series_model, "--series", "-"]
+    (again,) = run("explain", *piped, "--json", stdin=content).stdout.splitlines()
+    assert json.loads(again) == found
+
+
+def test_names_of_steps_are_shown(series_model, tmp_path):
+    (tmp_path / "x.csv").write_text("date,a,b,c,d,e\n" + labelled_rows(DATES))
+    options = ["--model", series_model, "--series", tmp_path / "x.csv"]
+    output = run("explain", *options).stdout
+    assert re.search(r"2024-01-01 +2024-01-02 +2024-01-02", output)
+    run("explain", *options, "--out", tmp_path / "x.html", "--out", tmp_path / "x.svg")
+    for name in ("x.html", "x.svg"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert DATES[0] in text
+        assert DATES[1] in text
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        # As many columns as variables, of which the first has dates: one variable is missing.
+        (
+            "date,a,b,c,d\n2024-01-01,1,2,3,4\n",
+            "line 2, cell 1: .*'2024-01-01'; names of the steps may stand before the 5 variables",
+        ),
+        # What does not rise may be a variable too many.
+        (labelled_rows(["0.5", "0.1", "0.7"]), "expected 5 numbers in a row, got 6; .*rise"),
+        ("y,a,b,c,d,e\n" + labelled_rows(["1", "1", "0"]), "expected 5 numbers in a row, got 6"),
+        ("date,a,b,c,d,e,f\n" + labelled_rows(DATES), "expected 6 names in its header, got 7"),
+        ('"x,a\n', "line 1: not readable as CSV"),
+        (labelled_rows(DATES) + "2024-01-03,1,2\n", "line 4: expected 6 numbers, got 3"),
+    ],
+)
+def test_columns_that_name_no_steps(content, match, series_model, tmp_path):
+    (tmp_path / "x.csv").write_text(content)
+    assert re.search(
+        match, fails("explain", "--model", series_model, "--series", tmp_path / "x.csv")
+    )
+
+
+def test_a_series_without_end(series_model, monkeypatch):
+    monkeypatch.setattr("lrplstm.sentences._MOST_STREAMED", 10**6)
+    line = fails("explain", "--model", series_model, "--series", "/dev/zero")
+    assert "/dev/zero: expected at most 1,000,000 bytes from a pipe or device" in line
+
+
 def test_text_for_a_model_of_numbers(series_model):
     assert "--series" in fails("explain", "--model", series_model, "a film")
     assert "--tokenized" in fails("explain", "--series", "x.npy", "--tokenized")
