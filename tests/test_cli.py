@@ -475,6 +475,15 @@ def test_nothing_is_written_where_something_fails(tmp_path, monkeypatch):
     assert not html.exists()
 
 
+def test_text_that_takes_the_tokenizer_too_long(monkeypatch, capsys):
+    def give_up(text):
+        raise TimeoutError
+
+    monkeypatch.setattr("lrplstm.tokenizers._sentence_splitter", lambda initials: give_up)
+    assert main(["explain", "a film"]) == 1
+    assert "takes too long" in capsys.readouterr().err
+
+
 def test_names_of_a_strange_model_cannot_write_to_the_terminal(tmp_path):
     names = ["\x1b[31mred", "new\nline", "\u202erev"]
     random_model(vocabulary=["<unk>", "a"], class_names=names).save(tmp_path / "m")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import random
-import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loader_fixtures import bounded, needs_treebank, refused, treebank_sentences
-from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
-from nltk.tokenize.treebank import TreebankWordTokenizer
 
 from lrplstm.tokenizers import TOKENIZERS, tokenize
-from lrplstm.treebank import split_sentences, split_words
 
 
 def treebank(text):
@@ -125,52 +122,6 @@ def test_agreement_with_the_treebank(part):
     assert exact / len(sentences) > 0.985
 
 
-# Agreement with NLTK ----------------------------------------------------------------------------
-
-ABBREVIATIONS = set(
-    "mr mrs ms dr st vs jr sr prof etc e.g i.e bros u.s u.k l.a n.y d.c e.t".split()
-)
-PIECES = [
-    *"a it Mr. J.K. 's n't N't 'll I'LL 'em isn't cannot GIMME gonna wanna more'n 'tis".split(),
-    *".. ... ? ! , : ; \" '' `` ' ( ) [ ] { } < > -- - / * # $5 % & @ _ 3 3. 1,000 U.S.".split(),
-    *". etc. x-mr. A. b. e.g. d'ye lemme gotta 'Twas É Σ aΣ".split(),
-    *(" ", "  ", "\n", "\t", "\xa0"),
-]
-
-
-def by_nltk(text):
-    """The words of NLTK's sentences, in lower case."""
-    parameters = PunktParameters()
-    words = {word.lower().rstrip(".") for word in text.split() if word.endswith(".")}
-    parameters.abbrev_types = ABBREVIATIONS | {
-        word for word in words if re.fullmatch(r"[^\W\d_](\.[^\W\d_])+", word)
-    }
-    return [
-        word.lower()
-        for sentence in PunktSentenceTokenizer(parameters).tokenize(text)
-        for word in TreebankWordTokenizer().tokenize(sentence, convert_parentheses=True)
-    ]
-
-
-def by_us(text):
-    return [word for sentence in split_sentences(text) for word in split_words(sentence)]
-
-
-def test_random_texts_are_split_as_by_nltk():
-    rng = random.Random(0)
-    for _ in range(1200):
-        chosen = rng.choices(PIECES, k=rng.randint(1, 14))
-        text = "".join(piece + rng.choice(["", " "]) for piece in chosen)
-        assert by_us(text) == by_nltk(text), text
-
-
-@needs_treebank
-def test_sentences_are_split_as_by_nltk():
-    sentences = [tokens for _, tokens in treebank_sentences("dev")][::2]
-    for text in map(rejoined, sentences):
-        assert by_us(text) == by_nltk(text), text
-
-
 # Errors -----------------------------------------------------------------------------------------
 
 
@@ -183,3 +134,13 @@ def test_what_is_no_tokenizer():
 def test_what_is_no_text(text):
     with refused("text: expected a string, got", TypeError):
         treebank(text)
+
+
+def test_the_rest_of_nltk_is_not_imported():
+    script = (
+        "import sys; from lrplstm.tokenizers import treebank; print(treebank('It works.'));"
+        "assert not {'scipy', 'nltk', 'nltk.tokenize'} & set(sys.modules);"
+        "import nltk; assert nltk.word_tokenize and treebank('It works.')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "['it', 'works', '.']\n", done.stderr

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
 from collections.abc import Callable
-from types import MappingProxyType
+from functools import cache, lru_cache
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from lrplstm.texts import shown
-from lrplstm.treebank import split_sentences, split_words
 
 __all__ = ["TOKENIZERS", "tokenize"]
 
@@ -28,6 +32,10 @@ _TYPEWRITER = str.maketrans(
     }
 )
 
+# Where a period does not end a sentence.
+_ABBREVIATIONS = frozenset(
+    "mr mrs ms dr st vs jr sr prof etc e.g i.e bros u.s u.k l.a n.y d.c e.t".split()
+)
 
 # What begins with an apostrophe rather than with a quotation mark.
 _APOSTROPHES = frozenset("'s 't 'm 'd 'n 're 've 'll 'em 'til 'cause".split())
@@ -40,21 +48,82 @@ def treebank(text: str) -> list[str]:
     parentheses -lrb- and -rrb-; slashes and asterisks are escaped. A period is apart at the end of
     each sentence.
 
+    Raises
+    ------
+    ValueError
+        If the text takes the tokenizer too long.
+
     Examples
     --------
     >>> from lrplstm.tokenizers import treebank
     >>> treebank("It isn't funny!")
     ['it', 'is', "n't", 'funny', '!']
     """
-    if not text.isascii():
-        text = text.translate(_TYPEWRITER)
-    tokens: list[str] = []
-    for sentence in split_sentences(text):
-        words = split_words(sentence)
-        tokens += _open_quotes(words) if "'" in sentence else words
-    if "/" in text or "*" in text:
-        tokens = [_escape(token) for token in tokens]
-    return tokens
+    try:
+        return _treebank(text.translate(_TYPEWRITER))
+    except TimeoutError:  # NLTK's guard against texts that its regular expressions cannot take
+        raise ValueError(
+            "text: expected text that can be split into words, got one that takes too long; "
+            "give it line by line"
+        ) from None
+
+
+def _treebank(text: str) -> list[str]:
+    split_words = _word_splitter()
+    return [
+        _escape(word.lower())
+        for sentence in _sentence_splitter(_initials(text))(text)
+        for word in _open_quotes(split_words(sentence, convert_parentheses=True))
+    ]
+
+
+@lru_cache(maxsize=64)
+def _sentence_splitter(initials: frozenset[str]) -> Callable[[str], list[str]]:
+    punkt = _module_of_nltk("nltk.tokenize.punkt")
+    parameters = punkt.PunktParameters()
+    parameters.abbrev_types = _ABBREVIATIONS | initials
+    splitter: Callable[[str], list[str]] = punkt.PunktSentenceTokenizer(parameters).tokenize
+    return splitter
+
+
+@cache
+def _word_splitter() -> Callable[..., list[str]]:
+    splitter: Callable[..., list[str]] = (
+        _module_of_nltk("nltk.tokenize.treebank").TreebankWordTokenizer().tokenize
+    )
+    return splitter
+
+
+def _module_of_nltk(name: str) -> Any:
+    """Import one module of NLTK without the rest, which takes all of scipy with it.
+
+    Its packages are stood in for by empty ones while it is imported. They are gone again after
+    that, so that whoever imports NLTK gets the whole of it.
+    """
+    if "nltk" in sys.modules:
+        return importlib.import_module(name)
+    spec = importlib.util.find_spec("nltk")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError("the tokenizer 'treebank' needs nltk: pip install nltk")
+    (folder,) = spec.submodule_search_locations
+    try:
+        for package, path in {"nltk": folder, "nltk.tokenize": f"{folder}/tokenize"}.items():
+            sys.modules[package] = ModuleType(package)
+            sys.modules[package].__path__ = [path]
+        return importlib.import_module(name)
+    finally:
+        for imported in [m for m in sys.modules if m == "nltk" or m.startswith("nltk.")]:
+            del sys.modules[imported]
+
+
+def _initials(text: str) -> frozenset[str]:
+    """Return the words that are letters with periods between, as j.k, in lower case."""
+    words = {word.lower().rstrip(".") for word in text.split() if word.endswith(".")}
+    return frozenset(
+        word
+        for word in words
+        if "." in word and all(len(part) == 1 and part.isalpha() for part in word.split("."))
+    )
 
 
 def _open_quotes(words: list[str]) -> list[str]:
@@ -63,7 +132,8 @@ def _open_quotes(words: list[str]) -> list[str]:
     closing = 0
     for word in reversed(words):
         closing += word == "'"
-        if closing and word[0] == "'" and word[1:2].isalpha() and word not in _APOSTROPHES:
+        opens = word[0] == "'" and word[1:2].isalpha() and word.lower() not in _APOSTROPHES
+        if opens and closing:
             closing -= 1
             parted += [word[1:], "`"]
         else:
