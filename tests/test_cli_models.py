@@ -379,6 +379,20 @@ def test_convert_weights_of_keras(tmp_path):
     assert "has options" not in fails("convert", path, tmp_path / "out")
 
 
+def test_convert_says_what_scores_are_for(series_model, tmp_path):
+    output = run("convert", series_model, tmp_path / "out", "--task", "regression").stdout
+    assert re.search(r"outputs +1\n", output)
+    model = lrplstm.load(tmp_path / "out")
+    assert model.task == "regression"
+    (tmp_path / "x.csv").write_text("1,2,3,4,5\n")
+    (found,) = explained("--model", tmp_path / "out", "--series", tmp_path / "x.csv")
+    assert found["predicted"] is None
+    for command in ("explain", "predict"):
+        output = run(command, "--model", tmp_path / "out", "--series", tmp_path / "x.csv").stdout
+        assert f"score: {model.predict([[1.0, 2, 3, 4, 5]])[0]:.3f}" in output
+        assert "predicted" not in output
+
+
 def test_convert_names_of_several_parts(tmp_path):
     torch.manual_seed(0)
     network = torch.nn.ModuleDict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import inspect
 import shutil
 import sys
@@ -107,6 +108,7 @@ def explain(options: argparse.Namespace) -> None:
         open_outputs(outputs) as files,
         _progress(options, outputs) as progress,
         _Behind() as behind,
+        _rare_collections(),
     ):
         writers = [
             (output, FORMATS[output.suffix](file, settings))
@@ -143,6 +145,17 @@ def explain(options: argparse.Namespace) -> None:
                 writer.finish()
     naming.finish()
     accuracy.show()
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let Python look for circles of objects rarely: there are none in so many lists."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 class _Behind(ThreadPoolExecutor):

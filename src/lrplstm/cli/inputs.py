@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import lrplstm
 from lrplstm import heatmap
@@ -61,8 +61,7 @@ class InputError(Exception):
     """Something the user gave cannot be used; its text is the one line to show."""
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One sequence.
 
     Attributes

@@ -106,5 +106,7 @@ def convert(options: argparse.Namespace) -> None:
             chosen[name] = chosen[name].split(",")
     with saying_what_is_assumed(options.source):
         model = loader(options.source, **chosen)
+    if options.task is not None:  # which says nothing of how a file is read
+        model = model.replaced(task=options.task)
     model.save(folder)
     _print_rows({"written": folder} | _description(model))

@@ -18,6 +18,7 @@ from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.network import POOLINGS
+from lrplstm.outputs import TASKS
 from lrplstm.perturbation import MEASURES
 from lrplstm.rules import PRODUCT_RULES
 from lrplstm.texts import shown
@@ -132,6 +133,7 @@ _INFO_EXAMPLES = _examples("lrplstm info", "lrplstm info forecast")
 _CONVERT_EXAMPLES = _examples(
     "lrplstm convert sentiment.pt sentiment --pooling mean --vocabulary words.txt",
     "lrplstm convert sentiment.pt encoder --lstm rnn --no-head",
+    "lrplstm convert forecast values --task regression",
 )
 
 
@@ -444,6 +446,12 @@ def _add_convert(commands: Any) -> None:
         "--dense-activations", metavar="NAME,NAME", help="of the Dense layers (Keras)"
     )
     converting.add_argument("--pooling", choices=POOLINGS, help="what the head reads of the LSTM")
+    converting.add_argument(
+        "--task",
+        choices=TASKS,
+        help="whether scores compete for the prediction, or each is a value (default: as IN says, "
+        "else classification)",
+    )
     converting.add_argument(
         "--vocabulary", type=_path, metavar="FILE", help="tokens of the ids, one a line"
     )
