@@ -318,6 +318,12 @@ def test_targets_of_steps_are_counted_with_the_padding():
         assert np.array_equal(a.token_relevance, [0, *b.token_relevance, 0])
         again = lrplstm.lrp(model, ids, a.target)
         assert np.array_equal(again.token_relevance, a.token_relevance)
+    last = lrplstm.lrp(model, ids, (-1, None))  # of what is read
+    assert last.target == (2, last.predicted[2])
+    record = lrplstm.lrp(model.replaced(class_names=list("xyz")), ids, [-100, 1, 2, -100]).to_dict()
+    assert record["target_class"] == [None, "y", "z", None]
+    assert record["predicted_class"][0] is None
+    assert record["scores"][3] == [None] * 3
     with pytest.raises(ValueError, match="target: expected a step that is no padding, got 3"):
         lrplstm.lrp(model, ids, (3, 0))
     with pytest.raises(

@@ -61,7 +61,12 @@ class Outputs:
         return "outputs" if self.regression else "classes"
 
     def name(self, index: int) -> str:
-        """Return the name of one of them, or its number where they have no names."""
+        """Return the name of one of them, or its number where they have no names.
+
+        Below 0 is what `predict_given` says of steps that have no scores.
+        """
+        if index < 0:
+            return "padding"
         return str(index) if self.names is None else self.names[index]
 
     def weights(self, chosen: Array, dtype: Any) -> Array:
@@ -77,6 +82,11 @@ class Outputs:
         if self.binary:
             return (scores[:, 0] > 0).astype(np.intp)
         return scores.argmax(axis=1)
+
+    def predict_given(self, scores: Array) -> Array | None:
+        """Return the same with -1 for rows of NaN, which stand for steps that are padding."""
+        predicted = self.predict(scores)
+        return None if predicted is None else np.where(np.isnan(scores).all(axis=1), -1, predicted)
 
     def index(self, argument: str, chosen: Any, hint: str = "") -> int:
         """Return which one a number or a name means.

@@ -52,8 +52,8 @@ def _names_of(names: tuple[str, ...] | None, chosen: Any) -> Any:
         chosen = chosen[1]
     if isinstance(chosen, int | np.integer):
         return names[chosen]
-    if isinstance(chosen, np.ndarray) and chosen.dtype.kind in "iu":
-        return [names[c] for c in chosen.tolist()]
+    if isinstance(chosen, np.ndarray) and chosen.dtype.kind in "iu":  # below 0 at padding
+        return [names[c] if c >= 0 else None for c in chosen.tolist()]
     return None
 
 

@@ -231,11 +231,12 @@ class Result:
     ) -> Attribution | Attributions:
         """Return it all, as users see it; `target` is None where hidden relevance was given."""
         batch = self.request.batch
-        scores, predicted = self.scores, self.request.model.outputs.predict(self.scores)
-        if self.request.every_step:  # padding has no scores
+        scores, outputs = self.scores, self.request.model.outputs
+        if self.request.every_step and batch.padding is not None:
             scores = batch.as_given(scores, axis=0, fill=np.nan)
-            if predicted is not None:
-                predicted = batch.as_given(predicted, axis=0, fill=-1)
+            predicted = outputs.predict_given(scores)
+        else:
+            predicted = outputs.predict(scores)
         every_class = target is not None and target.kind == "all"
 
         def targets(array: Array) -> Array:

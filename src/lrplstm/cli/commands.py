@@ -29,6 +29,7 @@ from lrplstm.cli.targets import read_target
 from lrplstm.cli.texts import Portions, open_input, read_text, text_items
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.model import LSTMModel
+from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 __all__ = ["PREDICTION_FORMATS", "explain", "predict"]
@@ -246,7 +247,7 @@ def _print_explanations(
 def _prediction(model: LSTMModel, scores: Array) -> list[str]:
     """Return the lines that say what was predicted."""
     outputs = model.outputs
-    predicted = outputs.predict(np.atleast_2d(scores))
+    predicted = outputs.predict_given(np.atleast_2d(scores))
     if scores.ndim == 2:  # of every step
         if predicted is None:
             return []
@@ -307,7 +308,7 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def _print_prediction(model: LSTMModel, item: Item, scores: Array) -> None:
-    predicted = model.outputs.predict(np.atleast_2d(scores))
+    predicted = model.outputs.predict_given(np.atleast_2d(scores))
     names = None if predicted is None else [_name(model, int(class_)) for class_ in predicted]
     if scores.ndim == 2:
         for t, scores_of_step in enumerate(scores):
@@ -342,7 +343,7 @@ class _PredictionLines:
 
 
 def _prediction_object(model: LSTMModel, item: Item, scores: Array) -> dict[str, Any]:
-    predicted = model.outputs.predict(np.atleast_2d(scores))
+    predicted = model.outputs.predict_given(np.atleast_2d(scores))
     best: Any = None
     names: Any = None
     if predicted is not None:
@@ -351,7 +352,7 @@ def _prediction_object(model: LSTMModel, item: Item, scores: Array) -> dict[str,
             best, names = best[0], names[0]
     return {
         "tokens": item.sequence if isinstance(item.sequence, list) else None,
-        "scores": scores.tolist(),
+        "scores": plain(scores),
         "predicted": best,
         "class_name": names,
     }
@@ -373,7 +374,7 @@ class _PredictionTable:
         cells: list[list[Any]] = []
         for row in rows:
             scores = np.atleast_2d(row)
-            predicted = outputs.predict(scores)
+            predicted = outputs.predict_given(scores)
             for t, values in enumerate(scores.tolist()):
                 best = "" if predicted is None else outputs.name(int(predicted[t]))
                 cells.append([self._count, *([t] if every_step else []), best, *values])
