@@ -171,7 +171,9 @@ def test_the_unknown_token_itself_is_marked(model):
 NAN = np.where(np.arange(10).reshape(2, 5) == 8, np.nan, 1.0)
 BAD = [
     ("a fine film", TypeError, "list of tokens"),
-    (b"a fine film", TypeError, "list of tokens"),
+    (b"a fine film", TypeError, "got bytes; pass a list of tokens"),
+    (bytearray([1, 2]), TypeError, "got bytearray; pass a list of tokens"),
+    ([b"ab", b"ab"], TypeError, r"inputs\[0\]: .*got b'ab'"),
     (None, TypeError, "NoneType"),
     (7, TypeError, "int"),
     (np.array(7), TypeError, "ndarray"),
@@ -356,6 +358,7 @@ def frame(kind):
     return {
         "bools and integers": FRAME,
         "nullable": FRAME.convert_dtypes(),
+        "sparse": FRAME.assign(x=pd.arrays.SparseArray([0, 1.5, 0])),
         "its array": FRAME.to_numpy(),
         "objects": FRAME.astype(object),
         "bools": FRAME > 0.7,
@@ -364,7 +367,8 @@ def frame(kind):
 
 
 @pytest.mark.parametrize(
-    "kind", ["bools and integers", "nullable", "its array", "objects", "bools", "of one name"]
+    "kind",
+    ["bools and integers", "nullable", "sparse", "its array", "objects", "bools", "of one name"],
 )
 def test_tables_without_missing_values_are_numbers(plain, kind):
     table = frame(kind)

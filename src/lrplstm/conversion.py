@@ -19,6 +19,8 @@ __all__ = ["is_array_like", "to_plain", "unpack"]
 _NARROW_FLOATS = ("bfloat16", "float8")
 """Beginnings of the names of floats that NumPy does not have, and float32 holds."""
 
+_WIDEST = {"b": np.bool_, "i": np.int64, "u": np.uint64, "f": np.float64}
+
 
 def is_array_like(value: object) -> bool:
     """Whether `value` is like an array: a tensor of another library, a table or a column of one."""
@@ -167,6 +169,6 @@ def _from_column(name: str, column: Any) -> npt.NDArray[Any]:
     called = getattr(column, "name", None)
     _check_present(name, "a column" if called in (None, "") else f"column {shown(called)}", column)
     kind = getattr(column.dtype, "kind", None)
-    if kind in ("b", "i", "u", "f") and not isinstance(column.dtype, np.dtype):  # pandas' nullable
-        return np.asarray(column.to_numpy(dtype=column.dtype.numpy_dtype))
+    if kind in _WIDEST and not isinstance(column.dtype, np.dtype):  # pandas' nullable and sparse
+        return np.asarray(column.to_numpy(dtype=_WIDEST[kind]))
     return np.asarray(_from_array(name, np.asarray(column.to_numpy())))

@@ -23,6 +23,9 @@ __all__ = ["UNKNOWN_CHOICES", "InputEncoder"]
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
+_STRINGS = (str, bytes, bytearray, memoryview)
+"""Sequences that nobody means as such."""
+
 _PLAIN = {str, int}
 """What tokens and ids are, nearly always: seen without a look at each."""
 
@@ -33,7 +36,7 @@ _INNER_SPACE = re.compile(r"[^ \t\r\n][ \t\r\n]+[^ \t\r\n]")
 def _is_sequence(value: object) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return isinstance(value, Sequence) and not isinstance(value, _STRINGS)
 
 
 def _is_number(value: object) -> bool:
@@ -185,7 +188,7 @@ class InputEncoder:
         kind, sequences, single = _arrays(inputs, reads_ids)
         names = _Names(single)
         if kind is None:
-            if isinstance(inputs, str | bytes):
+            if isinstance(inputs, _STRINGS):
                 inputs = self._tokens_of(inputs)
             sequences, single = _split(inputs, reads_ids)
             names = _Names(single)
@@ -216,12 +219,13 @@ class InputEncoder:
             )
         return tokenize(text, self.tokenizer)
 
-    def _tokens_of(self, text: str | bytes) -> list[str]:
+    def _tokens_of(self, text: Any) -> list[str]:
         """Return the tokens of a plain string that was given as the inputs."""
-        if isinstance(text, bytes) or self.tokenizer is None:
+        if not isinstance(text, str) or self.tokenizer is None:
+            what = "a plain string" if isinstance(text, str) else type(text).__name__
             raise TypeError(
-                "inputs: expected a list of tokens, ids or floats, got a plain string; pass a list "
-                "of tokens"
+                f"inputs: expected a list of tokens, ids or floats, got {what}; pass a list of "
+                "tokens"
             )
         tokens = self.tokenize("inputs", text)
         if not tokens:

@@ -134,7 +134,8 @@ def lrp(
         it is the relevance of what the model's pooling gives: with "last" the forward half starts
         at the last step and the backward half at the first, where the directions end; with "mean"
         and "max" it goes through the pooling. Of shape (T, width) it is that of each step's
-        states, as of attention. `target` must then be None.
+        states, as of attention; of final states only the forward half belongs to the last step.
+        `target` must then be None.
     unknown : {"error", "unk", "zero"}, optional
         What to do with a token that the vocabulary lacks: raise, use the model's unknown token, or
         a zero vector. Default: "unk" where the model has an unknown token, else "error".
