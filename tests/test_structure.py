@@ -38,7 +38,13 @@ LAYERS = [
     {"model"},
     {"loaders.assumptions", "loaders.torch_run", "records"},
     {"attribution", "loaders.keras.hdf5_worker", "loaders.native", "loaders.plain_pickle"},
-    {"loaders.keras.archive", "loaders.keras.config", "loaders.keras.hdf5", "loaders.tensors"},
+    {
+        "loaders.keras.archive",
+        "loaders.keras.config",
+        "loaders.keras.hdf5",
+        "loaders.keras.losses",
+        "loaders.tensors",
+    },
     {
         "loaders.keras.stores",
         "loaders.torch_files",

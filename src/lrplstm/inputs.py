@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from lrplstm.tokenizers import TOKENIZERS, tokenize
 from lrplstm.vocabulary import shown_tokens
 from lrplstm.weights import Array
 
-__all__ = ["UNKNOWN_CHOICES", "InputEncoder"]
+__all__ = ["UNKNOWN_CHOICES", "InputEncoder", "check_mask_id", "check_mask_value"]
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
@@ -128,6 +129,36 @@ def _arrays(inputs: Any, reads_ids: bool) -> tuple[str | None, list[Any], bool]:
     return kind, sequences, single
 
 
+def check_mask_id(mask_id: Any, embedding: Array | None) -> int | None:
+    """Return the id of padding, if it is one of the embedding's."""
+    if mask_id is None:
+        return None
+    if embedding is None:
+        raise ValueError("mask_id: expected None where there is no embedding")
+    if isinstance(mask_id, bool) or not isinstance(mask_id, Integral):
+        raise TypeError(f"mask_id: expected an id, got {shown(mask_id)}")
+    if not 0 <= int(mask_id) < len(embedding):
+        raise ValueError(f"mask_id: expected 0 <= id < {len(embedding)}, got {shown(mask_id)}")
+    return int(mask_id)
+
+
+def check_mask_value(mask_value: Any, embedding: Array | None) -> float | None:
+    """Return the number that padding consists of, if there is no embedding."""
+    if mask_value is None:
+        return None
+    if embedding is not None:
+        raise ValueError("mask_value: expected None where there is an embedding; see mask_id")
+    if isinstance(mask_value, bool) or not isinstance(mask_value, Real):
+        raise TypeError(f"mask_value: expected a number, got {shown(mask_value)}")
+    try:
+        number = float(mask_value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"mask_value: expected a finite number, got {number}")
+    return number
+
+
 @dataclass(frozen=True)
 class _Names:
     """What errors call the sequences."""
@@ -160,6 +191,8 @@ class InputEncoder:
         Whether something is asked of each step, so that none can be left out from between others.
     tokenizer : str, optional
         Name of what makes tokens of a text.
+    mask_value : float, optional
+        What all numbers of a step are that is left out.
     """
 
     input_size: int
@@ -170,6 +203,7 @@ class InputEncoder:
     mask_id: int | None
     every_step: bool
     tokenizer: str | None
+    mask_value: float | None = None
     shown: tuple[str, ...] | None = field(init=False, repr=False)
     _ids: dict[str, int] = field(init=False, repr=False)
 
@@ -198,7 +232,7 @@ class InputEncoder:
             ]
             kind = self._one_kind(names, sequences)
         if kind == "floats":
-            return self._batch_of_features(names, sequences)
+            return self._leave_out(names, self._batch_of_features(names, sequences))
         offsets = to_offsets([len(s) for s in sequences])
         if kind == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
@@ -208,7 +242,7 @@ class InputEncoder:
             ids = self._check_ids(names, sequences, offsets)
             words = None if self.shown is None else Words(ids, offsets, self.shown)
             batch = Batch(offsets, ids, self.embedding, words, self._is_unknown(ids), single)
-        return batch if self.mask_id is None else self._leave_out(names, batch)
+        return self._leave_out(names, batch)
 
     def tokenize(self, argument: str, text: str) -> list[str]:
         """Return the tokens of a text, by the model's tokenizer; `argument` is for errors."""
@@ -232,9 +266,25 @@ class InputEncoder:
             raise ValueError("inputs: expected at least one word, got a text of none")
         return tokens
 
+    def _find_padding(self, batch: Batch) -> tuple[Array, str]:
+        """Return which steps only fill sequences up, and what errors call these."""
+        if self.mask_id is not None and self.embedding is not None:
+            mask: Any = self.mask_id
+            if batch.from_features:  # vectors of ids, of which those of padding are padding
+                mask = self.embedding[self.mask_id]
+            name = f"id {self.mask_id}"
+        elif self.mask_value is not None:
+            with np.errstate(over="ignore"):  # what is infinite here, no number equals
+                mask = self.dtype.type(self.mask_value)
+            name = f"all numbers {self.mask_value:g}"
+        else:
+            return np.zeros(1, bool), ""
+        filled: Array = batch.data == mask
+        return filled.all(axis=1) if filled.ndim == 2 else filled, name
+
     def _leave_out(self, names: _Names, batch: Batch) -> Batch:
         """Return a batch without the steps that only fill it up."""
-        filled = batch.data == self.mask_id
+        filled, padding = self._find_padding(batch)
         if not filled.any():
             return batch
         read = np.flatnonzero(~filled)
@@ -243,7 +293,7 @@ class InputEncoder:
         if not lengths.all():
             raise ValueError(
                 f"{names[int(lengths.argmin())]}: expected at least one step, got nothing but "
-                f"padding (id {self.mask_id})"
+                f"padding ({padding})"
             )
         if self.every_step:
             first, last = read[offsets[:-1]], read[offsets[1:] - 1]
@@ -252,8 +302,8 @@ class InputEncoder:
                 b = int(with_gaps.argmax())
                 position = int(filled[first[b] :].argmax()) + int(first[b] - batch.offsets[b])
                 raise ValueError(
-                    f"{names[b]}: expected padding (id {self.mask_id}) at the ends alone, got some "
-                    f"at position {position}; the model's pooling takes every step, so leave it out"
+                    f"{names[b]}: expected padding ({padding}) at the ends alone, got some at "
+                    f"position {position}; the model's pooling takes every step, so leave it out"
                 )
         padding = Padding(batch.offsets, read)
         return replace(batch, offsets=offsets, data=batch.data[read], padding=padding)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from numbers import Integral
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -17,7 +16,7 @@ from lrplstm.architecture import check_head, check_layers
 from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like
-from lrplstm.inputs import InputEncoder
+from lrplstm.inputs import InputEncoder, check_mask_id, check_mask_value
 from lrplstm.outputs import TASKS, Outputs
 from lrplstm.sequences import Part
 from lrplstm.texts import shown, visible
@@ -79,6 +78,9 @@ class LSTMModel:
         Token id that only fills sequences up: its steps are passed over, and get no relevance. With
         the poolings "max" and "none", which take every step, it may stand at the ends alone, and is
         cut off there.
+    mask_value : float, optional
+        What all numbers of a step are that only fills a sequence up, for models without embedding:
+        such steps are passed over as those of `mask_id` are.
     task : {"classification", "regression"}
         What the scores are for. Of a regression none is predicted: explained is by default the one
         output, or each of several.
@@ -128,6 +130,7 @@ pooling='last', dtype=float64)
     unknown_token: str | None = None
     tokenizer: str | None = None
     mask_id: int | None = None
+    mask_value: float | None = None
     task: str = "classification"
     origin: MappingProxyType[str, str] | None = None
     outputs: Outputs = field(init=False)
@@ -148,6 +151,7 @@ pooling='last', dtype=float64)
         unknown_token: str | None = None,
         tokenizer: str | None = None,
         mask_id: int | None = None,
+        mask_value: float | None = None,
         task: str = "classification",
         origin: Mapping[str, str] | None = None,
     ) -> None:
@@ -197,13 +201,15 @@ pooling='last', dtype=float64)
             )
         if tokenizer is not None and not isinstance(tokenizer, str):
             raise TypeError(f"tokenizer: expected a name, got {shown(tokenizer)}")
-        mask_id = _check_mask_id(mask_id, embedding)
+        mask_id = check_mask_id(mask_id, embedding)
+        mask_value = check_mask_value(mask_value, embedding)
         checked |= {
             "vocabulary": names,
             "class_names": class_names,
             "unknown_token": unknown_token,
             "tokenizer": tokenizer,
             "mask_id": mask_id,
+            "mask_value": mask_value,
             "task": task,
             "origin": _check_origin(origin),
             "outputs": Outputs(num_classes, class_names, task),
@@ -216,6 +222,7 @@ pooling='last', dtype=float64)
                 mask_id,
                 every_step=pooling in ("max", "none"),
                 tokenizer=tokenizer,
+                mask_value=mask_value,
             ),
             "_prepared": {},
         }
@@ -305,6 +312,7 @@ pooling='last', dtype=float64)
             "unknown_token",
             "tokenizer",
             "mask_id",
+            "mask_value",
             "task",
         )
         arguments = {name: getattr(self, name) for name in names}
@@ -534,18 +542,6 @@ pooling='last', dtype=float64)
         single = self.encoder.encode(inputs).single
         predicted = self.predict(inputs)
         return verify([predicted] if single else predicted, scores_of(inputs), rtol)
-
-
-def _check_mask_id(mask_id: Any, embedding: Array | None) -> int | None:
-    if mask_id is None:
-        return None
-    if embedding is None:
-        raise ValueError("mask_id: expected None where there is no embedding")
-    if isinstance(mask_id, bool) or not isinstance(mask_id, Integral):
-        raise TypeError(f"mask_id: expected an id, got {shown(mask_id)}")
-    if not 0 <= int(mask_id) < len(embedding):
-        raise ValueError(f"mask_id: expected 0 <= id < {len(embedding)}, got {shown(mask_id)}")
-    return int(mask_id)
 
 
 def _check_origin(origin: Mapping[str, str] | None) -> MappingProxyType[str, str] | None:

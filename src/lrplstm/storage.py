@@ -2,7 +2,7 @@
 
 ========================  ===========================================================
 config.json               sizes, pooling, activations of the head, class names, unknown token,
-                          tokenizer, mask id, task, origin; ``sha256`` of each other file
+                          tokenizer, mask id and value, task, origin; ``sha256`` of each other file
 weights.safetensors       ``layers.<n>.<forward or backward>.<weight_ih, weight_hh or bias>``,
                           ``initial_hidden`` and ``initial_cell`` beside them where they are not
                           zero, ``head.<n>.weight``, ``head.<n>.bias``, ``embedding``; a head that
@@ -50,7 +50,16 @@ _FORMAT, _VERSION = "lrplstm", 2
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
 _DIRECTIONS = ("forward", "backward")
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
-_SETTINGS = ("pooling", "class_names", "unknown_token", "tokenizer", "mask_id", "task", "origin")
+_SETTINGS = (
+    "pooling",
+    "class_names",
+    "unknown_token",
+    "tokenizer",
+    "mask_id",
+    "mask_value",
+    "task",
+    "origin",
+)
 _HEAD, _UNNAMED = "head_activations", "unnamed_ids"
 _DIGESTS = "sha256"
 _REQUIRED = ("weight_ih", "weight_hh", "bias")
@@ -336,6 +345,9 @@ def _read_config(path: Path) -> dict[str, Any]:
     mask_id = config.get("mask_id")
     if mask_id is not None and type(mask_id) is not int:
         raise ValueError(f"{path}: mask_id: expected an id, got {shown(mask_id)}")
+    mask_value = config.get("mask_value")
+    if mask_value is not None and type(mask_value) not in (int, float):
+        raise ValueError(f"{path}: mask_value: expected a number, got {shown(mask_value)}")
     origin = config.get("origin")
     if origin is not None and not (
         isinstance(origin, dict) and all(isinstance(text, str) for text in origin.values())

@@ -65,9 +65,15 @@ def _description(model: LSTMModel) -> dict[str, Any]:
         "dtype": model.dtype,
         "vocabulary": vocabulary,
         "unknown token": model.unknown_token or "none",
-        "padding": "none" if model.mask_id is None else f"id {model.mask_id}",
+        "padding": _padding(model),
         "tokenizer": model.tokenizer or "none",
     }
+
+
+def _padding(model: LSTMModel) -> str:
+    if model.mask_id is not None:
+        return f"id {model.mask_id}"
+    return "none" if model.mask_value is None else f"all numbers {model.mask_value:g}"
 
 
 def _dense(layer: DenseLayer) -> str:

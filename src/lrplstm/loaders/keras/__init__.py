@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lrplstm.checks import outer_level
+from lrplstm.loaders.assumptions import warn_assumed
 from lrplstm.model import LSTMModel
+
+if TYPE_CHECKING:
+    from lrplstm.loaders.keras.chain import Chain
 
 __all__ = ["from_keras"]
 
@@ -25,13 +30,14 @@ def from_keras(
     class_names: Sequence[str] | None = None,
     unknown_token: str | None = None,
     tokenizer: str | None = None,
+    task: str | None = None,
 ) -> LSTMModel:
     """Read an LSTM network of Keras: a model, or a file that one was saved to.
 
-    The layers have to form a chain of ``Embedding`` (or none), ``LSTM`` and ``Bidirectional``
-    layers, a global pooling (or none), and ``Dense`` layers; see ``docs/loaders/keras.md`` for all
-    that is read. Anything else is an error that names the layer. Nothing in a file is run, and
-    Keras is not needed to read one.
+    The layers have to form a chain of ``Embedding`` or ``Masking`` (or neither), ``LSTM`` and
+    ``Bidirectional`` layers, a global pooling (or none), and ``Dense`` layers; see
+    ``docs/loaders/keras.md`` for all that is read. Anything else is an error that names the layer.
+    Nothing in a file is run, and Keras is not needed to read one.
 
     Parameters
     ----------
@@ -57,6 +63,9 @@ def from_keras(
         one also "softmax" or "sigmoid". Scores are what is before these two.
     vocabulary, class_names, unknown_token, tokenizer
         As for `LSTMModel`.
+    task : {"classification", "regression"}, optional
+        As for `LSTMModel`. Default: "regression" if the model was compiled with a loss that says
+        so, such as mse, mae, huber or log_cosh, and does not end with a softmax.
 
     Returns
     -------
@@ -72,6 +81,11 @@ def from_keras(
         `dense_activations` say is not so, or is needed as the file does not say it.
     ImportError
         If a file is to be read and h5py is missing: ``pip install "lrplstm[keras]"``.
+
+    Warns
+    -----
+    UserWarning
+        If there are weights only, and an activation of the last Dense layer has to be assumed.
 
     Notes
     -----
@@ -94,7 +108,7 @@ def from_keras(
     ...     with h5py.File(path, "w") as file:
     ...         for name, shape in arrays.items():
     ...             file[f"layers/{name}"] = rng.normal(0, 0.3, shape)
-    ...     model = lrplstm.from_keras(path, pooling="last")
+    ...     model = lrplstm.from_keras(path, pooling="last", dense_activations=["linear"])
     >>> model
     LSTMModel(input_size=3, hidden_size=2, num_layers=1, bidirectional=False, num_classes=5, \
 pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
@@ -107,14 +121,12 @@ pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
     opened = Source(source, config)
     try:
         chain = opened.read(said)
-        if chain.mask_id is not None and chain.pooling == "max":
-            warnings.warn(
-                "'max' pooling of a model with padding: scores are those of sequences without "
-                "their padding; GlobalMaxPooling1D knows no masks, so leave padding out in Keras "
-                "too, or scores can differ",
-                UserWarning,
-                stacklevel=2,
-            )
+        _warn(opened.config is None and dense_activations is None, chain)
+        if task is None:
+            two = class_names is not None and len(class_names) == 2
+            task = opened.task
+            if chain.softmax or (two and chain.num_scores == 1):
+                task = "classification"
         return LSTMModel(
             chain.layers,
             head=chain.head,
@@ -125,7 +137,29 @@ pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
             unknown_token=unknown_token,
             tokenizer=tokenizer,
             mask_id=chain.mask_id,
+            mask_value=chain.mask_value,
+            task=task,
             origin=chain.origin(),
         )
     except ValueError as error:
         raise ValueError(f"{opened.name}: {error}") from None
+
+
+def _warn(unsaid: bool, chain: Chain) -> None:
+    """Warn of what is assumed, and of what Keras computes in another way."""
+    if unsaid and chain.head:
+        last = chain.names["head"][-1]
+        warn_assumed(
+            "weights alone do not show what is done with them",
+            [f"no activation but softmax or sigmoid after {last!r:.60}"],
+            ["dense_activations=['linear']"],
+            "the config (the JSON of model.to_json()) says it as config=",
+        )
+    if chain.masked and chain.pooling == "max":
+        warnings.warn(
+            "'max' pooling of a model with padding: scores are those of sequences without "
+            "their padding; GlobalMaxPooling1D knows no masks, so leave padding out in Keras "
+            "too, or scores can differ",
+            UserWarning,
+            stacklevel=outer_level(),
+        )

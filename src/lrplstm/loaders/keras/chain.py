@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Chain:
 
     Attributes
     ----------
-    embedding, mask_id, layers, head, pooling
+    embedding, mask_id, mask_value, layers, head, pooling
         As `LSTMModel` has them.
     found : dict
         What the config says of what arguments of `from_keras` can say, too.
@@ -64,6 +65,7 @@ class Chain:
     def __init__(self) -> None:
         self.embedding: Array | None = None
         self.mask_id: int | None = None
+        self.mask_value: float | None = None
         self.layers: list[Layer] = []
         self.head: list[DenseLayer] = []
         self.pooling: str | None = None  # of the hidden states; None as long as they are in rows
@@ -73,8 +75,19 @@ class Chain:
         self.merge: float | None = None
         # Whether its states come in the order from the last step to the first.
         self.flipped = False
-        # The layer whose activation makes probabilities of the scores.
+        # The layer whose activation makes probabilities of the scores, and whether of classes.
         self.output: KerasLayer | None = None
+        self.softmax = False
+
+    @property
+    def num_scores(self) -> int:
+        """How many scores there are."""
+        return self.head[-1].output_size if self.head else _width(self.layers[-1])
+
+    @property
+    def masked(self) -> bool:
+        """Whether steps that are padding are passed over."""
+        return self.mask_id is not None or self.mask_value is not None
 
     def finish(self, dtype: np.dtype[Any]) -> None:
         """Complete the model after the last layer."""
@@ -102,13 +115,21 @@ class Chain:
             raise layer.refuse("expected one vector to flatten, got one for each step")
 
     def _embed(self, layer: KerasLayer, weights: list[Weight]) -> None:
-        if self.embedding is not None or self.layers:
+        if self.embedding is not None or self.layers or self.mask_value is not None:
             raise layer.refuse("expected one Embedding, before all other layers")
         self.embedding = embedding_array(layer, weights)
         if layer.get("mask_zero", False) is True:
             self.mask_id = 0
         self.found["mask_zero"] = self.mask_id == 0
         self._name("embedding", layer)
+
+    def _mask(self, layer: KerasLayer, weights: list[Weight]) -> None:
+        if self.embedding is not None or self.layers or self.mask_value is not None:
+            raise layer.refuse("expected one Masking, before all other layers")
+        value = layer.get("mask_value", 0.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < inf:
+            raise layer.refuse(f"expected a finite mask_value, got {shown(value)}")
+        self.mask_value = value
 
     def _lstm(self, layer: KerasLayer, weights: list[Weight]) -> None:
         self._check_sequence(layer)
@@ -227,7 +248,7 @@ class Chain:
             raise layer.refuse(
                 "expected a sequence before it, got the one state that is left of it"
             )
-        if self.flipped and self.mask_id is not None:
+        if self.flipped and self.masked:
             # Keras leaves the mask in the order of the steps that it was made of.
             raise layer.refuse("expected no mask after a go_backwards layer")
 
@@ -309,7 +330,7 @@ class Chain:
         self._check_scores(layer)
         self._check_layers(layer)
         if isinstance(activation, str) and activation in _OUTPUT_ACTIVATIONS:
-            self.output = layer
+            self.output, self.softmax = layer, activation == "softmax"
         elif isinstance(activation, str) and activation in ACTIVATIONS:
             if not self.head:
                 self._pass_states(layer)
@@ -352,6 +373,7 @@ def _activation_name(activation: Any) -> str:
 
 _STEPS: dict[str, Callable[[Chain, KerasLayer, list[Weight]], None]] = {
     "Embedding": Chain._embed,
+    "Masking": Chain._mask,
     "LSTM": Chain._lstm,
     "CuDNNLSTM": Chain._lstm,
     "Bidirectional": Chain._bidirectional,

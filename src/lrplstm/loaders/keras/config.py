@@ -13,7 +13,7 @@ __all__ = ["OTHER_CLASS", "KerasLayer", "is_model", "layers_of", "parse_json"]
 
 _MODELS = ("Sequential", "Functional", "Model")  # Model is what Functional was once called
 _MOST_DEPTH = 32  # of models in models, and of lists in lists
-_MASK_CLASS = "NotEqual"  # what finds padding in a Functional model of Keras 3
+_MASK_CLASSES = ("NotEqual", "Any")  # what finds padding in a Functional model of Keras 3
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
 
 OTHER_CLASS = (
@@ -149,7 +149,7 @@ def _unnest(
     stored_names = _stored_names(entries)
     for entry in entries:
         _check_origin(entry, _label(entry))
-        if not is_model(entry) and entry["class_name"] != _MASK_CLASS:
+        if not is_model(entry) and entry["class_name"] not in _MASK_CLASSES:
             _check_class(entry, classes)
     for position in range(len(entries)) if sequential else _chain(config, entries):
         entry = entries[position]
@@ -166,7 +166,7 @@ def _check_class(entry: dict[str, Any], classes: Collection[str]) -> None:
     if entry["class_name"] not in classes:
         raise ValueError(
             f"{_label(entry)}: cannot be explained; expected layers of the classes LSTM, "
-            "Bidirectional, Embedding, Dense, global pooling, dropout and activation"
+            "Bidirectional, Embedding, Masking, Dense, global pooling, dropout and activation"
         )
 
 
@@ -228,7 +228,9 @@ def _chain(config: dict[str, Any], entries: list[Any]) -> list[int]:
     masks = _masks(entries, list(chain.values()), calls)
     for reader, call in calls.items():
         if call.mask is not None and call.mask not in masks:
-            raise ValueError(f"{_label(chain[reader])}: expected no mask but that of an Embedding")
+            raise ValueError(
+                f"{_label(chain[reader])}: expected no mask but that of Embedding or Masking"
+            )
     for other, position in positions.items():
         if other not in chain and other not in masks:
             label = _label(entries[position])
@@ -329,18 +331,30 @@ def _listed_tensor(value: Any) -> Iterator[tuple[str, int]]:
 
 
 def _masks(entries: list[Any], chain: list[dict[str, Any]], calls: dict[str, _Call]) -> set[str]:
-    """Return the names of the operations that find the padding for an Embedding with mask_zero."""
-    read = {
-        calls[_name(entry)].tensor
-        for entry in chain
-        if entry["class_name"] == "Embedding"
-        and entry["config"].get("mask_zero") is True
-        and _name(entry) in calls
+    """Return the names of the operations that find the padding for Embedding and Masking layers."""
+    read: dict[Any, Any] = {}  # what is padding, by the tensor that is compared with it
+    for entry in chain:
+        config, call = entry["config"], calls.get(_name(entry))
+        if call is None:
+            continue
+        if entry["class_name"] == "Embedding" and config.get("mask_zero") is True:
+            read[call.tensor] = 0
+        elif entry["class_name"] == "Masking":
+            read[call.tensor] = config.get("mask_value", 0)
+    compared = {
+        _name(entry)
+        for entry in entries
+        if entry["class_name"] == "NotEqual"
+        and (call := _only_call(entry, _label(entry))).tensor in read
+        and call.others == [read[call.tensor]]
     }
-    masks = set()
-    for entry in entries:
-        if entry["class_name"] == _MASK_CLASS:
-            call = _only_call(entry, _label(entry))
-            if call.tensor in read and call.others == [0]:
-                masks.add(_name(entry))
-    return masks
+    # Any number of a step that differs makes it one that is read.
+    of_steps = {
+        _name(entry)
+        for entry in entries
+        if entry["class_name"] == "Any"
+        and _only_call(entry, _label(entry)).tensor[0] in compared
+        and entry["config"].get("axis") == -1
+        and entry["config"].get("keepdims") is False
+    }
+    return compared | of_steps

@@ -32,7 +32,8 @@ _EXTRA_BYTES = 512 * 2**20  # of address space, for the library itself
 # What says nothing of the model: the state of its training.
 _TRAINING = {"optimizer", "optimizer_weights", "metrics", "_metrics", "loss_tracker"}
 _WANTED = re.compile(
-    r"(layer_names|weight_names)\d*|model_config|keras_version|backend|name|dtype", re.ASCII
+    r"(layer_names|weight_names)\d*|(model|training)_config|keras_version|backend|name|dtype",
+    re.ASCII,
 )
 _PLAIN_FILTERS = {1, 2, 3}  # gzip, shuffle, fletcher32; others are plugins
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lrplstm.loaders.keras import archive, hdf5
 from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of, parse_json
 from lrplstm.loaders.keras.hdf5_worker import most
+from lrplstm.loaders.keras.losses import task_of_loss
 from lrplstm.loaders.keras.stores import (
     ModelStore,
     NamedStore,
@@ -36,14 +38,19 @@ class Source:
         The config of the model, as it came with it or was given.
     store : Store
         Its arrays.
+    task : str
+        What it was trained for, as far as its loss tells: "classification" or "regression".
     """
 
     def __init__(self, source: Any, config: Any) -> None:
         given = None if config is None else _read_config(config)
-        self.name, own, self.store = _open(source)
+        self.name, own, self.store, training = _open(source)
         if own is not None and given is not None:
             raise ValueError(f"config: expected None, as {self.name} has its own")
         self.config = given if own is None else own
+        if training is None and isinstance(self.config, dict):
+            training = self.config.get("compile_config")
+        self.task = task_of_loss(training)
 
     def read(self, said: Said) -> Chain:
         """Return what its layers compute, which has to be what the user says.
@@ -72,14 +79,14 @@ def _read_config(config: Any) -> Any:
     raise TypeError(f"config: expected a path, JSON or a mapping, got {type(config).__name__}")
 
 
-def _open(source: Any) -> tuple[str, Any, Store]:
-    """Return what errors call a source, the config in it, or None, and its arrays."""
+def _open(source: Any) -> tuple[str, Any, Store, Any]:
+    """Return what errors call a source, its config, its arrays and how it was compiled, if so."""
     if not isinstance(source, str | os.PathLike):
-        return "source", _config_of_object(source), ModelStore(source)
+        return "source", _config_of_object(source), ModelStore(source), _training_of(source)
     path, name = Path(source), os.fspath(source)
     if os.path.isdir(path):  # not a method of paths: those raise for names that are too long
         raise ValueError(f"{name}: expected a .keras or HDF5 file, found a folder")
-    content = read_file(path)
+    content, training = read_file(path), None
     limit = most(len(content))
     if content.startswith(archive.SIGNATURE):
         text, weights = archive.read_archive(content, name)
@@ -89,9 +96,12 @@ def _open(source: Any) -> tuple[str, Any, Store]:
         contents = hdf5.read_hdf5(content, name, limit)
         said = contents.text("", "model_config")
         own = None if said is None else parse_json(said, f"{name}: model_config")
+        compiled = contents.text("", "training_config")
+        with suppress(ValueError):  # what cannot be read tells nothing
+            training = None if compiled is None else parse_json(compiled, name)
     else:
         raise ValueError(f"{name}: expected a .keras or HDF5 file, got something else")
-    return name, own, _store(contents, name)
+    return name, own, _store(contents, name), training
 
 
 def _config_of_object(model: Any) -> Any:
@@ -105,6 +115,15 @@ def _config_of_object(model: Any) -> Any:
             f"without a config ({first_line(error)})"
         ) from None
     return parse_json(text, "source")
+
+
+def _training_of(model: Any) -> Any:
+    """Return how a model object was compiled, where its config does not say it, as in Keras 2."""
+    loss = getattr(model, "loss", None)
+    if isinstance(loss, str | list | dict):
+        return {"loss": loss}
+    name = getattr(loss, "__name__", None if loss is None else type(loss).__name__)
+    return None if name is None else {"loss": name}
 
 
 def _store(contents: hdf5.Contents, name: str) -> Store:

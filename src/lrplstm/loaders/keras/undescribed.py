@@ -243,7 +243,7 @@ def _see_numbered(store: NumberedStore, kind: str, number: int, stored: str) -> 
     name = store.contents.text(f"{store.container}/{stored}/vars", "name") or stored
     layer = KerasLayer(name, class_name or kind, {}, (name,), ((kind, number),))
     if class_name is None:
-        if kind in ("sequential", "functional", "activation", "re_lu"):
+        if kind in ("sequential", "functional", "activation", "re_lu", "masking"):
             raise layer.refuse(f"the file does not say what it does; {_PASS_CONFIG}")
         raise layer.refuse("cannot be explained")
     weights = store.weights(layer) if kind in _NUMBERED else []
