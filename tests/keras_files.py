@@ -35,6 +35,8 @@ def no_advice(caplog):
 QUIET = [
     # Keras 3 does not know NumPy 2's keyword.
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # What is assumed of weights alone has its own test.
+    pytest.mark.filterwarnings("ignore:source. .*so this is assumed:UserWarning"),
     pytest.mark.usefixtures("in_process", "no_advice"),
 ]
 

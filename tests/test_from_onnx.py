@@ -678,7 +678,9 @@ def test_words_and_names_of_classes():
         class_names=["a", "b", "c"],
         unknown_token="?",
         tokenizer="treebank",
+        task="regression",
     )
+    assert model.task == "regression"
     assert model.vocabulary == tuple(words)
     assert (model.class_names, model.unknown_token) == (("a", "b", "c"), "?")
     assert model.tokenizer == "treebank"

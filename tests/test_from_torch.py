@@ -286,7 +286,9 @@ def test_what_the_other_arguments_are_for():
         class_names=["a", "b", "c"],
         unknown_token="?",
         tokenizer="treebank",
+        task="regression",
     )
+    assert model.task == "regression"
     assert model.class_names == ("a", "b", "c")
     assert model.tokenizer == "treebank"
     np.testing.assert_array_equal(model.predict(["w3", "never"]), model.predict([3, 8]))

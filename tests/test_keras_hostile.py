@@ -57,7 +57,8 @@ def archive(members=None, **options):
 
 
 def load(path):
-    return lrplstm.from_keras(path, **{"pooling": "last"} if path.suffix == ".h5" else {})
+    said = {"pooling": "last", "dense_activations": ["linear"]}
+    return lrplstm.from_keras(path, **said if path.suffix == ".h5" else {})
 
 
 @pytest.fixture

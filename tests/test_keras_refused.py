@@ -56,7 +56,10 @@ LAYERS = {
     ),
     "RNN": (lambda: [L.RNN(L.LSTMCell(4), name="a")], r"layer 'a' \(RNN\): cannot be explained"),
     "Conv1D": (lambda: [L.Conv1D(4, 2, name="a"), L.LSTM(4)], r"layer 'a' \(Conv1D\): cannot"),
-    "Masking": (lambda: [L.Masking(0.0, name="a"), L.LSTM(4)], r"layer 'a' \(Masking\): cannot"),
+    "Masking": (
+        lambda: [rows(4), L.Masking(0.0, name="a"), L.LSTM(4)],
+        r"layer 'a' \(Masking\): expected one Masking, before all other layers",
+    ),
     "BatchNormalization": (
         lambda: [L.LSTM(4), L.BatchNormalization(name="a"), L.Dense(3)],
         r"layer 'a' \(BatchNormalization\): cannot be explained",

@@ -48,6 +48,7 @@ CONVERT_OPTIONS = (
     "class_names",
     "unknown_token",
     "tokenizer",
+    "task",
 )
 """What `lrplstm convert` can say of a model, as the loaders call it."""
 

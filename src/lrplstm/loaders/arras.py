@@ -29,6 +29,7 @@ def from_arras(
     *,
     embedding: npt.ArrayLike | None = None,
     vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
+    task: str = "classification",
 ) -> LSTMModel:
     """Read a bidirectional LSTM in the format of the 2017 reference code.
 
@@ -46,6 +47,8 @@ def from_arras(
         Instead of ``embeddings.npy``; converted to the dtype of the weights.
     vocabulary : sequence of str, or dict of int by str, optional
         Instead of ``vocab``.
+    task : {"classification", "regression"}
+        As for `LSTMModel`.
 
     Returns
     -------
@@ -76,12 +79,12 @@ def from_arras(
     (4,)
     """
     if isinstance(source, Mapping):
-        return _build(source, embedding, vocabulary)
+        return _build(source, embedding, vocabulary).replaced(task=task)
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             f"source: expected a folder or a mapping of arrays, got {type(source).__name__}"
         )
-    return read_files(source, embedding=embedding, vocabulary=vocabulary).model
+    return read_files(source, embedding=embedding, vocabulary=vocabulary).model.replaced(task=task)
 
 
 class Files(NamedTuple):

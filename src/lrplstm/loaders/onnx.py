@@ -54,6 +54,7 @@ def from_onnx(
     class_names: Sequence[str] | None = None,
     unknown_token: str | None = None,
     tokenizer: str | None = None,
+    task: str = "classification",
 ) -> LSTMModel:
     """Read an LSTM network from an ONNX graph.
 
@@ -72,7 +73,7 @@ def from_onnx(
         lie in its own folder.
     output : str, optional
         Name of the output that gives the scores. Default: the first.
-    vocabulary, class_names, unknown_token, tokenizer
+    vocabulary, class_names, unknown_token, tokenizer, task
         As for `LSTMModel`: a graph has none of them.
 
     Returns
@@ -136,6 +137,7 @@ def from_onnx(
             class_names=class_names,
             unknown_token=unknown_token,
             tokenizer=tokenizer,
+            task=task,
         )
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None

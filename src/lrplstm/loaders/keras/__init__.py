@@ -147,7 +147,7 @@ pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
 
 def _warn(unsaid: bool, chain: Chain) -> None:
     """Warn of what is assumed, and of what Keras computes in another way."""
-    if unsaid and chain.head:
+    if unsaid and "head" in chain.names:
         last = chain.names["head"][-1]
         warn_assumed(
             "weights alone do not show what is done with them",

@@ -229,7 +229,7 @@ def _chain(config: dict[str, Any], entries: list[Any]) -> list[int]:
     for reader, call in calls.items():
         if call.mask is not None and call.mask not in masks:
             raise ValueError(
-                f"{_label(chain[reader])}: expected no mask but that of Embedding or Masking"
+                f"{_label(chain[reader])}: expected no mask but that of an Embedding or Masking"
             )
     for other, position in positions.items():
         if other not in chain and other not in masks:
