@@ -369,8 +369,14 @@ def test_convert_weights_of_keras(tmp_path):
     )  # fmt: skip
     assert "id 0" in run("info", tmp_path / "out").stdout
     assert lrplstm.load(tmp_path / "out").num_classes == 3
-    run("convert", path, tmp_path / "out", "--pooling", "last", "--no-mask-zero")
-    assert lrplstm.load(tmp_path / "out").mask_id is None
+    options = ("--pooling", "last", "--no-mask-zero", "--task", "regression")
+    said = run("convert", path, tmp_path / "out", *options, check=False).stderr
+    assert re.fullmatch(
+        r"lrplstm: warning: \S+weights.h5: weights alone .* pass --dense-activations linear; .*\n",
+        said,
+    )
+    model = lrplstm.load(tmp_path / "out")
+    assert (model.mask_id, model.task) == (None, "regression")
     for command in ("info", "predict", "explain"):
         words = [] if command == "info" else ["--ids", "1"]
         line = fails(command, "--model", path, *words)
