@@ -688,6 +688,20 @@ def test_a_pdf_has_pages_that_readers_show(monkeypatch):
         heatmap.save_picture(file, [Panel(["a"], [1.0])], "jpg")
 
 
+def test_pictures_are_what_their_names_say(tmp_path):
+    panel = Panel(["a"], [1.0])
+    heatmap.save_picture(tmp_path / "x.PDF", [panel])
+    assert (tmp_path / "x.PDF").read_bytes().startswith(b"%PDF")
+    heatmap.save_picture(tmp_path / "x", [panel], "svg")
+    for path in ("x.pdf", "x.jpg"):
+        with pytest.raises(ValueError, match=rf"path: .* ends in \.png, got '{path}'"):
+            heatmap.save_png(path, [panel])
+    for path in ("x.docx", "x", io.BytesIO()):
+        with pytest.raises(ValueError, match=r"path: .* ends in \.png, \.pdf, \.svg, got"):
+            heatmap.save_picture(path, [panel])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x", "x.PDF"]
+
+
 def test_png_leaves_pyplot_alone_and_the_import_is_light():
     code = (
         "import io, sys\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -108,6 +109,11 @@ def _positive(text: str) -> int:
     return _integer(text)
 
 
+def _wrapped(text: str) -> str:
+    """Return a description in lines, where what stands below it has lines of its own."""
+    return textwrap.fill(text, 78)
+
+
 def _examples(*lines: str) -> str:
     """Return what stands below the help of a command."""
     return "\n".join(["examples:", *(f"  {line}" for line in lines)])
@@ -191,8 +197,10 @@ def make_parser() -> argparse.ArgumentParser:
         "explain",
         parents=[shared],
         help="colour words by how much they speak for a class",
-        description="Colour words by how much they speak for (red) or against (blue) a class; with "
-        "--method sa by how much the class' score changes with them.",
+        description=_wrapped(
+            "Colour words by how much they speak for (red) or against (blue) a class; with "
+            "--method sa by how much the class' score changes with them."
+        ),
         epilog=f"{_methods()}\n\n{_EXPLAIN_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -332,10 +340,12 @@ def _add_evaluate(commands: Any) -> None:
     evaluating = commands.add_parser(
         "evaluate",
         help="show how good model and explanations are on labelled sentences",
-        description="Show accuracy on labelled sentences, how it changes when words are deleted in "
-        "order of their relevance for the true class, by each method, and how much relevance lrp "
-        "loses on its way. The area tells how well a method found what the decision rests on; the "
-        "more, the better.",
+        description=_wrapped(
+            "Show accuracy on labelled sentences, how it changes when words are deleted in order "
+            "of their relevance for the true class, by each method, and how much relevance lrp "
+            "loses on its way. The area tells how well a method found what the decision rests on; "
+            "the more, the better."
+        ),
         epilog=_EVALUATE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -391,9 +401,10 @@ def _add_convert(commands: Any) -> None:
     converting = commands.add_parser(
         "convert",
         help="write a model of another format as a folder of this package's own",
-        description="Write a model of another format as a folder of this package's own: "
-        "config.json, weights.safetensors and vocab.txt. What a file cannot say itself is said "
-        "with options.",
+        description=_wrapped(
+            "Write a model of another format as a folder of this package's own: config.json, "
+            "weights.safetensors and vocab.txt. What a file cannot say itself is said with options."
+        ),
         epilog=_CONVERT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -133,7 +133,7 @@ def plot(
 def save_picture(
     path: str | os.PathLike[str] | IO[bytes],
     panels: Iterable[Panel | Grid],
-    format: str,
+    format: str | None = None,
     *,
     dpi: float = 150,
 ) -> None:
@@ -148,9 +148,9 @@ def save_picture(
         Where to write.
     panels : iterable of Panel or Grid
         The sentences and grids, each with a scale of its own.
-    format : {"png", "pdf", "svg"}
-        What to write. A PDF begins another page where one would be higher than 200 inches, which is
-        what readers show.
+    format : {"png", "pdf", "svg"}, optional
+        What to write. Default: what the path ends in. A PDF begins another page where one would be
+        higher than 200 inches, which is what readers show.
     dpi : float
         Pixels per inch; the picture is 8 inches wide. Lowered where a PNG would be higher than the
         65535 pixels that matplotlib can draw.
@@ -161,7 +161,7 @@ def save_picture(
         If the file cannot be written.
     TypeError, ValueError
         As :func:`plot` and :func:`plot_grid`; also if there are no panels, or too many for one
-        picture, `format` is another, or `dpi` is not positive.
+        picture, `format` is another or not what the path ends in, or `dpi` is not positive.
 
     Examples
     --------
@@ -171,9 +171,7 @@ def save_picture(
     >>> file.getvalue()[:5]
     b'%PDF-'
     """
-    if format not in PICTURE_FORMATS:
-        names = ", ".join(map(repr, PICTURE_FORMATS))
-        raise ValueError(f"format: expected one of {names}, got {format!r:.60}")
+    format = _picture_format(path, format)
     if not 0 < dpi < math.inf:
         raise ValueError(f"dpi: expected a positive number, got {dpi}")
     sheets: list[Sheet] = []
@@ -215,6 +213,25 @@ def save_png(
     b'\x89PNG\r\n\x1a\n'
     """
     save_picture(path, panels, "png", dpi=dpi)
+
+
+def _picture_format(path: object, format: str | None) -> str:
+    """Return the format of a picture, or raise a ValueError if path and format do not agree."""
+    suffix = ""
+    if isinstance(path, str | os.PathLike):
+        suffix = os.path.splitext(os.fsdecode(path))[1].lower().removeprefix(".")
+    if format is None and suffix not in PICTURE_FORMATS:
+        ends = ", ".join(f".{name}" for name in PICTURE_FORMATS)
+        raise ValueError(
+            f"path: expected one that ends in {ends}, got {path!r:.200}; or pass format"
+        )
+    format = suffix if format is None else format
+    if format not in PICTURE_FORMATS:
+        names = ", ".join(map(repr, PICTURE_FORMATS))
+        raise ValueError(f"format: expected one of {names}, got {format!r:.60}")
+    if suffix.isalpha() and suffix != format:
+        raise ValueError(f"path: expected one that ends in .{format}, got {path!r:.200}")
+    return format
 
 
 def _pages(sheets: Iterable[Sheet]) -> Iterator[list[Sheet]]:
