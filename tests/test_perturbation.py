@@ -26,35 +26,60 @@ def score(model, x, v):
 # Integrated gradients ---------------------------------------------------------------------------
 
 
-def brute_force_ig(model, x, v, steps, baseline):
+# Gauss and Legendre's three points on [0, 1], written out.
+GAUSS_3 = [(0.5 - 0.15**0.5, 5 / 18), (0.5, 8 / 18), (0.5 + 0.15**0.5, 5 / 18)]
+
+
+def midpoints(steps):
+    return [((k + 0.5) / steps, 1 / steps) for k in range(steps)]
+
+
+def brute_force_ig(model, x, v, path, baseline):
     """The formula, point by point, with gradients from gradient x input."""
-    gradients = []
-    for k in range(steps):
-        point = baseline + (k + 0.5) / steps * (x - baseline)
-        gradients.append(lrplstm.gradient_x_input(model, point, v).input_relevance / point)
-    return (x - baseline) * np.mean(gradients, axis=0)
+    total = 0
+    for alpha, weight in path:
+        point = baseline + alpha * (x - baseline)
+        total = total + weight * lrplstm.gradient_x_input(model, point, v).input_relevance / point
+    return (x - baseline) * total
 
 
 @backends
 @poolings
-@pytest.mark.parametrize("steps", [1, 7])
-def test_integrated_gradients_are_a_mean_over_the_path(backend, pooling, steps):
+@pytest.mark.parametrize(
+    ("quadrature", "path"),
+    [("midpoint", midpoints(1)), ("midpoint", midpoints(7)), ("gauss", GAUSS_3)],
+)
+def test_integrated_gradients_are_a_mean_over_the_path(backend, pooling, quadrature, path):
     model = random_model(3, pooling=pooling, layers=2)
     batch = random_batch(lengths=(4, 1, 6))
     baselines = random_batch(8, lengths=(4, 1, 6))
     v = np.array([0.5, -1.0, 2.0])
-    options = {"steps": steps, "backend": backend}
+    options = {"steps": len(path), "quadrature": quadrature, "backend": backend}
     target = [v] * 3 if pooling == "none" else v
     found = lrplstm.integrated_gradients(model, batch, target, baseline=baselines, **options)
     for a, x, baseline in zip(found, batch, baselines, strict=True):
-        expected = brute_force_ig(model, x, v, steps, baseline)
+        expected = brute_force_ig(model, x, v, path, baseline)
         assert relative_error(a.input_relevance, expected) < 1e-10
         started = score(model, x, v) - score(model, baseline, v)
         assert a.delta == pytest.approx(started - expected.sum(), rel=1e-9, abs=1e-11)
         assert a.initial_relevance == 0
     from_zero = lrplstm.integrated_gradients(model, batch[0], v, **options)
-    expected = brute_force_ig(model, batch[0], v, steps, 0.0)
+    expected = brute_force_ig(model, batch[0], v, path, 0.0)
     assert relative_error(from_zero.input_relevance, expected) < 1e-10
+
+
+def test_points_of_gauss_and_legendre():
+    """Few of them give what hundreds of midpoints do; both have their defaults."""
+    model, (x,) = random_model(3), random_batch(lengths=(5,))
+    gauss = lrplstm.integrated_gradients(model, x, 1, quadrature="gauss")
+    assert gauss.params["steps"] == 24
+    assert abs(gauss.delta) < 1e-12
+    midpoint = lrplstm.integrated_gradients(model, x, 1)
+    assert (midpoint.params["steps"], midpoint.params["quadrature"]) == (50, "midpoint")
+    again = lrplstm.explain(model, x, gauss.method, gauss.target, **gauss.params)
+    assert np.array_equal(again.token_relevance, gauss.token_relevance)
+    with pytest.raises(ValueError, match="steps: expected at most 1000"):
+        lrplstm.integrated_gradients(model, x, 1, quadrature="gauss", steps=1001)
 
 
 @backends

@@ -28,7 +28,7 @@ LAYERS = [
     {"conversion", "heatmap", "saving", "sentences", "tokenizers", "vocabulary"},
     {"checks"},
     {"plain", "weights"},
-    {"balance", "outputs", "rules", "sequences", "storage", "verification"},
+    {"balance", "outputs", "quadrature", "rules", "sequences", "storage", "verification"},
     {"inputs", "targets", "wording"},
     {"scans"},
     {"_kernels", "_kernels_v3", "_kernels_v4", "_reference"},

@@ -305,8 +305,8 @@ class InputEncoder:
                     f"{names[b]}: expected padding ({padding}) at the ends alone, got some at "
                     f"position {position}; the model's pooling takes every step, so leave it out"
                 )
-        padding = Padding(batch.offsets, read)
-        return replace(batch, offsets=offsets, data=batch.data[read], padding=padding)
+        left_out = Padding(batch.offsets, read)
+        return replace(batch, offsets=offsets, data=batch.data[read], padding=left_out)
 
     def _one_kind(self, names: _Names, sequences: list[Any]) -> str:
         """Return what all sequences hold: "tokens", "ids" or "floats"."""

@@ -12,6 +12,7 @@ import numpy as np
 from lrplstm import network
 from lrplstm.copies import Copies, copies, copies_for_steps
 from lrplstm.network import ForwardPass, InputRelevance, Reading
+from lrplstm.quadrature import Quadrature
 from lrplstm.weights import Array
 
 __all__ = ["MEASURES", "integrated_gradients", "occlusion", "spread"]
@@ -21,9 +22,9 @@ MEASURES = ("score", "probability")
 
 
 def integrated_gradients(
-    past: ForwardPass, weighting: Array, baseline: Array, steps: int, level: str
+    past: ForwardPass, weighting: Array, baseline: Array, quadrature: Quadrature, level: str
 ) -> InputRelevance:
-    """Return (x - baseline) * the mean gradient on the straight path between, midpoint rule."""
+    """Return (x - baseline) * the mean gradient on the straight path between."""
     prepared, offsets = past.prepared, past.offsets
     first_layer, x = prepared.layers[0], past.inputs[0]
     of_baseline = prepared.scans.project(first_layer, baseline)
@@ -31,9 +32,10 @@ def integrated_gradients(
     of_baseline = np.broadcast_to(of_baseline, towards_x.shape)
     total = np.zeros((len(weighting), *np.shape(x)), towards_x.dtype)
 
-    counts = np.full(len(offsets) - 1, steps)
+    counts = np.full(len(offsets) - 1, quadrature.steps)
     for some in copies(offsets, counts, prepared.bytes_per_step(len(weighting))):
-        alpha = ((some.number + 0.5) / steps).astype(towards_x.dtype)
+        alpha = quadrature.points(some.number).astype(towards_x.dtype)
+        weights = quadrature.weights(some.number).astype(towards_x.dtype)
         alpha = np.repeat(alpha, np.diff(some.offsets))[:, np.newaxis]
         path = of_baseline[some.steps] + alpha * towards_x[some.steps]
         run = network.forward(prepared, _reading(some, path), "gradient")
@@ -41,9 +43,9 @@ def integrated_gradients(
         # One after the other, so that a sum does not depend on how copies were grouped.
         for copy, b in enumerate(some.owner):
             own = gradient[:, some.offsets[copy] : some.offsets[copy + 1]]
-            total[:, offsets[b] : offsets[b + 1]] += own
+            total[:, offsets[b] : offsets[b + 1]] += weights[copy] * own
 
-    relevance = (x - baseline) * (total / steps)
+    relevance = (x - baseline) * (total / quadrature.whole)
     started = _explained(past, weighting) - _of_baseline(past, weighting, of_baseline)
     return InputRelevance(
         relevance.sum(axis=-1),

@@ -40,6 +40,7 @@ _METHOD_OPTIONS = (
     "epsilon_factor",
     "product_rule",
     "steps",
+    "quadrature",
     "baseline",
     "measure",
     "seed",

@@ -21,6 +21,7 @@ from lrplstm.methods import ALIASES, METHODS
 from lrplstm.network import POOLINGS
 from lrplstm.outputs import TASKS
 from lrplstm.perturbation import MEASURES
+from lrplstm.quadrature import QUADRATURES
 from lrplstm.rules import PRODUCT_RULES
 from lrplstm.texts import shown
 from lrplstm.tokenizers import TOKENIZERS
@@ -235,7 +236,15 @@ def make_parser() -> argparse.ArgumentParser:
         "or half to each, to compare with",
     )
     explaining.add_argument(
-        "--steps", type=_integer, help="points on the path of integrated gradients (default: 50)"
+        "--steps",
+        type=_integer,
+        help="points on the path of integrated gradients (default: 50, or 24 with gauss)",
+    )
+    explaining.add_argument(
+        "--quadrature",
+        choices=QUADRATURES,
+        help="where they are: in the middle of equal parts (midpoint, the default), or gauss, "
+        "which is more precise unless a gate opens suddenly",
     )
     explaining.add_argument(
         "--baseline",
