@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sysconfig
+import threading
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -23,11 +24,14 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 # LRPLSTM_UNOPTIMIZED=1 builds fast what is far too slow for use: to test packaging.
 UNOPTIMIZED = os.environ.get("LRPLSTM_UNOPTIMIZED", "") not in ("", "0")
 
+# LRPLSTM_BUILDS="baseline v3" builds these alone: enough to look for faults that all builds share.
+BUILDS = os.environ.get("LRPLSTM_BUILDS", "").split()
+
 if SANITIZE:
     OPTIMIZATION = ["-O1", "-ftree-vectorize", "-g1", "-fno-omit-frame-pointer", "-fno-wrapv"]
     OPTIMIZATION += SANITIZERS
 else:
-    OPTIMIZATION = ["-O0" if UNOPTIMIZED else "-O3", "-g0"]
+    OPTIMIZATION = ["-O0" if UNOPTIMIZED else "-O1" if BOUNDSCHECK else "-O3", "-g0"]
 
 # With the limited API one wheel serves every later Python; typed memoryviews need that of 3.11.
 # Free-threaded Pythons have no limited API.
@@ -40,35 +44,67 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     v4 = [*v3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
     INSTRUCTION_SETS |= {"_kernels_v3": v3, "_kernels_v4": v4}
 
+if BUILDS:
+    names = {"_kernels" if build == "baseline" else f"_kernels_{build}" for build in BUILDS}
+    INSTRUCTION_SETS = {name: INSTRUCTION_SETS[name] for name in sorted(names)}
+
 # What a build needs of the processor: a function of _processor.h that looks, and its name in words.
 NEEDS = {"_kernels_v3": ("runs_v3", "AVX2"), "_kernels_v4": ("runs_v4", "AVX-512")}
 
-BUILD = Path("build/cython")
 API = [("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []
 
 
 class BuildKernels(build_ext):
-    """Puts an entry before each build that not every processor runs, compiled for all of them."""
+    """Translates each build and compiles it, side by side with the others.
+
+    Before each that not every processor runs it puts an entry that is compiled for all of them.
+    """
+
+    translating = threading.Lock()
+    begun = 0
 
     def build_extension(self, extension):
         name = extension.name.removeprefix("lrplstm.")
+        runs, needs = NEEDS.get(name, ("", "any processor"))
+        with self.translating:  # not by all of the three calls of this file that make a wheel
+            self.begun += 1
+            count = f"{self.begun} of {len(self.extensions)}"
+            print(f"lrplstm: compiling kernels ({count}), for {needs}", flush=True)
+            extension.sources = [self.translate(name)]
         if name in NEEDS:
-            runs, needs = NEEDS[name]
             macros = [("MODULE", name), ("RUNS", runs), ("NEEDS", f'"{needs}"'), *API]
             folder = str(Path(self.build_temp, name))  # builds run side by side
             entry = self.compiler.compile(["src/lrplstm/_entry.c"], folder, macros)
             extension.extra_objects = entry
         super().build_extension(extension)
 
+    def translate(self, name):
+        """Make C of a copy of the source, whose name is the module's; return the path."""
+        source = Path(self.build_temp, "cython", f"{name}.pyx")
+        source.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile("src/lrplstm/_kernels.pyx", source)
+        (translated,) = cythonize(
+            Extension(f"lrplstm.{name}", [str(source)]),
+            include_path=["src"],
+            compiler_directives={
+                "language_level": 3,
+                "boundscheck": BOUNDSCHECK,
+                "wraparound": False,
+                "initializedcheck": BOUNDSCHECK,
+                "cdivision": True,
+                "show_performance_hints": False,  # that checks of bounds cost time is known
+            },
+            # The same source under different directives is a different C file.
+            force=True,
+        )
+        return translated.sources[0]
+
 
 def extension(name, flags):
-    """Return one build of the kernels, from a copy of the source, whose name is the module's."""
-    source = BUILD / f"{name}.pyx"
-    source.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile("src/lrplstm/_kernels.pyx", source)
+    """Return one build of the kernels."""
     return Extension(
         f"lrplstm.{name}",
-        [str(source)],
+        ["src/lrplstm/_kernels.pyx"],
         define_macros=[
             ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK))),
             ("LRPLSTM_SANITIZE", str(int(SANITIZE))),
@@ -88,19 +124,7 @@ def extension(name, flags):
 
 setup(
     cmdclass={"build_ext": BuildKernels},
-    ext_modules=cythonize(
-        [extension(name, flags) for name, flags in INSTRUCTION_SETS.items()],
-        include_path=["src"],
-        compiler_directives={
-            "language_level": 3,
-            "boundscheck": BOUNDSCHECK,
-            "wraparound": False,
-            "initializedcheck": BOUNDSCHECK,
-            "cdivision": True,
-        },
-        # The same source under different directives is a different C file.
-        force=True,
-    ),
+    ext_modules=[extension(name, flags) for name, flags in INSTRUCTION_SETS.items()],
     options={
         "build_ext": {"parallel": len(INSTRUCTION_SETS)},
         **({"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {}),
