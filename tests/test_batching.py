@@ -96,7 +96,7 @@ def test_a_vocabulary_too_large_to_keep_changes_no_bit(dtype, monkeypatch):
     """Words are then projected batch by batch; among them one that is a zero vector."""
     model, batch = make("60", dtype)
     tokens = [[VOCABULARY[id_] for id_ in ids] for ids in batch]
-    tokens[3][0] = tokens[5][-1] = "never seen"
+    tokens[3][0] = tokens[5][-1] = "unseen"
     expected = lrplstm.lrp(model, tokens, unknown="zero")
     monkeypatch.setattr(network, "_WORD_TABLE_BYTES", 0)
     model, _ = make("60", dtype)

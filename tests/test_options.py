@@ -157,6 +157,9 @@ def test_numbers_too_large_for_float32(backend):
     for name in ("epsilon", "bias_factor", "epsilon_factor"):
         with pytest.raises(ValueError, match=f"{name}: expected at most 3.4e"):
             lrplstm.lrp(model, ONE, backend=backend, **{name: 1e39})
+    for name in ("bias_factor", "epsilon_factor"):
+        with pytest.raises(ValueError, match=f"{name}: expected at most 3.4e.* got -1e"):
+            lrplstm.lrp(model, ONE, backend=backend, **{name: -1e39})
     with pytest.raises(ValueError, match=r"target: .*infinity"):
         lrplstm.lrp(model, ONE, [1e300, 0.0, 0.0, 0.0], backend=backend)
 

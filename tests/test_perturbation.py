@@ -283,7 +283,7 @@ def test_bad_options_of_occlusion():
     (x,) = random_batch(lengths=(2,))
     with pytest.raises(ValueError, match=r"measure: .*'score', 'probability', got 'odds'"):
         lrplstm.occlusion(random_model(), x, measure="odds")
-    with pytest.raises(ValueError, match=r"measure: .* one score.* got 'probability'"):
+    with pytest.raises(ValueError, match=r"measure: expected 'score' for .* got 'probability'"):
         lrplstm.occlusion(random_model(C=1), x, measure="probability")
 
 
