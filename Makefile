@@ -5,38 +5,64 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+WHEEL := build/wheel
+# Only one at a time may change the venv.
+PIP := flock $(VENV)/made $(BIN)/python -m pip --disable-pip-version-check
+requirements = $$($(BIN)/python tools/requirements.py $(1))
 
 PACKAGE := $(shell find src model/sst5 data -type f \
              -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: demo test lint test-boundscheck test-sanitize test-emulated test-valgrind count bench results \
-        notebooks clean
+.PHONY: demo test lint test-boundscheck test-sanitize test-emulated test-valgrind test-oldest test-install count bench \
+        results notebooks clean
 
-# As many processes as there are processors; those that share a wheel are together.
-PARALLEL := -n auto --dist loadgroup
+# As many processes as there are processors. If one dies the run fails, and so it does after half an hour.
+WORKERS ?= auto
+IN_PARALLEL := -n $(WORKERS) --dist worksteal --max-worker-restart=0
+PYTEST := timeout --kill-after=10 1800 $(BIN)/python -m pytest $(IN_PARALLEL)
 
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py demo
 
-test: $(VENV)/installed $(VENV)/test-tools
-	@$(BIN)/python -m pytest $(PARALLEL)
+# What is downloaded comes while the kernels compile.
+test:
+	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/installed $(VENV)/test-tools
+	@LRPLSTM_WHEEL=$(WHEEL) $(PYTEST)
 
-# What runs the kernels, with kernels that raise IndexError instead of reading out of bounds.
+# What runs the kernels, with kernels that raise IndexError instead of reading out of bounds. Indices do not
+# depend on the instruction set.
 KERNEL_TESTS := $(addprefix tests/test_,kernels.py shapes.py heads.py methods.py golden.py options.py \
-                  batching.py attribution.py product_rules.py perturbation.py decomposition.py torch.py compat.py default_model.py packaging.py)
+                  batching.py attribution.py product_rules.py perturbation.py decomposition.py torch.py compat.py default_model.py)
 
-test-boundscheck: $(VENV)/installed $(VENV)/test-tools
-	@rm -rf build/boundscheck build/lib*
-	@LRPLSTM_BOUNDSCHECK=1 $(PIP) install --quiet --no-deps --target build/boundscheck .
-	@PYTHONPATH=build/boundscheck LRPLSTM_BOUNDSCHECK=1 $(BIN)/python -m pytest $(PARALLEL) -m "not packaging" $(KERNEL_TESTS)
+test-boundscheck: $(VENV)/test-tools $(VENV)/build-tools
+	@LRPLSTM_BOUNDSCHECK=1 LRPLSTM_BUILDS=baseline $(call build_into,build/boundscheck)
+	@PYTHONPATH=build/boundscheck/lib LRPLSTM_BOUNDSCHECK=1 LRPLSTM_INSTRUCTION_SET=baseline $(PYTEST) $(KERNEL_TESTS)
 
-# Tests of the kernels with sanitizers, which see what bounds checks cannot: pointers and whole vectors.
-test-sanitize: $(VENV)/installed $(VENV)/test-tools
-	@rm -rf build/sanitize build/lib*
-	@LRPLSTM_SANITIZE=1 $(PIP) install --quiet --no-deps --target build/sanitize .
-	@PYTHON=$(BIN)/python PYTHONPATH=build/sanitize bash tools/test_sanitized.sh
+# Tests of the kernels with sanitizers, which see what bounds checks cannot: pointers and whole vectors. For any
+# processor, and for this one.
+test-sanitize: $(VENV)/installed $(VENV)/test-tools $(VENV)/build-tools
+	@LRPLSTM_SANITIZE=1 LRPLSTM_BUILDS="baseline $(shell $(BIN)/python -c 'import lrplstm._kernels as k; print(k.processor_runs()[-1])' 2>/dev/null)" \
+	    $(call build_into,build/sanitize)
+	@PYTHON=$(BIN)/python WORKERS=$(WORKERS) PYTHONPATH=build/sanitize/lib bash tools/test_sanitized.sh
+
+# The oldest releases of what it needs that pyproject.toml promises, in an environment of their own. Without
+# PyTorch, and without warnings of what is newer than its users were.
+OLDEST := build/oldest
+OLDEST_TESTS := $(addprefix tests/test_,golden.py heads.py storage.py attribution.py heatmap.py \
+                  evaluation_plots.py tokenizers.py structure.py arras.py keras_hostile.py cli.py)
+
+test-oldest: $(WHEEL)/built
+	@rm -rf $(OLDEST)
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip --disable-pip-version-check install --quiet $(WHEEL)/*.whl \
+	    $$($(PYTHON) tools/requirements.py oldest) pytest pytest-timeout pytest-xdist hypothesis
+	@timeout --kill-after=10 600 $(OLDEST)/bin/python -m pytest $(IN_PARALLEL) \
+	    -p no:cacheprovider -W ignore::DeprecationWarning $(OLDEST_TESTS)
+
+# Wheel, sdist and an editable install, each in an environment of its own.
+test-install: $(WHEEL)/built
+	@PYTHON=$(PYTHON) bash tools/smoke_test.sh
 
 # Memory errors and undefined values in the kernels that are in use.
 test-valgrind: $(VENV)/installed
@@ -79,21 +105,35 @@ $(VENV)/made:
 	@echo "making $(VENV)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
+	@torch=$$($(PYTHON) tools/installed_torch.py); if [ -n "$$torch" ]; then \
+	    echo "using the PyTorch in $$torch"; \
+	    echo "$$torch" > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/installed_torch.pth; fi
 	@touch $@
 
-# build/lib would keep modules that are gone from the source.
-$(VENV)/installed: $(VENV)/made $(PACKAGE)
+$(VENV)/build-tools: $(VENV)/made pyproject.toml
+	@$(PIP) install --quiet $(call requirements,build)
+	@touch $@
+
+$(WHEEL)/built: $(VENV)/build-tools $(PACKAGE)
 	@$(PYTHON) tools/check_toolchain.py
-	@echo "building and installing lrplstm"
-	@rm -rf build/lib*
-	@$(PIP) install --quiet .
+	@echo "building lrplstm: a minute or two"
+	@PYTHON=$(BIN)/python bash tools/build_wheel.sh
+	@touch $@
+
+$(VENV)/installed: $(VENV)/made $(WHEEL)/built
+	@echo "installing lrplstm"
+	@$(PIP) install --quiet $(WHEEL)/*.whl
+	@$(PIP) install --quiet --no-deps --force-reinstall $(WHEEL)/*.whl
 	@touch $@
 
 # pyproject.toml names what an extra needs.
 $(VENV)/test-tools $(VENV)/lint-tools $(VENV)/bench-tools $(VENV)/train-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
-	@echo "installing what $* needs"
-	@$(PIP) install --quiet $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$*'])")
+	@echo "installing what $* needs$(if $(filter lint,$*),, (PyTorch alone, unless it is there, takes 190 MB to download and 750 MB on disk))"
+	@$(PIP) install --quiet $(call requirements,$*)
 	@touch $@
+
+# Build the package into a folder, without installing it.
+build_into = $(BIN)/python setup.py --quiet build --build-base $(1) --build-lib $(1)/lib
 
 clean:
 	rm -rf $(VENV) build dist demo

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run the tests of the kernels with AddressSanitizer and UndefinedBehaviorSanitizer, for each instruction
-# set that the processor runs. Needs the package built with LRPLSTM_SANITIZE=1 in PYTHONPATH.
+# Run the tests of the kernels with AddressSanitizer and UndefinedBehaviorSanitizer, with each build that there
+# is. Needs the package built with LRPLSTM_SANITIZE=1 in PYTHONPATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -24,23 +24,26 @@ export PYTHONMALLOC=malloc
 
 run() { LD_PRELOAD=$preload "$python" "$@"; }
 
-kernels=$(run -c "import lrplstm._kernels as k; print(k.__file__, *k.processor_runs())")
-read -r file sets <<< "$kernels"
-grep -q __asan_report "$file" || { echo "$file is built without LRPLSTM_SANITIZE=1" >&2; exit 1; }
+builds='
+from importlib.util import find_spec
+from lrplstm._backend import INSTRUCTION_SETS
+for name, module in INSTRUCTION_SETS.items():
+    if find_spec(f"lrplstm.{module}"):
+        print(name, find_spec(f"lrplstm.{module}").origin)
+'
+builds=$(run -c "$builds")
 # Without the tests that run the reference alone. Reports are written to file descriptor 2, which
 # pytest must leave alone: a process that is stopped prints nothing of what was captured.
 # Methods that run many copies use the same kernels over and over; tests of their own are enough.
 copies="(test_methods.py or test_heads.py or test_options.py) and "
 copies+="(occlusion or integrated_gradients or contextual_decomposition)"
-for set in $(run -c "from lrplstm._backend import INSTRUCTION_SETS as sets; print(*sets)"); do
-    case " $sets " in
-        *" $set "*) echo "-- $set" ;;
-        *) echo "-- $set is skipped: this processor cannot run it"; continue ;;
-    esac
+while read -r set file; do
+    echo "-- $set"
+    grep -q __asan_report "$file" || { echo "$file is built without LRPLSTM_SANITIZE=1" >&2; exit 1; }
     LRPLSTM_INSTRUCTION_SET=$set run -m pytest -q -p no:cacheprovider --capture=sys \
-        -n auto --dist worksteal \
+        -n "${WORKERS:-auto}" --dist worksteal --max-worker-restart=0 \
         -k "not [reference and not -reference and not ($copies)" \
         tests/test_kernels.py tests/test_shapes.py tests/test_methods.py tests/test_golden.py \
         tests/test_options.py tests/test_heads.py tests/test_product_rules.py \
-        tests/test_perturbation.py tests/test_decomposition.py
-done
+        tests/test_perturbation.py tests/test_decomposition.py < /dev/null
+done <<< "$builds"
