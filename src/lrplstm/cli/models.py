@@ -102,6 +102,8 @@ def convert(options: argparse.Namespace) -> None:
         if value is None:
             continue
         if name not in inspect.signature(loader).parameters:
+            if name == "task":  # any model can be for either
+                continue
             flag = ("--no-" if value is False else "--") + name.replace("_", "-")
             raise InputError(f"{flag}: expected none with a model of this format")
         chosen[name] = value
@@ -112,7 +114,7 @@ def convert(options: argparse.Namespace) -> None:
             chosen[name] = chosen[name].split(",")
     with saying_what_is_assumed(options.source):
         model = loader(options.source, **chosen)
-    if options.task is not None:  # which says nothing of how a file is read
+    if options.task is not None:
         model = model.replaced(task=options.task)
     model.save(folder)
     _print_rows({"written": folder} | _description(model))

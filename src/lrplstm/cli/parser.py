@@ -482,5 +482,4 @@ def _add_convert(commands: Any) -> None:
         "--unknown-token", metavar="TOKEN", help="token that stands for all that are not known"
     )
     converting.add_argument("--tokenizer", choices=TOKENIZERS, help="what makes tokens of a text")
-    converting.add_argument("--task", choices=TASKS, help="what the scores are for")
     converting.set_defaults(run=convert, parser=converting)
