@@ -279,7 +279,7 @@ class InputEncoder:
             name = f"all numbers {self.mask_value:g}"
         else:
             return np.zeros(1, bool), ""
-        filled: Array = batch.data == mask
+        filled: Any = batch.data == mask
         return filled.all(axis=1) if filled.ndim == 2 else filled, name
 
     def _leave_out(self, names: _Names, batch: Batch) -> Batch:
