@@ -356,6 +356,17 @@ def test_verify():
         model.verify(scores_of, x, rtol=np.nan)
 
 
+def test_scores_of_zero_are_no_probabilities():
+    """Of which the scale is nothing, so that everything would be near to them."""
+    model = lrplstm.from_torch(Network(last_states))
+    nothing = model.replaced(head=[lrplstm.DenseLayer(np.zeros((3, 8), "f4"))])
+    x = np.ones((2, 4, 5), "f4")
+    assert nothing.verify(lambda x: np.full((2, 3), 1 / 3), x) < 1e-6
+    assert nothing.verify(lambda x: np.full((2, 3), 0.5), x) < 1e-6
+    with pytest.raises(ValueError, match="differ by up to 0.2,"):
+        nothing.verify(lambda x: np.full((2, 3), -0.2), x)
+
+
 def test_verify_steps():
     network = Network(lambda net, o, s: net.fc(o), **ONE).eval()
     model = lrplstm.from_torch(network, pooling="none")

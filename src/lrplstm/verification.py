@@ -179,7 +179,9 @@ def compare(
         wanted[(b, slice(len(scores))) if steps else b] = scores
     plain, best = None, None
     for array in arrays:
-        readings = (d for arranged in _arranged(array, shape) for d in _readings(arranged, wanted))
+        readings = (
+            d for arranged in _arranged(array, shape) for d in _readings(arranged, wanted, largest)
+        )
         for number, differences in enumerate(readings):
             comparison = _largest(differences, wanted, largest)
             if best is None or comparison.difference < best.difference:
@@ -220,41 +222,34 @@ def _largest(differences: Array, wanted: Array, largest: float) -> Comparison:
     )
 
 
-def _readings(found: Array, wanted: Array) -> Iterator[Array]:
+def _readings(found: Array, wanted: Array, largest: float) -> Iterator[Array]:
     """Yield differences on the scale of scores: of the scores, or of what may be made of them."""
     eps = 8 * float(np.finfo(found.dtype).eps) if found.dtype.kind == "f" else 0.0
     found = found.astype(np.float64)
     with np.errstate(all="ignore"):
         yield np.abs(found - wanted)
-        log_softmax = _log_softmax(wanted)
-        if wanted.shape[-1] > 1:  # of one score it is 0, whatever that is
+        if wanted.shape[-1] > 1:  # of one score they say nothing
+            log_softmax = _log_softmax(wanted)
             yield _beyond(np.abs(found - log_softmax), eps * np.abs(found))
-            yield _of_probabilities(found, np.exp(log_softmax), log_softmax, eps, wanted)
-        positive = -np.logaddexp(0, -wanted)
-        logits = np.log(found) - np.log1p(-found)
-        direct = np.abs(found - np.exp(positive))
+            direct = np.abs(found - np.exp(log_softmax))
+            slack = np.where(found > _SMALLEST, eps, np.inf)
+            by_scores = np.abs(np.log(found) - log_softmax)
+            yield _of_probabilities(direct * largest, by_scores, slack)
+        direct = np.abs(found - np.exp(-np.logaddexp(0, -wanted)))
         exact = (found > _SMALLEST) & (found < 1)
         slack = np.where(exact, eps + eps / (1 - found), np.inf)
-        yield _probable(direct, np.abs(logits - wanted), slack, wanted)
+        by_scores = np.abs(np.log(found) - np.log1p(-found) - wanted)
+        yield _of_probabilities(direct * largest, by_scores, slack)
 
 
-def _of_probabilities(
-    found: Array, probabilities: Array, logarithms: Array, eps: float, wanted: Array
-) -> Array:
-    direct = np.abs(found - probabilities)
-    slack = np.where(found > _SMALLEST, eps, np.inf)
-    return _probable(direct, np.abs(np.log(found) - logarithms), slack, wanted)
-
-
-def _probable(direct: Array, by_scores: Array, slack: Array, wanted: Array) -> Array:
+def _of_probabilities(direct: Array, by_scores: Array, slack: Array) -> Array:
     """Return differences of probabilities, by the scores that they are of where these show.
 
     Probabilities near 0 or 1 hardly change with scores. `slack` is how exactly scores can be told
     from them; where that is not at all, only the probabilities themselves are compared.
     """
-    scale = np.nanmax(np.abs(wanted))
     shown: Array = np.where(slack < np.inf, _beyond(by_scores, slack), 0)
-    larger: Array = np.maximum(direct * scale, shown)
+    larger: Array = np.maximum(direct, shown)
     return larger
 
 

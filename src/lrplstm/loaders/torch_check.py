@@ -95,7 +95,7 @@ class _Check:
         except Exception as error:
             raise ValueError(
                 "example: expected what forward takes, a tuple of its arguments or a dict of them, "
-                f"but it raised {_shown(error)}"
+                f"but it raised {_shown(error)}; check=False leaves the comparison out"
             ) from None
         runs = [[_Run(batch, arrays)] for batch in batches]
         if not any(self._agrees(self._compare(run)) for run in runs):
@@ -199,7 +199,7 @@ class _Check:
         """Return the error that says how far scores are apart, and what could be meant."""
         compared = [(self._compare(runs), runs) for runs in trials]
         comparison = next((c for c, _ in compared if c is not None), None)
-        hint = next((hint for _, runs in compared for hint in self._fitting(runs)), None)
+        hint = next((hint for c, runs in compared for hint in self._fitting(runs, c)), None)
         if comparison is None:
             shapes = ", ".join(str(array.shape) for array in trials[0][0].arrays[:4])
             T = len(trials[0][0].sequences[0])
@@ -221,15 +221,17 @@ class _Check:
             "check=False leaves the comparison out"
         )
 
-    def _fitting(self, runs: list[_Run]) -> Iterator[str]:
-        """Yield the arguments with which scores agree."""
+    def _fitting(self, runs: list[_Run], found: Comparison | None) -> Iterator[str]:
+        """Yield the arguments with which scores agree, and far better than they were found to."""
+        bound = self._rtol if found is None else min(self._rtol, found.relative / 10)
         for pooling in sorted(POOLINGS, key=lambda name: name != self.model.pooling):
             states = self.model.replaced(pooling=pooling, head=(), class_names=None)
             steps = [states.predict(run.sequences) for run in runs]
             for activations, head in _heads(self.model.head):
                 for last in (False, True) if pooling == "none" else (False,):
                     scores = [[_apply(head, s[-1] if last else s) for s in rows] for rows in steps]
-                    if self._agrees(_compare(runs, _in_turn(scores), self._rtol)):
+                    other = _compare(runs, _in_turn(scores), bound)
+                    if other is not None and other.relative <= bound:
                         yield self._said(pooling, activations, last=last)
 
     def _said(self, pooling: str, activations: tuple[str, ...], *, last: bool) -> str:

@@ -58,7 +58,8 @@ class Runner:
         self._own = next((t for t in tensors.values() if t.is_floating_point()), torch.zeros(()))
         halves = (torch.float16, torch.bfloat16)
         self._replaced: dict[str, Any] | None = None
-        if any(t.device.type != "cpu" or t.dtype in halves for t in tensors.values()):
+        other = any(t.device.type != "cpu" or t.dtype in halves for t in tensors.values())
+        if other and not any(t.is_meta for t in tensors.values()):
             self._replaced = {
                 key: t.detach().to("cpu", torch.float32 if t.dtype in halves else t.dtype)
                 for key, t in tensors.items()
@@ -110,6 +111,10 @@ class Runner:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")  # of layouts that are only tried
             stack.enter_context(torch.no_grad())
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)  # several would wait for each other longer than they compute
+            for device in {"cpu", self._own.device.type} - {"meta"}:
+                stack.enter_context(torch.autocast(device, enabled=False))
             cuda = self._own.device.type == "cuda"
             stack.enter_context(torch.random.fork_rng([self._own.device] if cuda else []))
             stack.callback(random.setstate, random.getstate())
