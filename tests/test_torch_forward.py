@@ -363,7 +363,7 @@ def test_scores_of_zero_are_no_probabilities():
     x = np.ones((2, 4, 5), "f4")
     assert nothing.verify(lambda x: np.full((2, 3), 1 / 3), x) < 1e-6
     assert nothing.verify(lambda x: np.full((2, 3), 0.5), x) < 1e-6
-    with pytest.raises(ValueError, match="differ by up to 0.2,"):
+    with pytest.raises(ValueError, match=r"differ by up to 0\.2,"):
         nothing.verify(lambda x: np.full((2, 3), -0.2), x)
 
 

@@ -19,6 +19,7 @@ __all__ = ["Comparison", "arrays_in", "compare", "largest_of", "verify"]
 
 _MOST_LEVELS = 4  # of tuples, lists and dicts in what a network returns
 _MOST_AXES = 4
+_TINY = float(np.finfo(float).tiny)  # what scores that are all zero are measured by
 _SMALLEST = 1e-30  # probability whose logarithm is still as exact as the number itself
 
 
@@ -191,14 +192,15 @@ def compare(
                 plain = comparison
     if best is None or plain is None or best.relative <= rtol:
         return best
-    # Numbers that fit nothing are seldom meant as probabilities.
-    return plain if plain.difference <= 3 * best.difference else best
+    # Numbers that fit nothing are seldom meant as probabilities, and never those of no scores.
+    as_scores = largest == _TINY or plain.difference <= 3 * best.difference
+    return plain if as_scores else best
 
 
 def largest_of(expected: Sequence[Array]) -> float:
     """Return the largest absolute score; a tiny number if all are zero."""
     largest = max(float(np.nanmax(np.abs(scores))) for scores in expected)
-    return largest or float(np.finfo(float).tiny)
+    return largest or _TINY
 
 
 def _arranged(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
