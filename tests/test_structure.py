@@ -19,13 +19,14 @@ from lrplstm import evaluation
 # Each module may import only from lines above its own.
 LAYERS = [
     {"texts"},
+    {"plain_json", "saving"},
     {"heatmap.colors"},
     {"heatmap.content"},
     {"heatmap.grid", "heatmap.layout"},
     {"heatmap.markup", "heatmap.sheets", "heatmap.table", "heatmap.terminal"},
     {"heatmap.grid_figure"},
     {"heatmap.figure"},
-    {"conversion", "heatmap", "saving", "sentences", "tokenizers", "vocabulary"},
+    {"conversion", "heatmap", "sentences", "tokenizers", "vocabulary"},
     {"checks"},
     {"plain", "weights"},
     {"balance", "outputs", "quadrature", "rules", "sequences", "storage", "verification"},

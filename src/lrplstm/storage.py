@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 
+from lrplstm.plain_json import check_parts, parse_json
 from lrplstm.saving import LEFTOVERS, digest, replace_files
 from lrplstm.texts import shown
 from lrplstm.vocabulary import unnamed_ids, without_names
@@ -311,10 +312,7 @@ def _read_part(path: Path) -> bytes:
 
 def _read_config(path: Path) -> dict[str, Any]:
     content = _read_part(path)
-    try:
-        config = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected JSON, got something else ({error})") from None
+    config = parse_json(content, str(path))
     if not isinstance(config, dict) or config.get("format") != _FORMAT:
         raise ValueError(f'{path}: expected "format": "{_FORMAT}"; this is no lrplstm model')
     version = config.get("format_version")
@@ -368,6 +366,7 @@ def _parse_tensors(path: Path, content: bytes) -> dict[str, Array]:
     from safetensors.numpy import load
 
     try:
+        check_parts(content[8 : 8 + int.from_bytes(content[:8], "little")])
         tensors: dict[str, Array] = load(content)
     except KeyError as error:
         raise ValueError(

@@ -21,10 +21,15 @@ import numpy as np
 
 from lrplstm.weights import Array
 
-__all__ = ["Machine", "RefusedError", "load_plain_pickle"]
+__all__ = ["Machine", "RefusedError", "Room", "load_plain_pickle"]
 
 _MAX_DEPTH = 100
 """How deep lists, tuples and dicts may lie in each other."""
+
+_BYTES_TO_MAKE, _TIMES_TO_MAKE = 48 * 2**20, 7
+_BYTES_PER_PLACE = 8  # in a list, a tuple, the memo or on the stack
+_BYTES_PER_CONTAINER, _BYTES_PER_ITEM = 300, 100  # with what `_finish` notes; of a dict
+_BYTES_PER_CALL = 300
 
 
 def load_plain_pickle(content: bytes, name: str) -> Any:
@@ -44,7 +49,7 @@ def load_plain_pickle(content: bytes, name: str) -> Any:
         If it holds anything else, or is damaged.
     """
     try:
-        return _finish(Machine(content).run(), {}, 0)
+        return _finish(Machine(content, Room(len(content))).run(), {}, 0)
     except RefusedError as error:
         raise ValueError(f"{name}: refused: {error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -56,6 +61,21 @@ def load_plain_pickle(content: bytes, name: str) -> Any:
 
 class RefusedError(Exception):
     """The pickle asks for something that it may not have."""
+
+
+class Room:
+    """How many bytes reading a file may still take, so that small files cannot ask for much."""
+
+    def __init__(self, size: int) -> None:
+        self._most = self._left = _BYTES_TO_MAKE + _TIMES_TO_MAKE * size
+
+    def take(self, size: int) -> None:
+        """Note that something of so many bytes is made, or raise a RefusedError."""
+        self._left -= size
+        if self._left < 0:
+            raise RefusedError(
+                f"what it makes takes more than {self._most} bytes, all that a file of its size may"
+            )
 
 
 # What arrays are made of ------------------------------------------------------------------------
@@ -193,34 +213,43 @@ class Machine:
 
     A format that keeps other things in its pickles says in a subclass what names (`look_up`),
     calls, states, keys and persistent ids stand for. `position` is where the pickle begins, and
-    after `run` where it ended.
+    after `run` where it ended. All that is made is taken from `room`.
     """
 
-    def __init__(self, content: bytes, position: int = 0) -> None:
+    def __init__(self, content: bytes, room: Room, position: int = 0) -> None:
         self._content = content
+        self.room = room
         self.position = position
         self._stack: list[Any] = []
         self._marks: list[int] = []
-        self._memo: dict[int, Any] = {}
+        self._memo: list[Any] = []
         self._encoded: dict[str, bytes] = {}
 
     def run(self) -> Any:
         """Return what the pickle makes, places of arrays still empty or not."""
         while (code := self._take(1)) != pickle.STOP:
             if code in _CONSTANTS:
-                self._stack.append(_CONSTANTS[code])
+                self._push(_CONSTANTS[code], _BYTES_PER_PLACE)
             elif code in _NUMBERS:
-                self._stack.append(self._number(_NUMBERS[code]))
+                self._push_value(self._number(_NUMBERS[code]))
             elif code in _LINES:
-                self._stack.append(_LINES[code](self._line()))
+                self._push_value(_LINES[code](self._line()))
             elif code in _COUNTED:
                 layout, decode = _COUNTED[code]
-                self._stack.append(decode(self._take(self._number(layout))))
+                self._push_value(decode(self._take(self._number(layout))))
             elif code in _TUPLES:
-                self._stack.append(tuple(self._pop_from(len(self._stack) - _TUPLES[code])))
+                items = self._pop_from(len(self._stack) - _TUPLES[code])
+                self._push(tuple(items), _BYTES_PER_CONTAINER)
             else:
                 self._step(code)
         return self._stack.pop()
+
+    def _push(self, value: Any, size: int) -> None:
+        self.room.take(size)
+        self._stack.append(value)
+
+    def _push_value(self, value: Any) -> None:
+        self._push(value, sys.getsizeof(value) + _BYTES_PER_PLACE)
 
     def _step(self, code: bytes) -> None:
         stack = self._stack
@@ -239,25 +268,26 @@ class Machine:
             case pickle.LONG_BINPUT:
                 self._put(self._number("<I"))
             case pickle.GET:
-                stack.append(self._memo[int(self._line())])
+                self._get(int(self._line()))
             case pickle.BINGET:
-                stack.append(self._memo[self._number("<B")])
+                self._get(self._number("<B"))
             case pickle.LONG_BINGET:
-                stack.append(self._memo[self._number("<I")])
+                self._get(self._number("<I"))
             # Containers
             case pickle.MARK:
+                self.room.take(_BYTES_PER_PLACE)
                 self._marks.append(len(stack))
             case pickle.EMPTY_LIST:
-                stack.append([])
+                self._push([], _BYTES_PER_CONTAINER)
             case pickle.EMPTY_DICT:
-                stack.append({})
+                self._push({}, _BYTES_PER_CONTAINER)
             case pickle.TUPLE:
-                stack.append(tuple(self._pop_marked()))
+                self._push(tuple(self._pop_marked()), _BYTES_PER_CONTAINER)
             case pickle.LIST:
-                stack.append(self._pop_marked())
+                self._push(self._pop_marked(), _BYTES_PER_CONTAINER)
             case pickle.DICT:
                 items = self._pop_marked()
-                stack.append({})
+                self._push({}, _BYTES_PER_CONTAINER)
                 self._set_items(items)
             case pickle.APPEND:
                 self._extend([stack.pop()])
@@ -270,18 +300,18 @@ class Machine:
             # What arrays are made with
             case pickle.GLOBAL:
                 module, name = _utf8(self._line()), _utf8(self._line())
-                stack.append(self.look_up(module, name))
+                self._push(self.look_up(module, name), _BYTES_PER_PLACE)
             case pickle.STACK_GLOBAL:
                 module, name = self._pop_from(len(stack) - 2)
-                stack.append(self.look_up(module, name))
+                self._push(self.look_up(module, name), _BYTES_PER_PLACE)
             case pickle.REDUCE:
                 name, arguments = self._pop_from(len(stack) - 2)
-                stack.append(self.call(name, arguments))
+                self._push(self.call(name, arguments), _BYTES_PER_CALL)
             case pickle.BUILD:
                 state = stack.pop()
                 self.build(stack[-1], state)
             case pickle.BINPERSID:
-                stack.append(self.persistent(stack.pop()))
+                self._push(self.persistent(stack.pop()), _BYTES_PER_CALL)
             case _:
                 raise RefusedError(
                     f"it has the instruction {code!r}, which plain data and arrays do not need"
@@ -307,10 +337,21 @@ class Machine:
         return struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
 
     def _put(self, index: int) -> None:
-        # Numbers that nobody needs could be made so that the dict takes for ever.
-        if not 0 <= index <= len(self._content):
+        memo = self._memo
+        gap = index - len(memo)
+        if index < 0 or gap > len(self._content):
             raise RefusedError("a memo number that is out of range")
-        self._memo[index] = self._stack[-1]
+        if gap >= 0:
+            self.room.take((gap + 1) * _BYTES_PER_PLACE)
+            memo += [None] * gap
+            memo.append(self._stack[-1])
+        else:
+            memo[index] = self._stack[-1]
+
+    def _get(self, index: int) -> None:
+        if not 0 <= index < len(self._memo):
+            raise RefusedError("a memo number that is out of range")
+        self._push(self._memo[index], _BYTES_PER_PLACE)
 
     def _pop_from(self, start: int) -> list[Any]:
         if start < 0:
@@ -326,12 +367,14 @@ class Machine:
         target = self._stack[-1]
         if type(target) is not list:
             raise RefusedError("it appends to something that is no list")
+        self.room.take(2 * _BYTES_PER_PLACE * len(items))
         target.extend(items)
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if type(target) is not dict:
             raise RefusedError("it sets items of something that is no dict")
+        self.room.take(_BYTES_PER_ITEM * len(items))
         target.update(zip(map(self.key, items[::2]), items[1::2], strict=True))
 
     def key(self, key: Any) -> str:
@@ -367,6 +410,7 @@ class Machine:
                 return _Dtype(arguments[0])
             case _Name.SCALAR:
                 dtype, data = arguments
+                self.room.take(len(data))  # it is copied each time
                 return _array(self._bytes(data), dtype, ())[()]
             case _Name.FROMBUFFER:
                 data, dtype, shape, order, *axes = arguments
@@ -401,6 +445,7 @@ class Machine:
         if not isinstance(data, str):
             return data
         if data not in self._encoded:
+            self.room.take(len(data) + _BYTES_PER_ITEM)
             self._encoded[data] = data.encode("latin1")
         return self._encoded[data]
 

@@ -22,6 +22,7 @@ _READ_AS = {
     "float64": "float64",
 }
 
+_MOST_LETTERS = 200
 _MOST_LEVELS = 4
 """How deep in a checkpoint a state dict may lie."""
 
@@ -150,23 +151,19 @@ def find_state_dict(source: Mapping[Any, Any]) -> dict[str, Tensor]:
     """
     found: dict[tuple[Any, ...], Mapping[Any, Any]] = {}
     beside: dict[tuple[Any, ...], Mapping[Any, Any]] = {}
-    seen = set()
+    seen = {id(source)}
     remaining: list[tuple[tuple[Any, ...], Mapping[Any, Any]]] = [((), source)]
     while remaining:
         path, mapping = remaining.pop()
-        if id(mapping) in seen:  # it lies in several places
-            continue
-        seen.add(id(mapping))
         if any(isinstance(key, str) and key.endswith("weight_ih_l0") for key in mapping):
             found[path] = mapping
         elif _has_weights(mapping):
             beside[path] = mapping
         if len(path) < _MOST_LEVELS:
-            remaining += [
-                ((*path, key), value)
-                for key, value in mapping.items()
-                if isinstance(value, Mapping)
-            ]
+            for key, value in mapping.items():
+                if isinstance(value, Mapping) and id(value) not in seen:  # it may lie in several
+                    seen.add(id(value))
+                    remaining.append(((*path, key), value))
     if len(found) > 1:
         places = ("source" + "".join(f"[{shown(key)}]" for key in path) for path in found)
         raise ValueError(
@@ -200,6 +197,8 @@ def _has_weights(mapping: Mapping[Any, Any]) -> bool:
 
 
 def _tensors(mapping: Mapping[Any, Any], prefix: str) -> dict[str, Tensor]:
+    if len(prefix) > _MOST_LETTERS:  # which each of the names would have
+        raise ValueError(f"source: expected names of parts, got {shown(prefix)}")
     tensors = {
         prefix + key: as_tensor(prefix + key, value)
         for key, value in mapping.items()

@@ -23,8 +23,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lrplstm.loaders.plain_pickle import Machine, RefusedError
+from lrplstm.loaders.plain_pickle import Machine, RefusedError, Room
 from lrplstm.loaders.tensors import Tensor, bfloat16_as_float32, find_state_dict
+from lrplstm.plain_json import check_parts
 from lrplstm.storage import read_file
 from lrplstm.texts import shown
 from lrplstm.weights import Array
@@ -32,9 +33,12 @@ from lrplstm.weights import Array
 __all__ = ["read_state_dict"]
 
 _MOST_SHARED = 4
-"""Tensors may share bytes, but take no more than this many times the size of their file."""
+"""Tensors may share bytes, but as float32 take no more than this many times their file's size."""
+
+_MOST_ENTRIES, _BYTES_PER_ENTRY = 2**14, 512  # of an archive
 
 _MOST_DIMENSIONS = 32
+_BYTES_PER_TENSOR = 1000  # beside its numbers
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -83,7 +87,7 @@ def _check(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
         if not name.isprintable() or len(name) > 500:
             raise ValueError(f"expected the name of a tensor, got {shown(name)}")
     total = sum(
-        math.prod(tensor.shape) * _numpy_dtype(tensor.dtype).itemsize
+        math.prod(tensor.shape) * max(4, _numpy_dtype(tensor.dtype).itemsize)
         for tensor in tensors.values()
         if tensor.lacking is None
     )
@@ -237,8 +241,8 @@ _OTHER_TENSORS = {
 class _TensorMachine(Machine):
     """Makes tensors, and notes the storages that they lie in."""
 
-    def __init__(self, content: bytes, position: int = 0) -> None:
-        super().__init__(content, position)
+    def __init__(self, content: bytes, room: Room, position: int = 0) -> None:
+        super().__init__(content, room, position)
         self.storages: dict[str, _Storage] = {}
 
     def key(self, key: Any) -> str:
@@ -275,6 +279,7 @@ class _TensorMachine(Machine):
     def call(self, name: Any, arguments: Any) -> Any:
         if isinstance(name, _Opaque) and type(arguments) is tuple:
             return name
+        self.room.take(_BYTES_PER_TENSOR)
         if not isinstance(name, _Call) or type(arguments) is not tuple:
             return super().call(name, arguments)
         match name, arguments:
@@ -345,6 +350,9 @@ def _are_sizes(*numbers: Any) -> bool:
 
 
 def _read_zip(content: bytes) -> Any:
+    entry_signature = b"PK\x01\x02"
+    if content.count(entry_signature) > _MOST_ENTRIES + len(content) // _BYTES_PER_ENTRY:
+        raise RefusedError("an archive of too many entries")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
     if any(name.endswith("/constants.pkl") for name in entries):
@@ -362,7 +370,7 @@ def _read_zip(content: bytes) -> Any:
             raise RefusedError(f"it has no {shown(name)}")
         return _entry(content, entries[folder + name])
 
-    machine = _TensorMachine(bytes(read("data.pkl")))
+    machine = _TensorMachine(bytes(read("data.pkl")), Room(len(content)))
     data = machine.run()
     big = f"{folder}byteorder" in entries and bytes(read("byteorder")) == b"big"
     for key, storage in machine.storages.items():
@@ -395,11 +403,11 @@ _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 def _read_legacy(content: bytes) -> Any:
     """Read five pickles (magic number, version, machine, data, keys), and then the storages."""
-    position = 0
+    position, room = 0, Room(len(content))
 
     def read() -> tuple[Any, dict[str, _Storage]]:
         nonlocal position
-        machine = _TensorMachine(content, position)
+        machine = _TensorMachine(content, room, position)
         data = machine.run()
         position = machine.position
         return data, machine.storages
@@ -441,6 +449,7 @@ _SAFETENSORS_DTYPES = {
 def _read_safetensors(content: bytes) -> dict[str, Tensor]:
     import safetensors
 
+    check_parts(content[8 : 8 + int.from_bytes(content[:8], "little")])
     deserialize: Any = safetensors.deserialize  # it has no types
     return {
         name: _of_safetensors(stored["dtype"], tuple(stored["shape"]), stored["data"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from lrplstm.texts import shown
 
-__all__ = ["OTHER_CLASS", "KerasLayer", "is_model", "layers_of", "parse_json"]
+__all__ = ["OTHER_CLASS", "KerasLayer", "is_model", "layers_of"]
 
 _MODELS = ("Sequential", "Functional", "Model")  # Model is what Functional was once called
 _MOST_DEPTH = 32  # of models in models, and of lists in lists
@@ -71,15 +70,6 @@ class KerasLayer:
             raise self.refuse(f"expected a layer as {key!r} of its config, got {shown(entry)}")
         _check_origin(entry, str(self))
         return KerasLayer(self.name, entry["class_name"], entry["config"], self.path, self.stored)
-
-
-def parse_json(text: str | bytes, name: str) -> Any:
-    """Return what a JSON text says; `name` is what errors call it."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
-        line = str(error).partition("\n")[0]
-        raise ValueError(f"{name}: expected JSON, got something else ({line:.100})") from None
 
 
 def is_model(entry: Any) -> bool:

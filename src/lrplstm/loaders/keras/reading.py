@@ -10,7 +10,7 @@ from typing import Any
 
 from lrplstm.loaders.keras import archive, hdf5
 from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
-from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of, parse_json
+from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of
 from lrplstm.loaders.keras.hdf5_worker import most
 from lrplstm.loaders.keras.losses import task_of_loss
 from lrplstm.loaders.keras.stores import (
@@ -21,6 +21,7 @@ from lrplstm.loaders.keras.stores import (
     find_container,
 )
 from lrplstm.loaders.keras.undescribed import Said, layers_of_named, layers_of_numbered
+from lrplstm.plain_json import parse_json
 from lrplstm.storage import read_file
 from lrplstm.texts import first_line
 
