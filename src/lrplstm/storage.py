@@ -249,25 +249,18 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     if arguments["task"] is None:  # a folder from before there was a choice
         del arguments["task"]
     arguments["head"] = _collect_head(folder / _WEIGHTS, tensors, config.get(_HEAD))
-    arguments["embedding"] = tensors.pop("embedding", None)
-    arguments["vocabulary"] = vocabulary = (
-        _parse_vocabulary(folder / _VOCABULARY, part.read(_VOCABULARY))
-        if part.exists(_VOCABULARY)
-        else None
-    )
+    arguments["embedding"] = embedding = tensors.pop("embedding", None)
+    arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
+    vocabulary = text = None
+    if part.exists(_VOCABULARY):
+        text = _decode(folder / _VOCABULARY, part.read(_VOCABULARY))
+    _check_count(folder / _VOCABULARY, text, config, embedding)
+    if text is not None:
+        vocabulary = _tokens_in(text)
     try:
         arguments["vocabulary"] = without_names(vocabulary, config.get(_UNNAMED))
     except ValueError as error:
         raise ValueError(f"{folder / _CONFIG}: {_UNNAMED}: {error}") from None
-    arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
-
-    found = None if vocabulary is None else len(vocabulary)
-    expected = config.get("vocabulary_size", found)
-    if found != expected:
-        raise ValueError(
-            f"{folder / _VOCABULARY}: expected {_count(expected)} as {_CONFIG} has it, "
-            f"found {_count(found)}"
-        )
     return arguments, {name: config[name] for name in _SIZES if name in config}
 
 
@@ -300,6 +293,27 @@ class _Parts:
                 f'you changed {name} by hand, take the entry "{_DIGESTS}" out of {_CONFIG})'
             )
         return content
+
+
+def _check_count(
+    path: Path, text: str | None, config: dict[str, Any], embedding: Array | None
+) -> None:
+    """Refuse a vocabulary of another size before it is made: tokens take more than their text."""
+    found = None
+    if text is not None:
+        found = text.count("\n") + (not text.endswith("\n"))
+    expected = config.get("vocabulary_size", found)
+    if found != expected:
+        raise ValueError(
+            f"{path}: expected {_count(expected)} as {_CONFIG} has it, found {_count(found)}"
+        )
+    if found is not None and embedding is None:
+        raise ValueError(f"{path}: vocabulary: expected None where there is no embedding")
+    if found is not None and embedding is not None and found > len(embedding):
+        raise ValueError(
+            f"{path}: vocabulary: expected {len(embedding)} tokens as the embedding has rows, or "
+            f"fewer, got {found}"
+        )
 
 
 def _count(tokens: Any) -> str:
@@ -382,24 +396,29 @@ def _parse_tensors(path: Path, content: bytes) -> dict[str, Array]:
 
 def read_vocabulary(path: Path) -> list[str]:
     """Return the tokens in a file, one a line, or raise a ValueError."""
-    return _parse_vocabulary(path, read_file(path))
+    return _tokens_in(_decode(path, read_file(path)))
 
 
-def _parse_vocabulary(path: Path, content: bytes) -> list[str]:
+def _decode(path: Path, content: bytes) -> str:
+    """Return the text in a file, whose lines end in a line feed."""
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: expected UTF-8, got something else at byte {error.start}"
         ) from None
+    at = text.find("\r")
+    if at >= 0:
+        raise ValueError(
+            f"{path}: line {text.count(chr(10), 0, at) + 1}: expected a line feed at its end, "
+            "got a carriage return"
+        )
+    return text
+
+
+def _tokens_in(text: str) -> list[str]:
     # Not splitlines: a token may well contain U+0085 or U+2028.
-    lines = text.removesuffix("\n").split("\n")
-    for number, line in enumerate(lines, start=1):
-        if "\r" in line:
-            raise ValueError(
-                f"{path}: line {number}: expected a line feed at its end, got a carriage return"
-            )
-    return lines
+    return text.removesuffix("\n").split("\n")
 
 
 def _collect_head(

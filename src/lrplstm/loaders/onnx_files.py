@@ -27,6 +27,7 @@ __all__ = ["Graph", "Input", "Node", "quoted", "read_graph", "refusing", "saying
 _OLDEST_OPSET = 7  # the first in which Add and others broadcast as NumPy does
 _OWN_DOMAINS = ("", "ai.onnx")
 _MOST_PARTS, _BYTES_PER_PART = 2**16, 64
+_INTEGERS, _BYTES_PER_INTEGERS = (3, 4), 4  # the numbers of int64 and uint64 in descriptors
 _BYTES_TO_COMPUTE, _TIMES_TO_COMPUTE = 2**21, 16
 _MOST_AXES, _MOST_INPUT_AXES = 16, 3
 _MOST_LETTERS = 80
@@ -166,8 +167,6 @@ def _check_parts(content: bytes, descriptor: Any) -> None:
         at, stop, descriptor = messages.pop()
         while at < stop:
             parts += 1
-            if parts > most:
-                raise RefusedError(f"a file of {len(content)} bytes in more than {most} parts")
             tag, at = _varint(content, at)
             match tag & 7:
                 case 0:
@@ -179,11 +178,15 @@ def _check_parts(content: bytes, descriptor: Any) -> None:
                     field = descriptor.fields_by_number.get(tag >> 3)
                     if field is not None and field.message_type is not None:
                         messages.append((at, at + size, field.message_type))
+                    elif field is not None and field.type in _INTEGERS:
+                        parts += size // _BYTES_PER_INTEGERS  # a byte for each, which takes 8
                     at += size
                 case 5:
                     at += 4
                 case _:
                     raise RefusedError("not a readable ONNX file (it is no protobuf message)")
+            if parts > most:
+                raise RefusedError(f"a file of {len(content)} bytes in more than {most} parts")
             if at > stop:
                 raise RefusedError("not a readable ONNX file (it is cut short or damaged)")
 

@@ -26,6 +26,8 @@ __all__ = ["Machine", "RefusedError", "Room", "load_plain_pickle"]
 _MAX_DEPTH = 100
 """How deep lists, tuples and dicts may lie in each other."""
 
+_MOST_MARKS = 10_000
+
 _BYTES_TO_MAKE, _TIMES_TO_MAKE = 48 * 2**20, 7
 _BYTES_PER_PLACE = 8  # in a list, a tuple, the memo or on the stack
 _BYTES_PER_CONTAINER, _BYTES_PER_ITEM = 300, 100  # with what `_finish` notes; of a dict
@@ -249,7 +251,8 @@ class Machine:
         self._stack.append(value)
 
     def _push_value(self, value: Any) -> None:
-        self._push(value, sys.getsizeof(value) + _BYTES_PER_PLACE)
+        # Python gives out multiples of 16 bytes.
+        self._push(value, -(-sys.getsizeof(value) // 16) * 16 + _BYTES_PER_PLACE)
 
     def _step(self, code: bytes) -> None:
         stack = self._stack
@@ -275,7 +278,8 @@ class Machine:
                 self._get(self._number("<I"))
             # Containers
             case pickle.MARK:
-                self.room.take(_BYTES_PER_PLACE)
+                if len(self._marks) > _MOST_MARKS:
+                    raise RefusedError(f"it is nested more than {_MOST_MARKS} deep")
                 self._marks.append(len(stack))
             case pickle.EMPTY_LIST:
                 self._push([], _BYTES_PER_CONTAINER)

@@ -25,7 +25,7 @@ MOST_GROWTH, MOST_BYTES = 3, 2**22
 """How many times as large as the file all that comes out of it may be, and how many bytes more."""
 
 _MOST_DEPTH = 64
-_BYTES_PER_OBJECT = 500  # what names and places of a group or dataset take in the end
+_BYTES_PER_OBJECT, _BYTES_PER_TEXT = 1000, 100  # what names and places take in the end
 _MOST_SECONDS, _BYTES_PER_SECOND = 10, 10**7
 _EXTRA_BYTES = 512 * 2**20  # of address space, for the library itself
 
@@ -182,7 +182,7 @@ class _Reader:
             return None
         if dtype.kind != "S" and h5py.check_string_dtype(dtype) is None:
             return None
-        self.take(dtype.itemsize * math.prod(shape), f"{path}/{name}")
+        self.take((dtype.itemsize + _BYTES_PER_TEXT) * math.prod(shape), f"{path}/{name}")
         value = attributes[name]
         texts = [value] if not shape else list(value)
         texts = [t if isinstance(t, str) else bytes(t).decode() for t in texts]
