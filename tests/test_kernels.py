@@ -214,15 +214,17 @@ def test_activations_of_any_number_of_units(activation, dtype, kernels):
         )
 
 
+# Of a few states half a tile goes through a scan together, of many a whole one.
+@pytest.mark.parametrize("hidden_size", [H, 130])
 @pytest.mark.parametrize("name", ["forward_scan", "lrp_scan", "gradient_scan"])
-def test_many_targets_and_lanes_are_those_of_one_at_a_time(name):
+def test_many_targets_and_lanes_are_those_of_one_at_a_time(name, hidden_size):
     """More sequences than a tile has, of all lengths, and more targets than go side by side."""
     lengths = sorted(np.random.default_rng(0).integers(1, 9, 75).tolist(), reverse=True)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     steps, targets = int(offsets[-1]), 11
-    layer = _kernels.prepare_layer(weights(2))
-    x = draw(steps, D)
-    final, hidden = draw(targets, 75, 2 * H), draw(targets, steps, 2 * H, seed=2)
+    layer = _kernels.prepare_layer(weights(2, hidden_size=hidden_size))
+    x, width = draw(steps, D), 2 * hidden_size
+    final, hidden = draw(targets, 75, width), draw(targets, steps, width, seed=2)
 
     def run(projected, offsets, final, hidden, x):
         rows = np.arange(len(projected))
@@ -236,7 +238,7 @@ def test_many_targets_and_lanes_are_those_of_one_at_a_time(name):
 
     projected = _kernels.project(layer, x)
     together = run(projected, offsets, final, hidden, x)
-    for b in (0, 31, 32, 74):
+    for b in (0, 31, 32, 64, 74):
         part = slice(offsets[b], offsets[b + 1])
         local = np.array([0, lengths[b]])
         for k in (0, 7, 8, 10):
