@@ -480,7 +480,7 @@ def test_text_that_takes_the_tokenizer_too_long(monkeypatch, capsys):
         raise TimeoutError
 
     monkeypatch.setattr("lrplstm.tokenizers._sentence_splitter", lambda initials: give_up)
-    assert main(["explain", "a film"]) == 1
+    assert main(["explain", "a film. A film"]) == 1
     assert "takes too long" in capsys.readouterr().err
 
 

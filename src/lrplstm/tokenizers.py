@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -31,6 +32,9 @@ _TYPEWRITER = str.maketrans(
         "\N{NO-BREAK SPACE}": " ",
     }
 )
+
+_INNER_END = re.compile(r"[.?!]\s*\S")
+"""A mark that can end a sentence, and something behind it."""
 
 # Where a period does not end a sentence.
 _ABBREVIATIONS = frozenset(
@@ -69,12 +73,16 @@ def treebank(text: str) -> list[str]:
 
 
 def _treebank(text: str) -> list[str]:
+    # What few texts need is done for these alone.
+    sentences = [text.rstrip()]
+    if _INNER_END.search(text):
+        sentences = _sentence_splitter(_initials(text))(text)
     split_words = _word_splitter()
-    return [
-        _escape(word.lower())
-        for sentence in _sentence_splitter(_initials(text))(text)
-        for word in _open_quotes(split_words(sentence, convert_parentheses=True))
-    ]
+    tokens: list[str] = []
+    for sentence in sentences:
+        words = split_words(sentence, convert_parentheses=True)
+        tokens += map(str.lower, _open_quotes(words) if "'" in sentence else words)
+    return list(map(_escape, tokens)) if "/" in text or "*" in text else tokens
 
 
 @lru_cache(maxsize=64)
