@@ -214,7 +214,7 @@ def test_columns_that_name_no_steps(content, match, series_model, tmp_path):
 def test_a_series_without_end(series_model, monkeypatch):
     monkeypatch.setattr("lrplstm.sentences._MOST_STREAMED", 10**6)
     line = fails("explain", "--model", series_model, "--series", "/dev/zero")
-    assert "/dev/zero: expected at most 1,000,000 bytes from a pipe or device" in line
+    assert "/dev/zero: expected at most 1,000,000 bytes, and" in line
 
 
 def test_text_for_a_model_of_numbers(series_model):

@@ -14,10 +14,14 @@ import numpy as np
 import pypdf
 import pytest
 import torch
+from doc_pages import Page
 from random_models import random_model
 from test_cli import fails, run
 
 import lrplstm
+from lrplstm.cli.commands import PREDICTION_FORMATS
+from lrplstm.cli.evaluating import EVALUATION_FORMATS
+from lrplstm.cli.formats import FORMATS
 from lrplstm.cli.json_lines import JsonLines, encode_records
 from lrplstm.cli.parser import make_parser
 
@@ -114,6 +118,13 @@ def test_other_commands_have_formats_of_their_own(tmp_path):
     assert "words deleted" in pypdf.PdfReader(curves).pages[0].extract_text()
     assert "ends in .json, .jsonl or .csv, got 'x.pdf'" in fails("predict", "a", "--out", "x.pdf")
     assert ".png, .pdf, .svg, .json or .jsonl" in fails("evaluate", "x.txt", "--out", "x.csv")
+
+
+def test_the_page_names_all_formats():
+    page = Page("docs/command_line.md")
+    for suffix in {*FORMATS, *PREDICTION_FORMATS, *EVALUATION_FORMATS}:
+        assert f"`{suffix}`" in page.text
+    page.check_references()
 
 
 # Tables -----------------------------------------------------------------------------------------

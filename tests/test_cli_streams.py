@@ -49,7 +49,9 @@ def test_a_hyphen_is_standard_input():
 @pytest.mark.parametrize("arguments", [("explain", "--file"), ("predict", "--file"), ("evaluate",)])
 def test_what_has_no_end_is_refused_at_a_limit(arguments, tmp_path, monkeypatch):
     monkeypatch.setattr("lrplstm.sentences._MOST_STREAMED", 10**7)
-    limit = "expected at most 10,000,000 bytes from a pipe or device, got more"
+    limit = (
+        "expected at most 10,000,000 bytes, and 16,777,216 in a line, from a pipe"
+    )
     assert f"/dev/zero: {limit}" in fails(*arguments, "/dev/zero")
     endless = io.BytesIO(b"y\n" * (10**7 // 2 + 1))
     assert f"standard input: {limit}" in fails(*arguments, "-", stdin=endless.getvalue())

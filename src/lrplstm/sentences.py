@@ -56,7 +56,8 @@ def with_an_end(file: IO[bytes], name: str) -> IO[bytes]:
     Raises
     ------
     ValueError
-        If a pipe or device gives more than 2**30 bytes; `name` is what the error calls it.
+        If a pipe or device gives more than 2**30 bytes, or a line of more than 2**24; `name` is
+        what the error calls it.
     """
     try:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -65,14 +66,17 @@ def with_an_end(file: IO[bytes], name: str) -> IO[bytes]:
         pass
     # Memory for the usual text, and the disk for the rest of a long one.
     spool = tempfile.SpooledTemporaryFile(max_size=2**24)  # noqa: SIM115
-    size = 0
+    size = line = 0
     while block := file.read(_BLOCK):
         size += len(block)
-        if size > _MOST_STREAMED:
+        feed = block.rfind(b"\n")
+        line = line + len(block) if feed < 0 else len(block) - feed - 1
+        if size > _MOST_STREAMED or line > _MOST_IN_LINE:
             spool.close()
+            most = f"{_MOST_STREAMED:,} bytes, and {_MOST_IN_LINE:,} in a line,"
             raise ValueError(
-                f"{name}: expected at most {_MOST_STREAMED:,} bytes from a pipe or device, got "
-                "more; pass a file, or less at a time"
+                f"{name}: expected at most {most} from a pipe or device, got more; pass a file, or "
+                "less at a time"
             )
         spool.write(block)
     spool.seek(0)
