@@ -35,8 +35,9 @@ def texts(tmp_path):
 def test_a_hyphen_is_standard_input():
     text = "It isn't funny!\n\na fine film .\n"
     expected = [["it", "is", "n't", "funny", "!"], ["a", "fine", "film", "."]]
-    lines = run("explain", "-", "--json", stdin=text).stdout.splitlines()
-    assert [json.loads(line)["tokens"] for line in lines] == expected
+    for order in ("-", "--json"), ("--json", "-"):
+        lines = run("explain", *order, stdin=text).stdout.splitlines()
+        assert [json.loads(line)["tokens"] for line in lines] == expected
     lines = run("predict", "-", "--json", stdin="5\ta | fine | film\n1\tdull\n").stdout.splitlines()
     assert [json.loads(line)["label"] for line in lines] == [4, 0]
     assert "standard input: expected texts, found none" in fails("explain", "-", stdin="\n \n")
@@ -49,9 +50,7 @@ def test_a_hyphen_is_standard_input():
 @pytest.mark.parametrize("arguments", [("explain", "--file"), ("predict", "--file"), ("evaluate",)])
 def test_what_has_no_end_is_refused_at_a_limit(arguments, tmp_path, monkeypatch):
     monkeypatch.setattr("lrplstm.sentences._MOST_STREAMED", 10**7)
-    limit = (
-        "expected at most 10,000,000 bytes, and 16,777,216 in a line, from a pipe"
-    )
+    limit = "expected at most 10,000,000 bytes, and 16,777,216 in a line, from a pipe"
     assert f"/dev/zero: {limit}" in fails(*arguments, "/dev/zero")
     endless = io.BytesIO(b"y\n" * (10**7 // 2 + 1))
     assert f"standard input: {limit}" in fails(*arguments, "-", stdin=endless.getvalue())

@@ -19,6 +19,7 @@ from lrplstm.weights import Array
 
 __all__ = [
     "CONVERT_OPTIONS",
+    "NO_FILE",
     "STDIN",
     "STDOUT",
     "InputError",
@@ -31,6 +32,14 @@ __all__ = [
 ]
 
 STDIN = STDOUT = "-"
+
+
+class _Unsaid(str):
+    """A value that an option has where none is given."""
+
+
+NO_FILE = _Unsaid(STDOUT)
+"""The file of `--json` where it is given without one; `--json -` says it."""
 
 CONVERT_OPTIONS = (
     "lstm",
@@ -142,9 +151,11 @@ def saying_what_is_assumed(path: str | os.PathLike[str], more: str = "") -> Iter
 
 def take_json_as_input(options: argparse.Namespace, name: str) -> None:
     """Take `--json INPUT` as the input `name` where it looks as if it were the option's file."""
-    if options.json not in (None, STDOUT) and not options.json.endswith((".json", ".jsonl")):
-        setattr(options, name, options.json)
-        options.json = STDOUT
+    given = options.json
+    if given is None or given is NO_FILE or given.endswith((".json", ".jsonl")):
+        return
+    setattr(options, name, given)
+    options.json = STDOUT
 
 
 def settle_inputs(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from lrplstm.checks import did_you_mean
 from lrplstm.cli.commands import PREDICTION_FORMATS, explain, predict
 from lrplstm.cli.evaluating import EVALUATION_FORMATS, evaluate
 from lrplstm.cli.formats import FORMATS
-from lrplstm.cli.inputs import STDOUT, one_line
+from lrplstm.cli.inputs import NO_FILE, one_line
 from lrplstm.cli.models import convert, info
 from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
@@ -185,7 +185,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--json",
         type=_path,
         nargs="?",
-        const=STDOUT,
+        const=NO_FILE,
         metavar="FILE",
         help="write JSON, one object a line for each text, to FILE or to standard output",
     )
@@ -396,7 +396,7 @@ def _add_evaluate(commands: Any) -> None:
         "--json",
         type=_path,
         nargs="?",
-        const=STDOUT,
+        const=NO_FILE,
         metavar="FILE",
         help="write it all as a JSON object to FILE or to standard output",
     )
