@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import IO
 
-from lrplstm.texts import shown
+from lrplstm.texts import shown, with_visible_errors
 
 __all__ = [
     "Sentence",
@@ -172,6 +172,7 @@ def _is_label(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= 1
 
 
+@with_visible_errors
 def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
     r"""Read a file of labelled sentences.
 

@@ -33,7 +33,7 @@ import numpy.lib.format as npy
 
 from lrplstm.plain_json import check_parts, parse_json
 from lrplstm.saving import LEFTOVERS, digest, replace_files
-from lrplstm.texts import shown
+from lrplstm.texts import shown, with_visible_errors
 from lrplstm.vocabulary import unnamed_ids, without_names
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
@@ -67,6 +67,7 @@ _REQUIRED = ("weight_ih", "weight_hh", "bias")
 _OPTIONAL = ("initial_hidden", "initial_cell")
 
 
+@with_visible_errors
 def write_folder(
     path: str | os.PathLike[str],
     *,
@@ -198,6 +199,7 @@ def read_file(path: Path, missing: str | None = None) -> bytes:
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
+@with_visible_errors
 def read_array(path: Path, ndims: Collection[int], missing: str | None = None) -> Array:
     """Return the numbers in a .npy file, an array of one of some numbers of dimensions.
 
@@ -394,6 +396,7 @@ def _parse_tensors(path: Path, content: bytes) -> dict[str, Array]:
     return tensors
 
 
+@with_visible_errors
 def read_vocabulary(path: Path) -> list[str]:
     """Return the tokens in a file, one a line, or raise a ValueError."""
     return _tokens_in(_decode(path, read_file(path)))

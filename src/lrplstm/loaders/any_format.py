@@ -13,6 +13,7 @@ from lrplstm.loaders.native import load
 from lrplstm.loaders.onnx import from_onnx
 from lrplstm.loaders.pytorch import from_torch
 from lrplstm.model import LSTMModel
+from lrplstm.texts import with_visible_errors
 
 __all__ = ["SUFFIXES", "loader_of", "read_model"]
 
@@ -30,6 +31,7 @@ SUFFIXES: dict[str, Callable[..., LSTMModel]] = {
 """The loader of files by how their names end."""
 
 
+@with_visible_errors
 def loader_of(path: str | os.PathLike[str]) -> Callable[..., LSTMModel]:
     """Return the loader for a folder or file.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lrplstm.loaders.plain_pickle import load_plain_pickle
 from lrplstm.model import LSTMModel
 from lrplstm.storage import model_folder, read_array, read_file
-from lrplstm.texts import shown
+from lrplstm.texts import shown, with_visible_errors
 from lrplstm.weights import Array, LSTMWeights, frozen, same_dtype
 
 __all__ = ["Files", "from_arras", "read_files"]
@@ -24,6 +24,7 @@ _PARTS = ("Wxh", "bxh", "Whh", "bhh", "Why")
 _WEIGHT_PREFIXES = ("W", "b")
 
 
+@with_visible_errors
 def from_arras(
     source: str | os.PathLike[str] | Mapping[str, npt.ArrayLike],
     *,
@@ -95,6 +96,7 @@ class Files(NamedTuple):
     model: LSTMModel
 
 
+@with_visible_errors
 def read_files(
     path: str | os.PathLike[str],
     *,

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from lrplstm.checks import outer_level
+from lrplstm.texts import visible
 
 __all__ = ["warn_assumed"]
 
@@ -25,9 +26,8 @@ def warn_assumed(why: str, assumed: Sequence[str], given: Sequence[str], instead
         What can be done so that it is seen.
     """
     if assumed:
-        warnings.warn(
+        text = (
             f"source: {why}, so this is assumed: {'; '.join(assumed)}; if it is so, pass "
-            f"{', '.join(given)}; {instead}",
-            UserWarning,
-            stacklevel=outer_level(),
+            f"{', '.join(given)}; {instead}"
         )
+        warnings.warn(visible(text), UserWarning, stacklevel=outer_level())

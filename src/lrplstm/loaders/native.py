@@ -10,10 +10,12 @@ from pathlib import Path
 
 from lrplstm.model import LSTMModel
 from lrplstm.storage import read_folder
+from lrplstm.texts import with_visible_errors
 
 __all__ = ["load", "load_default"]
 
 
+@with_visible_errors
 def load(path: str | os.PathLike[str]) -> LSTMModel:
     """Read a model that `LSTMModel.save` wrote.
 

@@ -34,7 +34,7 @@ from lrplstm.loaders.onnx_tracing import (
     Traced,
 )
 from lrplstm.model import LSTMModel
-from lrplstm.texts import shown
+from lrplstm.texts import shown, with_visible_errors
 from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _OPEN_SIZES = (37, 41, 43)
 """Sizes of axes that a graph leaves open: primes, such as no graph has for constants of its own."""
 
 
+@with_visible_errors
 def from_onnx(
     source: str | os.PathLike[str] | onnx.ModelProto,
     *,

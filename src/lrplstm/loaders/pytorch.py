@@ -26,12 +26,13 @@ from lrplstm.loaders.torch_head import linear_layers
 from lrplstm.loaders.torch_parts import Part, parts_of_module, parts_of_state_dict
 from lrplstm.model import LSTMModel
 from lrplstm.network import POOLINGS, directions
-from lrplstm.texts import shown
+from lrplstm.texts import shown, with_visible_errors
 from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
 
 __all__ = ["from_torch"]
 
 
+@with_visible_errors
 def from_torch(
     source: Any,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lrplstm.checks import outer_level
 from lrplstm.loaders.assumptions import warn_assumed
 from lrplstm.model import LSTMModel
+from lrplstm.texts import with_visible_errors
 
 if TYPE_CHECKING:
     from lrplstm.loaders.keras.chain import Chain
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["from_keras"]
 
 
+@with_visible_errors
 def from_keras(
     source: Any,
     *,
