@@ -268,22 +268,23 @@ class InputEncoder:
 
     def _find_padding(self, batch: Batch) -> tuple[Array, str]:
         """Return which steps only fill sequences up, and what errors call these."""
-        if self.mask_id is not None and self.embedding is not None:
-            mask: Any = self.mask_id
-            if batch.from_features:  # vectors of ids, of which those of padding are padding
-                mask = self.embedding[self.mask_id]
-            name = f"id {self.mask_id}"
-        elif self.mask_value is not None:
+        embedding: Any = self.embedding
+        mask: Any = self.mask_id
+        if mask is None:
             with np.errstate(over="ignore"):  # what is infinite here, no number equals
                 mask = self.dtype.type(self.mask_value)
             name = f"all numbers {self.mask_value:g}"
         else:
-            return np.zeros(1, bool), ""
+            name = f"id {mask}"
+            if batch.from_features:  # vectors of ids, of which those of padding are padding
+                mask = embedding[mask]
         filled: Any = batch.data == mask
         return filled.all(axis=1) if filled.ndim == 2 else filled, name
 
     def _leave_out(self, names: _Names, batch: Batch) -> Batch:
         """Return a batch without the steps that only fill it up."""
+        if self.mask_id is None and self.mask_value is None:
+            return batch
         filled, padding = self._find_padding(batch)
         if not filled.any():
             return batch
