@@ -256,6 +256,86 @@ def test_many_targets_and_lanes_are_those_of_one_at_a_time(name, hidden_size):
                 assert (one.inputs[0] == together.inputs[k, part]).all()
 
 
+# Saturation -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=[np.float32, np.float64], ids=["float32", "float64"])
+def swept(request):
+    """Two steps, in the first of which one pre-activation has any size: arguments, and results."""
+    dtype = request.param
+    sizes = np.concatenate([np.linspace(0.1, 120, 60), np.linspace(300, 800, 26), [1e4, 1e9, 1e30]])
+    values = np.concatenate([sizes, -sizes])
+    x = np.tile(np.array([0.4, -0.7, 0.9, 0.3], dtype), (4, len(values), 2, 1))
+    for gate in range(4):
+        x[gate, :, 0, gate] = values
+    one_unit = lrplstm.LSTMWeights(
+        np.eye(4, dtype=dtype),
+        np.array([[0.3], [-0.2], [0.5], [0.4]], dtype),
+        np.zeros(4, dtype),
+        initial_hidden=np.full(1, 0.2, dtype),
+        initial_cell=np.full(1, 0.7, dtype),
+    )
+    n = 4 * len(values)
+
+    def run(module):
+        layer = module.prepare_layer([one_unit])
+        steps = x.reshape(-1, 4)
+        scan = layer, module.project(layer, steps), np.arange(2 * n), np.arange(0, 2 * n + 1, 2)
+        relevance, gates, gradient = (
+            module.forward_scan(*scan, keep, hidden=True)
+            for keep in ("relevance", "gates", "gradient")
+        )
+        start = np.ones((1, n, 1), dtype)
+        nothing = module.project(layer, np.zeros((1, 4), dtype))
+        of_first = np.concatenate([scan[1][::2] - nothing, 0 * nothing])
+        rows = np.stack([np.arange(n), np.full(n, n)], axis=1).ravel()
+        phrase = np.arange(2 * n) % 2 == 0
+        return {
+            "states": relevance.hidden,
+            "gradient": module.gradient_scan(gradient.trace, start, None, False).inputs,
+            "lrp": module.lrp_scan(relevance.trace, start, None, steps, RULE, "all").inputs,
+            "lrp prop": module.lrp_scan(gates.trace, start, None, steps, RULE, "prop").inputs,
+            "decomposition": module.decompose_scan(
+                gates.trace, np.arange(n), of_first, rows, phrase, scan[3], True
+            ).hidden,
+        }
+
+    with np.errstate(all="raise", under="ignore"):
+        return dtype, values, run, run(_reference)
+
+
+def test_a_saturated_gate_is_that_of_the_reference(kernels, swept):
+    """A closed one as small as it is, and 0 where that is no normal number; an open one 1."""
+    dtype, values, run, expected = swept
+    limits = np.finfo(dtype)
+    near = {"rtol": 2e3 * limits.eps, "atol": 4 * limits.eps}
+    closed = values < 0
+    far = np.abs(values) > -1.02 * np.log(limits.tiny)
+    for name, found in run(kernels).items():
+        k, r = (array.reshape(4, len(values), -1) for array in (found, expected[name]))
+        assert np.allclose(k, r, **near), name
+        if name in ("states", "gradient"):  # down to the least normal number, of i and f
+            assert np.allclose(k[:2, closed], r[:2, closed], **near | {"atol": limits.tiny}), name
+        if name != "decomposition":  # whose shares are differences
+            assert ((k[:, far] == 0) == (r[:, far] == 0)).all(), name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("method", lrplstm.METHODS)
+def test_inputs_as_large_as_a_timestamp_get_what_the_reference_says(method, dtype):
+    rng = np.random.default_rng(3)
+    w = [rng.normal(0, 0.3, shape).astype(dtype) for shape in ((16, 2), (16, 4), (16,), (2, 4))]
+    model = lrplstm.LSTMModel([lrplstm.LSTMWeights(*w[:3])], w[3])
+    nanoseconds = 1_764_000_000_000_000_000 + 60_000_000_000 * np.arange(4)
+    x = np.stack([[0.5, 0.2, -0.3, 0.1], nanoseconds], axis=1)
+    kernel, reference = (
+        lrplstm.explain(model, x, method, 0, level="input", backend=backend)
+        for backend in ("kernel", "reference")
+    )
+    assert np.array_equal(kernel.input_relevance == 0, reference.input_relevance == 0)
+    assert np.allclose(kernel.input_relevance, reference.input_relevance, rtol=1e-4, atol=0)
+
+
 # What is refused --------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from lrplstm._activations cimport exp, expm1
+from lrplstm._activations cimport exp, expm1_twice
 from lrplstm._vectors cimport VECTOR_BYTES, add_product, multiply, panel_vectors, prefetch
 
 from lrplstm.scans import KEEP, DecomposeResult, ForwardResult, GradientResult, LRPResult
@@ -461,7 +461,7 @@ cdef int _activate(bint tanh, given, found, real dtype) except -1:
             memcpy(block, &z[first], some * sizeof(real))
             if tanh:
                 for v in range(UNITS):
-                    of_z[v] = expm1(block[v], 2)
+                    of_z[v] = expm1_twice(block[v])
                 for v in range(UNITS):
                     of_z[v] = of_z[v] / (two + of_z[v])
             else:
@@ -923,8 +923,9 @@ cdef inline void _cell(
 ) noexcept nogil:
     """Take h and c of one sequence one step on, given the pre-activations of i, f, g and o.
 
-    sigmoid(a) = 1 / (1 + e^-a) and tanh(a) = (e^2a - 1) / (e^2a + 1); a product of the two takes
-    one division, which is as long as ten multiplications.
+    sigmoid(a) = e^a / (1 + e^a) and tanh(a) = (e^2a - 1) / (e^2a + 1); a product of the two takes
+    one division, which is as long as ten multiplications. A closed gate is as small as e^a, and 0
+    where that is; of e^-a, which overflows there, it would stay at the inverse of the largest.
     """
     cdef Py_ssize_t block, u, v, gate
     cdef real exp_i[UNITS]
@@ -936,27 +937,27 @@ cdef inline void _cell(
     cdef real added[UNITS]
     cdef real cell[UNITS]
     cdef real hidden[UNITS]
-    cdef real one = 1, two = 2
+    cdef real i[UNITS]
+    cdef real f[UNITS]
+    cdef real o[UNITS]
+    cdef real one = 1
     for block in range(padded // UNITS):
         u = block * UNITS
         for v in range(UNITS):
-            exp_i[v] = exp(a[u + v], -1)
+            exp_i[v] = exp(a[u + v])
         for v in range(UNITS):
-            exp_f[v] = exp(a[H + u + v], -1)
+            exp_f[v] = exp(a[H + u + v])
         for v in range(UNITS):
-            expm1_g[v] = expm1(a[2 * H + u + v], 2)
+            expm1_g[v] = expm1_twice(a[2 * H + u + v])
         for v in range(UNITS):
-            exp_o[v] = exp(a[3 * H + u + v], -1)
-        for v in range(UNITS):  # f c_{t-1}
-            kept[v] = c[u + v] / (one + exp_f[v])
-        for v in range(UNITS):  # i g
-            added[v] = expm1_g[v] / ((one + exp_i[v]) * (two + expm1_g[v]))
+            exp_o[v] = exp(a[3 * H + u + v])
         for v in range(UNITS):
+            kept[v] = c[u + v] * (exp_f[v] / (one + exp_f[v]))  # f c_{t-1}
+            added[v] = _gated_tanh(exp_i[v], expm1_g[v])  # i g
             cell[v] = kept[v] + added[v]
         for v in range(UNITS):
-            expm1_c[v] = expm1(cell[v], 2)
-        for v in range(UNITS):  # o tanh(c)
-            hidden[v] = expm1_c[v] / ((one + exp_o[v]) * (two + expm1_c[v]))
+            expm1_c[v] = expm1_twice(cell[v])
+            hidden[v] = _gated_tanh(exp_o[v], expm1_c[v])  # o tanh(c)
         if trace_rows == RELEVANCE_ROWS:
             _put(trace + KEPT * padded + u, kept)
             _put(trace + ADDED * padded + u, added)
@@ -973,23 +974,32 @@ cdef inline void _cell(
             _tanh(expm1_c, trace + TANH_C * padded + u)
             _put(trace + HIDDEN_OF_GATES * padded + u, h + u)
         elif trace_rows == GRADIENT_ROWS:
-            _derivative(exp_o, expm1_c, trace + DC_DH * padded + u)  # o (1 - tanh(c)^2)
-            _derivative(exp_i, expm1_g, trace + DA_G * padded + u)  # i (1 - g^2)
-            _rest(exp_o, hidden, trace + DA_O * padded + u)  # o tanh(c) (1 - o)
-            _rest(exp_i, added, trace + DA_I * padded + u)  # i g (1 - i)
-            _rest(exp_f, kept, trace + DA_F * padded + u)  # f c_{t-1} (1 - f)
-            _sigmoid(exp_f, trace + FORGET * padded + u)
+            _sigmoid(exp_i, i)
+            _sigmoid(exp_f, f)
+            _sigmoid(exp_o, o)
+            _derivative(o, expm1_c, trace + DC_DH * padded + u)  # o (1 - tanh(c)^2)
+            _derivative(i, expm1_g, trace + DA_G * padded + u)  # i (1 - g^2)
+            _rest(o, hidden, trace + DA_O * padded + u)  # o tanh(c) (1 - o)
+            _rest(i, added, trace + DA_I * padded + u)  # i g (1 - i)
+            _rest(f, kept, trace + DA_F * padded + u)  # f c_{t-1} (1 - f)
+            _put(trace + FORGET * padded + u, f)
         _put(h + u, hidden)
         _put(c + u, cell)
 
 
+cdef inline real _gated_tanh(real exp_a, real expm1_b) noexcept nogil:
+    """sigmoid(a) tanh(b), of e^a and e^2b - 1."""
+    cdef real two = 2, above = two + expm1_b
+    return exp_a * expm1_b / (above + exp_a * above)
+
+
 cdef inline void _sigmoid(const real* exp_a, real* row) noexcept nogil:
-    """1 / (1 + e^-a)."""
+    """e^a / (1 + e^a)."""
     cdef Py_ssize_t v
     cdef real found[UNITS]
     cdef real one = 1
     for v in range(UNITS):
-        found[v] = one / (one + exp_a[v])
+        found[v] = exp_a[v] / (one + exp_a[v])
     _put(row, found)
 
 
@@ -1004,7 +1014,7 @@ cdef inline void _tanh(const real* expm1_a, real* row) noexcept nogil:
 
 
 cdef inline void _derivative(
-    const real* exp_gate, const real* expm1_signal, real* row
+    const real* gate, const real* expm1_signal, real* row
 ) noexcept nogil:
     """Gate times derivative of its tanh: gate (1 - signal^2)."""
     cdef Py_ssize_t v
@@ -1012,17 +1022,17 @@ cdef inline void _derivative(
     cdef real signal, one = 1, two = 2
     for v in range(UNITS):
         signal = expm1_signal[v] / (two + expm1_signal[v])
-        found[v] = (one - signal * signal) / (one + exp_gate[v])
+        found[v] = gate[v] * (one - signal * signal)
     _put(row, found)
 
 
-cdef inline void _rest(const real* exp_gate, const real* value, real* row) noexcept nogil:
+cdef inline void _rest(const real* gate, const real* value, real* row) noexcept nogil:
     """Value times (1 - gate)."""
     cdef Py_ssize_t v
     cdef real found[UNITS]
     cdef real one = 1
     for v in range(UNITS):
-        found[v] = value[v] * (one - one / (one + exp_gate[v]))
+        found[v] = value[v] * (one - gate[v])
     _put(row, found)
 
 
@@ -1881,11 +1891,11 @@ cdef inline void _activate_biases(
     for block in range(padded // UNITS):
         u = block * UNITS
         for v in range(UNITS):
-            exp_i[v] = exp(bias[u + v], -1)
+            exp_i[v] = exp(bias[u + v])
         for v in range(UNITS):
-            exp_f[v] = exp(bias[H + u + v], -1)
+            exp_f[v] = exp(bias[H + u + v])
         for v in range(UNITS):
-            expm1_g[v] = expm1(bias[2 * H + u + v], 2)
+            expm1_g[v] = expm1_twice(bias[2 * H + u + v])
         _sigmoid(exp_i, of_bias + u)
         _sigmoid(exp_f, of_bias + padded + u)
         _tanh(expm1_g, of_bias + 2 * padded + u)
@@ -1934,10 +1944,10 @@ cdef inline void _decompose_cell(
             for v in range(UNITS):
                 part[v] += bias_i[u + v] * bias_g[u + v]
         for v in range(UNITS):
-            expm1_part[v] = expm1(part[v], 2)
+            expm1_part[v] = expm1_twice(part[v])
         for v in range(UNITS):
             rest = f[u + v] * c_before[u + v] + i[u + v] * g[u + v] - part[v]
-            expm1_rest[v] = expm1(rest, 2)
+            expm1_rest[v] = expm1_twice(rest)
         for v in range(UNITS):
             hidden[v] = half * o[u + v] * (
                 expm1_part[v] / (two + expm1_part[v])
@@ -1959,12 +1969,13 @@ cdef inline void _share_sigmoid(
     cdef real exp_last[UNITS]
     cdef real half = 0.5, one = 1
     for v in range(UNITS):
-        exp_first[v] = exp(bias[v] + part[v], -1)
+        exp_first[v] = exp(bias[v] + part[v])
     for v in range(UNITS):
-        exp_last[v] = exp(a[v] - part[v], -1)
+        exp_last[v] = exp(a[v] - part[v])
     for v in range(UNITS):
         found[v] = half * (
-            (one / (one + exp_first[v]) - of_bias[v]) + (gate[v] - one / (one + exp_last[v]))
+            (exp_first[v] / (one + exp_first[v]) - of_bias[v])
+            + (gate[v] - exp_last[v] / (one + exp_last[v]))
         )
 
 
@@ -1978,9 +1989,9 @@ cdef inline void _share_tanh(
     cdef real expm1_last[UNITS]
     cdef real half = 0.5, two = 2
     for v in range(UNITS):
-        expm1_first[v] = expm1(bias[v] + part[v], 2)
+        expm1_first[v] = expm1_twice(bias[v] + part[v])
     for v in range(UNITS):
-        expm1_last[v] = expm1(a[v] - part[v], 2)
+        expm1_last[v] = expm1_twice(a[v] - part[v])
     for v in range(UNITS):
         found[v] = half * (
             (expm1_first[v] / (two + expm1_first[v]) - of_bias[v])
