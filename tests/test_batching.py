@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -168,39 +167,54 @@ def test_a_fork_after_use_can_explain():
 
 
 FOREVER = """
-import numpy as np, lrplstm, sys
+import numpy as np, lrplstm, sys, threading, time
 rng = np.random.default_rng(0)
 w = [rng.normal(0, 0.1, s) for s in ((1024, 8), (1024, 256), (1024,))]
 model = lrplstm.LSTMModel([lrplstm.LSTMWeights(*w)], rng.normal(size=(2, 256)))
-batch = {batch}
+def explain(batch, method, threads):
+    lrplstm.explain(model, batch, method, level="token", num_threads=threads)
+many, long = [rng.normal(size=(50, 8))] * 20_000, [rng.normal(size=(1000, 8))] * 3
 print("ready", flush=True)
+"""
+INTERRUPTED = """
 try:
-    lrplstm.lrp(model, batch, level="token", num_threads={threads})
+    {call}
 except KeyboardInterrupt:
     print("interrupted", flush=True)
+"""
+LEFT_ALONE = """
+threading.Thread(target=lambda: {call}, daemon=True).start()
+time.sleep(0.5)
 """
 
 
 @pytest.mark.parametrize(
-    ("batch", "threads"),
+    ("ending", "call"),
     [
-        ("[rng.normal(size=(50, 8))] * 40_000", 1),
-        ("[rng.normal(size=(50, 8))] * 40_000", 2),
-        ("rng.normal(size=(2_000_000, 8))", 1),
+        (INTERRUPTED, "explain(many, 'lrp', 1)"),
+        (INTERRUPTED, "explain(long, 'occlusion', 2)"),
+        (INTERRUPTED, "explain(long, 'integrated_gradients', 3)"),
+        (LEFT_ALONE, "explain(many, 'lrp', 1)"),
+        (LEFT_ALONE, "explain(long, 'contextual_decomposition', 2)"),
     ],
-    ids=["one thread", "two threads", "one long sequence"],
+    ids=lambda value: {INTERRUPTED: "Ctrl-C", LEFT_ALONE: "exit"}.get(value, value),
 )
-def test_ctrl_c_ends_what_would_take_minutes(batch, threads):
-    code = FOREVER.format(batch=batch, threads=threads)
+def test_what_would_take_minutes_ends_at_once(ending, call):
+    """At Ctrl-C, and with the program where a daemon thread is at it; without a word of ours."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ
+        [sys.executable, "-c", FOREVER + ending.format(call=call)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout.readline() == "ready\n"
-        time.sleep(1.5)
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=20)
+        if ending == INTERRUPTED:
+            time.sleep(0.5)
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=10)  # 2 seconds, were the machine all ours
     finally:
         process.kill()
-    assert output == "interrupted\n"
+    assert output == ("interrupted\n" if ending == INTERRUPTED else "", "")
+    assert process.returncode == 0

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from random_models import random_batch, random_model, random_weights, relative_error
 
 import lrplstm
-from lrplstm import _backend, _kernels, _reference
+from lrplstm import _backend, _kernels, _reference, parallel
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import Scans
 
@@ -611,14 +612,42 @@ def test_threads_of_the_callers_may_share_a_model():
     assert not wrong
 
 
-def test_an_error_in_a_thread_is_raised():
+def test_an_error_in_a_thread_is_raised_and_stops_the_others():
     def fail(item):
         if item == 3:
             raise RuntimeError("item 3")
+        until = time.monotonic() + (20 if item == 4 else 0)
+        while time.monotonic() < until:
+            parallel.look()
 
+    start = time.monotonic()
     for threads in (1, 2, 5):
-        with pytest.raises(RuntimeError, match="item 3"):
-            _backend.for_each(fail, list(range(9)), threads)
+        with pytest.raises(RuntimeError, match="item 3") as caught:
+            parallel.for_each(fail, [*range(4), *[4] * 9], threads)
+        assert caught.value.__context__ is None
+    assert time.monotonic() - start < 10
+
+
+def test_calls_of_several_threads_do_not_stop_each_other():
+    """One ends with an error while the other is at work, whose every item is taken once."""
+    failed, taken = threading.Event(), []
+
+    def fail(item):
+        failed.set()
+        raise RuntimeError("of this call alone")
+
+    def take(item):
+        failed.wait(timeout=20)
+        parallel.look()
+        taken.append(item)
+
+    other = threading.Thread(target=parallel.for_each, args=(take, range(200), 3))
+    other.start()
+    with pytest.raises(RuntimeError, match="of this call alone"):
+        parallel.for_each(fail, range(9), 2)
+    other.join()
+    assert sorted(taken) == list(range(200))
+    parallel.look()  # nothing is left of what was stopped
 
 
 def test_traces_give_their_memory_back():

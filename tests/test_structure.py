@@ -28,7 +28,7 @@ LAYERS = [
     {"heatmap.figure"},
     {"conversion", "heatmap", "sentences", "tokenizers", "vocabulary"},
     {"checks"},
-    {"plain", "weights"},
+    {"parallel", "plain", "weights"},
     {"balance", "outputs", "quadrature", "rules", "sequences", "storage", "verification"},
     {"inputs", "targets", "wording"},
     {"scans"},

@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import TypeVar, cast
+from typing import cast
 
 from lrplstm import _reference
 from lrplstm.checks import check_choice, to_int
+from lrplstm.parallel import for_each
 from lrplstm.scans import Scans
 
 __all__ = [
@@ -32,8 +31,6 @@ INSTRUCTION_SETS = {"baseline": "_kernels", "v3": "_kernels_v3", "v4": "_kernels
 The environment variable LRPLSTM_INSTRUCTION_SET forces one; else it is the last that the processor
 runs.
 """
-
-_T = TypeVar("_T")
 
 
 @functools.cache
@@ -98,22 +95,3 @@ def count_threads(num_threads: int | None) -> int:
             else os.cpu_count() or 1
         )
     return to_int("num_threads", num_threads, 1)
-
-
-def for_each(function: Callable[[_T], None], items: Sequence[_T], num_threads: int | None) -> None:
-    """Call `function` with every item, in up to `num_threads` threads (None: all processors).
-
-    The first exception of any call ends the work and is raised. Ctrl-C does not wait for what other
-    threads are at: they end by themselves after the item they have.
-    """
-    threads = min(count_threads(num_threads), len(items))
-    if threads == 1:
-        for item in items:
-            function(item)
-        return
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="lrplstm")
-    try:
-        for future in [pool.submit(function, item) for item in items]:
-            future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)

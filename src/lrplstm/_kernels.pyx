@@ -24,6 +24,7 @@ import numpy as np
 from lrplstm._activations cimport exp, expm1_twice
 from lrplstm._vectors cimport VECTOR_BYTES, add_product, multiply, panel_vectors, prefetch
 
+from lrplstm.parallel import look
 from lrplstm.scans import KEEP, DecomposeResult, ForwardResult, GradientResult, LRPResult
 
 cdef extern from *:
@@ -117,13 +118,19 @@ cdef Py_ssize_t _POLL_EVERY = 1 << 30
 
 
 cdef int _poll(Py_ssize_t* work, Py_ssize_t more) except -1 nogil:
-    """Count work; now and then let Python see to its signals."""
+    """Count work; now and then let Python see to its signals, and whether to go on."""
     work[0] += more
     if work[0] > _POLL_EVERY:
         work[0] = 0
         with gil:
             PyErr_CheckSignals()
+            look()
     return 0
+
+
+cdef inline Py_ssize_t _work(Py_ssize_t rows, Py_ssize_t units, Py_ssize_t columns) noexcept nogil:
+    """Multiplications of a step: a product for each unit, and its functions, as long as UNITS."""
+    return rows * units * (columns + UNITS)
 
 
 # Memory -----------------------------------------------------------------------------------------
@@ -905,7 +912,7 @@ cdef int _forward(
                             break
                         h = &scratch[lane, stride]
                         memcpy(&final[first + lane, direction.first_state], h, H * sizeof(real))
-                    _poll(&work, active * 4 * H * H)
+                    _poll(&work, _work(active, 4 * padded, H))
                 first += lanes
     return 0
 
@@ -1133,6 +1140,7 @@ cdef int _lrp(
     cdef real[:, ::1] initial = found[2]
     cdef bint from_hidden = hidden is not None, to_inputs = R_x is not None
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
+    cdef Py_ssize_t below_columns = D if to_inputs else 0
     cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
     cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row
     cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
@@ -1214,7 +1222,7 @@ cdef int _lrp(
                             &scratch[0, 2 * padded], step, 1, 0, <const real*> recurrent.data, H,
                             recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
                         )
-                    _poll(&work, active * K * H * H)
+                    _poll(&work, _work(active * K, padded, H + below_columns))
                 row += offsets[first + size] - offsets[first]
                 for r in range(size * K):
                     initial[r % K, first + r // K] += H * share[r] + _initial_relevance(
@@ -1371,6 +1379,7 @@ cdef int _lrp_gates(
     cdef real[:, ::1] initial = found[2]
     cdef bint from_hidden = hidden is not None, to_inputs = R_x is not None
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
+    cdef Py_ssize_t below_columns = D if to_inputs else 0
     cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
     cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row
     cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
@@ -1445,7 +1454,7 @@ cdef int _lrp_gates(
                             &scratch[0, 2 * padded], step, 4, padded, <const real*> recurrent.data,
                             H, recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
                         )
-                    _poll(&work, active * K * 4 * H * H)
+                    _poll(&work, _work(active * K, 4 * padded, H + below_columns))
                 row += offsets[first + size] - offsets[first]
                 for r in range(size * K):
                     # R_c[-1], and h_{-1} * (W_hh.T @ q) + share, which is q . (W_hh @ h_{-1}).
@@ -1628,6 +1637,7 @@ cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dty
     cdef real[:, :, ::1] initial_cell = found[3]
     cdef bint from_hidden = hidden is not None, times_input = token is not None
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
+    cdef Py_ssize_t below_columns = 0 if times_input else D
     cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0], step = scratch.shape[1]
     cdef Py_ssize_t d, first, size, active, s, lane, k, t, r, row
     cdef Py_ssize_t first_projected, first_state, lanes = min(B, layer.lanes), work = 0
@@ -1688,7 +1698,7 @@ cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dty
                         &scratch[0, 2 * padded], step, 4, padded, <const real*> recurrent.data, H,
                         recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
                     )
-                    _poll(&work, active * K * 4 * H * H)
+                    _poll(&work, _work(active * K, 4 * padded, H + below_columns))
                 row += offsets[first + size] - offsets[first]
                 for r in range(size * K):
                     k, lane = r % K, r // K
@@ -1859,7 +1869,7 @@ cdef int _decompose(
                             break
                         h = &scratch[lane, stride]
                         memcpy(&final[first + lane, direction.first_state], h, H * sizeof(real))
-                    _poll(&work, active * 4 * H * H)
+                    _poll(&work, _work(active, 4 * padded, H))
                 first += lanes
     return 0
 

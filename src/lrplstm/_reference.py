@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.parallel import look
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import DecomposeResult, ForwardResult, GradientResult, LRPResult
 from lrplstm.weights import Array, LSTMWeights
@@ -183,6 +184,7 @@ def _sigmoid(a: Array) -> Array:
 def _steps(offsets: Array, reverse: bool) -> Iterator[tuple[int, list[int]]]:
     """Yield each sequence's number and its steps in the order in which they are read."""
     for b, (start, stop) in enumerate(pairwise(offsets)):
+        look()
         steps = list(range(start, stop))
         yield b, steps[::-1] if reverse else steps
 

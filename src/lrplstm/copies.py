@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lrplstm.parallel import look
 from lrplstm.sequences import to_offsets
 from lrplstm.weights import Array
 
@@ -70,6 +71,7 @@ def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copie
     lengths, ends = np.diff(offsets), np.cumsum(counts)
     first = 0
     while first < ends[-1]:
+        look()
         longest = int(lengths[ends.searchsorted(first, side="right")])
         wanted = max(_GROUP_STEPS, _LEAST_COPIES * longest)
         size = max(1, min(wanted, _MOST_BYTES // bytes_per_step) // longest)
