@@ -316,6 +316,8 @@ def test_targets_of_steps_are_counted_with_the_padding():
     ):
         a, b = lrplstm.lrp(model, ids, given), lrplstm.lrp(model, ids[1:3], same)
         assert np.array_equal(a.token_relevance, [0, *b.token_relevance, 0])
+        if isinstance(a.target, np.ndarray) and a.target.ndim == 2:
+            assert not a.target[[0, 3]].any()
         again = lrplstm.lrp(model, ids, a.target)
         assert np.array_equal(again.token_relevance, a.token_relevance)
     last = lrplstm.lrp(model, ids, (-1, None))  # of what is read

@@ -13,6 +13,7 @@ from random_models import random_batch, random_model
 from torch.nn.utils import rnn
 
 import lrplstm
+from lrplstm.vocabulary import without_names
 
 VOCABULARY = ["<unk>", "a", "fine", "film", "dull", "."]
 
@@ -461,10 +462,22 @@ def test_a_vocabulary_by_token_or_of_some_ids(tmp_path):
         assert lrplstm.lrp(one, [1, 0, 4, 5]).tokens == ["a", "#0", "", "#5"]
         with pytest.raises(ValueError, match="'#0' at position 0 is not in the vocabulary"):
             one.predict(["#0"])
-    for text in ("\na\nfine\nfilm\n\n\n", "\na\n"):
-        (tmp_path / "vocab.txt").write_text(text)
-        with pytest.raises(ValueError, match=r"vocab\.txt|unnamed_ids"):
-            lrplstm.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "unnamed", "match"),
+    [
+        (["", "a", "film", ""], [[0, 1], [2, 4]], "empty lines for ids 2 to 3, got tokens"),
+        (["", "a", "", ""], [[2, 5]], r"rising pairs of ids up to 4, got \[2, 5\]"),
+        (["", "a", "", ""], [[2, 4], [0, 1]], r"rising pairs .*got \[0, 1\]"),
+        (["", "a"], [[0, True]], "rising pairs"),
+        (["", "a"], {"0": 1}, "rising pairs"),
+        (None, [[0, 1]], "rising pairs of ids up to 0"),
+    ],
+)
+def test_files_whose_unnamed_ids_are_others(tokens, unnamed, match):
+    with pytest.raises(ValueError, match=match):
+        without_names(tokens, unnamed)
 
 
 @pytest.mark.parametrize(
