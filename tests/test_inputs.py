@@ -214,6 +214,7 @@ BAD = [
     (np.full((2, 5), Ellipsis), TypeError, "inputs"),
     (NAN, ValueError, "inputs: .* got nan at step 1, variable 3"),
     ([np.zeros((3, 5)), NAN], ValueError, r"inputs\[1\].* got nan at step 1, variable 3"),
+    (np.full((2, 5), np.nan), ValueError, "step 0, variable 0; give sequences without their padd"),
     (np.full((2, 5), -np.inf), ValueError, "got -inf at step 0, variable 0"),
     ([[0.5, 1.0], [1.0]], ValueError, "one length"),
 ]

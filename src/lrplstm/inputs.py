@@ -390,9 +390,12 @@ class InputEncoder:
         if not np.isfinite(values).all():
             step, variable = np.argwhere(~np.isfinite(values))[0]
             b, position = locate(step, offsets)
+            padding = (
+                "; give sequences without their padding" if np.isnan(values[step]).all() else ""
+            )
             raise ValueError(
                 f"{names[b]}: expected finite {self.dtype} numbers, got "
-                f"{arrays[b][position, variable]} at step {position}, variable {variable}"
+                f"{arrays[b][position, variable]} at step {position}, variable {variable}{padding}"
             )
         return Batch(offsets, values, None, None, np.zeros(len(values), bool), names.single)
 
