@@ -9,6 +9,7 @@ import pytest
 from random_models import random_batch, random_model, relative_error
 
 import lrplstm
+from lrplstm.perturbation import spread
 
 BACKENDS = ["kernel", "reference"]
 POOLINGS = ["last", "mean", "max", "none"]
@@ -151,6 +152,9 @@ def test_a_baseline_for_each_sequence_comes_back_with_it():
 def test_one_baseline_of_a_batch_is_everyones_own():
     row = np.linspace(-1, 1, 5)
     found = lrplstm.occlusion(random_model(), random_batch(lengths=(2, 4)), baseline=row)
+    row[:] = 3  # the caller may go on with it
+    np.testing.assert_array_equal(found.params["baseline"], np.linspace(-1, 1, 5))
+    row = np.linspace(-1, 1, 5)
     found[0].params["baseline"][:] = 7
     for params in (found[0].params, found[1].params, found.params):
         np.testing.assert_array_equal(params["baseline"], np.linspace(-1, 1, 5))
@@ -267,6 +271,12 @@ def test_an_input_that_stands_there_already_can_be_taken_away():
     assert (a.token_relevance[:, 2] == 0).all()
     assert (np.delete(a.token_relevance, 2, axis=1) != 0).all()
     assert (a.input_relevance[:, 2] == 0).all()
+
+
+def test_what_inputs_do_together_only_is_shared_evenly():
+    """Where none does anything alone there is nothing in proportion to which it could be."""
+    found = spread(np.array([[1.0, 2.0]]), np.array([[[0.0, 0.0], [3.0, -1.0]]]))
+    np.testing.assert_array_equal(found, [[[0.5, 0.5], [3.0, -1.0]]])
 
 
 def test_words_are_taken_away():
