@@ -28,7 +28,7 @@ _OLDEST_OPSET = 7  # the first in which Add and others broadcast as NumPy does
 _OWN_DOMAINS = ("", "ai.onnx")
 _MOST_PARTS, _BYTES_PER_PART = 2**16, 64
 _INTEGERS, _BYTES_PER_INTEGERS = (3, 4), 4  # the numbers of int64 and uint64 in descriptors
-_BYTES_TO_COMPUTE, _TIMES_TO_COMPUTE = 2**21, 16
+_BYTES_TO_COMPUTE, _TIMES_TO_COMPUTE = 2**22, 5
 _MOST_AXES, _MOST_INPUT_AXES = 16, 3
 _MOST_LETTERS = 80
 

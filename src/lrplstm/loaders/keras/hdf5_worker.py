@@ -64,7 +64,7 @@ def main() -> None:
     answer(content, int(limit), sys.stdout.buffer.write)
 
 
-def answer(content: bytes, limit: int, write: Callable[[bytes], Any]) -> None:
+def answer(content: bytes, limit: int, write: Callable[[Any], Any]) -> None:
     """Write what is in a file, or what is wrong with it."""
     try:
         found = read(content, limit, write)
@@ -100,7 +100,7 @@ def _limit(size: int, limit: int) -> None:
             resource.setrlimit(kind, (bound, bound))
 
 
-def read(content: bytes, limit: int, write: Callable[[bytes], Any]) -> dict[str, Any]:
+def read(content: bytes, limit: int, write: Callable[[Any], Any]) -> dict[str, Any]:
     """Return what a file says of itself, and write its arrays.
 
     The first is a dict of "attributes" (by the path of their object and their name), "groups" (a
@@ -118,7 +118,7 @@ def read(content: bytes, limit: int, write: Callable[[bytes], Any]) -> dict[str,
 class _Reader:
     """Walks over groups and datasets, and keeps account of what it takes out of the file."""
 
-    def __init__(self, budget: int, write: Callable[[bytes], Any]) -> None:
+    def __init__(self, budget: int, write: Callable[[Any], Any]) -> None:
         self.budget = budget
         self.write = write
         self.seen: set[int] = set()
@@ -215,7 +215,7 @@ class _Reader:
         array = dataset[()]
         if code != "bf2":
             array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        self.write(array.tobytes())
+        self.write(array.reshape(-1).view("u1"))
 
 
 def _code(dtype: Any, said: Any) -> str:
