@@ -127,6 +127,18 @@ def test_refused(layers, match):
         lrplstm.from_keras(Sequential([Input((None, 3)), *layers]))
 
 
+def test_masks_of_another_axis(tmp_path):
+    start = Input((5, 3))
+    network = Model(start, L.LSTM(4)(L.Masking()(start)))
+    network.save_weights(tmp_path / "a.weights.h5")
+    config = network.to_json()
+    lrplstm.from_keras(tmp_path / "a.weights.h5", config=config)
+    assert '"axis": -1' in config
+    with refused("expected no mask but that of an Embedding or Masking"):
+        changed = config.replace('"axis": -1', '"axis": 1')
+        lrplstm.from_keras(tmp_path / "a.weights.h5", config=changed)
+
+
 def test_weights_alone(tmp_path):
     network = Sequential([Input((None, 3)), L.Masking(), L.LSTM(4), L.Dense(1, name="out")])
     network.save_weights(tmp_path / "a.weights.h5")

@@ -97,7 +97,7 @@ def find_head_and_embedding(
     # Nobody said what is to be left out, so all that matters has to have its place.
     others = [part for part in parts.values() if part.matters and part not in lstms]
     if compared:  # what activations the scores need is seen when they are compared
-        others = [part for part in others if part.fault or not part.roles & {"relu", "tanh"}]
+        others = [part for part in others if not part.roles & {"relu", "tanh"}]
     heads, tables = _fitting_heads(parts, width), [asked.embedding or None]
     needed = others
     if asked.embedding is None:
