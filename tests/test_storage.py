@@ -220,6 +220,9 @@ def test_files_of_two_models(tmp_path):
         shutil.copy(tmp_path / "2" / name, tmp_path / "1")
         with refused(f"{name} is not the file that config.json was written with: .* save the mod"):
             lrplstm.load(tmp_path / "1")
+        (tmp_path / "1" / name).unlink()
+        with refused(f"it has no {name}"):
+            lrplstm.load(tmp_path / "1")
         (tmp_path / "1" / name).write_bytes(own)
     (tmp_path / "1" / "vocab.txt").write_text("f\ne\nd\nc\nb\na\n")
     without_digests(tmp_path / "1")  # what the error says

@@ -281,9 +281,16 @@ class _Parts:
         self._digests = digests
 
     def exists(self, name: str) -> bool:
-        """Whether the model has this part."""
-        known = self._digests is None or name in self._digests
-        return known and (self._folder / name).exists()
+        """Whether the model has this part, or raise a ValueError if it was to have it."""
+        there = (self._folder / name).exists()
+        if self._digests is None:
+            return there
+        if name in self._digests and not there:
+            raise ValueError(
+                f"{self._folder}: it has no {name}, which {_CONFIG} was written with: saving was "
+                "interrupted, or the file was removed since; save the model again"
+            )
+        return name in self._digests
 
     def read(self, name: str) -> bytes:
         """Return what is in a file, or raise a ValueError."""
