@@ -142,13 +142,18 @@ def _state(module: Any) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str,
 def _restore(
     module: Any, attributes: dict[str, Any], own: list[dict[str, Any]], copies: dict[str, Any]
 ) -> None:
-    vars(module).clear()
-    vars(module).update(attributes)
+    _as_before(vars(module), attributes)
     for name, entries in zip(_OWN, own, strict=True):
-        vars(module)[name].clear()
-        vars(module)[name].update(entries)
+        _as_before(vars(module)[name], entries)
     for key, numbers in copies.items():
         buffer = module._buffers[key]
         if buffer.is_meta or buffer.equal(numbers):
             continue
         buffer.copy_(numbers)
+
+
+def _as_before(entries: dict[str, Any], before: dict[str, Any]) -> None:
+    """Take out of a dict what has been added, and put back what was there."""
+    for key in entries.keys() - before.keys():
+        del entries[key]
+    entries.update(before)
