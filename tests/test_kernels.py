@@ -264,7 +264,7 @@ def test_many_targets_and_lanes_are_those_of_one_at_a_time(name, hidden_size):
 def swept(request):
     """Two steps, in the first of which one pre-activation has any size: arguments, and results."""
     dtype = request.param
-    sizes = np.concatenate([np.linspace(0.1, 120, 60), np.linspace(300, 800, 26), [1e4, 1e9, 1e30]])
+    sizes = np.concatenate([np.linspace(0.1, 120, 27), np.linspace(300, 800, 11), [1e9, 1e30]])
     values = np.concatenate([sizes, -sizes])
     x = np.tile(np.array([0.4, -0.7, 0.9, 0.3], dtype), (4, len(values), 2, 1))
     for gate in range(4):
