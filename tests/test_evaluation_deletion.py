@@ -236,7 +236,7 @@ BATCH = random_batch(lengths=(4, 5))
         ({"measure": "loss"}, ValueError, "measure: .* got 'loss'"),
         ({"inputs": "text"}, TypeError, "inputs: .* plain string"),
         ({"inputs": []}, ValueError, "inputs: expected at least one sequence"),
-        ({"model": "model"}, TypeError, "model: expected an LSTMModel, got str"),
+        ({"model": "model"}, TypeError, "model: expected a Model, got str"),
         ({"model": random_model(pooling="none")}, ValueError, "model: .* pooling 'none'"),
         ({"model": random_model(C=1)}, ValueError, "model: .* two classes, got one score"),
     ],

@@ -190,7 +190,7 @@ def test_methods_by_name():
         lrplstm.explain(MODEL, ONE, "lpr")
     with pytest.raises(TypeError, match=r"method: .*list"):
         lrplstm.explain(MODEL, ONE, ["lrp"])
-    with pytest.raises(TypeError, match="model: expected an LSTMModel"):
+    with pytest.raises(TypeError, match="model: expected a Model"):
         lrplstm.lrp("model", ONE)
 
 

@@ -9,7 +9,10 @@
 
 from __future__ import annotations
 
+from lrplstm import layers
 from lrplstm.attribution import Attribution, Attributions
+from lrplstm.base_model import Model
+from lrplstm.layers import DenseLayer
 from lrplstm.loaders import (
     from_arras,
     from_keras,
@@ -31,7 +34,7 @@ from lrplstm.methods import (
 )
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
-from lrplstm.weights import DenseLayer, LSTMWeights
+from lrplstm.weights import LSTMWeights
 
 __version__ = "0.1.0"
 
@@ -42,6 +45,7 @@ __all__ = [
     "DenseLayer",
     "LSTMModel",
     "LSTMWeights",
+    "Model",
     "Sentence",
     "contextual_decomposition",
     "explain",
@@ -51,6 +55,7 @@ __all__ = [
     "from_torch",
     "gradient_x_input",
     "integrated_gradients",
+    "layers",
     "load",
     "load_default",
     "lrp",

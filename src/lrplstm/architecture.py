@@ -1,19 +1,154 @@
-"""How the layers and the head of a network have to fit together."""
+"""How layers have to fit together: a graph of them, or the layers and the head of an LSTMModel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from lrplstm import network
+from lrplstm.layers import INPUTS, LSTM, DenseLayer, Form, Layer, Pool, Recurrent, directions
 from lrplstm.texts import shown
-from lrplstm.weights import DenseLayer, Layer, LSTMWeights, frozen, same_dtype
+from lrplstm.weights import Array, Directions, LSTMWeights, frozen, same_dtype
 
-__all__ = ["check_head", "check_layers"]
+__all__ = ["Graph", "check_head", "check_layers", "connect", "short_form"]
 
 
-def check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Layers that know what they read, each after those.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        With a name each, and with the names of what they read. The last gives the scores.
+    forms : dict of Form
+        What each gives, by its name, and what the network reads.
+    scores : Form
+        What the last layer gives.
+    dtype : numpy.dtype
+        float32 or float64, the one of all arrays.
+    top : Recurrent, or None
+        The last recurrent layer.
+    pooled : str, or None
+        The name of what is pooled of the states of that, if one pooling reads them.
+    """
+
+    layers: tuple[Layer, ...]
+    forms: dict[str, Form]
+    scores: Form
+    dtype: np.dtype[Any]
+    top: Recurrent | None
+    pooled: str | None
+
+    @property
+    def asks_of_each_step(self) -> bool:
+        """Whether steps cannot be left out from between others without a difference."""
+        return self.scores.steps or any(
+            self.forms[reads].steps and not isinstance(layer, Recurrent) and not _skips(layer)
+            for layer in self.layers
+            for reads in layer.reads or ()
+        )
+
+
+def _skips(layer: Layer) -> bool:
+    return isinstance(layer, Pool) and layer.pooling != "max"
+
+
+def connect(layers: Sequence[Layer | Directions], input_size: int | None = None) -> Graph:
+    """Return the graph of some layers, or raise an error that says which of them does not fit.
+
+    Parameters
+    ----------
+    layers : sequence
+        Each reads the one before it, or those before it that it names. `LSTMWeights` and pairs of
+        them stand for an `LSTM`.
+    input_size : int, optional
+        Width of what the network reads. Default: as a layer that reads it has it.
+    """
+    if isinstance(layers, Layer | LSTMWeights | str) or not isinstance(layers, Sequence):
+        raise TypeError(f"layers: expected a sequence of layers, got {type(layers).__name__}")
+    if not layers:
+        raise ValueError("layers: expected at least one layer, got none")
+    named: list[Layer] = []
+    names = {INPUTS}
+    for n, given in enumerate(layers):
+        layer = _to_layer(n, given)
+        name = layer.name
+        if name is None:
+            count = 1 + sum(other.kind == layer.kind for other in named)
+            name = layer.kind if count == 1 else f"{layer.kind}_{count}"
+        if name in names or not name.strip():
+            raise ValueError(f"layers[{n}]: name: expected one of its own, got {shown(name)}")
+        reads = layer.reads or (str(named[-1].name) if named else INPUTS,)
+        for read in reads:
+            if read not in names:
+                raise ValueError(
+                    f"layers[{n}]: reads: expected {INPUTS!r} or the name of a layer before it, "
+                    f"got {shown(read)}"
+                )
+        names.add(name)
+        named.append(layer.called(name, reads))
+
+    forms = {INPUTS: Form(input_size or _input_size(named), True)}
+    for n, layer in enumerate(named):
+        try:
+            forms[str(layer.name)] = layer.form([forms[read] for read in layer.reads or ()])
+        except ValueError as error:
+            raise ValueError(f"layers[{n}]: {error}") from None
+    read_by_some = {read for layer in named for read in layer.reads or ()}
+    for n, layer in enumerate(named[:-1]):
+        if layer.name not in read_by_some:
+            raise ValueError(f"layers[{n}]: {shown(layer.name)} is read by no other layer")
+    recurrent = [layer for layer in named if isinstance(layer, Recurrent)]
+    top = recurrent[-1] if recurrent else None
+    readers = [layer for layer in named if top is not None and top.name in (layer.reads or ())]
+    pools = [str(layer.name) for layer in readers if isinstance(layer, Pool)]
+    pooled = pools[0] if len(pools) == len(readers) == 1 else None
+    arrays = _arrays(named)
+    if not arrays:
+        raise ValueError("layers: expected one that has weights, got none")
+    scores = forms[str(named[-1].name)]
+    return Graph(tuple(named), forms, scores, same_dtype(arrays), top, pooled)
+
+
+def _arrays(layers: Sequence[Layer]) -> dict[str, Array]:
+    return {
+        f"{layer.name}: {name}": array for layer in layers for name, array in layer.arrays().items()
+    }
+
+
+def _to_layer(n: int, given: Layer | Directions) -> Layer:
+    if isinstance(given, Layer):
+        return given
+    if isinstance(given, LSTMWeights):
+        return LSTM(given)
+    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
+        try:
+            return LSTM(*given)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"layers[{n}]: {error}") from None
+    raise TypeError(f"layers[{n}]: expected a layer, got {shown(given)}")
+
+
+def _input_size(layers: Sequence[Layer]) -> int:
+    for layer in layers:
+        if INPUTS in (layer.reads or ()) and layer.input_size is not None:
+            return layer.input_size
+    raise ValueError(
+        "layers: expected one that reads the inputs and has an input_size, or an embedding"
+    )
+
+
+def short_form(layers: Sequence[Directions], pooling: str, head: Sequence[DenseLayer]) -> Graph:
+    """Return the graph of an LSTMModel."""
+    pool = [] if pooling == "none" else [Pool(pooling)]
+    return connect([*layers, *pool, *(dense.called(None, None) for dense in head)])
+
+
+def check_layers(layers: Sequence[Directions]) -> tuple[Directions, ...]:
     """Return layers of which each reads what the one below it gives, all of one dtype."""
     if isinstance(layers, LSTMWeights) or not isinstance(layers, Sequence):
         raise TypeError(
@@ -22,7 +157,7 @@ def check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
         )
     if not layers:
         raise ValueError("layers: expected at least one layer, got none")
-    checked: list[Layer] = []
+    checked: list[Directions] = []
     for n, layer in enumerate(layers):
         if not isinstance(layer, LSTMWeights):
             if (
@@ -44,9 +179,9 @@ def check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
                 )
         checked.append(layer)
 
-    expected = network.directions(checked[0])[0].input_size
+    expected = directions(checked[0])[0].input_size
     for n, layer in enumerate(checked):
-        both = network.directions(layer)
+        both = directions(layer)
         for weights in both:
             if weights.input_size != expected:
                 raise ValueError(
@@ -57,7 +192,7 @@ def check_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
         {
             f"layers[{n}]" + ("" if isinstance(layer, LSTMWeights) else f"[{d}]"): weights.weight_ih
             for n, layer in enumerate(checked)
-            for d, weights in enumerate(network.directions(layer))
+            for d, weights in enumerate(directions(layer))
         }
     )
     return tuple(checked)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import to_array, to_numbers
 from lrplstm.conversion import is_array_like
-from lrplstm.model import LSTMModel
 from lrplstm.sequences import Batch, Part
 from lrplstm.texts import shown
 from lrplstm.weights import Array
@@ -37,7 +37,7 @@ class Baseline(NamedTuple):
         return self.features if len(self.features) == 1 else self.features[part.steps]
 
 
-def resolve_baseline(baseline: Any, model: LSTMModel, batch: Batch) -> Baseline:
+def resolve_baseline(baseline: Any, model: Model, batch: Batch) -> Baseline:
     """Return what `baseline` means; errors as `lrplstm.integrated_gradients` documents them."""
     D, dtype = model.input_size, model.dtype
     if baseline is None:
@@ -93,7 +93,7 @@ def _dimensions(baseline: Sequence[Any] | Array) -> int:
     return 1 + to_array("baseline", baseline[0]).ndim if len(baseline) else 1
 
 
-def features_of_word(word: str | int, model: LSTMModel) -> Array:
+def features_of_word(word: str | int, model: Model) -> Array:
     """Return the features of a token or id, (1, D)."""
     if model.embedding is None:
         raise ValueError(

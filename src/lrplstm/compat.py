@@ -29,8 +29,8 @@ import numpy.typing as npt
 from lrplstm import _backend
 from lrplstm.checks import to_array, to_numbers
 from lrplstm.heatmap.content import checked_text, checked_texts
+from lrplstm.layers import directions
 from lrplstm.loaders.arras import from_arras, read_files
-from lrplstm.network import directions
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import ForwardResult, Scans
 from lrplstm.texts import shown, visible

@@ -38,6 +38,11 @@ class Copies(NamedTuple):
     steps: Array
     offsets: Array
 
+    def take(self, values: Array, offsets: Array) -> Array:
+        """Return the rows of the copies, given those of the sequences or of their steps."""
+        # Where there are as many steps as sequences, the two are the same.
+        return values[self.rows(len(values) == offsets[-1])]
+
     def rows(self, every_step: bool) -> Array:
         """Return which rows of an array of sequences, or of steps, they are copies of."""
         return self.steps if every_step else self.owner

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import to_array, to_numbers
 from lrplstm.conversion import is_array_like
-from lrplstm.model import LSTMModel
 from lrplstm.sequences import Batch, Part, sum_steps
 from lrplstm.weights import Array
 
@@ -46,7 +46,7 @@ class HiddenRelevance(NamedTuple):
         return np.split(batch.as_given(self.values, axis=0), batch.given_offsets[1:-1])
 
 
-def resolve_hidden(given: Any, model: LSTMModel, batch: Batch) -> HiddenRelevance:
+def resolve_hidden(given: Any, model: Model, batch: Batch) -> HiddenRelevance:
     """Return what `hidden_relevance` means; errors as `lrplstm.lrp` documents them."""
     single = batch.single
     if is_array_like(given):
@@ -64,7 +64,7 @@ def resolve_hidden(given: Any, model: LSTMModel, batch: Batch) -> HiddenRelevanc
     arrays = [to_array(name, part) for name, part in zip(names, parts, strict=True)]
 
     width, dtype = model.width, model.dtype
-    if arrays[0].ndim == 1 and model.pooling != "none":
+    if arrays[0].ndim == 1 and not model.every_step:
         rows = [to_numbers(name, a, (width,), dtype) for name, a in zip(names, arrays, strict=True)]
         return HiddenRelevance(np.stack(rows), pooled=True)
     lengths = np.diff(batch.given_offsets).tolist()

@@ -187,7 +187,7 @@ class InputEncoder:
         The token of `vocabulary` that stands for all others.
     mask_id : int, optional
         Id whose steps are left out.
-    every_step : bool
+    asks_of_each_step : bool
         Whether something is asked of each step, so that none can be left out from between others.
     tokenizer : str, optional
         Name of what makes tokens of a text.
@@ -201,7 +201,7 @@ class InputEncoder:
     vocabulary: tuple[str | None, ...] | None
     unknown_token: str | None
     mask_id: int | None
-    every_step: bool
+    asks_of_each_step: bool
     tokenizer: str | None
     mask_value: float | None = None
     shown: tuple[str, ...] | None = field(init=False, repr=False)
@@ -296,7 +296,7 @@ class InputEncoder:
                 f"{names[int(lengths.argmin())]}: expected at least one step, got nothing but "
                 f"padding ({padding})"
             )
-        if self.every_step:
+        if self.asks_of_each_step:
             first, last = read[offsets[:-1]], read[offsets[1:] - 1]
             with_gaps = last - first >= lengths
             if with_gaps.any():

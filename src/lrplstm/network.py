@@ -1,69 +1,48 @@
-"""A whole network, forward and back: stacked layers, both directions, pooling and head.
+"""A whole network, forward and back: the only loop over its layers.
 
 Rows of every array are steps, the sequences of a part of the batch one after the other (see
-`lrplstm.scans`); K is the number of targets that are explained at once.
+`lrplstm.scans`), or the sequences; K is the number of targets that are explained at once.
+
+Layers read and give *slots*: slot 0 is what the network reads. A recurrent layer gives two, the
+states of every step and the final ones; every other operation gives one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.architecture import Graph
+from lrplstm.copies import Copies
+from lrplstm.layers import INPUTS, Operation, Pass, Pool, Recurrent
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import GradientResult, Scans
 from lrplstm.sequences import Batch, Part, sum_steps
-from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
+from lrplstm.weights import Array
 
 __all__ = [
-    "POOLINGS",
     "ForwardPass",
     "InputRelevance",
-    "Network",
     "Prepared",
     "Reading",
     "Source",
-    "directions",
+    "decompose",
     "forward",
     "gradient_x_input",
     "input_gradient",
     "lrp",
     "lrp_from_hidden",
+    "lrp_from_pooled",
     "no_initial",
     "read",
     "sensitivity",
     "weigh",
 ]
 
-POOLINGS = ("last", "mean", "max", "none")
-"""What the head reads: the final state of each direction, the mean or maximum over all steps, or
-the state of each step by itself."""
-
 _WORD_TABLE_BYTES = 48 * 2**20
 """Projections of a whole vocabulary are kept with the model if they take no more than this."""
-
-
-class Network(Protocol):
-    """What these functions need of a model."""
-
-    @property
-    def layers(self) -> Sequence[Layer]:
-        """First layer first; one `LSTMWeights`, or a (forward, backward) pair of them, each."""
-
-    @property
-    def head(self) -> Sequence[DenseLayer]:
-        """What makes scores of the pooled hidden state; without any, it is the score itself."""
-
-    @property
-    def pooling(self) -> str:
-        """One of `POOLINGS`."""
-
-
-def directions(layer: Layer) -> tuple[LSTMWeights, ...]:
-    """Return the directions of a layer: (forward,) or (forward, backward)."""
-    return (layer,) if isinstance(layer, LSTMWeights) else tuple(layer)
 
 
 class Source(NamedTuple):
@@ -72,7 +51,8 @@ class Source(NamedTuple):
     Attributes
     ----------
     projection : ndarray, or None
-        W_ih x of each distinct word; None where the batch is features, projected part by part.
+        W_ih x of each distinct word; None where the batch is features, or is read otherwise: then
+        it is made part by part.
     rows : ndarray of shape (steps,), or None
         Which row of it each step of the batch reads.
     """
@@ -82,14 +62,14 @@ class Source(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What the first layer reads of some sequences, the longest first.
+    """What the network reads of some sequences, the longest first.
 
     Attributes
     ----------
     offsets : ndarray of shape (B + 1,)
         Where each of them begins, and where the last ends.
     projection : ndarray
-        W_ih x, as a backend projects it.
+        What `Prepared.project` makes of x.
     rows : ndarray of shape (steps,)
         Which row of it each step reads.
     inputs : ndarray of shape (steps, D), or None
@@ -102,38 +82,107 @@ class Reading(NamedTuple):
     inputs: Array | None
 
 
-class Prepared:
-    """The weights of a network as a backend wants them."""
+class Scan:
+    """A recurrent layer as a backend has it, and the slots that it reads and gives."""
 
-    def __init__(self, network: Network, scans: Scans) -> None:
-        self.scans = scans
-        self.directions = [directions(layer) for layer in network.layers]
-        self.layers = [scans.prepare_layer(both) for both in self.directions]
-        self.pooling = network.pooling
-        # Each linear layer of the head, and its activation.
-        self.head = [
-            (scans.prepare_linear(dense.weight, dense.bias), dense.activation)
-            for dense in network.head
-        ]
-        # h_{-1} and c_{-1} of each layer, all directions beside each other.
-        self.initial_states = [
-            (
-                np.concatenate([weights.initial_hidden for weights in both]),
-                np.concatenate([weights.initial_cell for weights in both]),
-            )
-            for both in self.directions
-        ]
+    def __init__(self, layer: Recurrent, scans: Scans, reads: int, slots: tuple[int, int]) -> None:
+        self.scans = layer.scans(scans)
+        self.layer = self.scans.prepare_layer(layer.directions)
+        self.directions = layer.directions
+        self.reads = reads
+        self.hidden, self.final = slots
+        # Whether the states of every step are read; set by whoever does.
+        self.wanted = False
+        # h_{-1} and c_{-1}, all directions beside each other.
+        self.initial_hidden = np.concatenate([one.initial_hidden for one in layer.directions])
+        self.initial_cell = np.concatenate([one.initial_cell for one in layer.directions])
+
+    def project(self, x: Array) -> Array:
+        """Return what the scan reads of x, see `lrplstm.scans`."""
+        return self.scans.project(self.layer, x)
+
+
+class Node(NamedTuple):
+    """An operation on rows, and the slots that it reads and gives."""
+
+    operation: Operation
+    reads: tuple[int, ...]
+    gives: int
+
+
+class Prepared:
+    """A network as a backend wants it.
+
+    Attributes
+    ----------
+    nodes : list of Scan or Node
+        In the order in which they run.
+    entry : Scan, or None
+        The recurrent layer that reads what the network reads, if nothing else does: it then reads
+        rows of a projection, of which there may be fewer than steps.
+    scores, pooled, hidden : int, or None
+        Slots: of the scores; of what is pooled of the top recurrent layer, and of its states.
+    every_step : bool
+        Whether every step has scores, rather than every sequence.
+    """
+
+    def __init__(self, graph: Graph, scans: Scans) -> None:
+        self.input_size = graph.forms[INPUTS].size
+        self.every_step = graph.scores.steps
+        self.nodes: list[Scan | Node] = []
+        slots, final, self.slots = {INPUTS: 0}, dict[int, int](), 1
+        rows = dict[int, int]()  # numbers in a row of those slots whose rows are steps
+        for layer in graph.layers:
+            name = str(layer.name)
+            reads = tuple(slots[read] for read in layer.reads or ())
+            if isinstance(layer, Recurrent):
+                states = slots[name] = self.slots
+                final[states] = states + 1
+                self.nodes.append(Scan(layer, scans, reads[0], (states, states + 1)))
+                self.slots += 2
+            elif isinstance(layer, Pool) and layer.pooling == "last" and reads[0] in final:
+                slots[name] = final[reads[0]]
+            else:
+                for operation in layer.prepare(scans):
+                    self.nodes.append(Node(operation, reads, self.slots))
+                    reads = (self.slots,)
+                    self.slots += 1
+                slots[name] = reads[0]
+            if graph.forms[name].steps:
+                rows[slots[name]] = graph.forms[name].size
+
+        self.scores = slots[str(graph.layers[-1].name)]
+        self.hidden = None if graph.top is None else slots[str(graph.top.name)]
+        self.pooled = None if graph.pooled is None else slots[graph.pooled]
+        self.dtype = graph.dtype
+        found = [node for node in self.nodes if isinstance(node, Scan)]
+        by_nodes = {s for node in self.nodes if isinstance(node, Node) for s in node.reads}
+        by_nodes.add(self.scores)
+        by_scans = [scan.reads for scan in found]
+        for scan in found:
+            scan.wanted = scan.hidden in by_nodes or scan.hidden in by_scans
+        alone = by_scans.count(0) == 1 and 0 not in by_nodes
+        self.entry = next(scan for scan in found if scan.reads == 0) if alone else None
+        # Numbers that a step takes: in any case, and again for each target.
+        self._numbers = sum(rows[s] for s in by_nodes if s in rows)
+        self._by_target = self._numbers
+        for scan in found:
+            for weights in scan.directions:
+                self._numbers += 12 * weights.hidden_size + weights.input_size
+                self._by_target += weights.input_size
         # Rows of W_ih x of the vocabulary's words, and which of them have been computed.
         self._words: tuple[Array, Array] | None = None
 
-    @property
-    def every_step(self) -> bool:
-        """Whether every step has scores, rather than every sequence."""
-        return self.pooling == "none"
+    def project(self, x: Array) -> Array:
+        """Return what the first layer reads of x, (n, D): a row for each, of x plus a constant.
+
+        It is what the one recurrent layer reads that reads the inputs; else x itself.
+        """
+        return x if self.entry is None else self.entry.project(x)
 
     def source(self, batch: Batch) -> Source:
         """Project the words of a batch, each once."""
-        if batch.embedding is None:
+        if batch.embedding is None or self.entry is None:
             return Source(None, None)
         if self._words is None:
             row = self._project(batch, np.array([batch.zero_id]))
@@ -152,18 +201,11 @@ class Prepared:
         return Source(projection, batch.data)
 
     def _project(self, batch: Batch, ids: Array) -> Array:
-        return self.scans.project(self.layers[0], batch.embed(ids))
+        return self.project(batch.embed(ids))
 
     def bytes_per_step(self, targets: int) -> int:
         """Return about how much working memory one step takes while `targets` are explained."""
-        total = 0
-        for both in self.directions:
-            for weights in both:
-                numbers = 12 * weights.hidden_size + (1 + targets) * weights.input_size
-                if both is self.directions[-1] and self.pooling != "last":
-                    numbers += (1 + targets) * weights.hidden_size
-                total += numbers * weights.dtype.itemsize
-        return total
+        return (self._numbers + targets * self._by_target) * self.dtype.itemsize
 
 
 # Forward ----------------------------------------------------------------------------------------
@@ -176,26 +218,16 @@ class ForwardPass:
     Attributes
     ----------
     reading : Reading
-    inputs : list of ndarray or None
-        What each layer read; of the first layer only where it was asked for.
+    values : list of ndarray or None
+        In each slot, see above; None where nobody reads it.
     traces : list
-        Of each layer, see `lrplstm.scans`.
-    hidden : ndarray of shape (steps, width), or None
-        States of the top layer; where they are pooled.
-    head : list of ndarray
-        What each layer of the head read, first the pooled states, and the scores: in rows of
-        sequences, or with pooling "none" of steps.
-    sums : list of ndarray
-        What each layer of the head made of that before its activation.
+        Of each scan, see `lrplstm.scans`; None of other nodes.
     """
 
     prepared: Prepared
     reading: Reading
-    inputs: list[Any]
+    values: list[Any]
     traces: list[Any]
-    hidden: Any
-    head: list[Array]
-    sums: list[Array]
 
     @property
     def offsets(self) -> Array:
@@ -209,54 +241,80 @@ class ForwardPass:
 
     @property
     def scores(self) -> Array:
-        """Of shape (B, C), or with pooling "none" (steps, C)."""
-        return self.head[-1]
+        """Of shape (B, C), or where every step has some (steps, C)."""
+        scores: Array = self.values[self.prepared.scores]
+        return scores
+
+    def of(self, node: Node) -> Pass:
+        """Return what an operation read and made."""
+        inputs = tuple([self.values[slot] for slot in node.reads])
+        return Pass(inputs, self.values[node.gives], self.reading.offsets)
 
 
 def read(prepared: Prepared, batch: Batch, source: Source, part: Part, inputs: bool) -> Reading:
-    """Return what the first layer reads of a part of a batch, with x itself if `inputs`."""
+    """Return what the network reads of a part of a batch, with x itself if `inputs`."""
     x: Any = None
     if source.projection is None or inputs:
         x = batch.features(part.steps)
     if source.projection is None or source.rows is None:
-        projection = prepared.scans.project(prepared.layers[0], x)
-        return Reading(part.offsets, projection, np.arange(part.offsets[-1]), x)
+        return Reading(part.offsets, prepared.project(x), np.arange(part.offsets[-1]), x)
     return Reading(part.offsets, source.projection, source.rows[part.steps], x)
 
 
 def forward(prepared: Prepared, reading: Reading, keep: str) -> ForwardPass:
     """Run the network over some sequences; `keep` says for what (see `lrplstm.scans`)."""
-    scans, pooling = prepared.scans, prepared.pooling
-    offsets, projection, rows, _ = reading
-    x: Any = reading.inputs
-    inputs: list[Any] = []
-    traces = []
-    for depth, layer in enumerate(prepared.layers):
-        if depth > 0:
-            projection, rows = scans.project(layer, x), np.arange(offsets[-1])
-        wanted = depth < len(prepared.layers) - 1 or pooling != "last"
-        found = scans.forward_scan(layer, projection, rows, offsets, keep, wanted)
-        inputs.append(x)
+    offsets, entry = reading.offsets, prepared.entry
+    values: list[Any] = [None] * prepared.slots
+    traces: list[Any] = []
+    if entry is None:
+        values[0] = reading.projection[reading.rows]
+    for node in prepared.nodes:
+        if isinstance(node, Node):
+            inputs = tuple([values[slot] for slot in node.reads])
+            values[node.gives] = node.operation.forward(inputs, offsets)
+            traces.append(None)
+            continue
+        if node is entry:
+            projection, rows = reading.projection, reading.rows
+        else:
+            projection, rows = node.project(values[node.reads]), np.arange(offsets[-1])
+        found = node.scans.forward_scan(node.layer, projection, rows, offsets, keep, node.wanted)
+        values[node.hidden], values[node.final] = found.hidden, found.final
         traces.append(found.trace)
-        x = found.hidden
-
-    if pooling == "last":
-        y = found.final
-    else:
-        y = x if pooling == "none" else scans.pool(pooling, x, offsets)
-    head, sums = [y], []
-    for linear, activation in prepared.head:
-        z = scans.linear(linear, y)
-        y = z if activation == "linear" else scans.activate(activation, z)
-        sums.append(z)
-        head.append(y)
-    return ForwardPass(prepared, reading, inputs, traces, x, head, sums)
+    return ForwardPass(prepared, reading, values, traces)
 
 
 def weigh(prepared: Prepared, weighting: Array, values: Array, offsets: Array) -> Array:
     """Return ``weighting . values`` of each sequence, (K, B), those of its steps added up."""
     weighed: Array = np.vecdot(weighting, values)
     return sum_steps(weighed, offsets) if prepared.every_step else weighed
+
+
+def decompose(
+    past: ForwardPass, relevant: Array, rows: Array, phrase: Array, copies: Copies
+) -> Array:
+    """Return the relevant part of the scores of copies of the sequences; see `decompose_scan`.
+
+    `relevant` is that of what the first layer read, of which each step of the copies reads a row.
+    """
+    prepared = past.prepared
+    values: list[Any] = [None] * prepared.slots
+    if prepared.entry is None:
+        values[0] = relevant[rows]
+    for node, trace in zip(prepared.nodes, past.traces, strict=True):
+        if isinstance(node, Node):
+            parts = tuple([values[slot] for slot in node.reads])
+            values[node.gives] = node.operation.decompose(past.of(node), parts, copies)
+            continue
+        if node is not prepared.entry:
+            x = values[node.reads]
+            nothing = node.project(np.zeros_like(x[:1]))
+            relevant, rows = node.project(x) - nothing, np.arange(len(x))
+        values[node.final], values[node.hidden] = node.scans.decompose_scan(
+            trace, copies.owner, relevant, rows, phrase, copies.offsets, node.wanted
+        )
+    scores: Array = values[prepared.scores]
+    return scores
 
 
 # Back -------------------------------------------------------------------------------------------
@@ -281,119 +339,143 @@ class InputRelevance(NamedTuple):
     started: Array | None = None
 
 
-def lrp(
-    past: ForwardPass, weighting: Array, rule: EpsilonRule, product_rule: str, level: str
-) -> InputRelevance:
-    """Layer-wise relevance propagation of ``weighting * scores``; weighting is one for each target.
-
-    It has the shape (K, B, C), or with pooling "none" (K, steps, C).
-    """
-    scans, relevance = past.prepared.scans, weighting * past.scores
-    # An activation hands all relevance on.
-    for (linear, _), y, z in reversed(
-        list(zip(past.prepared.head, past.head, past.sums, strict=False))
-    ):
-        relevance = scans.linear_lrp(linear, y, z, relevance, rule)
-    return lrp_from_pooled(past, relevance, rule, product_rule, level)
-
-
-def lrp_from_pooled(
-    past: ForwardPass, relevance: Array, rule: EpsilonRule, product_rule: str, level: str
-) -> InputRelevance:
-    """Relevance propagation from what the head reads, (K, B or steps, width), down."""
-
-    def through_pooling(pooling: str) -> Array:
-        scans, pooled = past.prepared.scans, past.head[0]
-        return scans.pool_lrp(pooling, past.hidden, past.offsets, pooled, relevance, rule)
-
-    final, hidden = _to_states(past, relevance, through_pooling)
-    return _lrp_layers(past, final, hidden, rule, product_rule, level)
-
-
-def lrp_from_hidden(
-    past: ForwardPass,
-    hidden_relevance: Array,
-    rule: EpsilonRule,
-    product_rule: str,
-    level: str,
-) -> InputRelevance:
-    """Relevance propagation from the top layer's hidden states, (K, steps, width), down."""
-    return _lrp_layers(past, None, hidden_relevance, rule, product_rule, level)
-
-
-def _to_states(
-    past: ForwardPass, pooled: Array, through_pooling: Callable[[str], Array]
-) -> tuple[Array | None, Array | None]:
-    """Return what the top layer's final states, or else all of its states, get of what is pooled.
-
-    Of the two one is None: scans begin at either.
-    """
-    pooling = past.prepared.pooling
-    if pooling == "last":
-        return pooled, None
-    return None, pooled if pooling == "none" else through_pooling(pooling)
-
-
 def no_initial(past: ForwardPass, targets: Array) -> Array:
     """Return zeros for what ends on initial states, (K, B)."""
     return np.zeros((len(targets), len(past.offsets) - 1), past.scores.dtype)
 
 
-def _lrp_layers(
-    past: ForwardPass,
-    final: Any,
-    hidden: Any,
-    rule: EpsilonRule,
-    product_rule: str,
-    level: str,
+def lrp(
+    past: ForwardPass, weighting: Array, rule: EpsilonRule, product_rule: str, level: str
 ) -> InputRelevance:
-    initial = no_initial(past, hidden if final is None else final)
-    for depth in reversed(range(len(past.traces))):
-        inputs = past.inputs[depth] if depth > 0 or level == "input" else None
-        found = past.prepared.scans.lrp_scan(
-            past.traces[depth], final, hidden, inputs, rule, product_rule
-        )
+    """Layer-wise relevance propagation of ``weighting * scores``; weighting is one for each target.
+
+    It has the shape (K, B, C), or where every step has scores (K, steps, C).
+    """
+    started = weighting * past.scores
+    return _lrp(past, past.prepared.scores, started, rule, product_rule, level)
+
+
+def lrp_from_pooled(
+    past: ForwardPass, relevance: Array, rule: EpsilonRule, product_rule: str, level: str
+) -> InputRelevance:
+    """Relevance propagation from what is pooled of the top recurrent layer, (K, B, width), down."""
+    assert past.prepared.pooled is not None
+    return _lrp(past, past.prepared.pooled, relevance, rule, product_rule, level)
+
+
+def lrp_from_hidden(
+    past: ForwardPass, relevance: Array, rule: EpsilonRule, product_rule: str, level: str
+) -> InputRelevance:
+    """Relevance propagation from the top recurrent layer's states, (K, steps, width), down."""
+    assert past.prepared.hidden is not None
+    return _lrp(past, past.prepared.hidden, relevance, rule, product_rule, level)
+
+
+class _Slots:
+    """What each slot has got on the way back: the sum of what all who read it hand on."""
+
+    def __init__(self, number: int, start: int, value: Array) -> None:
+        self._values: list[Any] = [None] * number
+        self._values[start] = value
+
+    def add(self, slot: int, value: Array) -> None:
+        """Hand it on to what was read."""
+        before = self._values[slot]
+        self._values[slot] = value if before is None else before + value
+
+    def take(self, slot: int) -> Any:
+        """Return what has been handed on to a slot, or None."""
+        value, self._values[slot] = self._values[slot], None
+        return value
+
+
+def _lrp(
+    past: ForwardPass, start: int, started: Array, rule: EpsilonRule, product_rule: str, level: str
+) -> InputRelevance:
+    """Relevance propagation from a slot down."""
+    prepared = past.prepared
+    slots = _Slots(prepared.slots, start, started)
+    initial = no_initial(past, started)
+    for node, trace in zip(reversed(prepared.nodes), reversed(past.traces), strict=True):
+        if isinstance(node, Node):
+            relevance = slots.take(node.gives)
+            if relevance is not None:
+                of_inputs = node.operation.relevance(past.of(node), relevance, rule, product_rule)
+                for slot, of_input in zip(node.reads, of_inputs, strict=True):
+                    slots.add(slot, of_input)
+            continue
+        final, hidden = slots.take(node.final), slots.take(node.hidden)
+        if final is None and hidden is None:
+            continue
+        x = past.values[node.reads]
+        if node is prepared.entry:
+            x = past.reading.inputs if level == "input" else None
+        found = node.scans.lrp_scan(trace, final, hidden, x, rule, product_rule)
         initial += found.initial
-        final, hidden = None, found.inputs
-    if found.inputs is None:
-        return InputRelevance(found.token, None, initial)
-    return InputRelevance(found.inputs.sum(axis=-1), found.inputs, initial)
+        if found.inputs is None:
+            return InputRelevance(found.token, None, initial)
+        slots.add(node.reads, found.inputs)
+    return _of_inputs(slots.take(0), initial, level)
 
 
-def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> Iterator[GradientResult]:
-    """Yield the gradients of ``weighting . scores`` of each layer from the top."""
-    scans = past.prepared.scans
-    gradient = np.asarray(weighting, past.scores.dtype)
-    layers = zip(past.prepared.head, past.head[1:], strict=True)
-    for (linear, activation), value in reversed(list(layers)):
-        if activation != "linear":
-            gradient = scans.activation_gradient(activation, value, gradient)
-        gradient = scans.linear_gradient(linear, gradient)
+def _of_inputs(inputs: Array, initial: Array, level: str) -> InputRelevance:
+    return InputRelevance(inputs.sum(axis=-1), inputs if level == "input" else None, initial)
 
-    def through_pooling(pooling: str) -> Array:
-        return scans.pool_gradient(pooling, past.hidden, past.offsets, gradient)
 
-    final, hidden = _to_states(past, gradient, through_pooling)
-    for depth in reversed(range(len(past.traces))):
-        found = scans.gradient_scan(past.traces[depth], final, hidden, times_input and depth == 0)
-        yield found
-        final, hidden = None, found.inputs
+class _Gradients(NamedTuple):
+    """Gradients of what the network read, (K, steps, D), or of each step times itself; of states.
+
+    Attributes
+    ----------
+    inputs : ndarray of shape (K, steps, D), or None
+    token : ndarray of shape (K, steps), or None
+        Gradient times input of each step, where that was asked for and needs no `inputs`.
+    states : list of (Scan, GradientResult)
+        Of each recurrent layer, the top one first.
+    """
+
+    inputs: Any
+    token: Any
+    states: list[tuple[Scan, GradientResult]]
+
+
+def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> _Gradients:
+    """Return the gradients of ``weighting . scores``."""
+    prepared = past.prepared
+    started = np.asarray(weighting, past.scores.dtype)
+    slots = _Slots(prepared.slots, prepared.scores, started)
+    states = []
+    for node, trace in zip(reversed(prepared.nodes), reversed(past.traces), strict=True):
+        if isinstance(node, Node):
+            gradient = slots.take(node.gives)
+            if gradient is not None:
+                of_inputs = node.operation.gradient(past.of(node), gradient)
+                for slot, of_input in zip(node.reads, of_inputs, strict=True):
+                    slots.add(slot, of_input)
+            continue
+        final, hidden = slots.take(node.final), slots.take(node.hidden)
+        at_entry = times_input and node is prepared.entry
+        found = node.scans.gradient_scan(trace, final, hidden, at_entry)
+        states.append((node, found))
+        if at_entry:
+            return _Gradients(None, found.token, states)
+        slots.add(node.reads, found.inputs)
+    return _Gradients(slots.take(0), None, states)
 
 
 def input_gradient(past: ForwardPass, weighting: Array) -> Array:
     """Return the gradient of ``weighting . scores`` of every input, (K, steps, D)."""
-    *_, at_first = _gradient(past, weighting, times_input=False)
-    gradient: Array = at_first.inputs
+    gradient: Array = _gradient(past, weighting, times_input=False).inputs
     return gradient
 
 
 def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Squared gradients of ``weighting . scores``; summed over D they are the token's."""
     initial = no_initial(past, weighting)
-    for at_layer in _gradient(past, weighting, times_input=False):
-        for gradient in (at_layer.initial_hidden, at_layer.initial_cell):
-            initial += np.vecdot(gradient, gradient)
-    gradient = at_layer.inputs
+    gradient, _, states = _gradient(past, weighting, times_input=False)
+    for _, found in states:
+        for of_state in (found.initial_hidden, found.initial_cell):
+            initial += np.vecdot(of_state, of_state)
     if level == "token":
         return InputRelevance(np.vecdot(gradient, gradient), None, initial)
     squares = gradient**2
@@ -403,12 +485,11 @@ def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevan
 def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
     """Return gradient times value, of every input and initial state."""
     initial = no_initial(past, weighting)
-    depths = reversed(range(len(past.traces)))
-    for depth, at_layer in zip(depths, _gradient(past, weighting, level == "token"), strict=True):
-        hidden, cell = past.prepared.initial_states[depth]
-        initial += np.vecdot(at_layer.initial_hidden, hidden)
-        initial += np.vecdot(at_layer.initial_cell, cell)
-    if at_layer.inputs is None:
-        return InputRelevance(at_layer.token, None, initial)
-    products = at_layer.inputs * past.inputs[0]
-    return InputRelevance(products.sum(axis=-1), products, initial)
+    gradient, token, states = _gradient(past, weighting, level == "token")
+    for scan, found in states:
+        initial += np.vecdot(found.initial_hidden, scan.initial_hidden)
+        initial += np.vecdot(found.initial_cell, scan.initial_cell)
+    if gradient is None:
+        return InputRelevance(token, None, initial)
+    x = past.reading.inputs if past.values[0] is None else past.values[0]
+    return _of_inputs(gradient * x, initial, level)

@@ -25,9 +25,8 @@ def integrated_gradients(
     past: ForwardPass, weighting: Array, baseline: Array, quadrature: Quadrature, level: str
 ) -> InputRelevance:
     """Return (x - baseline) * the mean gradient on the straight path between."""
-    prepared, offsets = past.prepared, past.offsets
-    first_layer, x = prepared.layers[0], past.inputs[0]
-    of_baseline = prepared.scans.project(first_layer, baseline)
+    prepared, offsets, x = past.prepared, past.offsets, past.reading.inputs
+    of_baseline = prepared.project(baseline)
     towards_x = past.reading.projection[past.reading.rows] - of_baseline
     of_baseline = np.broadcast_to(of_baseline, towards_x.shape)
     total = np.zeros((len(weighting), *np.shape(x)), towards_x.dtype)
@@ -85,10 +84,10 @@ def _occlude(
     past: ForwardPass, weighting: Array, baseline: Array, measure: str, *, by_input: bool
 ) -> Array:
     """Take away each step, or each input by itself: its effect, (K, steps, 1) or (K, steps, D)."""
-    prepared, reading, first_layer = past.prepared, past.reading, past.prepared.layers[0]
+    prepared, reading = past.prepared, past.reading
     steps, D = len(reading.rows), baseline.shape[1]
     of_step = np.broadcast_to(np.arange(len(baseline)), steps)  # one for all of them, or one each
-    of_baseline = prepared.scans.project(first_layer, baseline)
+    of_baseline = prepared.project(baseline)
     each = D if by_input else 1
     started = _explained(past, weighting, measure)
     effects = []
@@ -98,8 +97,8 @@ def _occlude(
         changed = reading.projection[reading.rows[some.steps]]
         if by_input:
             taken = number[:, np.newaxis] == np.arange(D)
-            stand_in = np.where(taken, baseline[of_step[step]], past.inputs[0][step])
-            changed[marked] = prepared.scans.project(first_layer, stand_in)
+            stand_in = np.where(taken, baseline[of_step[step]], past.reading.inputs[step])
+            changed[marked] = prepared.project(stand_in)
         else:
             changed[marked] = of_baseline[of_step[step]]
         run = network.forward(prepared, _reading(some, changed), "nothing")

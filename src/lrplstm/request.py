@@ -10,10 +10,10 @@ import numpy as np
 
 from lrplstm import _backend, network
 from lrplstm.attribution import Attribution, Attributions
+from lrplstm.base_model import Model
 from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice, outer_level
 from lrplstm.hidden import HiddenRelevance
-from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.sequences import Batch, Part, sum_steps
 from lrplstm.targets import Target, resolve_step_target, resolve_target
@@ -36,15 +36,15 @@ class Request:
 
     def __init__(
         self,
-        model: LSTMModel,
+        model: Model,
         inputs: Any,
         level: str | None,
         unknown: str | None,
         backend: str,
         num_threads: int | None,
     ) -> None:
-        if not isinstance(model, LSTMModel):
-            raise TypeError(f"model: expected an LSTMModel, got {type(model).__name__}")
+        if not isinstance(model, Model):
+            raise TypeError(f"model: expected a Model, got {type(model).__name__}")
         if level is not None:
             check_choice("level", level, LEVELS)
         self.model = model

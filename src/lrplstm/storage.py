@@ -31,11 +31,12 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 
+from lrplstm.layers import ACTIVATIONS, DenseLayer
 from lrplstm.plain_json import check_parts, parse_json
 from lrplstm.saving import LEFTOVERS, digest, replace_files
 from lrplstm.texts import shown, with_visible_errors
 from lrplstm.vocabulary import unnamed_ids, without_names
-from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
+from lrplstm.weights import Array, Directions, LSTMWeights
 
 __all__ = [
     "is_model_folder",
@@ -71,7 +72,7 @@ _OPTIONAL = ("initial_hidden", "initial_cell")
 def write_folder(
     path: str | os.PathLike[str],
     *,
-    layers: Sequence[Layer],
+    layers: Sequence[Directions],
     head: Sequence[DenseLayer],
     embedding: Array | None,
     vocabulary: Sequence[str | None] | None,
@@ -453,9 +454,9 @@ def _collect_head(
     return head
 
 
-def _collect_layers(path: Path, tensors: dict[str, Array]) -> list[Layer]:
+def _collect_layers(path: Path, tensors: dict[str, Array]) -> list[Directions]:
     """Return the layers in `tensors`, which are to be used up by them."""
-    layers: list[Layer] = []
+    layers: list[Directions] = []
     while True:
         prefix = f"layers.{len(layers)}"
         forward = _collect_direction(path, f"{prefix}.forward.", tensors, reverse=False)

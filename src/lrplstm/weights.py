@@ -1,4 +1,4 @@
-"""Weights of LSTM directions and of dense layers: frozen, checked data."""
+"""Weights of LSTM directions, and how arrays of weights are checked: frozen data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.checks import check_choice, check_shape, to_array
+from lrplstm.checks import check_shape, to_array
 from lrplstm.texts import shown
 
 __all__ = [
-    "ACTIVATIONS",
     "Array",
-    "DenseLayer",
+    "Directions",
     "LSTMWeights",
-    "Layer",
     "check_dtype",
     "frozen",
     "rebuild",
@@ -217,92 +215,10 @@ class LSTMWeights:
         )
 
 
-ACTIVATIONS = ("linear", "relu", "tanh")
-"""What a dense layer can do with its sums; "linear" is nothing."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class DenseLayer:
-    """One layer of a head: activation(weight @ y + bias).
-
-    Parameters
-    ----------
-    weight : array_like of shape (output_size, input_size)
-    bias : array_like of shape (output_size,), optional
-        Default: none.
-    activation : {"linear", "relu", "tanh"}
-
-    Raises
-    ------
-    TypeError
-        If an array is neither float32 nor float64.
-    ValueError
-        If shapes or dtypes do not fit together, a value is NaN or infinite, or there is no such
-        activation.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import lrplstm
-    >>> lrplstm.DenseLayer(np.ones((3, 8)), activation="relu")
-    DenseLayer(input_size=8, output_size=3, activation='relu', dtype=float64)
-    """
-
-    weight: Array
-    bias: Array | None
-    activation: str
-
-    def __init__(
-        self,
-        weight: npt.ArrayLike,
-        bias: npt.ArrayLike | None = None,
-        activation: str = "linear",
-    ) -> None:
-        check_choice("activation", activation, ACTIVATIONS)
-        weight = frozen("weight", weight, ("output_size", "input_size"))
-        if bias is not None:
-            bias = frozen("bias", bias, (len(weight),))
-            same_dtype({"weight": weight, "bias": bias})
-        for name, value in {"weight": weight, "bias": bias, "activation": activation}.items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def input_size(self) -> int:
-        """Number of units it reads."""
-        return int(self.weight.shape[1])
-
-    @property
-    def output_size(self) -> int:
-        """Number of its own units."""
-        return len(self.weight)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Either float32 or float64."""
-        return self.weight.dtype
-
-    def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Return the same layer in float32 or float64."""
-        resolved = check_dtype(dtype)
-        # A number too large for float32 becomes infinite here; the constructor then refuses it.
-        with np.errstate(over="ignore"):
-            bias = None if self.bias is None else self.bias.astype(resolved)
-            return type(self)(self.weight.astype(resolved), bias, self.activation)
-
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Any]]]:
-        arguments = {"weight": self.weight, "bias": self.bias, "activation": self.activation}
-        return rebuild, (type(self), arguments)
-
-    def __repr__(self) -> str:
-        return (
-            f"DenseLayer(input_size={self.input_size}, output_size={self.output_size}, "
-            f"activation={self.activation!r}, dtype={self.dtype})"
-        )
-
-
 def rebuild(cls: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """Call a class with these arguments: how frozen data comes out of a pickle."""
     return cls(**arguments)
 
 
-Layer = LSTMWeights | Sequence[LSTMWeights]
+Directions = LSTMWeights | Sequence[LSTMWeights]
+"""One direction of a layer by itself, or a (forward, backward) pair."""

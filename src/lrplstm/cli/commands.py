@@ -301,7 +301,7 @@ def predict(options: argparse.Namespace) -> None:
             if not outputs:
                 for item, row in zip(items, rows, strict=True):
                     _print_prediction(model, item, row)
-                if model.pooling != "none":
+                if not model.every_step:
                     accuracy.add(items, model.outputs.predict(np.asarray(scores)))
             progress.update(portions.fraction, portions.count)
     naming.finish()
@@ -369,7 +369,7 @@ class _PredictionTable:
     def add(self, model: LSTMModel, items: Sequence[Item], rows: Sequence[Array]) -> None:
         """Write them."""
         outputs = model.outputs
-        every_step = model.pooling == "none"
+        every_step = model.every_step
         names = ["score"] if model.num_classes == 1 else map(outputs.name, range(model.num_classes))
         header = ["sequence", *(["step"] if every_step else []), "predicted", *names]
         cells: list[list[Any]] = []

@@ -11,11 +11,10 @@ import lrplstm
 from lrplstm import _backend, heatmap
 from lrplstm.cli.files import check_target_folder
 from lrplstm.cli.inputs import CONVERT_OPTIONS, InputError, load_model, saying_what_is_assumed
+from lrplstm.layers import DenseLayer, directions
 from lrplstm.loaders.any_format import loader_of
 from lrplstm.model import LSTMModel
-from lrplstm.network import directions
 from lrplstm.storage import is_model_folder, read_vocabulary
-from lrplstm.weights import DenseLayer
 
 __all__ = ["convert", "info"]
 

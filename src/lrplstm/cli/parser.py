@@ -17,8 +17,8 @@ from lrplstm.cli.inputs import NO_FILE, one_line
 from lrplstm.cli.models import convert, info
 from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
+from lrplstm.layers import POOLINGS
 from lrplstm.methods import ALIASES, METHODS
-from lrplstm.network import POOLINGS
 from lrplstm.outputs import TASKS
 from lrplstm.perturbation import MEASURES
 from lrplstm.quadrature import QUADRATURES

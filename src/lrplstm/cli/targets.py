@@ -25,7 +25,7 @@ def read_target(given: str | None, model: LSTMModel) -> Any:
     if given in names:
         return names.index(given)
     step, colon, class_ = given.partition(":")
-    if model.pooling == "none" and colon and _is_number(step.removeprefix("-")):
+    if model.every_step and colon and _is_number(step.removeprefix("-")):
         if class_ in names:
             return int(step), names.index(class_)
         if _is_number(class_):
@@ -38,7 +38,7 @@ def read_target(given: str | None, model: LSTMModel) -> Any:
     if _is_number(given.removeprefix("-")):
         return int(given)
     listed = f", one of {', '.join(names)}" if names else ""
-    steps = ", STEP:CLASS" if model.pooling == "none" else ""
+    steps = ", STEP:CLASS" if model.every_step else ""
     raise InputError(
         f"--target: expected a class from 0 to {outputs.count - 1}{listed}{steps}, weights, "
         f"or all; got {shown(given)}{did_you_mean(given, [*names, 'all'])}"

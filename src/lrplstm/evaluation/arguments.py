@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import check_choice, to_array
 from lrplstm.methods import ALIASES, METHODS
-from lrplstm.model import LSTMModel
 from lrplstm.outputs import Outputs
 from lrplstm.texts import shown
 from lrplstm.weights import Array
@@ -107,9 +107,9 @@ def check_classes(outputs: Outputs) -> None:
         )
 
 
-def check_one_row(model: LSTMModel) -> None:
+def check_one_row(model: Model) -> None:
     """Raise a ValueError if a model has scores at every step."""
-    if model.pooling == "none":
+    if model.every_step:
         raise ValueError(
             "model: expected one row of scores for a sequence, got pooling 'none', where every "
             "step has scores of its own"

@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from lrplstm.attribution import Attribution, Attributions
+from lrplstm.base_model import Model
 from lrplstm.baselines import features_of_word
 from lrplstm.evaluation.arguments import Method
 from lrplstm.methods import explain
-from lrplstm.model import LSTMModel
 from lrplstm.sequences import to_offsets
 from lrplstm.weights import Array
 
@@ -30,9 +30,9 @@ class Corpus:
 
     Attributes
     ----------
-    given : LSTMModel
+    given : Model
         The model that was given.
-    model : LSTMModel
+    model : Model
         What reads them, with the results of the one that was given. Where they are ids it has one
         more, the last one, that of the zero vector; where they are features it has no embedding.
     data : ndarray of shape (steps,) or (steps, D)
@@ -44,8 +44,8 @@ class Corpus:
         As for `lrplstm.lrp`.
     """
 
-    given: LSTMModel
-    model: LSTMModel
+    given: Model
+    model: Model
     data: Array
     offsets: Array
     single: bool
@@ -55,15 +55,15 @@ class Corpus:
     @classmethod
     def encode(
         cls,
-        model: LSTMModel,
+        model: Model,
         inputs: Any,
         unknown: str | None = None,
         backend: str = "auto",
         num_threads: int | None = None,
     ) -> Self:
         """Check `inputs` as `lrplstm.lrp` does, and take them in."""
-        if not isinstance(model, LSTMModel):
-            raise TypeError(f"model: expected an LSTMModel, got {type(model).__name__}")
+        if not isinstance(model, Model):
+            raise TypeError(f"model: expected a Model, got {type(model).__name__}")
         batch = model.encoder.encode(inputs, unknown)
         embedding = None
         if batch.embedding is not None:
@@ -146,7 +146,7 @@ class Corpus:
         """Return the offsets of the sequences of `relevance`, (R B + 1,): each once an output."""
         return to_offsets(np.tile(self.lengths, len(relevance) // len(self.data)))
 
-    def read_by(self, model: LSTMModel) -> Self:
+    def read_by(self, model: Model) -> Self:
         """Return the same sequences for another model of the same ids or features."""
         return replace(self, model=model)
 

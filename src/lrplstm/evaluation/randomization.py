@@ -13,10 +13,11 @@ from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
 from lrplstm.evaluation.ranks import mean_defined, spearman
+from lrplstm.layers import DenseLayer
 from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
 from lrplstm.texts import shown
-from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
+from lrplstm.weights import Array, Directions, LSTMWeights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -232,7 +233,7 @@ def _random_dense(rng: np.random.Generator, layer: DenseLayer) -> DenseLayer:
     return DenseLayer(_drawn(rng, layer.weight), bias, layer.activation)
 
 
-def _random_layer(rng: np.random.Generator, layer: Layer) -> Layer:
+def _random_layer(rng: np.random.Generator, layer: Directions) -> Directions:
     if not isinstance(layer, LSTMWeights):
         forward, backward = (_random_direction(rng, weights) for weights in layer)
         return forward, backward

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.layers import DenseLayer
 from lrplstm.loaders.onnx_files import Graph, Node, quoted, read_graph, refusing, saying
 from lrplstm.loaders.onnx_network import (
     COLUMNS,
@@ -35,7 +36,7 @@ from lrplstm.loaders.onnx_tracing import (
 )
 from lrplstm.model import LSTMModel
 from lrplstm.texts import shown, with_visible_errors
-from lrplstm.weights import Array, DenseLayer, Layer, LSTMWeights
+from lrplstm.weights import Array, Directions, LSTMWeights
 
 if TYPE_CHECKING:
     import onnx
@@ -263,7 +264,7 @@ def _assemble(quantities: Sequence[Quantity], value: Value) -> dict[str, Any]:
     reading, pooling = _scores(quantities, value)
     titles: dict[str, list[str]] = {"input": [], "embedding": [], "lstm": [], "head": []}
     head: list[DenseLayer] = []
-    layers: list[Layer] = []
+    layers: list[Directions] = []
     embedding: Array | None = None
     reads = reading.quantities
     while reads:
@@ -291,7 +292,7 @@ def _assemble(quantities: Sequence[Quantity], value: Value) -> dict[str, Any]:
 
 
 def _in_one_dtype(
-    layers: list[Layer], head: list[DenseLayer], embedding: Array | None
+    layers: list[Directions], head: list[DenseLayer], embedding: Array | None
 ) -> dict[str, Any]:
     """Return layers, head and embedding in the dtype of the LSTM, the wider if there are two."""
     dtype = max(

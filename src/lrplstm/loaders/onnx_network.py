@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lrplstm.layers import DenseLayer
 from lrplstm.loaders.onnx_operators import (
     Call,
     Given,
@@ -32,7 +33,7 @@ from lrplstm.loaders.onnx_tracing import (
     along,
 )
 from lrplstm.texts import shown
-from lrplstm.weights import Array, DenseLayer, LSTMWeights
+from lrplstm.weights import Array, LSTMWeights
 
 __all__ = [
     "COLUMNS",

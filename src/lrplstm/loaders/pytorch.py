@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.checks import check_choice, to_array
+from lrplstm.layers import ACTIVATIONS, POOLINGS, DenseLayer, directions
 from lrplstm.loaders.assumptions import warn_assumed
 from lrplstm.loaders.tensors import TensorReader, as_tensor, find_state_dict
 from lrplstm.loaders.torch_files import read_state_dict
@@ -25,9 +26,8 @@ from lrplstm.loaders.torch_finding import (
 from lrplstm.loaders.torch_head import linear_layers
 from lrplstm.loaders.torch_parts import Part, parts_of_module, parts_of_state_dict
 from lrplstm.model import LSTMModel
-from lrplstm.network import POOLINGS, directions
 from lrplstm.texts import shown, with_visible_errors
-from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
+from lrplstm.weights import Array, Directions, LSTMWeights
 
 __all__ = ["from_torch"]
 
@@ -306,8 +306,8 @@ def _warn(
 # The LSTM ---------------------------------------------------------------------------------------
 
 
-def _read_layers(reader: TensorReader, lstms: Sequence[Part]) -> list[Layer]:
-    layers: list[Layer] = []
+def _read_layers(reader: TensorReader, lstms: Sequence[Part]) -> list[Directions]:
+    layers: list[Directions] = []
     width: int | str = "input_size"
     for part in lstms:
         if any(name.startswith("weight_hr_") for name in part.tensors):
@@ -374,11 +374,11 @@ def _check_tensors(part: Part, expected: Sequence[str]) -> None:
         )
 
 
-def _input_size(layers: Sequence[Layer]) -> int:
+def _input_size(layers: Sequence[Directions]) -> int:
     return directions(layers[0])[0].input_size
 
 
-def _width(layers: Sequence[Layer]) -> int:
+def _width(layers: Sequence[Directions]) -> int:
     return sum(weights.hidden_size for weights in directions(layers[-1]))
 
 

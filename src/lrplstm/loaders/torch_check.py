@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.layers import ACTIVATIONS, POOLINGS, DenseLayer
 from lrplstm.loaders.torch_inputs import Call, Layout, arguments_of, layouts, made_up, sequences_in
 from lrplstm.loaders.torch_run import Runner, unwrapped
 from lrplstm.model import LSTMModel
-from lrplstm.network import POOLINGS
 from lrplstm.texts import first_line, shown
 from lrplstm.verification import Comparison, arrays_in, compare, largest_of
-from lrplstm.weights import ACTIVATIONS, Array, DenseLayer
+from lrplstm.weights import Array
 
 __all__ = ["Reading", "check_forward"]
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.layers import ACTIVATIONS, DenseLayer
 from lrplstm.loaders.keras.arrays import count_weights, dense_arrays, embedding_array, lstm_weights
 from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.stores import Store, Weight
 from lrplstm.texts import shown
-from lrplstm.weights import ACTIVATIONS, Array, DenseLayer, Layer, LSTMWeights
+from lrplstm.weights import Array, Directions, LSTMWeights
 
 __all__ = ["CLASSES", "Chain", "read_chain"]
 
@@ -66,7 +67,7 @@ class Chain:
         self.embedding: Array | None = None
         self.mask_id: int | None = None
         self.mask_value: float | None = None
-        self.layers: list[Layer] = []
+        self.layers: list[Directions] = []
         self.head: list[DenseLayer] = []
         self.pooling: str | None = None  # of the hidden states; None as long as they are in rows
         self.found: dict[str, Any] = {}
@@ -285,7 +286,7 @@ class Chain:
         half = (weight * self.merge).astype(weight.dtype, copy=False)
         return np.concatenate([half, half], axis=1)
 
-    def _append(self, layer: KerasLayer, directions: Layer, inner: KerasLayer) -> None:
+    def _append(self, layer: KerasLayer, directions: Directions, inner: KerasLayer) -> None:
         read = directions if isinstance(directions, LSTMWeights) else directions[0]
         if self.layers:
             expected = _width(self.layers[-1])
@@ -358,7 +359,7 @@ class Chain:
         self._name("head", layer)
 
 
-def _width(layer: Layer) -> int:
+def _width(layer: Directions) -> int:
     """Return how many hidden units a layer has in all directions."""
     both = (layer,) if isinstance(layer, LSTMWeights) else layer
     return sum(direction.hidden_size for direction in both)

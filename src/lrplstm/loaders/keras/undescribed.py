@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Any
 
 from lrplstm.checks import check_choice
+from lrplstm.layers import POOLINGS
 from lrplstm.loaders.keras.arrays import is_cudnn
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer
 from lrplstm.loaders.keras.stores import NamedStore, NumberedStore, Weight, class_of
-from lrplstm.network import POOLINGS
 from lrplstm.texts import shown
 
 __all__ = ["Said", "layers_of_named", "layers_of_numbered"]

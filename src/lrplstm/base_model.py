@@ -1,0 +1,535 @@
+"""Model: a network of any layers and what belongs to it, frozen and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from lrplstm import _backend, network, storage
+from lrplstm.architecture import Graph, connect
+from lrplstm.batches import for_each_part
+from lrplstm.checks import check_choice, to_array
+from lrplstm.conversion import is_array_like
+from lrplstm.inputs import InputEncoder, check_mask_id, check_mask_value
+from lrplstm.layers import INPUTS, Layer
+from lrplstm.outputs import TASKS, Outputs
+from lrplstm.sequences import Part
+from lrplstm.texts import shown, visible
+from lrplstm.verification import verify
+from lrplstm.vocabulary import resolve_vocabulary
+from lrplstm.weights import Array, Directions, check_dtype, frozen, rebuild
+
+__all__ = ["DEFAULT_UNKNOWN_TOKEN", "Model"]
+
+DEFAULT_UNKNOWN_TOKEN = "<unk>"
+
+_ARGUMENTS = (
+    "embedding",
+    "vocabulary",
+    "class_names",
+    "unknown_token",
+    "tokenizer",
+    "mask_id",
+    "mask_value",
+    "task",
+)
+"""What every model is given beside its layers, and the origin."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Model:
+    """A trained network of any layers, and what turns words into its inputs.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Each reads the one before it, or those before it that it names; the last gives the scores.
+        See `lrplstm.layers` for those there are, and for how to make one of your own. `LSTMWeights`
+        stand for an LSTM layer of one direction, a (forward, backward) pair of them for one of two.
+    embedding : array_like of shape (V, input_size), optional
+        What is read for each token id.
+    vocabulary : sequence of str, or dict of int by str, optional
+        The token of each id, in order, or the id of each token. Ids that have none, as those after
+        the last of a shorter sequence, are shown as "#" and the id.
+    class_names : sequence of str of length num_classes, optional
+        What the classes, or the outputs of a regression, are called. Two names for one score make
+        it a classifier of two classes: class 1 is explained by the score s, class 0 by -s, and
+        predicted is class 1 where s > 0.
+    unknown_token : str, optional
+        The token of `vocabulary` that stands for all that are not in it. Default: "<unk>" if the
+        vocabulary has that, else none.
+    tokenizer : str, optional
+        Name of the tokenizer that makes this model's tokens from text: "treebank" or "whitespace".
+    mask_id : int, optional
+        Token id that only fills sequences up: its steps are passed over, and get no relevance.
+        Where something is asked of each step, as by the maximum over all, it may stand at the ends
+        alone, and is cut off there.
+    mask_value : float, optional
+        What all numbers of a step are that only fills a sequence up, for models without embedding:
+        such steps are passed over as those of `mask_id` are.
+    task : {"classification", "regression"}
+        What the scores are for. Of a regression none is predicted: explained is by default the one
+        output, or each of several.
+    origin : mapping of str to str, optional
+        What the layers were called where they come from, such as ``{"lstm": "encoder.rnn"}``.
+
+    Attributes
+    ----------
+    graph : Graph
+        The layers with their names and with what they read, see `lrplstm.architecture`.
+    input_size, num_classes : int
+        Width D of what is read, and number C of scores.
+    every_step : bool
+        Whether every step has scores, rather than every sequence.
+    outputs : Outputs
+        What the scores mean, see `lrplstm.outputs`.
+    dtype : numpy.dtype
+        float32 or float64, the one of all its arrays; results have it too.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or an array neither float32 nor float64.
+    ValueError
+        If layers, sizes or dtypes do not fit together, a number is NaN or infinite, a token or the
+        name of a class occurs twice, or a class has an empty name.
+
+    Examples
+    --------
+    The head reads the mean of all states beside the final ones.
+
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import LSTM, Concatenate, Pool
+    >>> rng = np.random.default_rng(0)
+    >>> lstm = lrplstm.LSTMWeights(*(rng.normal(0, 0.3, s) for s in [(8, 3), (8, 2), (8,)]))
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         LSTM(lstm, name="lstm"),
+    ...         Pool("mean", name="mean"),
+    ...         Pool("last", name="last", reads=["lstm"]),
+    ...         Concatenate(reads=["mean", "last"]),
+    ...         lrplstm.DenseLayer(rng.normal(size=(5, 4))),
+    ...     ]
+    ... )
+    >>> lrplstm.lrp(model, rng.normal(size=(6, 3)), target=4).token_relevance.shape
+    (6,)
+    """
+
+    _PARTS: ClassVar[tuple[str, ...]] = ("layers",)
+    _SIZES: ClassVar[tuple[str, ...]] = ("input_size", "num_classes")
+
+    layers: tuple[Any, ...]
+    _: KW_ONLY
+    embedding: Array | None = None
+    vocabulary: tuple[str | None, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+    unknown_token: str | None = None
+    tokenizer: str | None = None
+    mask_id: int | None = None
+    mask_value: float | None = None
+    task: str = "classification"
+    origin: MappingProxyType[str, str] | None = None
+    graph: Graph = field(init=False)
+    input_size: int = field(init=False)
+    num_classes: int = field(init=False)
+    every_step: bool = field(init=False)
+    dtype: np.dtype[Any] = field(init=False)
+    outputs: Outputs = field(init=False)
+    encoder: InputEncoder = field(init=False)
+    _prepared: dict[str, network.Prepared] = field(init=False)
+
+    def __init__(
+        self,
+        layers: Sequence[Layer | Directions],
+        *,
+        embedding: npt.ArrayLike | None = None,
+        vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
+        class_names: Sequence[str] | None = None,
+        unknown_token: str | None = None,
+        tokenizer: str | None = None,
+        mask_id: int | None = None,
+        mask_value: float | None = None,
+        task: str = "classification",
+        origin: Mapping[str, str] | None = None,
+    ) -> None:
+        if embedding is not None:
+            embedding = frozen("embedding", embedding, ("vocabulary size", "input_size"))
+        graph = connect(layers, None if embedding is None else embedding.shape[1])
+        if embedding is not None and embedding.dtype != graph.dtype:
+            raise ValueError(
+                f"embedding: expected the dtype of the layers, {graph.dtype}, got {embedding.dtype}"
+            )
+        self._set(layers=graph.layers, embedding=embedding, task=task)
+        self._set_graph(graph)
+        self._name(vocabulary, class_names, unknown_token)
+        self._encode(tokenizer, mask_id, mask_value, origin)
+
+    def _set(self, **values: Any) -> None:
+        """Set fields of a frozen model, which only its constructor does."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _set_graph(self, graph: Graph) -> None:
+        size, steps = graph.scores
+        self._set(graph=graph, input_size=graph.forms[INPUTS].size, dtype=graph.dtype)
+        self._set(num_classes=size, every_step=steps)
+
+    def _name(
+        self,
+        vocabulary: Sequence[str | None] | Mapping[str, int] | None,
+        class_names: Sequence[str] | None,
+        unknown_token: str | None,
+    ) -> None:
+        """Check what tokens and classes are called."""
+        check_choice("task", self.task, TASKS)
+        names: tuple[str | None, ...] | None = None
+        if vocabulary is not None:
+            if self.embedding is None:
+                raise ValueError("vocabulary: expected None where there is no embedding")
+            names = resolve_vocabulary(vocabulary, len(self.embedding))
+        if class_names is not None:
+            class_names = _check_strings("class_names", class_names)
+            two = self.num_classes == 1 and self.task == "classification"
+            if len(class_names) not in ((1, 2) if two else (self.num_classes,)):
+                expected = "1 or 2" if two else self.num_classes
+                raise ValueError(f"class_names: expected {expected} names, got {len(class_names)}")
+            if not all(map(str.strip, class_names)):
+                raise ValueError(
+                    "class_names: expected names, got an empty one at position "
+                    f"{[bool(name.strip()) for name in class_names].index(False)}"
+                )
+            _check_distinct("class_names", "names", class_names)
+        if unknown_token is None:
+            if names is not None and DEFAULT_UNKNOWN_TOKEN in names:
+                unknown_token = DEFAULT_UNKNOWN_TOKEN
+        elif names is None or unknown_token not in names:
+            raise ValueError(
+                f"unknown_token: expected a token of the vocabulary, got {shown(unknown_token)}"
+            )
+        outputs = Outputs(self.num_classes, class_names, self.task)
+        self._set(vocabulary=names, class_names=class_names, unknown_token=unknown_token)
+        self._set(outputs=outputs)
+
+    def _encode(
+        self,
+        tokenizer: str | None,
+        mask_id: int | None,
+        mask_value: float | None,
+        origin: Mapping[str, str] | None,
+    ) -> None:
+        """Check what is left, and make what reads inputs."""
+        if tokenizer is not None and not isinstance(tokenizer, str):
+            raise TypeError(f"tokenizer: expected a name, got {shown(tokenizer)}")
+        mask_id = check_mask_id(mask_id, self.embedding)
+        mask_value = check_mask_value(mask_value, self.embedding)
+        encoder = InputEncoder(
+            self.input_size,
+            self.dtype,
+            self.embedding,
+            self.vocabulary,
+            self.unknown_token,
+            mask_id,
+            asks_of_each_step=self.graph.asks_of_each_step,
+            tokenizer=tokenizer,
+            mask_value=mask_value,
+        )
+        self._set(tokenizer=tokenizer, mask_id=mask_id, mask_value=mask_value, encoder=encoder)
+        self._set(origin=_check_origin(origin), _prepared={})
+
+    # Sizes --------------------------------------------------------------------------------------
+
+    @property
+    def width(self) -> int:
+        """Width of the top recurrent layer's hidden state, all directions together."""
+        if self.graph.top is None:
+            raise ValueError("model: expected one with a recurrent layer")
+        return self.graph.top.width
+
+    def __repr__(self) -> str:
+        return self._shown(", ".join(str(layer.name) for layer in self.graph.layers))
+
+    def _shown(self, network: str) -> str:
+        """Return a model as Python shows it, given what it is made of."""
+        text = f"{type(self).__name__}({network}, dtype={self.dtype}"
+        if self.task != "classification":
+            text += f", task={self.task!r}"
+        if self.embedding is not None:
+            text += f", vocabulary of {len(self.embedding)}"
+        if self.origin:
+            found = ", ".join(f"{visible(part)} {name!r}" for part, name in self.origin.items())
+            text += f", made from {found}"
+        return text + ")"
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Any]]]:
+        # Through the constructor, so that copies are read-only too.
+        return rebuild, (type(self), self._arguments())
+
+    def _sizes(self) -> dict[str, Any]:
+        """Return what a saved model says of its sizes."""
+        return {name: getattr(self, name) for name in self._SIZES}
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return what the constructor was given."""
+        arguments = {name: getattr(self, name) for name in (*self._PARTS, *_ARGUMENTS)}
+        return arguments | {"origin": None if self.origin is None else dict(self.origin)}
+
+    def _layers_as(self, dtype: np.dtype[Any]) -> dict[str, Any]:
+        """Return the parts of `astype`."""
+        return {"layers": [layer.astype(dtype) for layer in self.graph.layers]}
+
+    def prepared(self, backend: str) -> network.Prepared:
+        """Return the model as a backend wants it, made when it is first asked for."""
+        name = _backend.resolve(backend)
+        if name not in self._prepared:
+            self._prepared[name] = network.Prepared(self.graph, _backend.scans(backend))
+        return self._prepared[name]
+
+    # What a model does --------------------------------------------------------------------------
+
+    def replaced(self, **changes: Any) -> Self:
+        """Return a model like this one but for some of its parts.
+
+        Parameters
+        ----------
+        **changes
+            Arguments of the model's class, and what they are in the new model.
+
+        Returns
+        -------
+        Model
+            Of the same class.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As the class.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> lrplstm.load_default().replaced(class_names=["--", "-", "o", "+", "++"]).class_names
+        ('--', '-', 'o', '+', '++')
+        """
+        return type(self)(**self._arguments() | changes)
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return the same model in float32 or float64.
+
+        Parameters
+        ----------
+        dtype : dtype_like
+            float32 or float64.
+
+        Returns
+        -------
+        Model
+            Of the same class.
+
+        Raises
+        ------
+        TypeError
+            If `dtype` is another.
+        ValueError
+            If a number is too large for float32.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> lrplstm.load_default().astype("float64").dtype
+        dtype('float64')
+        """
+        resolved = check_dtype(dtype)
+        changes = self._layers_as(resolved)
+        if self.embedding is not None:
+            with np.errstate(over="ignore"):  # infinite numbers are refused by the constructor
+                changes["embedding"] = self.embedding.astype(resolved)
+        return self.replaced(**changes)
+
+    def tokenize(self, text: str | Sequence[str]) -> list[str] | list[list[str]]:
+        """Split text into tokens, by the tokenizer that the model names.
+
+        Parameters
+        ----------
+        text : str or sequence of str
+            One text, or several.
+
+        Returns
+        -------
+        list of str, or list of list of str
+            The tokens of the text, or of each of them.
+
+        Raises
+        ------
+        TypeError
+            If it is neither.
+        ValueError
+            If the model names no tokenizer, or one that there is not.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> lrplstm.load_default().tokenize(["I loved it.", "Dull."])
+        [['i', 'loved', 'it', '.'], ['dull', '.']]
+        """
+        if isinstance(text, str):
+            return self.encoder.tokenize("text", text)
+        if is_array_like(text):
+            text = to_array("text", text).tolist()
+        if not isinstance(text, Sequence | np.ndarray) or isinstance(text, bytes):
+            raise TypeError(f"text: expected a str or several, got {type(text).__name__}")
+        for position, one in enumerate(text):
+            if not isinstance(one, str):
+                raise TypeError(f"text: expected str, got {shown(one)} at position {position}")
+        return [self.encoder.tokenize("text", str(one)) for one in text]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a folder, from which `lrplstm.load` reads it.
+
+        Parameters
+        ----------
+        path : str or path
+            Folder; made where it does not exist. See `lrplstm.storage` for its files.
+
+        Raises
+        ------
+        ValueError
+            If a token contains a line break.
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import lrplstm
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lrplstm.load_default().save(folder)
+        ...     lrplstm.load(folder).num_classes
+        5
+        """
+        storage.write_folder(path, **self._arguments(), sizes=self._sizes())
+
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        unknown: str | None = None,
+        backend: str = "auto",
+        num_threads: int | None = None,
+    ) -> Any:
+        """Return the scores (logits, before any softmax) of one or more sequences.
+
+        Parameters
+        ----------
+        inputs, unknown, backend, num_threads
+            As for `lrplstm.lrp`.
+
+        Returns
+        -------
+        ndarray of shape (C,) or (B, C), or list of ndarray
+            One row of scores for one sequence; a row each for a batch. Where every step has scores,
+            as with pooling "none", there is a row for each step, (T, C), NaN where it is padding,
+            and for a batch a list of such arrays.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `lrplstm.lrp`.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> model = lrplstm.load_default()
+        >>> scores = model.predict("a fine film .".split())
+        >>> model.class_names[scores.argmax()]
+        'very positive'
+        """
+        batch = self.encoder.encode(inputs, unknown)
+        prepared = self.prepared(backend)
+        every_step = prepared.every_step
+        rows = int(batch.offsets[-1]) if every_step else len(batch)
+        scores = np.empty((rows, self.num_classes), self.dtype)
+
+        def run(part: Part, past: network.ForwardPass) -> None:
+            scores[part.steps if every_step else part.sequences] = past.scores
+
+        for_each_part(prepared, batch, run, "nothing", num_threads)
+        if every_step:
+            scores = batch.as_given(scores, axis=0, fill=np.nan)
+            return scores if batch.single else np.split(scores, batch.given_offsets[1:-1])
+        return scores[0] if batch.single else scores
+
+    def verify(self, scores_of: Callable[[Any], Any], inputs: Any, *, rtol: float = 1e-4) -> float:
+        """Compare the model's scores with those of what it was made from.
+
+        Parameters
+        ----------
+        scores_of : callable
+            Takes `inputs` and returns the scores of each sequence, or what softmax, log_softmax or
+            sigmoid makes of them: arrays, tensors of any framework, lists, or a tuple or dict of
+            several of which one has the shape of the scores.
+        inputs
+            As for `predict`.
+        rtol : float
+            How far they may be apart, as a part of the largest absolute score.
+
+        Returns
+        -------
+        float
+            How far they are.
+
+        Raises
+        ------
+        ValueError
+            If they are farther apart, with the largest difference and where it is; or if nothing
+            that `scores_of` returns has the shape of scores. Its own errors are raised as they are.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> model = lrplstm.load_default()
+        >>> double = model.astype("float64")
+        >>> model.verify(double.predict, ["a fine film .".split(), ["dull"]]) < 1e-5
+        True
+        """
+        if not callable(scores_of):
+            raise TypeError(f"scores_of: expected a function, got {type(scores_of).__name__}")
+        single = self.encoder.encode(inputs).single
+        predicted = self.predict(inputs)
+        return verify([predicted] if single else predicted, scores_of(inputs), rtol)
+
+
+def _check_origin(origin: Mapping[str, str] | None) -> MappingProxyType[str, str] | None:
+    if origin is None:
+        return None
+    if not isinstance(origin, Mapping) or not all(
+        isinstance(text, str) for pair in origin.items() for text in pair
+    ):
+        raise TypeError(f"origin: expected a mapping of str to str, got {shown(origin)}")
+    return MappingProxyType(dict(origin))
+
+
+def _check_strings(name: str, values: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError(f"{name}: expected a sequence of str, got {type(values).__name__}")
+    for position, value in enumerate(values):
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected str, got {shown(value)} at position {position}")
+    return tuple(map(str, values))
+
+
+def _check_distinct(argument: str, what: str, texts: tuple[str, ...]) -> None:
+    seen: dict[str, int] = {}
+    for position, text in enumerate(texts):
+        first = seen.setdefault(text, position)
+        if first != position:
+            raise ValueError(
+                f"{argument}: expected distinct {what}, got {shown(text)} at {first} and at "
+                f"{position}"
+            )

@@ -1,0 +1,32 @@
+"""Layers, of which networks are made, and the table of those there are, by their kind.
+
+Each line below is a file of layers; whoever imports one of their own registers them too.
+"""
+
+from __future__ import annotations
+
+from lrplstm.layers.base import INPUTS, LAYERS, Form, Layer, Operation, Pass, register
+from lrplstm.layers.dense import ACTIVATIONS, Activation, DenseLayer
+from lrplstm.layers.joining import Add, Concatenate
+from lrplstm.layers.pooling import POOLINGS, Pool
+from lrplstm.layers.recurrent import LSTM, Recurrent, directions
+
+__all__ = [
+    "ACTIVATIONS",
+    "INPUTS",
+    "LAYERS",
+    "LSTM",
+    "POOLINGS",
+    "Activation",
+    "Add",
+    "Concatenate",
+    "DenseLayer",
+    "Form",
+    "Layer",
+    "Operation",
+    "Pass",
+    "Pool",
+    "Recurrent",
+    "directions",
+    "register",
+]

@@ -1,0 +1,261 @@
+"""What a layer is: frozen data with a name, a forward and a way back.
+
+A layer reads the outputs of one or more others and gives one of its own. Rows of an output are the
+steps of all sequences, one after the other (see `lrplstm.scans`), or the sequences; which of the
+two, and how many numbers a row has, is its `Form`. K targets are explained at once.
+
+A layer is registered under a name, its `kind`, by which files know it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lrplstm.copies import Copies
+from lrplstm.rules import EpsilonRule
+from lrplstm.scans import Scans
+from lrplstm.texts import shown
+from lrplstm.weights import Array, check_dtype, frozen, rebuild
+
+__all__ = ["INPUTS", "LAYERS", "Form", "Layer", "Operation", "Pass", "register"]
+
+INPUTS = "inputs"
+"""By which name layers read what the network reads."""
+
+
+class Form(NamedTuple):
+    """What an output is.
+
+    Attributes
+    ----------
+    size : int
+        Numbers in a row.
+    steps : bool
+        Whether rows are those of steps, not of sequences.
+    """
+
+    size: int
+    steps: bool
+
+
+class Pass(NamedTuple):
+    """A layer's part of a forward pass.
+
+    Attributes
+    ----------
+    inputs : tuple of ndarray of shape (n, input size)
+        What it read.
+    output : ndarray of shape (n, size)
+        What it made of that.
+    offsets : ndarray of shape (B + 1,)
+        Where sequences begin in rows of steps, and where the last ends.
+    """
+
+    inputs: tuple[Array, ...]
+    output: Array
+    offsets: Array
+
+
+class Operation:
+    """What `lrplstm.network` asks of a layer, one call for the rows of all sequences."""
+
+    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+        """Return the output, (n, size), for inputs of shape (n, input size)."""
+        raise NotImplementedError
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array, ...]:
+        """Return the relevance of each input, (K, n, input size), given (K, n, size)."""
+        raise NotImplementedError
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        """Return the gradient of each input, (K, n, input size), given (K, n, size)."""
+        raise NotImplementedError
+
+    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
+        """Return the relevant part of the output, given that of each input.
+
+        Their rows are those of copies; ``copies.take`` makes such of the rows of the pass. What the
+        output is without any input, such as a bias, is no part of it.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Layer(Operation):
+    """The base of all layers.
+
+    A layer of your own is a frozen dataclass: its arrays are fields, and whatever else it has that
+    JSON can hold. It says of what `Form` its output is, and how it is computed. Its methods are in
+    NumPy, which both backends then use; `lrplstm.layers.register` makes it known to `lrplstm.load`.
+
+    Parameters
+    ----------
+    name : str, optional
+        By which others read it. Default: its kind, and a number if another has that name.
+    reads : sequence of str, optional
+        Names of the layers before it that it reads; "inputs" is what the network reads. Default:
+        the one before it.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> lrplstm.layers.LAYERS["dense"]
+    <class 'lrplstm.layers.dense.DenseLayer'>
+    """
+
+    kind: ClassVar[str]
+    name: str | None = field(default=None, kw_only=True)
+    reads: tuple[str, ...] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._set(name=self.name, reads=self.reads)
+        for name, value in self.arrays().items():
+            self._set(**{name: frozen(name, value, np.shape(value))})
+
+    def _set(self, **values: Any) -> None:
+        """Set fields of a frozen layer, which only its constructor does."""
+        if values.get("name") is not None and not isinstance(values["name"], str):
+            raise TypeError(f"name: expected a string, got {shown(values['name'])}")
+        if values.get("reads") is not None:
+            names = values["reads"]
+            if isinstance(names, str) or not isinstance(names, Sequence):
+                raise TypeError(f"reads: expected a sequence of names, got {shown(names)}")
+            if not names or not all(isinstance(name, str) for name in names):
+                raise TypeError(f"reads: expected names of layers, got {shown(names)}")
+            values["reads"] = tuple(names)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    # What it is ---------------------------------------------------------------------------------
+
+    @property
+    def input_size(self) -> int | None:
+        """Numbers in a row of what it reads; None for a layer that reads any."""
+        return None
+
+    def form(self, inputs: Sequence[Form]) -> Form:
+        """Return what its output is, or raise a ValueError that says what it cannot read.
+
+        By default a layer reads one other, and gives as many rows and numbers as that.
+        """
+        one = self.only(inputs)
+        if self.input_size not in (None, one.size):
+            raise ValueError(f"expected input_size {one.size}, got {self.input_size}")
+        return one
+
+    @staticmethod
+    def only(inputs: Sequence[Form]) -> Form:
+        """Return the form of what is read, or raise a ValueError where that is not one."""
+        if len(inputs) != 1:
+            raise ValueError(f"expected to read one layer, got {len(inputs)}")
+        return inputs[0]
+
+    def arrays(self) -> dict[str, Array]:
+        """All its arrays by their names."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def settings(self) -> dict[str, Any]:
+        """Whatever else it has, by name; what JSON can hold."""
+        arrays = self.arrays()
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.init and f.name not in arrays and f.name not in ("name", "reads")
+        }
+
+    @classmethod
+    def made_of(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
+        """Return the layer that has these `arrays` and `settings`, with name and reads."""
+        return cls(**arrays, **settings)
+
+    def replaced(self, arrays: Mapping[str, Array] | None = None, **settings: Any) -> Self:
+        """Return a layer like this one but for some of its arrays and settings."""
+        named = {"name": self.name, "reads": self.reads}
+        return self.made_of(self.arrays() | dict(arrays or {}), self.settings() | named | settings)
+
+    def called(self, name: str | None, reads: Sequence[str] | None) -> Self:
+        """Return the same layer under another name, or reading others."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._set(name=name, reads=reads)
+        return other
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return the same layer in float32 or float64."""
+        resolved = check_dtype(dtype)
+        # A number too large for float32 becomes infinite here; the constructor then refuses it.
+        with np.errstate(over="ignore"):
+            return self.replaced({n: array.astype(resolved) for n, array in self.arrays().items()})
+
+    def describe(self) -> str:
+        """Return in a line what it is."""
+        parts = [f"{name} {value}" for name, value in self.settings().items()]
+        parts += [f"{name} {array.shape}" for name, array in self.arrays().items()]
+        return ", ".join([self.kind, *parts])
+
+    # What a backend makes of it -----------------------------------------------------------------
+
+    def prepare(self, scans: Scans) -> tuple[Operation, ...]:
+        """Return what a backend does for it, one after the other: by default its own methods."""
+        return (self,)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, dict[str, Any]]]:
+        # Through the constructor, so that copies are read-only too.
+        named = {"name": self.name, "reads": self.reads}
+        arguments = {"arrays": self.arrays(), "settings": self.settings() | named}
+        return rebuild, (type(self).made_of, arguments)
+
+    def __repr__(self) -> str:
+        values = self.settings() | {name: array.shape for name, array in self.arrays().items()}
+        named = {"name": self.name, "reads": self.reads}
+        values |= {name: value for name, value in named.items() if value is not None}
+        inside = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        return f"{type(self).__name__}({inside})"
+
+
+LAYERS: dict[str, type[Layer]] = {}
+"""The layers there are, by their kind."""
+
+_L = TypeVar("_L", bound=type[Layer])
+
+
+def register(layer: _L) -> _L:
+    """Make a layer known under its kind; to be written before its class, as a decorator.
+
+    Parameters
+    ----------
+    layer : type of Layer
+        With a `kind` that no other has.
+
+    Returns
+    -------
+    type of Layer
+        The same.
+
+    Raises
+    ------
+    TypeError
+        If it is no layer or has no kind.
+    ValueError
+        If another layer has that kind.
+    """
+    if not isinstance(layer, type) or not issubclass(layer, Layer):
+        raise TypeError(f"layer: expected a class of layers, got {shown(layer)}")
+    kind = getattr(layer, "kind", None)
+    if not isinstance(kind, str) or not kind:
+        raise TypeError(f"kind: expected a string, got {shown(kind)}")
+    known = LAYERS.setdefault(kind, layer)
+    # A module that is run again, as in a notebook, registers its layers again.
+    if (known.__module__, known.__qualname__) != (layer.__module__, layer.__qualname__):
+        raise ValueError(f"kind: expected a new one, got {kind!r}, which {known.__name__} has")
+    LAYERS[kind] = layer
+    return layer

@@ -1,0 +1,196 @@
+"""Dense layers and activations: a row by itself, be it of a step or of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lrplstm.checks import check_choice
+from lrplstm.copies import Copies
+from lrplstm.layers.base import Form, Layer, Operation, Pass, register
+from lrplstm.rules import EpsilonRule
+from lrplstm.scans import Scans
+from lrplstm.weights import Array, frozen, same_dtype
+
+__all__ = ["ACTIVATIONS", "Activation", "DenseLayer"]
+
+ACTIVATIONS = ("linear", "relu", "tanh")
+"""What a dense layer can do with its sums; "linear" is nothing."""
+
+
+class _Linear(Operation):
+    """z = weight @ y + bias, as a backend computes it."""
+
+    def __init__(self, scans: Scans, weight: Array, bias: Array | None) -> None:
+        self.scans, self.prepared = scans, scans.prepare_linear(weight, bias)
+
+    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+        return self.scans.linear(self.prepared, inputs[0])
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array, ...]:
+        y, z = past.inputs[0], past.output
+        return (self.scans.linear_lrp(self.prepared, y, z, relevance, rule),)
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        return (self.scans.linear_gradient(self.prepared, gradient),)
+
+    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
+        (y,) = relevant
+        bias = self.scans.linear(self.prepared, np.zeros_like(y[:1]))
+        return self.scans.linear(self.prepared, y) - bias
+
+
+class _Activation(Operation):
+    """An activation, unit by unit, as a backend computes it.
+
+    `bias` is what it reads where no input says anything.
+    """
+
+    def __init__(self, scans: Scans, function: str, bias: Any) -> None:
+        self.scans, self.function, self.bias = scans, function, bias
+
+    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+        return self.scans.activate(self.function, inputs[0])
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array, ...]:
+        return (relevance,)  # all of it is handed on
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        return (self.scans.activation_gradient(self.function, past.output, gradient),)
+
+    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
+        # What adding the relevant part changes, the mean of first and last of all.
+        (y,), z = relevant, copies.take(past.inputs[0], past.offsets)
+        first = self._of(y + self.bias) - self._of(self.bias)
+        last = self._of(z) - self._of(z - y)
+        share: Array = (first + last) / 2
+        return share
+
+    def _of(self, z: Array) -> Array:
+        return self.scans.activate(self.function, z)
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class DenseLayer(Layer):
+    """A dense layer: activation(weight @ y + bias).
+
+    Parameters
+    ----------
+    weight : array_like of shape (output_size, input_size)
+    bias : array_like of shape (output_size,), optional
+        Default: none.
+    activation : {"linear", "relu", "tanh"}
+    name, reads
+        As of every layer of a `lrplstm.Model`, see `lrplstm.layers.Layer`.
+
+    Raises
+    ------
+    TypeError
+        If an array is neither float32 nor float64.
+    ValueError
+        If shapes or dtypes do not fit together, a value is NaN or infinite, or there is no such
+        activation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> lrplstm.DenseLayer(np.ones((3, 8)), activation="relu")
+    DenseLayer(input_size=8, output_size=3, activation='relu', dtype=float64)
+    """
+
+    kind: ClassVar[str] = "dense"
+    weight: Array
+    bias: Array | None
+    activation: str
+
+    def __init__(
+        self,
+        weight: npt.ArrayLike,
+        bias: npt.ArrayLike | None = None,
+        activation: str = "linear",
+        *,
+        name: str | None = None,
+        reads: Sequence[str] | None = None,
+    ) -> None:
+        check_choice("activation", activation, ACTIVATIONS)
+        weight = frozen("weight", weight, ("output_size", "input_size"))
+        if bias is not None:
+            bias = frozen("bias", bias, (len(weight),))
+            same_dtype({"weight": weight, "bias": bias})
+        self._set(weight=weight, bias=bias, activation=activation, name=name, reads=reads)
+
+    @property
+    def input_size(self) -> int:
+        """Number of units it reads."""
+        return int(self.weight.shape[1])
+
+    @property
+    def output_size(self) -> int:
+        """Number of its own units."""
+        return len(self.weight)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Either float32 or float64."""
+        return self.weight.dtype
+
+    def form(self, inputs: Sequence[Form]) -> Form:
+        """Return what its output is."""
+        return super().form(inputs)._replace(size=self.output_size)
+
+    def settings(self) -> dict[str, Any]:
+        """Whatever else it has."""
+        return {"activation": self.activation}
+
+    def describe(self) -> str:
+        """Return in a line what it is."""
+        bias = "no bias" if self.bias is None else "bias"
+        return f"{self.activation}, {self.input_size} to {self.output_size}, {bias}"
+
+    def prepare(self, scans: Scans) -> tuple[Operation, ...]:
+        """Return what a backend does for it: the sums, and then the activation."""
+        linear = _Linear(scans, self.weight, self.bias)
+        if self.activation == "linear":
+            return (linear,)
+        zeros = np.zeros((1, self.input_size), self.dtype)
+        return linear, _Activation(scans, self.activation, scans.linear(linear.prepared, zeros))
+
+    def __repr__(self) -> str:
+        return (
+            f"DenseLayer(input_size={self.input_size}, output_size={self.output_size}, "
+            f"activation={self.activation!r}, dtype={self.dtype})"
+        )
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class Activation(Layer):
+    """A function of each unit by itself, which hands all relevance on.
+
+    Parameters
+    ----------
+    function : {"relu", "tanh"}
+    name, reads
+        As of every `Layer`.
+    """
+
+    kind: ClassVar[str] = "activation"
+    function: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("function", self.function, ACTIVATIONS[1:])
+
+    def prepare(self, scans: Scans) -> tuple[Operation, ...]:
+        """Return what a backend does for it."""
+        return (_Activation(scans, self.function, np.zeros((1, 1), np.float32)),)

@@ -1,0 +1,107 @@
+"""Poolings: one row for each sequence, made of the rows of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from lrplstm.checks import check_choice
+from lrplstm.copies import Copies
+from lrplstm.layers.base import Form, Layer, Operation, Pass, register
+from lrplstm.rules import EpsilonRule
+from lrplstm.scans import Scans
+from lrplstm.weights import Array
+
+__all__ = ["POOLINGS", "Pool"]
+
+POOLINGS = ("last", "mean", "max", "none")
+"""What the head reads: the final state of each direction, the mean or maximum over all steps, or
+the state of each step by itself."""
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class Pool(Layer):
+    """One row for each sequence, made of the rows of its steps.
+
+    Parameters
+    ----------
+    pooling : {"last", "mean", "max"}
+        The mean or maximum over all steps; or the last: of a recurrent layer the state that each
+        direction reaches, of others the last step.
+    name, reads
+        As of every `Layer`.
+    """
+
+    kind: ClassVar[str] = "pool"
+    pooling: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("pooling", self.pooling, POOLINGS[:-1])
+
+    def form(self, inputs: Sequence[Form]) -> Form:
+        """Return what its output is."""
+        size, steps = self.only(inputs)
+        if not steps:
+            raise ValueError("expected to read steps, got one row a sequence")
+        return Form(size, False)
+
+    def prepare(self, scans: Scans) -> tuple[Operation, ...]:
+        """Return what a backend does for it."""
+        return (_Last() if self.pooling == "last" else _Pool(scans, self.pooling),)
+
+
+class _Pool(Operation):
+    """The mean or maximum over steps, as a backend computes it."""
+
+    def __init__(self, scans: Scans, pooling: str) -> None:
+        self.scans, self.pooling = scans, pooling
+
+    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+        return self.scans.pool(self.pooling, inputs[0], offsets)
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array, ...]:
+        (x,), pooled, offsets = past
+        return (self.scans.pool_lrp(self.pooling, x, offsets, pooled, relevance, rule),)
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        (x,), _, offsets = past
+        return (self.scans.pool_gradient(self.pooling, x, offsets, gradient),)
+
+    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
+        ((x,), _, offsets), (y,) = past, relevant
+        if self.pooling == "mean":
+            return self.scans.pool("mean", y, copies.offsets)
+        # Of the step that won.
+        of_each = np.split(x, offsets[1:-1])
+        winners = np.array([states.argmax(axis=0) for states in of_each])
+        first = copies.offsets[:-1, np.newaxis]
+        return np.take_along_axis(y, first + winners[copies.owner], axis=0)
+
+
+class _Last(Operation):
+    """The last step of each sequence."""
+
+    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+        last: Array = inputs[0][offsets[1:] - 1]
+        return last
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array, ...]:
+        return self.gradient(past, relevance)
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        (x,), _, offsets = past
+        of_steps = np.zeros((len(gradient), *x.shape), gradient.dtype)
+        of_steps[:, offsets[1:] - 1] = gradient
+        return (of_steps,)
+
+    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
+        return self.forward(relevant, copies.offsets)
