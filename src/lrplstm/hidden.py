@@ -49,6 +49,8 @@ class HiddenRelevance(NamedTuple):
 def resolve_hidden(given: Any, model: Model, batch: Batch) -> HiddenRelevance:
     """Return what `hidden_relevance` means; errors as `lrplstm.lrp` documents them."""
     single = batch.single
+    if model.graph.top is None:
+        raise ValueError("hidden_relevance: expected None where there is no recurrent layer")
     if is_array_like(given):
         given = to_array("hidden_relevance", given)
     if not single and (not isinstance(given, Sequence | np.ndarray) or isinstance(given, str)):
@@ -64,7 +66,7 @@ def resolve_hidden(given: Any, model: Model, batch: Batch) -> HiddenRelevance:
     arrays = [to_array(name, part) for name, part in zip(names, parts, strict=True)]
 
     width, dtype = model.width, model.dtype
-    if arrays[0].ndim == 1 and not model.every_step:
+    if arrays[0].ndim == 1 and model.graph.pooled is not None:
         rows = [to_numbers(name, a, (width,), dtype) for name, a in zip(names, arrays, strict=True)]
         return HiddenRelevance(np.stack(rows), pooled=True)
     lengths = np.diff(batch.given_offsets).tolist()

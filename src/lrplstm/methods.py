@@ -15,10 +15,10 @@ import numpy as np
 
 from lrplstm import decomposition, network, perturbation
 from lrplstm.attribution import Attribution, Attributions
+from lrplstm.base_model import Model
 from lrplstm.baselines import resolve_baseline
 from lrplstm.checks import check_choice, did_you_mean, to_int
 from lrplstm.hidden import resolve_hidden
-from lrplstm.model import LSTMModel
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.noise import random_numbers
 from lrplstm.quadrature import resolve_quadrature
@@ -51,20 +51,20 @@ _Options = ParamSpec("_Options")
 class _Method(Protocol[_Options]):
     @overload
     def __call__(
-        self, model: LSTMModel, inputs: _Sequence, *args: _Options.args, **options: _Options.kwargs
+        self, model: Model, inputs: _Sequence, *args: _Options.args, **options: _Options.kwargs
     ) -> Attribution: ...
     @overload
     def __call__(
-        self, model: LSTMModel, inputs: _Batch, *args: _Options.args, **options: _Options.kwargs
+        self, model: Model, inputs: _Batch, *args: _Options.args, **options: _Options.kwargs
     ) -> Attributions: ...
     @overload
     def __call__(
-        self, model: LSTMModel, inputs: Any, *args: _Options.args, **options: _Options.kwargs
+        self, model: Model, inputs: Any, *args: _Options.args, **options: _Options.kwargs
     ) -> Attribution | Attributions: ...
 
 
 def _typed(
-    function: Callable[Concatenate[LSTMModel, Any, _Options], Attribution | Attributions],
+    function: Callable[Concatenate[Model, Any, _Options], Attribution | Attributions],
 ) -> _Method[_Options]:
     """Return the function itself, which type checkers then know to be of the types above."""
     return cast(_Method[_Options], function)
@@ -72,7 +72,7 @@ def _typed(
 
 @_typed
 def lrp(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,
@@ -92,7 +92,7 @@ def lrp(
 
     Parameters
     ----------
-    model : LSTMModel
+    model : Model
         The model to explain.
     inputs : one sequence, or a batch of them
         One sequence is a list of tokens, an integer array of token ids of shape (T,), or a float
@@ -100,7 +100,7 @@ def lrp(
         integer array of ids of shape (B, T), or a float array of shape (B, T, D). Arrays may also
         be tensors of any device, DataFrames without missing values, or columns of one; a
         PackedSequence is the batch it was packed of. A text is one sequence where the model names a
-        tokenizer; for several see `LSTMModel.tokenize`.
+        tokenizer; for several see `Model.tokenize`.
     target : None, int or str, sequence of int or str, sequence of float, or "all"
         What to explain: None for the class that each sequence is predicted as; a class, by its
         number or name; one class for each sequence; weights of the scores of shape (C,) or (B, C),
@@ -225,7 +225,7 @@ def lrp(
 
 @_typed
 def sensitivity(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,
@@ -278,7 +278,7 @@ def sensitivity(
 
 @_typed
 def gradient_x_input(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,
@@ -325,7 +325,7 @@ def gradient_x_input(
 
 @_typed
 def integrated_gradients(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,
@@ -397,7 +397,7 @@ def integrated_gradients(
 
 @_typed
 def occlusion(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,
@@ -468,7 +468,7 @@ def occlusion(
 
 @_typed
 def contextual_decomposition(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,
@@ -528,7 +528,7 @@ def contextual_decomposition(
 
 @_typed
 def random_relevance(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,
@@ -651,18 +651,18 @@ ALIASES: MappingProxyType[str, str] = MappingProxyType(
 
 @overload
 def explain(
-    model: LSTMModel, inputs: _Sequence, method: str = ..., target: Any = ..., **options: Any
+    model: Model, inputs: _Sequence, method: str = ..., target: Any = ..., **options: Any
 ) -> Attribution: ...
 @overload
 def explain(
-    model: LSTMModel, inputs: _Batch, method: str = ..., target: Any = ..., **options: Any
+    model: Model, inputs: _Batch, method: str = ..., target: Any = ..., **options: Any
 ) -> Attributions: ...
 @overload
 def explain(
-    model: LSTMModel, inputs: Any, method: str = ..., target: Any = ..., **options: Any
+    model: Model, inputs: Any, method: str = ..., target: Any = ..., **options: Any
 ) -> Attribution | Attributions: ...
 def explain(
-    model: LSTMModel, inputs: Any, method: str = "lrp", target: Any = None, **options: Any
+    model: Model, inputs: Any, method: str = "lrp", target: Any = None, **options: Any
 ) -> Attribution | Attributions:
     """Explain by the method of a name.
 

@@ -79,7 +79,7 @@ class Reading(NamedTuple):
     offsets: Array
     projection: Array
     rows: Array
-    inputs: Array | None
+    inputs: Any
 
 
 class Scan:

@@ -7,6 +7,8 @@ weights.safetensors       ``layers.<n>.<forward or backward>.<weight_ih, weight_
                           ``initial_hidden`` and ``initial_cell`` beside them where they are not
                           zero, ``head.<n>.weight``, ``head.<n>.bias``, ``embedding``; a head that
                           is one linear layer is ``head.weight`` and ``head.bias``
+                          of a `lrplstm.Model` instead ``layers.<n>.<array>``, and in config.json
+                          ``layers``: kind, name, reads and settings of each
 vocab.txt                 one token a line, UTF-8, in the order of the embedding's rows; empty
                           lines for ids without a token, which config.json lists as
                           ``unnamed_ids``: pairs of the first and of the one after the last
@@ -15,7 +17,7 @@ vocab.txt                 one token a line, UTF-8, in the order of the embedding
 Files other than those that have a digest in config.json are no part of the model, and one of
 another digest is refused: it was written with another config.json, or changed since. Whoever
 changes vocab.txt by hand takes the entry ``sha256`` out of config.json. Folders of
-``format_version`` 1 have no digests.
+``format_version`` 1 have no digests; 3 is that of a `lrplstm.Model`, 2 of an `LSTMModel`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ import numpy.lib.format as npy
 from lrplstm.layers import ACTIVATIONS, DenseLayer
 from lrplstm.plain_json import check_parts, parse_json
 from lrplstm.saving import LEFTOVERS, digest, replace_files
+from lrplstm.stored_layers import pack_layers, unpack_layers
 from lrplstm.texts import shown, with_visible_errors
 from lrplstm.vocabulary import unnamed_ids, without_names
 from lrplstm.weights import Array, Directions, LSTMWeights
@@ -48,7 +51,8 @@ __all__ = [
     "write_folder",
 ]
 
-_FORMAT, _VERSION = "lrplstm", 2
+_FORMAT, _VERSION = "lrplstm", 3
+_SHORT_FORM = 2  # what an LSTMModel needs, which older releases read, too
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
 _DIRECTIONS = ("forward", "backward")
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
@@ -62,7 +66,7 @@ _SETTINGS = (
     "task",
     "origin",
 )
-_HEAD, _UNNAMED = "head_activations", "unnamed_ids"
+_HEAD, _LAYERS, _UNNAMED = "head_activations", "layers", "unnamed_ids"
 _DIGESTS = "sha256"
 _REQUIRED = ("weight_ih", "weight_hh", "bias")
 _OPTIONAL = ("initial_hidden", "initial_cell")
@@ -72,8 +76,8 @@ _OPTIONAL = ("initial_hidden", "initial_cell")
 def write_folder(
     path: str | os.PathLike[str],
     *,
-    layers: Sequence[Directions],
-    head: Sequence[DenseLayer],
+    layers: Sequence[Any],
+    head: Sequence[DenseLayer] | None = None,
     embedding: Array | None,
     vocabulary: Sequence[str | None] | None,
     sizes: Mapping[str, Any],
@@ -96,30 +100,19 @@ def write_folder(
     from safetensors.numpy import save
 
     folder = _to_path(path)
-    tensors: dict[str, Array] = {}
-    for n, layer in enumerate(layers):
-        pair = (layer,) if isinstance(layer, LSTMWeights) else tuple(layer)
-        # The name says which way a layer of one direction reads, too.
-        names = _DIRECTIONS[1:] if pair[0].reverse else _DIRECTIONS
-        for direction, weights in zip(names, pair, strict=False):
-            for name, array in weights.arrays().items():
-                if name in _REQUIRED or array.any():
-                    tensors[f"layers.{n}.{direction}.{name}"] = array
-    activations = [dense.activation for dense in head]
-    is_stack = activations != ["linear"]
-    prefixes = [f"head.{n}." for n in range(len(head))] if is_stack else ["head."]
-    for prefix, dense in zip(prefixes, head, strict=True):
-        tensors[f"{prefix}weight"] = dense.weight
-        if dense.bias is not None:
-            tensors[f"{prefix}bias"] = dense.bias
+    if head is None:
+        layers_said, tensors = pack_layers(layers)
+        settings, version = settings | {_LAYERS: layers_said}, _VERSION
+    else:
+        tensors, version = _pack_short_form(layers, head), _SHORT_FORM
     if embedding is not None:
         tensors["embedding"] = embedding
 
     vocabulary_size = None if vocabulary is None else len(vocabulary)
-    config = {"format": _FORMAT, "format_version": _VERSION, **sizes}
+    config = {"format": _FORMAT, "format_version": version, **sizes}
     config |= {"vocabulary_size": vocabulary_size, **settings}
-    if head and is_stack:
-        config[_HEAD] = activations
+    if head and _is_stack(head):
+        config[_HEAD] = [dense.activation for dense in head]
     if vocabulary is not None and None in vocabulary:
         config[_UNNAMED] = unnamed_ids(vocabulary)
     for name, value in settings.items():
@@ -132,6 +125,29 @@ def write_folder(
     files = {_CONFIG: _to_json(config).encode(), **files}  # the first, which knows the others
     # A vocabulary left from a model that was here before would not be this one's.
     replace_files(folder, files, obsolete={_VOCABULARY} - set(files))
+
+
+def _pack_short_form(layers: Sequence[Directions], head: Sequence[DenseLayer]) -> dict[str, Array]:
+    """Return the arrays of an LSTMModel."""
+    tensors: dict[str, Array] = {}
+    for n, layer in enumerate(layers):
+        pair = (layer,) if isinstance(layer, LSTMWeights) else tuple(layer)
+        # The name says which way a layer of one direction reads, too.
+        names = _DIRECTIONS[1:] if pair[0].reverse else _DIRECTIONS
+        for direction, weights in zip(names, pair, strict=False):
+            for name, array in weights.arrays().items():
+                if name in _REQUIRED or array.any():
+                    tensors[f"layers.{n}.{direction}.{name}"] = array
+    prefixes = [f"head.{n}." for n in range(len(head))] if _is_stack(head) else ["head."]
+    for prefix, dense in zip(prefixes, head, strict=True):
+        tensors[f"{prefix}weight"] = dense.weight
+        if dense.bias is not None:
+            tensors[f"{prefix}bias"] = dense.bias
+    return tensors
+
+
+def _is_stack(head: Sequence[DenseLayer]) -> bool:
+    return [dense.activation for dense in head] != ["linear"]
 
 
 def _to_json(value: Any) -> str:
@@ -235,7 +251,9 @@ def read_array(path: Path, ndims: Collection[int], missing: str | None = None) -
 
 
 def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read what `write_folder` wrote: the arguments of `LSTMModel`, and the sizes it was to have.
+    """Read what `write_folder` wrote: the arguments of a model, and the sizes it was to have.
+
+    They are those of an `LSTMModel` if "head" is among them, else of a `Model`.
 
     Raises
     ------
@@ -251,9 +269,15 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     arguments: dict[str, Any] = {name: config.get(name) for name in _SETTINGS}
     if arguments["task"] is None:  # a folder from before there was a choice
         del arguments["task"]
-    arguments["head"] = _collect_head(folder / _WEIGHTS, tensors, config.get(_HEAD))
     arguments["embedding"] = embedding = tensors.pop("embedding", None)
-    arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
+    if _LAYERS in config:
+        del arguments["pooling"]
+        arguments["layers"] = unpack_layers(str(folder / _CONFIG), config[_LAYERS], tensors)
+    else:
+        arguments["head"] = _collect_head(folder / _WEIGHTS, tensors, config.get(_HEAD))
+        arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
+    if tensors:
+        raise ValueError(f"{folder / _WEIGHTS}: expected no tensor {shown(min(tensors))}")
     vocabulary = text = None
     if part.exists(_VOCABULARY):
         text = _decode(folder / _VOCABULARY, part.read(_VOCABULARY))
@@ -341,7 +365,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ValueError(f'{path}: expected "format": "{_FORMAT}"; this is no lrplstm model')
     version = config.get("format_version")
     if type(version) is not int or version < 1:
-        raise ValueError(f"{path}: format_version: expected 1 or {_VERSION}, got {shown(version)}")
+        raise ValueError(f"{path}: format_version: expected 1 to {_VERSION}, got {shown(version)}")
     if version > _VERSION:
         raise ValueError(
             f"{path}: made by a newer version of lrplstm, of format_version "
@@ -349,7 +373,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         )
     for name in ("pooling", "unknown_token", "tokenizer", "task"):
         value = config.get(name)
-        if not isinstance(value, str) and (value is not None or name == "pooling"):
+        if not isinstance(value, str) and (
+            value is not None or (name == "pooling" and _LAYERS not in config)
+        ):
             raise ValueError(f"{path}: {name}: expected a string, got {shown(value)}")
     names = config.get("class_names")
     if names is not None and not (
@@ -469,8 +495,6 @@ def _collect_layers(path: Path, tensors: dict[str, Array]) -> list[Directions]:
             break
     if not layers:
         raise ValueError(f"{path}: expected tensors layers.0.forward.*, found none")
-    if tensors:
-        raise ValueError(f"{path}: expected no tensor {shown(min(tensors))}")
     return layers
 
 

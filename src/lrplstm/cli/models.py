@@ -9,9 +9,10 @@ from typing import Any
 
 import lrplstm
 from lrplstm import _backend, heatmap
+from lrplstm.base_model import Model
 from lrplstm.cli.files import check_target_folder
 from lrplstm.cli.inputs import CONVERT_OPTIONS, InputError, load_model, saying_what_is_assumed
-from lrplstm.layers import DenseLayer, directions
+from lrplstm.layers import Recurrent
 from lrplstm.loaders.any_format import loader_of
 from lrplstm.model import LSTMModel
 from lrplstm.storage import is_model_folder, read_vocabulary
@@ -38,28 +39,30 @@ def info(options: argparse.Namespace) -> None:
     _print_rows(rows | _description(model))
 
 
-def _description(model: LSTMModel) -> dict[str, Any]:
+def _description(model: Model) -> dict[str, Any]:
     """Return what a model is, in rows of a name and a text."""
     rows: dict[str, Any] = {}
     if model.origin:
         rows["made from"] = ", ".join(f"{part} {name}" for part, name in model.origin.items())
-    for n, layer in enumerate(model.layers, start=1):
-        both = directions(layer)
-        shapes = f"weight_ih {both[0].weight_ih.shape}, weight_hh {both[0].weight_hh.shape}"
-        kind = "two directions" if len(both) == 2 else "one direction"
-        kind += ", from the end" if both[0].reverse else ""
-        rows[f"layer {n}"] = f"LSTM, {kind}, {shapes}"
+    short = isinstance(model, LSTMModel)
+    shown = [layer for layer in model.graph.layers if not short or isinstance(layer, Recurrent)]
+    for n, layer in enumerate(shown, start=1):
+        named = "" if short else f"{layer.name}: "
+        rows[f"layer {n}"] = named + layer.describe()
+        if not short:
+            rows[f"layer {n}"] += f", reads {', '.join(layer.reads or ())}"
     names = "" if model.class_names is None else f": {', '.join(model.class_names)}"
     if model.embedding is None:
         vocabulary = "none, reads numbers"
     else:
         tokens = "no tokens" if model.vocabulary is None else "tokens"
         vocabulary = f"{len(model.embedding):,} ids, {tokens}"
+    rows["input size"] = model.input_size
+    if isinstance(model, LSTMModel):
+        rows["hidden size"] = model.hidden_size
+        rows["pooling"] = model.pooling
+        rows["head"] = " - ".join(layer.describe() for layer in model.head) or "none"
     return rows | {
-        "input size": model.input_size,
-        "hidden size": model.hidden_size,
-        "pooling": model.pooling,
-        "head": " - ".join(map(_dense, model.head)) or "none",
         model.outputs.several: f"{model.outputs.count}{names}",
         "dtype": model.dtype,
         "vocabulary": vocabulary,
@@ -69,15 +72,10 @@ def _description(model: LSTMModel) -> dict[str, Any]:
     }
 
 
-def _padding(model: LSTMModel) -> str:
+def _padding(model: Model) -> str:
     if model.mask_id is not None:
         return f"id {model.mask_id}"
     return "none" if model.mask_value is None else f"all numbers {model.mask_value:g}"
-
-
-def _dense(layer: DenseLayer) -> str:
-    bias = "no bias" if layer.bias is None else "bias"
-    return f"{layer.activation}, {layer.input_size} to {layer.output_size}, {bias}"
 
 
 def _print_rows(rows: dict[str, Any]) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
 from lrplstm.evaluation.ranks import mean_defined, spearman
-from lrplstm.layers import DenseLayer
+from lrplstm.layers import Layer
 from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
 from lrplstm.texts import shown
@@ -106,7 +107,7 @@ class Randomization:
 
 
 def randomization_test(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,
@@ -192,29 +193,41 @@ def randomization_test(
     return Randomization(names, tuple(parts), mode, signed, absolute)
 
 
-def _parts(model: LSTMModel, embedding: bool) -> list[str]:
+def _parts(model: Model, embedding: bool) -> list[str]:
     """Return the names of the parts, from the scores down."""
+    if not isinstance(model, LSTMModel):
+        layers = [str(layer.name) for layer in reversed(model.graph.layers) if layer.arrays()]
+        return layers + ["embedding"] * embedding
     head = [f"head {n}" for n in range(len(model.head), 0, -1)]
     layers = [f"layer {n}" for n in range(model.num_layers, 0, -1)]
     return (["head"] if len(head) == 1 else head) + layers + ["embedding"] * embedding
 
 
-def _randomized(
-    model: LSTMModel, parts: Sequence[str], replaced: Sequence[str], seed: int
-) -> LSTMModel:
+def _randomized(model: Model, parts: Sequence[str], replaced: Sequence[str], seed: int) -> Model:
     """Return a model with some of its parts replaced; each draws from a stream of its own."""
 
     def part(name: str) -> np.random.Generator:
         return np.random.default_rng([seed, parts.index(name)])
 
-    head, layers = list(model.head), list(model.layers)
+    if not isinstance(model, LSTMModel):
+        found = [
+            _random(part(str(layer.name)), layer) if layer.name in replaced else layer
+            for layer in model.graph.layers
+        ]
+        others = {}
+        if "embedding" in replaced and parts[-1] == "embedding":
+            others["embedding"] = _random_embedding(part("embedding"), model.embedding)
+        return model.replaced(layers=found, **others)
+
+    head: list[Layer] = list(model.head)
+    layers = list(model.layers)
     changes: dict[str, Any] = {"head": head, "layers": layers}
     for name in replaced:
         rng = part(name)
         kind, _, number = name.partition(" ")
         n = int(number or 1) - 1
         if kind == "head":
-            head[n] = _random_dense(rng, head[n])
+            head[n] = _random(rng, head[n])
         elif kind == "layer":
             layers[n] = _random_layer(rng, layers[n])
         else:
@@ -228,9 +241,8 @@ def _drawn(rng: np.random.Generator, array: Array) -> Array:
     return numbers.astype(array.dtype)
 
 
-def _random_dense(rng: np.random.Generator, layer: DenseLayer) -> DenseLayer:
-    bias = None if layer.bias is None else _drawn(rng, layer.bias)
-    return DenseLayer(_drawn(rng, layer.weight), bias, layer.activation)
+def _random(rng: np.random.Generator, layer: Layer) -> Layer:
+    return layer.replaced({name: _drawn(rng, array) for name, array in layer.arrays().items()})
 
 
 def _random_layer(rng: np.random.Generator, layer: Directions) -> Directions:

@@ -175,7 +175,8 @@ class Layer(Operation):
     @classmethod
     def made_of(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
         """Return the layer that has these `arrays` and `settings`, with name and reads."""
-        return cls(**arrays, **settings)
+        arguments: dict[str, Any] = {**arrays, **settings}
+        return cls(**arguments)
 
     def replaced(self, arrays: Mapping[str, Array] | None = None, **settings: Any) -> Self:
         """Return a layer like this one but for some of its arrays and settings."""
@@ -206,7 +207,7 @@ class Layer(Operation):
 
     def prepare(self, scans: Scans) -> tuple[Operation, ...]:
         """Return what a backend does for it, one after the other: by default its own methods."""
-        return (self,)
+        return (_Checked(self),)
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, dict[str, Any]]]:
         # Through the constructor, so that copies are read-only too.
@@ -220,6 +221,53 @@ class Layer(Operation):
         values |= {name: value for name, value in named.items() if value is not None}
         inside = ", ".join(f"{name}={value!r}" for name, value in values.items())
         return f"{type(self).__name__}({inside})"
+
+
+class _Checked(Operation):
+    """The methods of a layer, of which nobody knows whether they give what they should."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+
+    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+        output = self.layer.forward(inputs, offsets)
+        self._check("forward", output, (len(output), *output.shape[1:2]), inputs[0].dtype)
+        return output
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array, ...]:
+        of_inputs = self.layer.relevance(past, relevance, rule, product_rule)
+        return self._of_inputs("relevance", past, relevance, of_inputs)
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        return self._of_inputs("gradient", past, gradient, self.layer.gradient(past, gradient))
+
+    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
+        output = self.layer.decompose(past, relevant, copies)
+        self._check("decompose", output, (len(output), *past.output.shape[1:]), past.output.dtype)
+        return output
+
+    def _of_inputs(
+        self, method: str, past: Pass, given: Array, of_inputs: tuple[Array, ...]
+    ) -> tuple[Array, ...]:
+        if not isinstance(of_inputs, tuple) or len(of_inputs) != len(past.inputs):
+            raise TypeError(
+                f"{self.layer.name}: {method}: expected a tuple of {len(past.inputs)} arrays, one "
+                f"for each input, got {shown(of_inputs)}"
+            )
+        for x, found in zip(past.inputs, of_inputs, strict=True):
+            self._check(method, found, (len(given), *x.shape), x.dtype)
+        return of_inputs
+
+    def _check(
+        self, method: str, found: Array, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        if found.shape != shape or found.dtype != dtype:
+            raise ValueError(
+                f"{self.layer.name}: {method}: expected shape {shape} and dtype {dtype}, got "
+                f"{found.shape} and {found.dtype}"
+            )
 
 
 LAYERS: dict[str, type[Layer]] = {}

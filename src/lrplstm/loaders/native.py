@@ -7,7 +7,9 @@ import reprlib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+from lrplstm.base_model import Model
 from lrplstm.model import LSTMModel
 from lrplstm.storage import read_folder
 from lrplstm.texts import with_visible_errors
@@ -16,8 +18,8 @@ __all__ = ["load", "load_default"]
 
 
 @with_visible_errors
-def load(path: str | os.PathLike[str]) -> LSTMModel:
-    """Read a model that `LSTMModel.save` wrote.
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model that its `save` wrote.
 
     Parameters
     ----------
@@ -26,15 +28,16 @@ def load(path: str | os.PathLike[str]) -> LSTMModel:
 
     Returns
     -------
-    LSTMModel
+    LSTMModel or Model
+        Which of the two was saved.
 
     Raises
     ------
     TypeError
         If `path` is no path.
     ValueError
-        If the folder or a file of it is missing or damaged, or what the files say of the model
-        differs; it names the file.
+        If the folder or a file of it is missing or damaged, what the files say of the model
+        differs, or it has a layer that nobody registered; it names the file.
 
     Examples
     --------
@@ -48,7 +51,7 @@ def load(path: str | os.PathLike[str]) -> LSTMModel:
     """
     arguments, sizes = read_folder(path)
     try:
-        model = LSTMModel(**arguments)
+        model = (LSTMModel if "head" in arguments else Model)(**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
     for name, size in sizes.items():
@@ -80,4 +83,5 @@ def load_default() -> LSTMModel:
     ('very negative', 'negative', 'neutral', 'positive', 'very positive')
     """
     config = files("lrplstm.default_model").joinpath("config.json")
-    return load(Path(str(config)).parent)
+    model: LSTMModel = load(Path(str(config)).parent)
+    return model

@@ -1,0 +1,270 @@
+"""Networks of any layers: a layer of one's own, graphs, and what cannot be."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from random_models import QUICK, random_batch, random_model, random_weights, relative_error
+
+import lrplstm
+from lrplstm.cli import main
+from lrplstm.layers import LAYERS, LSTM, Activation, Add, Concatenate, Layer, Pool, register
+from lrplstm.storage import read_folder
+
+METHODS = [method for method in lrplstm.METHODS if method != "random"]
+BACKENDS = ["kernel", "reference"]
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class Scale(Layer):
+    """A learned factor for each unit: a layer that the package does not have."""
+
+    kind: ClassVar[str] = "test.scale"
+    scale: np.ndarray
+
+    @property
+    def input_size(self):
+        return len(self.scale)
+
+    def forward(self, inputs, offsets):
+        return inputs[0] * self.scale
+
+    def relevance(self, past, relevance, rule, product_rule):
+        # Epsilon rule, diagonal matrix, no bias, K lower units.
+        (y,), z, _ = past
+        q = rule.quotient(z, relevance)
+        share = rule.share(q, z, 0.0, len(self.scale))[..., np.newaxis]
+        return (y * self.scale * q + share,)
+
+    def gradient(self, past, gradient):
+        return (gradient * self.scale,)
+
+    def decompose(self, past, relevant, copies):
+        return relevant[0] * self.scale
+
+
+H, C = 4, 3
+
+
+@pytest.fixture(params=[np.float32, np.float64])
+def both_models(request):
+    """A model with scaled states and scaled means, and one whose head has the factors."""
+    rng, dtype = np.random.default_rng(5), request.param
+    pair = tuple(random_weights(rng, 5, H, dtype) for _ in range(2))
+    steps, means = (rng.uniform(0.5, 2, 2 * H).astype(dtype) for _ in range(2))
+    weight, bias = rng.normal(size=(C, 2 * H)).astype(dtype), rng.normal(size=C).astype(dtype)
+    model = lrplstm.Model(
+        [pair, Scale(steps), Pool("mean"), Scale(means), lrplstm.DenseLayer(weight, bias)],
+        class_names=["a", "b", "c"],
+    )
+    return model, lrplstm.LSTMModel([pair], weight * steps * means, bias, pooling="mean")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_layer_of_ones_own_has_scores_and_every_method(both_models, backend):
+    """Factors are the same before and after a mean, and in the head; so are gradients, and effects.
+
+    Relevance is so with epsilon 0, where a factor of a single number hands on all there is.
+    """
+    model, folded = both_models
+    batch = random_batch(dtype=model.dtype)
+    tolerance = 2e-5 if model.dtype == np.float32 else 1e-10
+    expected = folded.predict(batch, backend=backend)
+    assert relative_error(model.predict(batch, backend=backend), expected) < tolerance
+    for method in METHODS:
+        options = QUICK.get(method, {}) | ({"epsilon": 0.0} if method == "lrp" else {})
+        found, expected = (
+            lrplstm.explain(m, batch, method, target=1, backend=backend, **options)
+            for m in (model, folded)
+        )
+        for name in ("token_relevance", "input_relevance"):
+            assert relative_error(getattr(found, name), getattr(expected, name)) < tolerance, method
+
+
+@pytest.mark.parametrize("level", ["token", "input"])
+def test_relevance_through_a_layer_of_ones_own(both_models, level):
+    model, _ = both_models
+    x = random_batch(dtype=model.dtype)[0]
+    whole = lrplstm.lrp(model, x, "all", bias_factor=1.0, epsilon=0.1, level=level)
+    np.testing.assert_allclose(whole.delta, 0, atol=1e-5)
+    found, expected = (
+        lrplstm.lrp(model, x, 2, epsilon=0.1, epsilon_factor=1.0, level=level, backend=backend)
+        for backend in BACKENDS
+    )
+    assert relative_error(found.token_relevance, expected.token_relevance) < 1e-4
+
+
+def test_a_layer_of_ones_own_is_saved_loaded_and_shown(both_models, tmp_path, capsys, monkeypatch):
+    model, _ = both_models
+    x = random_batch(dtype=model.dtype)[2]
+    model.save(tmp_path)
+    for again in (lrplstm.load(tmp_path), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert type(again) is lrplstm.Model
+        assert again.class_names == ("a", "b", "c")
+        assert [layer.name for layer in again.layers] == [
+            "lstm", "test.scale", "pool", "test.scale_2", "dense"
+        ]  # fmt: skip
+        np.testing.assert_array_equal(again.predict(x), model.predict(x))
+        np.testing.assert_array_equal(*(lrplstm.lrp(m, x).token_relevance for m in (again, model)))
+        with pytest.raises(ValueError, match="read-only"):
+            again.layers[1].scale[0] = 1
+    other = np.float64 if model.dtype == np.float32 else np.float32
+    assert model.astype(other).predict(x).dtype == other
+
+    assert main(["info", "--model", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "test.scale_2: test.scale, scale (8,), reads pool" in shown
+    assert "dense: linear, 8 to 3, bias, reads test.scale_2" in shown
+
+    monkeypatch.delitem(LAYERS, "test.scale")
+    with pytest.raises(ValueError, match=r"layers\[1\]: kind: .*'test.scale'.*import the module"):
+        lrplstm.load(tmp_path)
+    with pytest.raises(ValueError, match=r"layers\[1\]: Scale is not registered"):
+        model.save(tmp_path)
+
+
+def graph(pooling, *, dtype=np.float64):
+    """An LSTM that is read three times, by another, and around it."""
+    rng = np.random.default_rng(3)
+    first = LSTM(*(random_weights(rng, 5, 3, dtype) for _ in range(2)), name="first")
+    second = LSTM(random_weights(rng, 6, 6, dtype), name="second")
+    weight, bias = rng.normal(size=(4, 18)).astype(dtype), rng.normal(size=4).astype(dtype)
+    layers = [
+        first,
+        second,
+        Add(name="around", reads=["second", "first"]),
+        Pool(pooling, name="pooled"),
+        Pool("last", name="last", reads=["first"]),
+        Pool("last", name="last of both", reads=["around"]),
+        Concatenate(reads=["last", "pooled", "last of both"]),
+        lrplstm.DenseLayer(weight, bias),
+        Activation("tanh"),
+    ]
+    return lrplstm.Model(layers)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_what_is_read_twice_gets_the_sum(pooling):
+    model = graph(pooling)
+    batch = random_batch()
+    x = batch[2]
+    expected = np.empty_like(x)
+    for t, d in np.ndindex(x.shape):
+        moved = []
+        for step in (1e-6, -1e-6):
+            other = x.copy()
+            other[t, d] += step
+            moved.append(model.predict(other)[2])
+        expected[t, d] = (moved[0] - moved[1]) / 2e-6
+    found = lrplstm.gradient_x_input(model, x, 2).input_relevance
+    assert relative_error(found, expected * x) < 1e-7
+    relevance = lrplstm.lrp(model, batch, "all", bias_factor=1.0, epsilon=0.01)
+    np.testing.assert_allclose(relevance.delta, 0, atol=1e-9)
+    for method in METHODS:
+        options = {"target": 1, "level": "token"} | QUICK.get(method, {})
+        found, expected = (
+            lrplstm.explain(model, batch, method, backend=backend, **options)
+            for backend in BACKENDS
+        )
+        assert relative_error(found.token_relevance, expected.token_relevance) < 1e-10
+        alone = lrplstm.explain(model, x, method, **options)
+        np.testing.assert_array_equal(alone.token_relevance, found_of_kernel(found, 2))
+
+
+def found_of_kernel(attributions, b):
+    return attributions[b].token_relevance
+
+
+def test_a_graph_is_saved_and_loaded(tmp_path):
+    model = graph("max", dtype=np.float32)
+    model.save(tmp_path)
+    again = lrplstm.load(tmp_path)
+    assert [layer.reads for layer in again.layers] == [layer.reads for layer in model.layers]
+    x = random_batch(dtype=np.float32)[0]
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+def test_the_short_form_is_a_model_of_the_same_layers():
+    short = random_model(head="stack", pooling="mean", layers=2)
+    assert isinstance(short, lrplstm.Model)
+    model = lrplstm.Model([*short.layers, Pool("mean"), *short.head])
+    batch = random_batch()
+    np.testing.assert_array_equal(model.predict(batch), short.predict(batch))
+    for method in METHODS:
+        options = {"target": 1} | QUICK.get(method, {})
+        found, expected = (lrplstm.explain(m, batch, method, **options) for m in (model, short))
+        np.testing.assert_array_equal(found.token_relevance, expected.token_relevance)
+
+
+def test_layers_that_read_words_and_steps_with_scores():
+    """Nothing but a dense layer reads the embedding, and each step has scores."""
+    rng = np.random.default_rng(8)
+    weight, embedding = rng.normal(size=(2, 3)), rng.normal(size=(4, 3))
+    model = lrplstm.Model([lrplstm.DenseLayer(weight)], embedding=embedding)
+    scores = model.predict([[0, 3, 1], [2]])
+    np.testing.assert_allclose(scores[0], embedding[[0, 3, 1]] @ weight.T)
+    found = lrplstm.lrp(model, [0, 3, 1], (1, 0), epsilon=0.0)
+    np.testing.assert_allclose(found.token_relevance, [0, scores[0][1, 0], 0], atol=1e-12)
+    with pytest.raises(ValueError, match="hidden_relevance"):
+        lrplstm.lrp(model, [0, 3], hidden_relevance=np.ones((2, 2)))
+
+
+def test_layers_that_do_not_fit():
+    rng = np.random.default_rng(1)
+    lstm, dense = random_weights(rng, 5, 4), lrplstm.DenseLayer(rng.normal(size=(2, 4)))
+    cases = [
+        ([], "layers: expected at least one layer"),
+        ([lstm, "pool"], r"layers\[1\]: expected a layer, got 'pool'"),
+        ([lstm, lrplstm.DenseLayer(np.ones((2, 5)))], r"layers\[1\]: expected input_size 4, got 5"),
+        ([LSTM(lstm, name="a"), Pool("mean", name="a")], r"layers\[1\]: name: expected one of its"),
+        ([lstm, Pool("mean", reads=["dense"]), dense], r"layers\[1\]: reads: expected 'inputs' or"),
+        ([lstm, Pool("mean"), Pool("max"), dense], r"layers\[2\]: expected to read steps"),
+        ([lstm, Pool("mean"), Pool("max", reads=["lstm"])], r"layers\[1\]: 'pool' is read by no"),
+        ([lstm, Pool("mean"), Add(reads=["lstm", "pool"])], "either steps or rows of sequences"),
+        ([Pool("mean")], "has an input_size, or an embedding"),
+        ([lstm, Pool("mean"), dense.astype("float32")], "expected the dtype of"),
+    ]
+    for layers, text in cases:
+        with pytest.raises((TypeError, ValueError), match=text):
+            lrplstm.Model(layers)
+    with pytest.raises(ValueError, match=r"pooling: .*, got 'average'"):
+        Pool("average")
+
+
+def test_every_kind_of_layer_is_registered_once(tmp_path):
+    assert {"lstm", "dense", "activation", "pool", "add", "concatenate"} <= set(LAYERS)
+
+    class Other(Layer):
+        kind = "dense"
+
+    with pytest.raises(ValueError, match="kind: expected a new one, got 'dense'"):
+        register(Other)
+    graph("mean").save(tmp_path)
+    assert "head" not in read_folder(tmp_path)[0]
+    random_model().save(tmp_path)  # an older release reads it
+    assert '"format_version": 2' in (tmp_path / "config.json").read_text()
+
+
+def test_a_layer_that_gives_another_shape_or_dtype_is_named():
+    class Wrong(Scale):
+        def relevance(self, past, relevance, rule, product_rule):
+            return super().relevance(past, relevance[0], rule, product_rule)
+
+    class Wide(Scale):
+        def forward(self, inputs, offsets):
+            return inputs[0].astype(np.float64)
+
+    lstm = random_weights(np.random.default_rng(1), 5, H, np.float32)
+    x, ones = random_batch(dtype=np.float32)[0], np.ones(H, np.float32)
+    model = lrplstm.Model([lstm, Pool("last"), Wrong(ones, name="mine")])
+    with pytest.raises(ValueError, match=r"mine: relevance: expected shape \(1, 1, 4\)"):
+        lrplstm.lrp(model, x)
+    model = lrplstm.Model([lstm, Pool("last"), Wide(ones)])
+    with pytest.raises(ValueError, match=r"test.scale: forward: .* dtype float32, got .*float64"):
+        model.predict(x)
