@@ -37,7 +37,7 @@ else:
 # Free-threaded Pythons have no limited API.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
-# One source, built for each instruction set; `lrplstm._backend` imports the best that runs.
+# One source, built for each instruction set; `lrplstm.backends.choose` imports the best that runs.
 INSTRUCTION_SETS = {"_kernels": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     v3 = ["-mavx2", "-mfma"]

@@ -144,7 +144,8 @@ def main(arguments=None) -> None:
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])
 
     from benchmarks import figures, workload
-    from lrplstm import _backend, _kernels, load_default
+    from lrplstm import _kernels, load_default
+    from lrplstm.backends import choose
 
     options = parse(arguments, [*figures.GROUPS, INSTRUCTION_SETS])
     folder = None if options.folder is None else str(Path(options.folder).resolve())
@@ -177,7 +178,7 @@ def main(arguments=None) -> None:
     if INSTRUCTION_SETS in chosen:
         wanted = figures.FOR_EACH_INSTRUCTION_SET
         tables = {}
-        for name in _backend.INSTRUCTION_SETS:
+        for name in choose.INSTRUCTION_SETS:
             if name not in runs:
                 print(f"{name}: skipped, this processor cannot run it", flush=True)
                 continue

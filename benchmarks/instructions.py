@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 
 import lrplstm
-from lrplstm import _backend, _kernels
+from lrplstm import _kernels
+from lrplstm.backends import choose
 
 STORED = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.1
@@ -122,7 +123,7 @@ def within_kernels(path: Path) -> int:
 
 def build(instruction_set: str) -> str:
     """Return what a build says that it is for."""
-    module = importlib.import_module(f"lrplstm.{_backend.INSTRUCTION_SETS[instruction_set]}")
+    module = importlib.import_module(f"lrplstm.{choose.INSTRUCTION_SETS[instruction_set]}")
     return module.INSTRUCTION_SET
 
 

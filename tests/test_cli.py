@@ -17,7 +17,7 @@ import pytest
 from random_models import random_model
 
 import lrplstm
-from lrplstm._backend import instruction_set
+from lrplstm.backends.choose import instruction_set
 from lrplstm.cli import main
 
 COMMAND = [str(Path(sysconfig.get_path("scripts")) / "lrplstm")]

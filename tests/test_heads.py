@@ -11,7 +11,8 @@ from pairwise import pairwise
 from random_models import random_batch, random_model, random_weights, relative_error
 
 import lrplstm
-from lrplstm import _kernels, _reference
+from lrplstm import _kernels
+from lrplstm.backends import reference
 from lrplstm.rules import EpsilonRule
 
 BACKENDS = ["kernel", "reference"]
@@ -64,7 +65,7 @@ def test_the_maximum_gives_all_to_the_step_that_won(backend):
     assert (a.token_relevance[: last_winner + 1] != 0).all()
 
 
-@pytest.mark.parametrize("backend", [_kernels, _reference])
+@pytest.mark.parametrize("backend", [_kernels, reference])
 def test_of_equal_maxima_the_first_wins(backend):
     hidden = np.array([[0.5, 0.1], [0.5, 0.3], [0.2, 0.3], [0.7, 0.3]])
     gradient = np.array([[[1.0, 2.0], [3.0, 4.0]]])

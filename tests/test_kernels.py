@@ -17,14 +17,15 @@ import pytest
 from random_models import random_batch, random_model, random_weights, relative_error
 
 import lrplstm
-from lrplstm import _backend, _kernels, _reference, parallel
+from lrplstm import _kernels, parallel
+from lrplstm.backends import choose, reference
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import Scans
 
 
 def build_for(instruction_set):
     """The build of a name; the test is skipped where there is none, or none that can run."""
-    module = f"lrplstm.{_backend.INSTRUCTION_SETS[instruction_set]}"
+    module = f"lrplstm.{choose.INSTRUCTION_SETS[instruction_set]}"
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"LRPLSTM_BUILDS left out the build for {instruction_set}")
     if instruction_set not in _kernels.processor_runs():
@@ -32,7 +33,7 @@ def build_for(instruction_set):
     return importlib.import_module(module)
 
 
-@pytest.fixture(params=_backend.INSTRUCTION_SETS)
+@pytest.fixture(params=choose.INSTRUCTION_SETS)
 def kernels(request):
     """Each build of the kernels in turn."""
     return build_for(request.param)
@@ -151,7 +152,7 @@ def arrays(result):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_backend_has_the_names_and_parameters_of_the_contract(name, kernels):
     contract = [p for p in inspect.signature(getattr(Scans, name)).parameters if p != "self"]
-    assert list(inspect.signature(getattr(_reference, name)).parameters) == contract
+    assert list(inspect.signature(getattr(reference, name)).parameters) == contract
     call(kernels, name)  # every argument by its name
 
 
@@ -192,12 +193,12 @@ CASES = [
 @pytest.mark.parametrize(("name", "changed"), CASES, ids=str)
 @pytest.mark.parametrize("directions", [1, 2])
 def test_backends_agree(name, changed, directions, kernels):
-    kernel, reference = (call(m, name, sides=directions, **changed) for m in (kernels, _reference))
-    assert type(kernel) is type(reference)
-    assert len(arrays(kernel)) == len(arrays(reference)) > 0
-    for found, expected in zip(arrays(kernel), arrays(reference), strict=True):
-        if isinstance(expected, np.ndarray):
-            assert relative_error(found, expected) < 1e-12
+    kernel, expected = (call(m, name, sides=directions, **changed) for m in (kernels, reference))
+    assert type(kernel) is type(expected)
+    assert len(arrays(kernel)) == len(arrays(expected)) > 0
+    for found, wanted in zip(arrays(kernel), arrays(expected), strict=True):
+        if isinstance(wanted, np.ndarray):
+            assert relative_error(found, wanted) < 1e-12
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -207,7 +208,7 @@ def test_activations_of_any_number_of_units(activation, dtype, kernels):
     bound = 4 * np.finfo(dtype).eps
     for n in (1, 2, 31, 32, 33, 64, 97):
         z = draw(3, n, seed=n, dtype=dtype) * np.logspace(-6, 3, n, dtype=dtype)
-        found, expected = (m.activate(activation, z) for m in (kernels, _reference))
+        found, expected = (m.activate(activation, z) for m in (kernels, reference))
         assert np.allclose(found, expected, rtol=bound, atol=0)
         assert all(
             (kernels.activate(activation, z[:, j : j + 1])[:, 0] == found[:, j]).all()
@@ -302,7 +303,7 @@ def swept(request):
         }
 
     with np.errstate(all="raise", under="ignore"):
-        return dtype, values, run, run(_reference)
+        return dtype, values, run, run(reference)
 
 
 def test_a_saturated_gate_is_that_of_the_reference(kernels, swept):
@@ -514,13 +515,13 @@ def test_a_build_is_for_the_instruction_set_of_its_name(kernels, request):
 def test_the_fastest_build_that_runs_is_used(monkeypatch):
     monkeypatch.delenv("LRPLSTM_INSTRUCTION_SET", raising=False)
     best = build_for(list(_kernels.processor_runs())[-1])
-    assert _backend._kernels.__wrapped__() is best
+    assert choose._kernels.__wrapped__() is best
 
 
 def test_any_build_can_be_imported_or_says_why_not():
     """Never an illegal instruction, whatever walks through the package; see tools/emulated.py."""
     runs = _kernels.processor_runs()
-    for name, module in _backend.INSTRUCTION_SETS.items():
+    for name, module in choose.INSTRUCTION_SETS.items():
         if importlib.util.find_spec(f"lrplstm.{module}") is None:  # LRPLSTM_BUILDS
             continue
         if name in runs:
@@ -541,12 +542,12 @@ def run_with(instruction_set, code):
     )
 
 
-@pytest.mark.parametrize("name", _backend.INSTRUCTION_SETS)
+@pytest.mark.parametrize("name", choose.INSTRUCTION_SETS)
 def test_the_environment_forces_an_instruction_set(name):
     expected = build_for(name).INSTRUCTION_SET
     code = (
-        "import lrplstm; from lrplstm import _backend; m = lrplstm.load_default();"
-        "print(_backend.instruction_set(), len(lrplstm.lrp(m, ['fine', '.'])))"
+        "import lrplstm; from lrplstm.backends import choose; m = lrplstm.load_default();"
+        "print(choose.instruction_set(), len(lrplstm.lrp(m, ['fine', '.'])))"
     )
     assert run_with(name, code).stdout == f"{expected} 2\n"
 
@@ -563,9 +564,9 @@ def test_an_instruction_set_that_the_processor_lacks_is_an_error(monkeypatch):
     monkeypatch.setattr(_kernels, "processor_runs", lambda: ["baseline"])
     monkeypatch.setenv("LRPLSTM_INSTRUCTION_SET", "v4")
     with pytest.raises(ValueError, match=r"expected one that this processor runs, baseline, got"):
-        _backend._kernels.__wrapped__()
+        choose._kernels.__wrapped__()
     monkeypatch.delenv("LRPLSTM_INSTRUCTION_SET")
-    assert _backend._kernels.__wrapped__() is _kernels
+    assert choose._kernels.__wrapped__() is _kernels
 
 
 def test_bounds_checks_are_on_when_they_were_asked_for(kernels):
@@ -576,7 +577,7 @@ def test_bounds_checks_are_on_when_they_were_asked_for(kernels):
 def test_a_failed_import_of_the_kernels_is_an_error_not_a_slow_run(monkeypatch):
     monkeypatch.delattr("lrplstm._kernels")
     monkeypatch.setitem(sys.modules, "lrplstm._kernels", None)
-    monkeypatch.setattr(_backend, "_kernels", _backend._kernels.__wrapped__)
+    monkeypatch.setattr(choose, "_kernels", choose._kernels.__wrapped__)
     model, x = random_model(), random_batch()
     for backend in ("auto", "kernel"):
         with pytest.raises(ImportError, match="backend='reference'"):

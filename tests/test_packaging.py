@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import lrplstm
-from lrplstm._backend import INSTRUCTION_SETS
+from lrplstm.backends.choose import INSTRUCTION_SETS
 
 FOLDER = os.environ.get("LRPLSTM_WHEEL")
 

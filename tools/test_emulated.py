@@ -30,7 +30,7 @@ def run_here(processor: str) -> int:
     import pytest
 
     import lrplstm
-    from lrplstm import _backend
+    from lrplstm.backends import choose
 
     refused = {}
     for module in pkgutil.walk_packages(lrplstm.__path__, "lrplstm."):
@@ -38,15 +38,15 @@ def run_here(processor: str) -> int:
             importlib.import_module(module.name)
         except ImportError as error:
             refused[module.name] = str(error)
-    lacking = _backend.INSTRUCTION_SETS.keys() - set(PROCESSORS[processor])
-    assert set(refused) == {f"lrplstm.{_backend.INSTRUCTION_SETS[name]}" for name in lacking}
+    lacking = choose.INSTRUCTION_SETS.keys() - set(PROCESSORS[processor])
+    assert set(refused) == {f"lrplstm.{choose.INSTRUCTION_SETS[name]}" for name in lacking}
     assert all("which this processor lacks" in message for message in refused.values()), refused
 
     model = lrplstm.load_default()
     for method in lrplstm.METHODS:
         print(method, lrplstm.explain(model, "a fine film .".split(), method))
-    print(f"-- {processor} uses {_backend.instruction_set()}; refused:", *sorted(refused))
-    others = [name for name in _backend.INSTRUCTION_SETS if name != PROCESSORS[processor][-1]]
+    print(f"-- {processor} uses {choose.instruction_set()}; refused:", *sorted(refused))
+    others = [name for name in choose.INSTRUCTION_SETS if name != PROCESSORS[processor][-1]]
     chosen = f"({SOME_TESTS}) and not ({' or '.join(others)})"
     return pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", "-k", chosen, str(TESTS)])
 

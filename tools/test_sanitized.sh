@@ -26,7 +26,7 @@ run() { LD_PRELOAD=$preload "$python" "$@"; }
 
 builds='
 from importlib.util import find_spec
-from lrplstm._backend import INSTRUCTION_SETS
+from lrplstm.backends.choose import INSTRUCTION_SETS
 for name, module in INSTRUCTION_SETS.items():
     if find_spec(f"lrplstm.{module}"):
         print(name, find_spec(f"lrplstm.{module}").origin)

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm import _backend, network, storage
+from lrplstm import network, storage
 from lrplstm.architecture import Graph, connect
+from lrplstm.backends import choose
 from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like
@@ -286,9 +287,9 @@ class Model:
 
     def prepared(self, backend: str) -> network.Prepared:
         """Return the model as a backend wants it, made when it is first asked for."""
-        name = _backend.resolve(backend)
+        name = choose.resolve(backend)
         if name not in self._prepared:
-            self._prepared[name] = network.Prepared(self.graph, _backend.scans(backend))
+            self._prepared[name] = network.Prepared(self.graph, choose.scans(backend))
         return self._prepared[name]
 
     # What a model does --------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lrplstm import _backend, network
+from lrplstm import network
+from lrplstm.backends import choose
 from lrplstm.network import ForwardPass, Prepared
 from lrplstm.sequences import Batch, Part
 
@@ -48,6 +49,6 @@ def for_each_part(
             reading = network.read(prepared, batch, source, part, inputs)
             run(part, network.forward(prepared, reading, keep))
 
-    threads = _backend.count_threads(num_threads)
+    threads = choose.count_threads(num_threads)
     parts = batch.parts(prepared.bytes_per_step(targets), threads)
-    _backend.for_each(forward_and_run, parts, threads)
+    choose.for_each(forward_and_run, parts, threads)

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm import _backend
+from lrplstm.backends import choose
 from lrplstm.checks import to_array, to_numbers
 from lrplstm.heatmap.content import checked_text, checked_texts
 from lrplstm.layers import directions
@@ -534,7 +534,7 @@ class LSTM_bidi:
         if self._prepared is None:
             arrays = {name: getattr(self, name) for name in _WEIGHTS}
             model = from_arras(arrays)
-            scans = _backend.scans("auto")
+            scans = choose.scans("auto")
             encoders = tuple(
                 _Encoder(
                     {part: arrays[f"{part}_{side}"] for part in _PARTS},

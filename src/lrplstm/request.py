@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm import _backend, network
+from lrplstm import network
 from lrplstm.attribution import Attribution, Attributions
+from lrplstm.backends import choose
 from lrplstm.base_model import Model
 from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice, outer_level
@@ -51,12 +52,12 @@ class Request:
         self.batch: Batch = model.encoder.encode(inputs, unknown)
         self.level = level or ("input" if self.batch.from_features else "token")
         self.prepared = model.prepared(backend)
-        self.threads = _backend.count_threads(num_threads)
+        self.threads = choose.count_threads(num_threads)
         self.every_step = self.prepared.every_step
         self.params = {
             "level": self.level,
             "unknown": unknown,
-            "backend": _backend.resolve(backend),
+            "backend": choose.resolve(backend),
         }
 
     def explain(

@@ -9,7 +9,7 @@ last, a backward one from its last to its first. Results are in token order all 
 Weights are handed over once, by `prepare_layer` and `prepare_linear`; what a backend makes of them,
 of a projection's columns and of a trace is its own affair.
 
-`_reference` is the readable specification; `_kernels` computes the same, compiled.
+`backends.reference` is the readable specification; `_kernels` computes the same, compiled.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import lrplstm
-from lrplstm import _backend, heatmap
+from lrplstm import heatmap
+from lrplstm.backends import choose
 from lrplstm.base_model import Model
 from lrplstm.cli.files import check_target_folder
 from lrplstm.cli.inputs import CONVERT_OPTIONS, InputError, load_model, saying_what_is_assumed
@@ -32,8 +33,8 @@ def info(options: argparse.Namespace) -> None:
     where = "default, shipped with the package" if options.model is None else options.model
     rows = {
         "version": lrplstm.__version__,
-        "backend": _backend.resolve("auto"),
-        "instruction set": _backend.instruction_set(),
+        "backend": choose.resolve("auto"),
+        "instruction set": choose.instruction_set(),
         "model": where,
     }
     _print_rows(rows | _description(model))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import lrplstm
-from lrplstm import _backend
+from lrplstm.backends import choose
 from lrplstm.checks import did_you_mean
 from lrplstm.cli.commands import PREDICTION_FORMATS, explain, predict
 from lrplstm.cli.evaluating import EVALUATION_FORMATS, evaluate
@@ -339,7 +339,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         choices=["float32", "float64"],
         help="numbers to calculate with (default: the model's)",
     )
-    parser.add_argument("--backend", choices=list(_backend.BACKENDS), default="auto")
+    parser.add_argument("--backend", choices=list(choose.BACKENDS), default="auto")
     parser.add_argument(
         "--threads", type=_positive, metavar="N", help="threads to use (default: all processors)"
     )

@@ -8,7 +8,7 @@ import os
 from types import ModuleType
 from typing import cast
 
-from lrplstm import _reference
+from lrplstm.backends import reference
 from lrplstm.checks import check_choice, to_int
 from lrplstm.parallel import for_each
 from lrplstm.scans import Scans
@@ -76,7 +76,7 @@ def scans(backend: str) -> Scans:
         If the compiled kernels are wanted and cannot be imported: never the slow code instead.
     """
     if resolve(backend) == "reference":
-        return cast(Scans, _reference)
+        return cast(Scans, reference)
     return cast(Scans, _kernels())
 
 

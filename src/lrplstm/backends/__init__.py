@@ -1,0 +1,1 @@
+"""What computes: the choice of a backend, and the readable one in NumPy."""

@@ -1,0 +1,215 @@
+"""The scan over the steps of a recurrent layer, forward and back; it knows no cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lrplstm.backends.reference import lstm
+from lrplstm.parallel import look
+from lrplstm.rules import PRODUCT_RULES, EpsilonRule
+from lrplstm.scans import DecomposeResult, ForwardResult, GradientResult, LRPResult
+from lrplstm.weights import Array, LSTMWeights
+
+__all__ = [
+    "CELLS",
+    "decompose_scan",
+    "forward_scan",
+    "gradient_scan",
+    "lrp_scan",
+    "prepare_layer",
+    "project",
+]
+
+CELLS: dict[type[Any], ModuleType] = {LSTMWeights: lstm}
+"""The steps of each cell by the type of its weights: `initial`, `step`, `relevance`, `gradient`, and
+`decompose`. The first of a cell's states is h."""
+
+
+class Direction(NamedTuple):
+    """One direction of a layer, and where it stands in what belongs to the layer."""
+
+    weights: Any
+    cell: Any
+    reverse: bool
+    states: slice
+    projection: slice
+
+
+class Trace(NamedTuple):
+    """What the way back reads of a layer: of each direction what its cell keeps of each step."""
+
+    layer: list[Direction]
+    projection: Array
+    rows: Array
+    offsets: Array
+    directions: list[list[Any]]
+
+
+def prepare_layer(directions: Sequence[Any]) -> list[Direction]:
+    """Return a recurrent layer; see `lrplstm.scans`."""
+    layer, states, columns = [], 0, 0
+    for d, weights in enumerate(directions):
+        H, rows = weights.hidden_size, len(weights.weight_ih)
+        layer.append(
+            Direction(
+                weights,
+                CELLS[type(weights)],
+                reverse=weights.reverse or d == 1,
+                states=slice(states, states + H),
+                projection=slice(columns, columns + rows),
+            )
+        )
+        states, columns = states + H, columns + rows
+    return layer
+
+
+def project(layer: list[Direction], x: Array) -> Array:
+    """Return W_ih x of all directions, beside each other; see `lrplstm.scans`."""
+    return np.concatenate([x @ direction.weights.weight_ih.T for direction in layer], axis=1)
+
+
+def _steps(offsets: Array, reverse: bool) -> Iterator[tuple[int, list[int]]]:
+    """Yield each sequence's number and its steps in the order in which they are read."""
+    for b, (start, stop) in enumerate(pairwise(offsets)):
+        look()
+        steps = list(range(start, stop))
+        yield b, steps[::-1] if reverse else steps
+
+
+def forward_scan(
+    layer: list[Direction],
+    projection: Array,
+    rows: Array,
+    offsets: Array,
+    keep: str,
+    hidden: bool,
+) -> ForwardResult:
+    """Run the cell over every sequence; see `lrplstm.scans`."""
+    width = sum(direction.weights.hidden_size for direction in layer)
+    final = np.empty((len(offsets) - 1, width), projection.dtype)
+    h = np.empty((len(rows), width), projection.dtype)
+    kept: list[list[Any]] = [[None] * len(rows) for _ in layer]
+    for (weights, cell, reverse, of_direction, columns), own in zip(layer, kept, strict=True):
+        W_x = projection[rows, columns]
+        for b, steps in _steps(offsets, reverse):
+            states = cell.initial(weights)
+            for t in steps:
+                states, own[t] = cell.step(weights, W_x[t], states)
+                h[t, of_direction] = states[0]
+            final[b, of_direction] = states[0]
+    trace = None if keep == "nothing" else Trace(layer, projection, rows, offsets, kept)
+    return ForwardResult(final, h if hidden else None, trace)
+
+
+def _started(trace: Trace, final: Any, hidden: Any) -> Array:
+    """Return what starts at each step, (K, steps, width), given that of final and all states."""
+    if hidden is None:
+        started = np.zeros((len(final), len(trace.rows), final.shape[2]), final.dtype)
+    else:
+        started = np.array(hidden)
+    if final is not None:
+        for direction in trace.layer:
+            last = trace.offsets[:-1] if direction.reverse else trace.offsets[1:] - 1
+            started[:, last, direction.states] += final[..., direction.states]
+    return started
+
+
+def _nothing(direction: Direction, K: int, dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """Return zeros for each state of a cell, (K, H)."""
+    return tuple(
+        np.zeros((K, len(state)), dtype) for state in direction.cell.initial(direction.weights)
+    )
+
+
+def lrp_scan(
+    trace: Trace,
+    final_relevance: Array | None,
+    hidden_relevance: Array | None,
+    inputs: Array | None,
+    rule: EpsilonRule,
+    product_rule: str,
+) -> LRPResult:
+    """Run relevance back over every sequence; see `lrplstm.scans`."""
+    started = _started(trace, final_relevance, hidden_relevance)
+    share_product = PRODUCT_RULES[product_rule]
+    (K, n, _), dtype = started.shape, started.dtype
+    token = np.zeros((K, n), dtype)
+    initial = np.zeros((K, len(trace.offsets) - 1), dtype)
+    R_x = None if inputs is None else np.zeros((K, *inputs.shape), dtype)
+    for direction, kept in zip(trace.layer, trace.directions, strict=True):
+        weights, cell, reverse, of_direction, columns = direction
+        W_x, D = trace.projection[trace.rows, columns], weights.input_size
+        for sequence, steps in _steps(trace.offsets, reverse):
+            R_h, *others = _nothing(direction, K, dtype)
+            for t in reversed(steps):
+                after = (R_h + started[:, t, of_direction], *others)
+                (R_h, *others), q, share = cell.relevance(
+                    weights, kept[t], after, rule, share_product
+                )
+                if R_x is not None and inputs is not None:
+                    R_x[:, t] += inputs[t] * (q @ weights.weight_ih) + share
+                # The sum over D of that, without its D parts.
+                token[:, t] += q @ W_x[t] + D * share[:, 0]
+            initial[:, sequence] += sum(R.sum(axis=-1) for R in (R_h, *others))
+    return LRPResult(token if R_x is None else None, R_x, initial)
+
+
+def gradient_scan(
+    trace: Trace,
+    final_gradient: Array | None,
+    hidden_gradient: Array | None,
+    times_input: bool,
+) -> GradientResult:
+    """Run gradients back over every sequence; see `lrplstm.scans`."""
+    started = _started(trace, final_gradient, hidden_gradient)
+    (K, n, width), dtype = started.shape, started.dtype
+    D = trace.layer[0].weights.input_size
+    token = np.zeros((K, n), dtype) if times_input else None
+    dx = None if times_input else np.zeros((K, n, D), dtype)
+    initial = np.zeros((2, K, len(trace.offsets) - 1, width), dtype)  # of h and, if any, of c
+    for direction, kept in zip(trace.layer, trace.directions, strict=True):
+        weights, cell, reverse, of_direction, columns = direction
+        W_x = trace.projection[trace.rows, columns]
+        for sequence, steps in _steps(trace.offsets, reverse):
+            dh, *others = _nothing(direction, K, dtype)
+            for t in reversed(steps):
+                after = (dh + started[:, t, of_direction], *others)
+                (dh, *others), da = cell.gradient(weights, kept[t], after)
+                if dx is not None:
+                    dx[:, t] += da @ weights.weight_ih
+                if token is not None:
+                    token[:, t] += da @ W_x[t]  # x . (W_ih.T @ da), the other way round
+            for of_state, found in zip(initial, (dh, *others), strict=False):
+                of_state[:, sequence, of_direction] = found
+    return GradientResult(token, dx, *initial)
+
+
+def decompose_scan(
+    trace: Trace,
+    owner: Array,
+    relevant: Array,
+    rows: Array,
+    phrase: Array,
+    offsets: Array,
+    hidden: bool,
+) -> DecomposeResult:
+    """Follow the part of the states that comes from some inputs; see `lrplstm.scans`."""
+    width = sum(direction.weights.hidden_size for direction in trace.layer)
+    final = np.empty((len(owner), width), relevant.dtype)
+    h = np.empty((len(rows), width), relevant.dtype)
+    for direction, kept in zip(trace.layer, trace.directions, strict=True):
+        weights, cell, reverse, of_direction, columns = direction
+        originals = dict(_steps(trace.offsets, reverse))
+        for copy, steps in _steps(offsets, reverse):
+            beta = tuple(state[0] for state in _nothing(direction, 1, relevant.dtype))
+            for t, original in zip(steps, originals[int(owner[copy])], strict=True):
+                W_x = relevant[rows[t], columns]
+                beta = cell.decompose(weights, kept[original], W_x, beta, bool(phrase[t]))
+                h[t, of_direction] = beta[0]
+            final[copy, of_direction] = beta[0]
+    return DecomposeResult(final, h if hidden else None)
