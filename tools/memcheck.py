@@ -43,6 +43,7 @@ CASES = [
 def run_cases() -> None:
     """Call every method on every case."""
     rng = np.random.default_rng(0)
+    methods = [name for name in lrplstm.METHODS if name != "random"]
     for case, dtype in product(CASES, (np.float32, np.float64)):
         H, D, C, layers, directions, pooling, lengths = case
 
@@ -72,11 +73,11 @@ def run_cases() -> None:
         ids = [rng.integers(0, 9, T) for T in lengths]
         floats = [draw(T, D) for T in lengths]
         hidden = [draw(T, width) for T in lengths]
-        for inputs, level in product((ids, floats), ("token", "input")):
+        for inputs, level in ((ids, "token"), (floats, "input")):  # all that kernels can tell
             options = {"level": level, "num_threads": 1}
             for scores in model.predict(inputs, num_threads=1):
                 check(scores)
-            for method, target in product(lrplstm.METHODS, (None, "all")):
+            for method, target in product(methods, (None, "all")):
                 if method == "occlusion" and level == "input" and D > 9:
                     continue  # many copies, and no other kernels
                 few = {"steps": 2} if method == "integrated_gradients" else {}
