@@ -132,6 +132,9 @@ $(VENV)/test-tools $(VENV)/lint-tools $(VENV)/bench-tools $(VENV)/train-tools: $
 	@$(PIP) install --quiet $(call requirements,$*)
 	@touch $@
 
+# First what is small, so that kernels compile while the rest comes.
+$(VENV)/test-tools: | $(VENV)/build-tools
+
 # Build the package into a folder, without installing it.
 build_into = $(BIN)/python setup.py --quiet build --build-base $(1) --build-lib $(1)/lib
 
