@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 CELLS: dict[type[Any], ModuleType] = {LSTMWeights: lstm}
-"""The steps of each cell by the type of its weights: `initial`, `step`, `relevance`, `gradient`, and
-`decompose`. The first of a cell's states is h."""
+"""The steps of each cell, by the type of its weights: functions `initial`, `step`, `relevance`,
+`gradient` and `decompose`. The first of a cell's states is h."""
 
 
 class Direction(NamedTuple):
