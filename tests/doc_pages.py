@@ -28,7 +28,7 @@ class Page:
         names, printed = {}, io.StringIO()
         with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
             for code in self.blocks:
-                exec(compile(code, self.path.name, "exec"), names)
+                exec(compile(code, self.path.name, "exec", dont_inherit=True), names)
         return names | {"printed": printed.getvalue().splitlines()}
 
     def check_references(self):

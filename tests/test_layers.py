@@ -12,8 +12,19 @@ import pytest
 from random_models import QUICK, random_batch, random_model, random_weights, relative_error
 
 import lrplstm
+from lrplstm.backends.reference.scan import CELLS
 from lrplstm.cli import main
-from lrplstm.layers import LAYERS, LSTM, Activation, Add, Concatenate, Layer, Pool, register
+from lrplstm.layers import (
+    LAYERS,
+    LSTM,
+    Activation,
+    Add,
+    Concatenate,
+    Layer,
+    Pool,
+    Recurrent,
+    register,
+)
 from lrplstm.storage import read_folder
 
 METHODS = [method for method in lrplstm.METHODS if method != "random"]
@@ -268,3 +279,111 @@ def test_a_layer_that_gives_another_shape_or_dtype_is_named():
     model = lrplstm.Model([lstm, Pool("last"), Wide(ones)])
     with pytest.raises(ValueError, match=r"test.scale: forward: .* dtype float32, got .*float64"):
         model.predict(x)
+
+
+@dataclass(frozen=True, eq=False)
+class PlainWeights:
+    """One direction of plain recurrent cells: h = tanh(W_ih x + W_hh h + b)."""
+
+    weight_ih: np.ndarray
+    weight_hh: np.ndarray
+    bias: np.ndarray
+    initial_hidden: np.ndarray
+    reverse: bool = False
+
+    @property
+    def input_size(self):
+        return self.weight_ih.shape[1]
+
+    @property
+    def hidden_size(self):
+        return len(self.weight_ih)
+
+    @property
+    def initial_states(self):
+        return (self.initial_hidden,)
+
+    def arrays(self):
+        return {name: value for name, value in vars(self).items() if name != "reverse"}
+
+
+class PlainCell:
+    """The steps of that cell, forward and back."""
+
+    @staticmethod
+    def step(weights, W_x, before):
+        a = W_x + weights.weight_hh @ before[0] + weights.bias
+        return (np.tanh(a),), (a, before[0])
+
+    @staticmethod
+    def relevance(weights, past, after, rule, share_product):
+        a, h_before = past
+        q = rule.quotient(a, after[0])
+        units = weights.input_size + weights.hidden_size
+        share = rule.share(q, a, weights.bias, units)[:, np.newaxis]
+        return (h_before * (q @ weights.weight_hh) + share,), q, share
+
+    @staticmethod
+    def gradient(weights, past, after):
+        da = after[0] * (1 - np.tanh(past[0]) ** 2)
+        return (da @ weights.weight_hh,), da
+
+    @staticmethod
+    def decompose(weights, past, W_x, before, phrase):
+        a, relevant = past[0], W_x + weights.weight_hh @ before[0]
+        first = np.tanh(weights.bias + relevant) - np.tanh(weights.bias)
+        return ((first + np.tanh(a) - np.tanh(a - relevant)) / 2,)
+
+
+CELLS[PlainWeights] = PlainCell
+
+
+@register
+class Plain(Recurrent):
+    kind = "test.plain"
+    cell = PlainWeights
+
+
+def plain_weights(rng, D, H):
+    shapes = [(H, D), (H, H), (H,), (H,)]
+    return PlainWeights(*(rng.normal(0, 0.4, shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_cell_of_ones_own(tmp_path, backend):
+    """Two directions of it, above an LSTM and below another."""
+    rng = np.random.default_rng(2)
+    model = lrplstm.Model(
+        [
+            random_weights(rng, 5, 4),
+            Plain(plain_weights(rng, 4, 3), plain_weights(rng, 4, 3)),
+            Plain(plain_weights(rng, 6, 2), name="top"),
+            Pool("last"),
+        ]
+    )
+    batch = random_batch()
+    x = batch[0]
+    h = model.replaced(layers=model.layers[:2]).predict(x, backend=backend)
+    state, weights = model.layers[2].directions[0].initial_hidden, model.layers[2].directions[0]
+    for of_step in h:
+        state = np.tanh(weights.weight_ih @ of_step + weights.weight_hh @ state + weights.bias)
+    np.testing.assert_allclose(model.predict(x, backend=backend), state, rtol=1e-12)
+
+    moved = np.empty_like(x)
+    for t, d in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[t, d] = 1e-6
+        scores = [model.predict(x + s, backend=backend)[1] for s in (step, -step)]
+        moved[t, d] = (scores[0] - scores[1]) / 2e-6
+    found = lrplstm.gradient_x_input(model, x, 1, backend=backend)
+    assert relative_error(found.input_relevance, moved * x) < 1e-7
+    whole = lrplstm.lrp(model, batch, "all", bias_factor=1.0, product_rule="half", backend=backend)
+    np.testing.assert_allclose(whole.delta, 0, atol=1e-9)
+    assert (whole.initial_relevance != 0).all()
+    for method in METHODS:
+        lrplstm.explain(model, batch, method, target=0, backend=backend, **QUICK.get(method, {}))
+
+    model.save(tmp_path)
+    again = lrplstm.load(tmp_path)
+    assert again.layers[2].describe() == "Plain, one direction, weight_ih (2, 6), weight_hh (2, 2)"
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))

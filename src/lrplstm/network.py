@@ -93,9 +93,12 @@ class Scan:
         self.hidden, self.final = slots
         # Whether the states of every step are read; set by whoever does.
         self.wanted = False
-        # h_{-1} and c_{-1}, all directions beside each other.
-        self.initial_hidden = np.concatenate([one.initial_hidden for one in layer.directions])
-        self.initial_cell = np.concatenate([one.initial_cell for one in layer.directions])
+        # h_{-1} and c_{-1} (zeros where the cell has none), all directions beside each other.
+        states = [one.initial_states for one in layer.directions]
+        self.initial_hidden = np.concatenate([h for h, *_ in states])
+        self.initial_cell = np.concatenate(
+            [np.zeros_like(s[0]) if len(s) == 1 else s[1] for s in states]
+        )
 
     def project(self, x: Array) -> Array:
         """Return what the scan reads of x, see `lrplstm.scans`."""
@@ -155,18 +158,18 @@ class Prepared:
         self.hidden = None if graph.top is None else slots[str(graph.top.name)]
         self.pooled = None if graph.pooled is None else slots[graph.pooled]
         self.dtype = graph.dtype
-        found = [node for node in self.nodes if isinstance(node, Scan)]
+        scanned = [node for node in self.nodes if isinstance(node, Scan)]
         by_nodes = {s for node in self.nodes if isinstance(node, Node) for s in node.reads}
         by_nodes.add(self.scores)
-        by_scans = [scan.reads for scan in found]
-        for scan in found:
+        by_scans = [scan.reads for scan in scanned]
+        for scan in scanned:
             scan.wanted = scan.hidden in by_nodes or scan.hidden in by_scans
         alone = by_scans.count(0) == 1 and 0 not in by_nodes
-        self.entry = next(scan for scan in found if scan.reads == 0) if alone else None
+        self.entry = next(scan for scan in scanned if scan.reads == 0) if alone else None
         # Numbers that a step takes: in any case, and again for each target.
         self._numbers = sum(rows[s] for s in by_nodes if s in rows)
         self._by_target = self._numbers
-        for scan in found:
+        for scan in scanned:
             for weights in scan.directions:
                 self._numbers += 12 * weights.hidden_size + weights.input_size
                 self._by_target += weights.input_size
@@ -278,9 +281,11 @@ def forward(prepared: Prepared, reading: Reading, keep: str) -> ForwardPass:
             projection, rows = reading.projection, reading.rows
         else:
             projection, rows = node.project(values[node.reads]), np.arange(offsets[-1])
-        found = node.scans.forward_scan(node.layer, projection, rows, offsets, keep, node.wanted)
-        values[node.hidden], values[node.final] = found.hidden, found.final
-        traces.append(found.trace)
+        final, hidden, trace = node.scans.forward_scan(
+            node.layer, projection, rows, offsets, keep, node.wanted
+        )
+        values[node.hidden], values[node.final] = hidden, final
+        traces.append(trace)
     return ForwardPass(prepared, reading, values, traces)
 
 
@@ -395,7 +400,7 @@ def _lrp(
     """Relevance propagation from a slot down."""
     prepared = past.prepared
     slots = _Slots(prepared.slots, start, started)
-    initial = no_initial(past, started)
+    initial: Any = None
     for node, trace in zip(reversed(prepared.nodes), reversed(past.traces), strict=True):
         if isinstance(node, Node):
             relevance = slots.take(node.gives)
@@ -410,11 +415,13 @@ def _lrp(
         x = past.values[node.reads]
         if node is prepared.entry:
             x = past.reading.inputs if level == "input" else None
-        found = node.scans.lrp_scan(trace, final, hidden, x, rule, product_rule)
-        initial += found.initial
-        if found.inputs is None:
-            return InputRelevance(found.token, None, initial)
-        slots.add(node.reads, found.inputs)
+        below = node.scans.lrp_scan(trace, final, hidden, x, rule, product_rule)
+        initial = below.initial if initial is None else initial + below.initial
+        if below.inputs is None:
+            return InputRelevance(below.token, None, initial)
+        slots.add(node.reads, below.inputs)
+    if initial is None:
+        initial = no_initial(past, started)
     return _of_inputs(slots.take(0), initial, level)
 
 
@@ -455,11 +462,11 @@ def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> _Gradie
             continue
         final, hidden = slots.take(node.final), slots.take(node.hidden)
         at_entry = times_input and node is prepared.entry
-        found = node.scans.gradient_scan(trace, final, hidden, at_entry)
-        states.append((node, found))
+        below = node.scans.gradient_scan(trace, final, hidden, at_entry)
+        states.append((node, below))
         if at_entry:
-            return _Gradients(None, found.token, states)
-        slots.add(node.reads, found.inputs)
+            return _Gradients(None, below.token, states)
+        slots.add(node.reads, below.inputs)
     return _Gradients(slots.take(0), None, states)
 
 
@@ -473,8 +480,8 @@ def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevan
     """Squared gradients of ``weighting . scores``; summed over D they are the token's."""
     initial = no_initial(past, weighting)
     gradient, _, states = _gradient(past, weighting, times_input=False)
-    for _, found in states:
-        for of_state in (found.initial_hidden, found.initial_cell):
+    for _, below in states:
+        for of_state in (below.initial_hidden, below.initial_cell):
             initial += np.vecdot(of_state, of_state)
     if level == "token":
         return InputRelevance(np.vecdot(gradient, gradient), None, initial)
@@ -486,9 +493,9 @@ def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRe
     """Return gradient times value, of every input and initial state."""
     initial = no_initial(past, weighting)
     gradient, token, states = _gradient(past, weighting, level == "token")
-    for scan, found in states:
-        initial += np.vecdot(found.initial_hidden, scan.initial_hidden)
-        initial += np.vecdot(found.initial_cell, scan.initial_cell)
+    for scan, below in states:
+        initial += np.vecdot(below.initial_hidden, scan.initial_hidden)
+        initial += np.vecdot(below.initial_cell, scan.initial_cell)
     if gradient is None:
         return InputRelevance(token, None, initial)
     x = past.reading.inputs if past.values[0] is None else past.values[0]

@@ -4,7 +4,7 @@ Data that belongs to steps is *ragged*: the rows of all sequences one after the 
 sequence first, sequence b in rows ``offsets[b]:offsets[b + 1]``, in token order. A scan takes one
 layer, that is, one or two directions: a forward one reads each sequence from its first row to its
 last, a backward one from its last to its first. Results are in token order all the same, and
-`width` is the number of hidden states of a layer: H, or 2H with the forward half first.
+`width` is the number of units of a layer: H, or 2H with the forward half first.
 
 Weights are handed over once, by `prepare_layer` and `prepare_linear`; what a backend makes of them,
 of a projection's columns and of a trace is its own affair.

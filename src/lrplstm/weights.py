@@ -191,6 +191,11 @@ class LSTMWeights:
         """Rows of the cell candidate g, the only ones through which relevance passes."""
         return slice(2 * self.hidden_size, 3 * self.hidden_size)
 
+    @property
+    def initial_states(self) -> tuple[Array, ...]:
+        """States before the first step: h_{-1}, c_{-1}."""
+        return self.initial_hidden, self.initial_cell
+
     def arrays(self) -> dict[str, Array]:
         """All arrays by their names."""
         names = ("weight_ih", "weight_hh", "bias", "initial_hidden", "initial_cell")

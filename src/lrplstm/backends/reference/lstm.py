@@ -15,7 +15,7 @@ import numpy as np
 from lrplstm.rules import EpsilonRule, ProductRule
 from lrplstm.weights import Array, LSTMWeights
 
-__all__ = ["Step", "decompose", "gradient", "initial", "relevance", "step"]
+__all__ = ["Step", "decompose", "gradient", "relevance", "step"]
 
 States = tuple[Array, ...]
 """h and c."""
@@ -32,11 +32,6 @@ class Step(NamedTuple):
     h_before: Array
     c_before: Array
     c: Array
-
-
-def initial(weights: LSTMWeights) -> States:
-    """Return h_{-1} and c_{-1}."""
-    return weights.initial_hidden, weights.initial_cell
 
 
 def _sigmoid(a: Array) -> Array:

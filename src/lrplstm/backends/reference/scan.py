@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,9 +24,9 @@ __all__ = [
     "project",
 ]
 
-CELLS: dict[type[Any], ModuleType] = {LSTMWeights: lstm}
-"""The steps of each cell, by the type of its weights: functions `initial`, `step`, `relevance`,
-`gradient` and `decompose`. The first of a cell's states is h."""
+CELLS: dict[type[Any], Any] = {LSTMWeights: lstm}
+"""The steps of each cell, by the type of its weights: functions `step`, `relevance`, `gradient` and
+`decompose`. The first of a cell's states is h."""
 
 
 class Direction(NamedTuple):
@@ -97,7 +96,7 @@ def forward_scan(
     for (weights, cell, reverse, of_direction, columns), own in zip(layer, kept, strict=True):
         W_x = projection[rows, columns]
         for b, steps in _steps(offsets, reverse):
-            states = cell.initial(weights)
+            states = weights.initial_states
             for t in steps:
                 states, own[t] = cell.step(weights, W_x[t], states)
                 h[t, of_direction] = states[0]
@@ -121,9 +120,7 @@ def _started(trace: Trace, final: Any, hidden: Any) -> Array:
 
 def _nothing(direction: Direction, K: int, dtype: np.dtype[Any]) -> tuple[Array, ...]:
     """Return zeros for each state of a cell, (K, H)."""
-    return tuple(
-        np.zeros((K, len(state)), dtype) for state in direction.cell.initial(direction.weights)
-    )
+    return tuple(np.zeros((K, len(state)), dtype) for state in direction.weights.initial_states)
 
 
 def lrp_scan(
