@@ -944,9 +944,8 @@ cdef inline void _cell(
     cdef real added[UNITS]
     cdef real cell[UNITS]
     cdef real hidden[UNITS]
-    cdef real i[UNITS]
-    cdef real f[UNITS]
-    cdef real o[UNITS]
+    cdef real slope[UNITS]
+    cdef real rest[UNITS]
     cdef real one = 1
     for block in range(padded // UNITS):
         u = block * UNITS
@@ -981,15 +980,17 @@ cdef inline void _cell(
             _tanh(expm1_c, trace + TANH_C * padded + u)
             _put(trace + HIDDEN_OF_GATES * padded + u, h + u)
         elif trace_rows == GRADIENT_ROWS:
-            _sigmoid(exp_i, i)
-            _sigmoid(exp_f, f)
-            _sigmoid(exp_o, o)
-            _derivative(o, expm1_c, trace + DC_DH * padded + u)  # o (1 - tanh(c)^2)
-            _derivative(i, expm1_g, trace + DA_G * padded + u)  # i (1 - g^2)
-            _rest(o, hidden, trace + DA_O * padded + u)  # o tanh(c) (1 - o)
-            _rest(i, added, trace + DA_I * padded + u)  # i g (1 - i)
-            _rest(f, kept, trace + DA_F * padded + u)  # f c_{t-1} (1 - f)
-            _put(trace + FORGET * padded + u, f)
+            _slopes(exp_o, expm1_c, hidden, slope, rest)
+            _put(trace + DC_DH * padded + u, slope)  # o (1 - tanh(c)^2)
+            _put(trace + DA_O * padded + u, rest)  # o tanh(c) (1 - o)
+            _slopes(exp_i, expm1_g, added, slope, rest)
+            _put(trace + DA_G * padded + u, slope)  # i (1 - g^2)
+            _put(trace + DA_I * padded + u, rest)  # i g (1 - i)
+            for v in range(UNITS):
+                slope[v] = exp_f[v] / (one + exp_f[v])
+                rest[v] = kept[v] * (one - slope[v])
+            _put(trace + FORGET * padded + u, slope)
+            _put(trace + DA_F * padded + u, rest)  # f c_{t-1} (1 - f)
         _put(h + u, hidden)
         _put(c + u, cell)
 
@@ -1020,27 +1021,17 @@ cdef inline void _tanh(const real* expm1_a, real* row) noexcept nogil:
     _put(row, found)
 
 
-cdef inline void _derivative(
-    const real* gate, const real* expm1_signal, real* row
+cdef inline void _slopes(
+    const real* exp_gate, const real* expm1_signal, const real* product, real* slope, real* rest
 ) noexcept nogil:
-    """Gate times derivative of its tanh: gate (1 - signal^2)."""
+    """The slopes of gate times tanh, their product: gate (1 - tanh^2), and product (1 - gate)."""
     cdef Py_ssize_t v
-    cdef real found[UNITS]
-    cdef real signal, one = 1, two = 2
+    cdef real gate, tanh, one = 1, two = 2
     for v in range(UNITS):
-        signal = expm1_signal[v] / (two + expm1_signal[v])
-        found[v] = gate[v] * (one - signal * signal)
-    _put(row, found)
-
-
-cdef inline void _rest(const real* gate, const real* value, real* row) noexcept nogil:
-    """Value times (1 - gate)."""
-    cdef Py_ssize_t v
-    cdef real found[UNITS]
-    cdef real one = 1
-    for v in range(UNITS):
-        found[v] = value[v] * (one - gate[v])
-    _put(row, found)
+        gate = exp_gate[v] / (one + exp_gate[v])
+        tanh = expm1_signal[v] / (two + expm1_signal[v])
+        slope[v] = gate * (one - tanh * tanh)
+        rest[v] = product[v] * (one - gate)
 
 
 # What the ways back share -----------------------------------------------------------------------
