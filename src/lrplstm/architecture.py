@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,10 +77,7 @@ def connect(layers: Sequence[Layer | Directions], input_size: int | None = None)
     names = {INPUTS}
     for n, given in enumerate(layers):
         layer = _to_layer(n, given)
-        name = layer.name
-        if name is None:
-            count = 1 + sum(other.kind == layer.kind for other in named)
-            name = layer.kind if count == 1 else f"{layer.kind}_{count}"
+        name = _free_name(layer.kind, names) if layer.name is None else layer.name
         if name in names or not name.strip():
             raise ValueError(f"layers[{n}]: name: expected one of its own, got {shown(name)}")
         reads = layer.reads or (str(named[-1].name) if named else INPUTS,)
@@ -118,6 +116,12 @@ def _arrays(layers: Sequence[Layer]) -> dict[str, Array]:
     return {
         f"{layer.name}: {name}": array for layer in layers for name, array in layer.arrays().items()
     }
+
+
+def _free_name(kind: str, names: Collection[str]) -> str:
+    """Return the kind, with a number behind it where it is taken."""
+    numbered = (f"{kind}_{count}" for count in itertools.count(2))
+    return next(name for name in itertools.chain([kind], numbered) if name not in names)
 
 
 def _to_layer(n: int, given: Layer | Directions) -> Layer:

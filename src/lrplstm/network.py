@@ -123,7 +123,7 @@ class Prepared:
     entry : Scan, or None
         The recurrent layer that reads what the network reads, if nothing else does: it then reads
         rows of a projection, of which there may be fewer than steps.
-    scores, pooled, hidden : int, or None
+    scores, pooled, hidden : int
         Slots: of the scores; of what is pooled of the top recurrent layer, and of its states.
     every_step : bool
         Whether every step has scores, rather than every sequence.
@@ -155,8 +155,9 @@ class Prepared:
                 rows[slots[name]] = graph.forms[name].size
 
         self.scores = slots[str(graph.layers[-1].name)]
-        self.hidden = None if graph.top is None else slots[str(graph.top.name)]
-        self.pooled = None if graph.pooled is None else slots[graph.pooled]
+        # -1 where there is none, from which nobody then starts.
+        self.hidden = -1 if graph.top is None else slots[str(graph.top.name)]
+        self.pooled = -1 if graph.pooled is None else slots[graph.pooled]
         self.dtype = graph.dtype
         scanned = [node for node in self.nodes if isinstance(node, Scan)]
         by_nodes = {s for node in self.nodes if isinstance(node, Node) for s in node.reads}
@@ -364,7 +365,6 @@ def lrp_from_pooled(
     past: ForwardPass, relevance: Array, rule: EpsilonRule, product_rule: str, level: str
 ) -> InputRelevance:
     """Relevance propagation from what is pooled of the top recurrent layer, (K, B, width), down."""
-    assert past.prepared.pooled is not None
     return _lrp(past, past.prepared.pooled, relevance, rule, product_rule, level)
 
 
@@ -372,26 +372,21 @@ def lrp_from_hidden(
     past: ForwardPass, relevance: Array, rule: EpsilonRule, product_rule: str, level: str
 ) -> InputRelevance:
     """Relevance propagation from the top recurrent layer's states, (K, steps, width), down."""
-    assert past.prepared.hidden is not None
     return _lrp(past, past.prepared.hidden, relevance, rule, product_rule, level)
 
 
-class _Slots:
-    """What each slot has got on the way back: the sum of what all who read it hand on."""
+def _started(number: int, slot: int, value: Array) -> list[Any]:
+    """Return what each slot has got on the way back: at first only one has any."""
+    slots: list[Any] = [None] * number
+    slots[slot] = value
+    return slots
 
-    def __init__(self, number: int, start: int, value: Array) -> None:
-        self._values: list[Any] = [None] * number
-        self._values[start] = value
 
-    def add(self, slot: int, value: Array) -> None:
-        """Hand it on to what was read."""
-        before = self._values[slot]
-        self._values[slot] = value if before is None else before + value
-
-    def take(self, slot: int) -> Any:
-        """Return what has been handed on to a slot, or None."""
-        value, self._values[slot] = self._values[slot], None
-        return value
+def _hand_on(slots: list[Any], reads: tuple[int, ...], values: tuple[Array, ...]) -> None:
+    """Add what is handed on to the slots that were read; who is read twice gets the sum."""
+    for slot, value in zip(reads, values, strict=True):
+        before = slots[slot]
+        slots[slot] = value if before is None else before + value
 
 
 def _lrp(
@@ -399,17 +394,17 @@ def _lrp(
 ) -> InputRelevance:
     """Relevance propagation from a slot down."""
     prepared = past.prepared
-    slots = _Slots(prepared.slots, start, started)
+    slots = _started(prepared.slots, start, started)
     initial: Any = None
     for node, trace in zip(reversed(prepared.nodes), reversed(past.traces), strict=True):
         if isinstance(node, Node):
-            relevance = slots.take(node.gives)
+            relevance, slots[node.gives] = slots[node.gives], None
             if relevance is not None:
                 of_inputs = node.operation.relevance(past.of(node), relevance, rule, product_rule)
-                for slot, of_input in zip(node.reads, of_inputs, strict=True):
-                    slots.add(slot, of_input)
+                _hand_on(slots, node.reads, of_inputs)
             continue
-        final, hidden = slots.take(node.final), slots.take(node.hidden)
+        final, hidden = slots[node.final], slots[node.hidden]
+        slots[node.final] = slots[node.hidden] = None
         if final is None and hidden is None:
             continue
         x = past.values[node.reads]
@@ -419,10 +414,10 @@ def _lrp(
         initial = below.initial if initial is None else initial + below.initial
         if below.inputs is None:
             return InputRelevance(below.token, None, initial)
-        slots.add(node.reads, below.inputs)
+        _hand_on(slots, (node.reads,), (below.inputs,))
     if initial is None:
         initial = no_initial(past, started)
-    return _of_inputs(slots.take(0), initial, level)
+    return _of_inputs(slots[0], initial, level)
 
 
 def _of_inputs(inputs: Array, initial: Array, level: str) -> InputRelevance:
@@ -450,24 +445,24 @@ def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> _Gradie
     """Return the gradients of ``weighting . scores``."""
     prepared = past.prepared
     started = np.asarray(weighting, past.scores.dtype)
-    slots = _Slots(prepared.slots, prepared.scores, started)
+    slots = _started(prepared.slots, prepared.scores, started)
     states = []
     for node, trace in zip(reversed(prepared.nodes), reversed(past.traces), strict=True):
         if isinstance(node, Node):
-            gradient = slots.take(node.gives)
+            gradient, slots[node.gives] = slots[node.gives], None
             if gradient is not None:
                 of_inputs = node.operation.gradient(past.of(node), gradient)
-                for slot, of_input in zip(node.reads, of_inputs, strict=True):
-                    slots.add(slot, of_input)
+                _hand_on(slots, node.reads, of_inputs)
             continue
-        final, hidden = slots.take(node.final), slots.take(node.hidden)
+        final, hidden = slots[node.final], slots[node.hidden]
+        slots[node.final] = slots[node.hidden] = None
         at_entry = times_input and node is prepared.entry
         below = node.scans.gradient_scan(trace, final, hidden, at_entry)
         states.append((node, below))
         if at_entry:
             return _Gradients(None, below.token, states)
-        slots.add(node.reads, below.inputs)
-    return _Gradients(slots.take(0), None, states)
+        _hand_on(slots, (node.reads,), (below.inputs,))
+    return _Gradients(slots[0], None, states)
 
 
 def input_gradient(past: ForwardPass, weighting: Array) -> Array:
