@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from dataclasses import dataclass
 from typing import ClassVar
@@ -226,6 +227,56 @@ def test_layers_that_read_words_and_steps_with_scores():
         lrplstm.lrp(model, [0, 3], hidden_relevance=np.ones((2, 2)))
 
 
+def test_relevance_of_states_is_that_of_the_top_recurrent_layer(both_models):
+    model, folded = both_models
+    x, rng = random_batch(dtype=model.dtype)[0], np.random.default_rng(4)
+    for shape in [(len(x), 2 * H), (2 * H,)]:  # of each step; of what is pooled
+        given = rng.normal(size=shape)
+        expected = lrplstm.lrp(folded, x, hidden_relevance=given)
+        same = lrplstm.Model([*folded.layers, Pool("mean"), *folded.head, Activation("tanh")])
+        found = lrplstm.lrp(same, x, hidden_relevance=given)
+        np.testing.assert_array_equal(found.token_relevance, expected.token_relevance)
+    with pytest.raises(ValueError, match="hidden_relevance: expected shape"):
+        lrplstm.lrp(model, x, hidden_relevance=given)  # its states are not what is pooled
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"kind": "dens"}, "kind: expected one of .* did you mean 'dense'"),
+        ({"kind": ["dense"]}, "kind: expected one of"),
+        ({"name": None}, "name: expected a string"),
+        ({"name": "first"}, "name: expected one of its own"),
+        ({"reads": "last"}, "reads: expected a sequence of names"),
+        ({"reads": ["last\x1b"]}, r"got 'last\\x1b'"),
+        ({"settings": {"activation": []}}, "activation: expected"),
+        ({"settings": {"forward": 1}}, "forward"),
+        ({"settings": {"name": "dense"}}, "settings: expected"),
+    ],
+)
+def test_files_that_say_something_else_of_a_layer(changed, text, tmp_path):
+    graph("mean").save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["layers"][7] |= changed
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=text):
+        lrplstm.load(tmp_path)
+
+
+def test_arrays_of_no_layer_and_layers_without_arrays(tmp_path):
+    graph("mean").save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["layers"][7]["kind"] = "add"
+    config["layers"][7]["settings"] = {}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"layers\[7\]: 'add': .*'(weight|bias)'"):
+        lrplstm.load(tmp_path)
+    del config["layers"][7:]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"expected no tensor 'layers.7.bias'"):
+        lrplstm.load(tmp_path)
+
+
 def test_layers_that_do_not_fit():
     rng = np.random.default_rng(1)
     lstm, dense = random_weights(rng, 5, 4), lrplstm.DenseLayer(rng.normal(size=(2, 4)))
@@ -274,10 +325,10 @@ def test_a_layer_that_gives_another_shape_or_dtype_is_named():
     lstm = random_weights(np.random.default_rng(1), 5, H, np.float32)
     x, ones = random_batch(dtype=np.float32)[0], np.ones(H, np.float32)
     model = lrplstm.Model([lstm, Pool("last"), Wrong(ones, name="mine")])
-    with pytest.raises(ValueError, match=r"mine: relevance: expected shape \(1, 1, 4\)"):
+    with pytest.raises(ValueError, match=r"'mine': relevance: expected shape \(1, 1, 4\)"):
         lrplstm.lrp(model, x)
     model = lrplstm.Model([lstm, Pool("last"), Wide(ones)])
-    with pytest.raises(ValueError, match=r"test.scale: forward: .* dtype float32, got .*float64"):
+    with pytest.raises(ValueError, match=r"'test.scale': forward: .* dtype float32, got .*float64"):
         model.predict(x)
 
 

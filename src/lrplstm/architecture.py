@@ -114,7 +114,9 @@ def connect(layers: Sequence[Layer | Directions], input_size: int | None = None)
 
 def _arrays(layers: Sequence[Layer]) -> dict[str, Array]:
     return {
-        f"{layer.name}: {name}": array for layer in layers for name, array in layer.arrays().items()
+        f"{shown(layer.name)}: {name}": array
+        for layer in layers
+        for name, array in layer.arrays().items()
     }
 
 

@@ -254,7 +254,7 @@ class Model:
         return self.graph.top.width
 
     def __repr__(self) -> str:
-        return self._shown(", ".join(str(layer.name) for layer in self.graph.layers))
+        return self._shown(", ".join(visible(str(layer.name)) for layer in self.graph.layers))
 
     def _shown(self, network: str) -> str:
         """Return a model as Python shows it, given what it is made of."""

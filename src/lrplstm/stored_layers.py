@@ -51,6 +51,12 @@ def unpack_layers(path: str, said: Any, tensors: dict[str, Array]) -> list[Layer
     """
     if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
         raise ValueError(f"{path}: layers: expected a list of what each is, got {shown(said)}")
+    numbers = set(map(str, range(len(said))))
+    arrays: dict[str, dict[str, Array]] = {}
+    for key in [key for key in tensors if key.startswith("layers.")]:
+        _, number, name = (*key.split(".", maxsplit=2), "")[:3]
+        if number in numbers:
+            arrays.setdefault(number, {})[name] = tensors.pop(key)
     layers = []
     for n, one in enumerate(said):
         kind, name, reads, settings = (one.get(key) for key in _NAMES)
@@ -60,16 +66,14 @@ def unpack_layers(path: str, said: Any, tensors: dict[str, Array]) -> list[Layer
                 f"{path}: layers[{n}]: kind: expected one of {', '.join(sorted(LAYERS))}, got "
                 f"{shown(kind)}{near}; import the module that registers a layer of your own first"
             )
+        if not isinstance(name, str):
+            raise ValueError(f"{path}: layers[{n}]: name: expected a string, got {shown(name)}")
         if not isinstance(settings, dict) or not settings.keys().isdisjoint(("name", "reads")):
             raise ValueError(f"{path}: layers[{n}]: settings: expected a dict of what it has")
-        prefix = f"layers.{n}."
-        arrays = {
-            key.removeprefix(prefix): tensors.pop(key)
-            for key in sorted(tensors)
-            if key.startswith(prefix)
-        }
         try:
-            layer = LAYERS[kind].made_of(arrays, settings | {"name": name, "reads": reads})
+            layer = LAYERS[kind].made_of(
+                arrays.get(str(n), {}), settings | {"name": name, "reads": reads}
+            )
         except (TypeError, ValueError, AttributeError, KeyError) as error:
             raise ValueError(f"{path}: layers[{n}]: {shown(kind)}: {error}") from None
         layers.append(layer)

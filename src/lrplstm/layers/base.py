@@ -253,7 +253,7 @@ class _Checked(Operation):
     ) -> tuple[Array, ...]:
         if not isinstance(of_inputs, tuple) or len(of_inputs) != len(past.inputs):
             raise TypeError(
-                f"{self.layer.name}: {method}: expected a tuple of {len(past.inputs)} arrays, one "
+                f"{shown(self.layer.name)}: {method}: expected a tuple of {len(past.inputs)} arrays, one "
                 f"for each input, got {shown(of_inputs)}"
             )
         for x, found in zip(past.inputs, of_inputs, strict=True):
@@ -265,7 +265,7 @@ class _Checked(Operation):
     ) -> None:
         if found.shape != shape or found.dtype != dtype:
             raise ValueError(
-                f"{self.layer.name}: {method}: expected shape {shape} and dtype {dtype}, got "
+                f"{shown(self.layer.name)}: {method}: expected shape {shape} and dtype {dtype}, got "
                 f"{found.shape} and {found.dtype}"
             )
 
