@@ -9,18 +9,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from lrplstm import layers
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
 from lrplstm.layers import DenseLayer
-from lrplstm.loaders import (
-    from_arras,
-    from_keras,
-    from_onnx,
-    from_torch,
-    load,
-    load_default,
-)
 from lrplstm.methods import (
     METHODS,
     contextual_decomposition,
@@ -35,6 +29,29 @@ from lrplstm.methods import (
 from lrplstm.model import LSTMModel
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
 from lrplstm.weights import LSTMWeights
+
+if TYPE_CHECKING:
+    from lrplstm.loaders import (
+        from_arras,
+        from_keras,
+        from_onnx,
+        from_torch,
+        load,
+        load_default,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import a loader when it is asked for; type checkers and editors read the lines above."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from lrplstm import loaders
+
+        return globals().setdefault(name, getattr(loaders, name))
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __version__ = "0.1.0"
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import lrplstm
 from lrplstm import heatmap
-from lrplstm.loaders.any_format import read_model
+from lrplstm.loaders.registry import options as loader_options
+from lrplstm.loaders.registry import read_model
 from lrplstm.model import LSTMModel
 from lrplstm.weights import Array
 
 __all__ = [
-    "CONVERT_OPTIONS",
     "NO_FILE",
     "STDIN",
     "STDOUT",
@@ -40,29 +40,6 @@ class _Unsaid(str):
 
 NO_FILE = _Unsaid(STDOUT)
 """The file of `--json` where it is given without one; `--json -` says it."""
-
-CONVERT_OPTIONS = (
-    "lstm",
-    "head",
-    "embedding",
-    "output",
-    "activations",
-    "config",
-    "merge_mode",
-    "mask_zero",
-    "recurrent_activation",
-    "dense_activations",
-    "pooling",
-    "vocabulary",
-    "class_names",
-    "unknown_token",
-    "tokenizer",
-    "task",
-)
-"""What `lrplstm convert` can say of a model, as the loaders call it."""
-
-_ASKS = re.compile(rf"\b({'|'.join(CONVERT_OPTIONS)})=(?! of)|\bactivations: expected one")
-
 
 _MOST_LETTERS = 2000  # of a message
 
@@ -125,7 +102,8 @@ def load_model(options: argparse.Namespace) -> LSTMModel:
             with saying_what_is_assumed(options.model, " (`lrplstm convert` has options for that)"):
                 model = read_model(options.model)
         except ValueError as error:
-            if _ASKS.search(str(error)):  # for an argument
+            asks = rf"\b({'|'.join(loader_options())})=(?! of)|\bactivations: expected one"
+            if re.search(asks, str(error)):  # for an argument
                 raise InputError(f"{error} (`lrplstm convert` has options for that)") from None
             raise
     dtype = getattr(options, "dtype", None)
@@ -145,7 +123,7 @@ def saying_what_is_assumed(path: str | os.PathLike[str], more: str = "") -> Iter
         yield
     for warning in warned:
         text = re.sub(r"^source(?=:)", lambda _: os.fspath(path), str(warning.message))
-        text = re.sub(rf"\b({'|'.join(CONVERT_OPTIONS)})=(\[.*?\]|'.*?')", option, text)
+        text = re.sub(rf"\b({'|'.join(loader_options())})=(\[.*?\]|'.*?')", option, text)
         _warn(text + more)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,14 @@ from lrplstm import heatmap
 from lrplstm.backends import choose
 from lrplstm.base_model import Model
 from lrplstm.cli.files import check_target_folder
-from lrplstm.cli.inputs import CONVERT_OPTIONS, InputError, load_model, saying_what_is_assumed
+from lrplstm.cli.inputs import InputError, load_model, saying_what_is_assumed
 from lrplstm.layers import Recurrent
-from lrplstm.loaders.any_format import loader_of
+from lrplstm.loaders.registry import Option, loader_of
+from lrplstm.loaders.registry import options as loader_options
 from lrplstm.model import LSTMModel
 from lrplstm.storage import is_model_folder, read_vocabulary
 
 __all__ = ["convert", "info"]
-
-# Of the options that say what a model is, those that take several names.
-_LISTS = ("lstm", "head", "class_names", "activations", "dense_activations")
 
 _WRITTEN = ("config.json", "weights.safetensors", "vocab.txt")
 
@@ -94,25 +91,29 @@ def convert(options: argparse.Namespace) -> None:
         )
     check_target_folder(options, _WRITTEN)
     loader = loader_of(options.source)
+    taken = {option.name for option in loader.options}
     chosen: dict[str, Any] = {}
-    for name in CONVERT_OPTIONS:
+    for name, option in loader_options().items():
         value = getattr(options, name)
         if value is None:
             continue
-        if name not in inspect.signature(loader).parameters:
-            if name == "task":  # any model can be for either
-                continue
+        if name in taken:
+            chosen[name] = _value(option, value)
+        elif name != "task":  # any model can be for either
             flag = ("--no-" if value is False else "--") + name.replace("_", "-")
             raise InputError(f"{flag}: expected none with a model of this format")
-        chosen[name] = value
-    if "vocabulary" in chosen:
-        chosen["vocabulary"] = read_vocabulary(Path(chosen["vocabulary"]))
-    for name in _LISTS:
-        if isinstance(chosen.get(name), str):
-            chosen[name] = chosen[name].split(",")
     with saying_what_is_assumed(options.source):
         model = loader(options.source, **chosen)
     if options.task is not None:
         model = model.replaced(task=options.task)
     model.save(folder)
     _print_rows({"written": folder} | _description(model))
+
+
+def _value(option: Option, given: Any) -> Any:
+    """Return what a loader gets for what was given as an option."""
+    if option.kind == "tokens":
+        return read_vocabulary(Path(given))
+    if option.kind == "names" and given is not False:
+        return given.split(",")
+    return given

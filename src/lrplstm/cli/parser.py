@@ -17,23 +17,17 @@ from lrplstm.cli.inputs import NO_FILE, one_line
 from lrplstm.cli.models import convert, info
 from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
-from lrplstm.layers import POOLINGS
+from lrplstm.loaders.registry import LOADERS, Option
+from lrplstm.loaders.registry import options as loader_options
 from lrplstm.methods import ALIASES, METHODS
-from lrplstm.outputs import TASKS
 from lrplstm.perturbation import MEASURES
 from lrplstm.quadrature import QUADRATURES
 from lrplstm.rules import PRODUCT_RULES
 from lrplstm.texts import shown
-from lrplstm.tokenizers import TOKENIZERS
 
 __all__ = ["make_parser", "parse"]
 
-_MODEL_HELP = (
-    "the model: a folder that LSTMModel.save or `lrplstm convert` wrote, or one in the format of "
-    "the 2017 reference code; a .keras, .h5, .hdf5 or .onnx file; or a PyTorch state dict, "
-    ".safetensors, .pt, .pth, .bin or .ckpt (default: the model shipped)"
-)
-
+_SHIPPED = " (default: the model shipped)"
 
 _MOST_SHOWN = 60
 """So many letters of what was given stand in an error."""
@@ -299,7 +293,13 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     which = informing.add_mutually_exclusive_group()
-    which.add_argument("path", type=_path, nargs="?", metavar="MODEL", help=_MODEL_HELP)
+    which.add_argument(
+        "path",
+        type=_path,
+        nargs="?",
+        metavar="MODEL",
+        help=f"{_models()} (default: the model shipped)",
+    )
     which.add_argument("--model", type=_path, metavar="MODEL", help="the same")
     informing.set_defaults(run=info, parser=informing)
     _add_convert(commands)
@@ -312,6 +312,15 @@ def _methods() -> str:
     width = max(len(short.get(name, name)) for name in METHODS)
     rows = [f"  {short.get(name, name):{width}}  {when}" for name, when in METHODS.when.items()]
     return "\n".join(["methods:", *rows])
+
+
+def _models(default: str = "") -> str:
+    """Return what can be a model, and what is if nothing is said."""
+    formats = [
+        f"{loader.reads} ({', '.join(loader.suffixes)})" if loader.suffixes else loader.reads
+        for loader in LOADERS.values()
+    ]
+    return f"the model: {'; '.join(formats[:-1])}; or {formats[-1]}{default}"
 
 
 def _add_out(parser: argparse.ArgumentParser, suffixes: Iterable[str], what: str) -> None:
@@ -327,7 +336,9 @@ def _add_out(parser: argparse.ArgumentParser, suffixes: Iterable[str], what: str
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """Add which model to run, and how."""
-    parser.add_argument("--model", type=_path, metavar="MODEL", help=_MODEL_HELP)
+    parser.add_argument(
+        "--model", type=_path, metavar="MODEL", help=f"{_models()} (default: the model shipped)"
+    )
     parser.add_argument(
         "--unknown",
         choices=UNKNOWN_CHOICES,
@@ -417,69 +428,30 @@ def _add_convert(commands: Any) -> None:
         epilog=_CONVERT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    converting.add_argument("source", type=_path, metavar="IN", help=_MODEL_HELP.partition(" (")[0])
+    converting.add_argument("source", type=_path, metavar="IN", help=_models())
     converting.add_argument(
         "folder", type=_path, metavar="OUT", help="the folder, made where it does not exist"
     )
-    converting.add_argument(
-        "--lstm",
-        metavar="NAME,NAME",
-        help="what the LSTM is called in IN; several that follow each other, first layer first",
-    )
-    head = converting.add_mutually_exclusive_group()
-    head.add_argument(
-        "--head", metavar="NAME,NAME", help="what the head is called, or its layers in their order"
-    )
-    head.add_argument(
-        "--no-head",
-        dest="head",
-        action="store_const",
-        const=False,
-        help="there is none: the scores are the hidden state",
-    )
-    embedding = converting.add_mutually_exclusive_group()
-    embedding.add_argument("--embedding", metavar="NAME", help="what the embedding is called")
-    embedding.add_argument(
-        "--no-embedding",
-        dest="embedding",
-        action="store_const",
-        const=False,
-        help="there is none: the LSTM reads numbers",
-    )
-    converting.add_argument("--output", metavar="NAME", help="the graph's output that is explained")
-    converting.add_argument(
-        "--activations",
-        metavar="NAME,NAME",
-        help="of the head's layers in a PyTorch state dict: linear, relu or tanh",
-    )
-    converting.add_argument(
-        "--config", type=_path, metavar="FILE", help="JSON of a Keras model, for its weights alone"
-    )
-    converting.add_argument("--merge-mode", help="how Keras merges two directions")
-    converting.add_argument(
-        "--mask-zero",
-        action=argparse.BooleanOptionalAction,
-        help="whether id 0 is padding (Keras)",
-    )
-    converting.add_argument("--recurrent-activation", help="activation of the gates (Keras)")
-    converting.add_argument(
-        "--dense-activations", metavar="NAME,NAME", help="of the Dense layers (Keras)"
-    )
-    converting.add_argument("--pooling", choices=POOLINGS, help="what the head reads of the LSTM")
-    converting.add_argument(
-        "--task",
-        choices=TASKS,
-        help="whether scores compete for the prediction, or each is a value (default: as IN says, "
-        "else classification)",
-    )
-    converting.add_argument(
-        "--vocabulary", type=_path, metavar="FILE", help="tokens of the ids, one a line"
-    )
-    converting.add_argument(
-        "--class-names", metavar="NAME,NAME", help="what the classes are called"
-    )
-    converting.add_argument(
-        "--unknown-token", metavar="TOKEN", help="token that stands for all that are not known"
-    )
-    converting.add_argument("--tokenizer", choices=TOKENIZERS, help="what makes tokens of a text")
+    for option in loader_options().values():
+        _add_option(converting, option)
     converting.set_defaults(run=convert, parser=converting)
+
+
+def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    """Add what can be said to a loader."""
+    flag = option.name.replace("_", "-")
+    if option.kind == "switch":
+        parser.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, help=option.help)
+        return
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        f"--{flag}",
+        type=_path if option.kind in ("file", "tokens") else str,
+        choices=option.choices or None,
+        metavar=option.metavar,
+        help=option.help,
+    )
+    if option.none:
+        group.add_argument(
+            f"--no-{flag}", dest=option.name, action="store_const", const=False, help=option.none
+        )

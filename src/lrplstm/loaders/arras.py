@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.loaders.plain_pickle import load_plain_pickle
+from lrplstm.loaders.registry import refuse_others
 from lrplstm.model import LSTMModel
 from lrplstm.storage import model_folder, read_array, read_file
 from lrplstm.texts import shown, with_visible_errors
@@ -85,6 +86,7 @@ def from_arras(
         raise TypeError(
             f"source: expected a folder or a mapping of arrays, got {type(source).__name__}"
         )
+    refuse_others(source, "from_arras")
     return read_files(source, embedding=embedding, vocabulary=vocabulary).model.replaced(task=task)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lrplstm.base_model import Model
+from lrplstm.loaders.registry import refuse_others
 from lrplstm.model import LSTMModel
 from lrplstm.storage import read_folder
 from lrplstm.texts import with_visible_errors
@@ -49,6 +50,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> model.class_names[0]
     'very negative'
     """
+    refuse_others(path, "load")
     arguments, sizes = read_folder(path)
     try:
         model = (LSTMModel if "head" in arguments else Model)(**arguments)

@@ -34,6 +34,7 @@ from lrplstm.loaders.onnx_tracing import (
     RefusedError,
     Traced,
 )
+from lrplstm.loaders.registry import refuse_others
 from lrplstm.model import LSTMModel
 from lrplstm.texts import shown, with_visible_errors
 from lrplstm.weights import Array, Directions, LSTMWeights
@@ -119,6 +120,7 @@ def from_onnx(
     """
     if output is not None and not isinstance(output, str):
         raise TypeError(f"output: expected a name, got {shown(output)}")
+    refuse_others(source, "from_onnx")
     name, graph = read_graph(source)
     with refusing(name):
         if output is None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lrplstm.checks import check_choice, to_array
 from lrplstm.layers import ACTIVATIONS, POOLINGS, DenseLayer, directions
 from lrplstm.loaders.assumptions import warn_assumed
+from lrplstm.loaders.registry import refuse_others
 from lrplstm.loaders.tensors import TensorReader, as_tensor, find_state_dict
 from lrplstm.loaders.torch_files import read_state_dict
 from lrplstm.loaders.torch_finding import (
@@ -129,6 +130,7 @@ def from_torch(
         check_choice("pooling", pooling, POOLINGS)
     if not isinstance(check, bool):
         raise TypeError(f"check: expected True or False, got {shown(check)}")
+    refuse_others(source, "from_torch")
     asked = _check_request(lstm, head, embedding, activations)
     module = _module(source)
     named = asked.lstms is not None or asked.head is not None or asked.embedding is not None

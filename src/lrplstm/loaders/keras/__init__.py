@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrplstm.checks import outer_level
 from lrplstm.loaders.assumptions import warn_assumed
+from lrplstm.loaders.registry import refuse_others
 from lrplstm.model import LSTMModel
 from lrplstm.texts import with_visible_errors
 
@@ -119,6 +120,7 @@ pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
     from lrplstm.loaders.keras.reading import Source
     from lrplstm.loaders.keras.undescribed import Said
 
+    refuse_others(source, "from_keras")
     said = Said(pooling, merge_mode, mask_zero, recurrent_activation, dense_activations)
     opened = Source(source, config)
     try:
