@@ -253,8 +253,8 @@ class _Checked(Operation):
     ) -> tuple[Array, ...]:
         if not isinstance(of_inputs, tuple) or len(of_inputs) != len(past.inputs):
             raise TypeError(
-                f"{shown(self.layer.name)}: {method}: expected a tuple of {len(past.inputs)} arrays, one "
-                f"for each input, got {shown(of_inputs)}"
+                f"{shown(self.layer.name)}: {method}: expected a tuple of {len(past.inputs)} "
+                f"arrays, one for each input, got {shown(of_inputs)}"
             )
         for x, found in zip(past.inputs, of_inputs, strict=True):
             self._check(method, found, (len(given), *x.shape), x.dtype)
@@ -265,8 +265,8 @@ class _Checked(Operation):
     ) -> None:
         if found.shape != shape or found.dtype != dtype:
             raise ValueError(
-                f"{shown(self.layer.name)}: {method}: expected shape {shape} and dtype {dtype}, got "
-                f"{found.shape} and {found.dtype}"
+                f"{shown(self.layer.name)}: {method}: expected shape {shape} and dtype {dtype}, "
+                f"got {found.shape} and {found.dtype}"
             )
 
 
