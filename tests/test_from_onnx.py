@@ -321,6 +321,22 @@ def test_layers_of_different_kinds_and_sizes():
     assert model.layers[1].reverse
 
 
+def test_a_split_into_parts_of_two_sizes():
+    """Without sizes all parts are alike but the last, which is the smaller one."""
+    rng = np.random.default_rng(26)
+    arrays = lstm_arrays(rng) | head_arrays(rng, H, classes=7) | {"zero": [0]}
+    nodes = [
+        lstm_node("x W R B", "- Yh"),
+        node("Squeeze", "Yh zero", "last"),
+        node("Split", "V", "first second", axis=1, num_outputs=2),
+        node("Concat", "second first", "swapped", axis=1),
+        node("Gemm", "last swapped d", "scores"),
+    ]
+    x = random_batch(9, lengths=(6,), dtype=np.float32)[0]
+    proto = graph(nodes, arrays, opset=18)
+    check_by_runtime(proto, x, {"x": x[:, None]}, lambda scores: scores[0])
+
+
 def test_units_in_any_order():
     """Units go round by one on the way to the next layer, to the head and to its bias."""
     rng = np.random.default_rng(25)
