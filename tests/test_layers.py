@@ -438,3 +438,57 @@ def test_a_cell_of_ones_own(tmp_path, backend):
     again = lrplstm.load(tmp_path)
     assert again.layers[2].describe() == "Plain, one direction, weight_ih (2, 6), weight_hh (2, 2)"
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+def every_layer():
+    """One of each kind there is, reading six numbers a step."""
+    rng = np.random.default_rng(6)
+    read_twice = {"reads": ["first", "inputs of it"]}
+    return [
+        LSTM(random_weights(rng, 6, 3), random_weights(rng, 6, 3)),
+        lrplstm.DenseLayer(rng.normal(size=(4, 6)), rng.normal(size=4), "tanh"),
+        lrplstm.DenseLayer(rng.normal(size=(4, 6)), rng.normal(size=4), "relu"),
+        Activation("tanh"),
+        Pool("last"),
+        Pool("mean"),
+        Pool("max"),
+        Add(**read_twice),
+        Concatenate(**read_twice),
+        Scale(rng.uniform(0.5, 2, 6)),
+        Plain(plain_weights(rng, 6, 3)),
+    ]
+
+
+def test_every_kind_is_among_these():
+    assert {layer.kind for layer in every_layer()} == set(LAYERS)
+
+
+@pytest.mark.parametrize("n", range(len(every_layer())))
+def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_path):
+    layer, rng = every_layer()[n], np.random.default_rng(7)
+    below = [
+        lrplstm.DenseLayer(rng.normal(size=(6, 5)), rng.normal(size=6), name="inputs of it"),
+        LSTM(random_weights(rng, 6, 6), name="first"),
+    ]
+    model = lrplstm.Model([*below, layer])
+    if model.every_step:
+        model = model.replaced(layers=[*model.layers, Pool("mean")])
+    x = random_batch()[0]
+    weights = rng.normal(size=model.num_classes)
+    moved = np.empty_like(x)
+    for t, d in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[t, d] = 1e-6
+        scores = [model.predict(x + s) @ weights for s in (step, -step)]
+        moved[t, d] = (scores[0] - scores[1]) / 2e-6
+    for backend in BACKENDS:
+        found = lrplstm.gradient_x_input(model, x, weights, backend=backend)
+        assert relative_error(found.input_relevance, moved * x) < 1e-7
+        whole = lrplstm.lrp(model, x, "all", bias_factor=1.0, epsilon=0.1, backend=backend)
+        np.testing.assert_allclose(whole.delta, 0, atol=1e-10)
+    found, expected = (
+        lrplstm.contextual_decomposition(model, x, weights, backend=backend) for backend in BACKENDS
+    )
+    assert relative_error(found.token_relevance, expected.token_relevance) < 1e-10
+    model.save(tmp_path)
+    np.testing.assert_array_equal(lrplstm.load(tmp_path).predict(x), model.predict(x))
