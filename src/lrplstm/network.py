@@ -282,11 +282,9 @@ def forward(prepared: Prepared, reading: Reading, keep: str) -> ForwardPass:
             projection, rows = reading.projection, reading.rows
         else:
             projection, rows = node.project(values[node.reads]), np.arange(offsets[-1])
-        final, hidden, trace = node.scans.forward_scan(
-            node.layer, projection, rows, offsets, keep, node.wanted
-        )
-        values[node.hidden], values[node.final] = hidden, final
-        traces.append(trace)
+        above = node.scans.forward_scan(node.layer, projection, rows, offsets, keep, node.wanted)
+        values[node.hidden], values[node.final] = above.hidden, above.final
+        traces.append(above.trace)
     return ForwardPass(prepared, reading, values, traces)
 
 
