@@ -146,7 +146,9 @@ def call(module, name, *, sides=2, **changed):
 
 
 def arrays(result):
-    return [a for a in (result if isinstance(result, tuple) else (result,)) if a is not None]
+    if isinstance(result, tuple):
+        return [a for part in result if part is not None for a in arrays(part)]
+    return [result]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,6 +175,7 @@ CASES = [
     ("pool_gradient", {"pooling": "max"}),
     ("forward_scan", {}),
     ("forward_scan", {"hidden": False}),
+    ("forward_scan", {"hidden": False, "keep": "states"}),
     ("lrp_scan", {}),
     ("lrp_scan", {"inputs": None}),
     ("lrp_scan", {"final_relevance": None}),
@@ -183,6 +186,7 @@ CASES = [
     ("decompose_scan", {}),
     ("decompose_scan", {"hidden": False}),
     ("decompose_scan", {"phrase": np.ones(10, bool)}),
+    ("decompose_scan", {"owner": np.array([0, 0, 1, 0, 1])}),  # copies without their first steps
     ("gradient_scan", {}),
     ("gradient_scan", {"times_input": True}),
     ("gradient_scan", {"final_gradient": None}),
@@ -199,6 +203,44 @@ def test_backends_agree(name, changed, directions, kernels):
     for found, wanted in zip(arrays(kernel), arrays(expected), strict=True):
         if isinstance(wanted, np.ndarray):
             assert relative_error(found, wanted) < 1e-12
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+def test_sequences_begin_from_states_of_their_own(directions, kernels):
+    """From those of some step they end where they would have, to the last bit."""
+    start = (draw(B, directions * H, seed=11), draw(B, directions * H, seed=12))
+    given = {"keep": "states", "start": start}
+    found, wanted = (
+        call(m, "forward_scan", sides=directions, **given) for m in (kernels, reference)
+    )
+    for one, other in zip(arrays(found), arrays(wanted), strict=True):
+        assert relative_error(one, other) < 1e-12
+    scan = arguments(kernels, directions)["forward_scan"]
+    whole = kernels.forward_scan(**scan | {"keep": "states"})
+    # The last two steps of the first sequence in the order of reading, and the last of the second.
+    steps = [slice(2, 4), slice(0, 2)][:directions]
+    for d, part in enumerate(steps):
+        columns = slice(d * H, (d + 1) * H)
+        before, last = ([1, 4], [3, 5]) if d == 0 else ([2, 5], [0, 4])
+        rows = np.concatenate([ROWS[part], ROWS[last[1:]]])
+        again = scan | {"rows": rows, "offsets": np.array([0, 2, 3])}
+        start = tuple(state[before] for state in whole.states)
+        rest = kernels.forward_scan(**again, start=start)
+        assert (rest.final[:, columns] == whole.states[0][last, columns]).all()
+        assert (rest.hidden[:2, columns] == whole.states[0][part, columns]).all()
+
+
+@pytest.mark.parametrize("scans", [_kernels, reference])
+def test_steps_before_anything_is_relevant_can_be_left_out_of_a_decomposition(scans):
+    given = arguments(scans, 1)["decompose_scan"]
+    whole = given | {"owner": np.array([0]), "offsets": np.array([0, 4]), "rows": np.arange(4)}
+    relevant, phrase = given["relevant"][:4].copy(), np.array([False, False, True, True])
+    relevant[:2] = 0
+    late = {"rows": np.array([2, 3]), "offsets": np.array([0, 2]), "phrase": phrase[2:]}
+    expected = scans.decompose_scan(**whole | {"relevant": relevant, "phrase": phrase})
+    found = scans.decompose_scan(**whole | late | {"relevant": relevant})
+    assert (found.final == expected.final).all()
+    assert (found.hidden == expected.hidden[2:]).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -393,6 +435,12 @@ def changes():
     yield "forward_scan", {"projection": projection.astype(np.float32)}
     yield "forward_scan", {"projection": projection.tolist()}
     yield "forward_scan", {"keep": "everything"}
+    start = draw(B, 2 * H)
+    yield "forward_scan", {"start": start}
+    yield "forward_scan", {"start": (start, start[:-1])}
+    yield "forward_scan", {"start": (start[:, 1:], start)}
+    yield "forward_scan", {"start": (start, start.astype(np.float32))}
+    yield "forward_scan", {"start": (start, start), "keep": "relevance"}
     yield "forward_scan", {"layer": None}
     yield "forward_scan", {"layer": given["linear"]["layer"]}
     for name in ("relevance", "gradient"):
@@ -457,7 +505,7 @@ def changes():
     yield "decompose_scan", {"owner": OWNER + 1}
     yield "decompose_scan", {"owner": OWNER - 1}
     yield "decompose_scan", {"owner": OWNER.astype(float)}
-    yield "decompose_scan", {"owner": np.array([0, 1, 1, 2, 1])}
+    yield "decompose_scan", {"owner": np.array([1, 1, 1, 2, 2])}
     yield "decompose_scan", {"offsets": np.array([0, 3, 6, 8, 9, 10])}
     yield "decompose_scan", {"offsets": np.array([0, 4, 6, 8, 10])}
     yield "prepare_linear", {"weight": draw(C)}

@@ -23,7 +23,13 @@ def pool_gradient(pooling: str, hidden: Array, offsets: Array, gradient: Array) 
 def prepare_layer(directions: Sequence[LSTMWeights]) -> Any: ...
 def project(layer: Any, x: Array) -> Array: ...
 def forward_scan(
-    layer: Any, projection: Array, rows: Array, offsets: Array, keep: str, hidden: bool
+    layer: Any,
+    projection: Array,
+    rows: Array,
+    offsets: Array,
+    keep: str,
+    hidden: bool,
+    start: tuple[Array, ...] | None = None,
 ) -> ForwardResult: ...
 def lrp_scan(
     trace: Any,

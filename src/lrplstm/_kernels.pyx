@@ -801,49 +801,82 @@ cdef inline Py_ssize_t _length(const Py_ssize_t[::1] offsets, Py_ssize_t b) exce
 
 # Forward ----------------------------------------------------------------------------------------
 
-def forward_scan(_Layer layer not None, projection, rows, offsets, str keep, bint hidden):
+cdef class _Run:
+    """What a forward scan reads and writes."""
+
+    cdef _Layer layer
+    cdef object projection, rows, offsets
+    # The states that sequences begin from, or None.
+    cdef object start_hidden, start_cell
+    # For each lane a row of pre-activations, h and c.
+    cdef object lanes
+    # Of the last step, and of every step, or None.
+    cdef object final, hidden, cell, kept
+
+
+def forward_scan(
+    _Layer layer not None, projection, rows, offsets, str keep, bint hidden, start=None
+):
     """Run the cell over every sequence; see `lrplstm.scans`."""
     cdef _Trace trace
+    cdef _Run run = _Run()
     if keep not in KEEP:
         raise ValueError(f"keep: expected one of {KEEP}, got {keep!r}")
     projection = _check_rows("projection", projection, layer.projected(), layer.dtype)
     _check_steps(rows, offsets, len(projection))
-    dtype, B, steps = layer.dtype, len(offsets) - 1, len(rows)
-    final = np.empty((B, layer.width), dtype)
-    states = np.empty((steps, layer.width), dtype) if hidden else None
-    kept = None
-    if keep != "nothing":
+    dtype, B, steps, width = layer.dtype, len(offsets) - 1, len(rows), layer.width
+    run.layer, run.projection, run.rows, run.offsets = layer, projection, rows, offsets
+    if start is not None:
+        if keep not in ("nothing", "states"):
+            raise ValueError(f"keep: expected 'nothing' or 'states' with a start, got {keep!r}")
+        if not isinstance(start, tuple) or len(start) != 2:
+            raise TypeError("start: expected a pair of arrays, of h and of c")
+        run.start_hidden = _check_rows("start", start[0], width, dtype)
+        run.start_cell = _check_rows("start", start[1], width, dtype)
+        _check("start", run.start_hidden, (B, width), dtype)
+        _check("start", run.start_cell, (B, width), dtype)
+    run.final = np.empty((B, width), dtype)
+    if hidden or keep == "states":
+        run.hidden = np.empty((steps, width), dtype)
+    if keep == "states":
+        run.cell = np.empty((steps, width), dtype)
+    elif keep != "nothing":
         shape = (len(layer.directions), steps, _TRACE_ROWS[keep], layer.padded)
-        kept = _aligned(np.empty, shape, dtype)
-    # For each lane a row of pre-activations, h and c.
-    lanes = _zeros((min(B, layer.lanes), layer.stride + 2 * layer.padded), dtype)
+        run.kept = _aligned(np.empty, shape, dtype)
+    run.lanes = _zeros((min(B, layer.lanes), layer.stride + 2 * layer.padded), dtype)
     if layer.single:
-        _forward(layer, projection, rows, offsets, lanes, final, states, kept, <float> 0)
+        _forward(run, <float> 0)
     else:
-        _forward(layer, projection, rows, offsets, lanes, final, states, kept, <double> 0)
-    if kept is None:
-        return ForwardResult(final, states, None)
+        _forward(run, <double> 0)
+    states = run.hidden if hidden else None
+    if keep == "states":
+        return ForwardResult(run.final, states, None, (run.hidden, run.cell))
+    if keep == "nothing":
+        return ForwardResult(run.final, states, None)
     trace = _Trace()
-    trace.layer, trace.projection, trace.keep, trace.kept = layer, projection, keep, kept
+    trace.layer, trace.projection, trace.keep, trace.kept = layer, projection, keep, run.kept
     # Copies: whoever changes the arrays does not change where the way back reads.
     trace.rows, trace.offsets = rows.copy(), offsets.copy()
-    return ForwardResult(final, states, trace)
+    return ForwardResult(run.final, states, trace)
 
 
-cdef int _forward(
-    _Layer layer, projected, projected_rows, sequence_offsets, lane_rows,
-    final_states, all_states, kept, real dtype,
-) except -1:
+cdef int _forward(_Run run, real dtype) except -1:
+    cdef _Layer layer = run.layer
     cdef _Direction direction
-    cdef const real[:, ::1] projection = projected
-    cdef const Py_ssize_t[::1] rows = projected_rows
-    cdef const Py_ssize_t[::1] offsets = sequence_offsets
-    cdef real[:, ::1] scratch = lane_rows
-    cdef real[:, ::1] final = final_states
-    cdef real[:, ::1] states = all_states
-    cdef real[:, :, :, ::1] trace = kept
-    cdef bint keep_states = all_states is not None
-    cdef Py_ssize_t trace_rows = 0 if kept is None else trace.shape[2]
+    cdef const real[:, ::1] projection = run.projection
+    cdef const Py_ssize_t[::1] rows = run.rows
+    cdef const Py_ssize_t[::1] offsets = run.offsets
+    cdef const real[:, ::1] start_hidden = run.start_hidden
+    cdef const real[:, ::1] start_cell = run.start_cell
+    cdef real[:, ::1] scratch = run.lanes
+    cdef real[:, ::1] final = run.final
+    cdef real[:, ::1] states = run.hidden
+    cdef real[:, ::1] cells = run.cell
+    cdef real[:, :, :, ::1] trace = run.kept
+    cdef bint started = run.start_hidden is not None
+    cdef bint keep_cells = run.cell is not None
+    cdef bint keep_states = run.hidden is not None
+    cdef Py_ssize_t trace_rows = 0 if run.kept is None else trace.shape[2]
     cdef Py_ssize_t H = layer.hidden_size, stride = layer.stride, padded = layer.padded
     cdef Py_ssize_t B = offsets.shape[0] - 1, lanes = scratch.shape[0], step = scratch.shape[1]
     cdef Py_ssize_t d, first, active, s, lane, j, t, row, first_projected, work = 0
@@ -867,6 +900,15 @@ cdef int _forward(
                         &scratch[lane, stride + padded], direction.initial_cell,
                         padded * sizeof(real),
                     )
+                    if started:
+                        memcpy(
+                            &scratch[lane, stride],
+                            &start_hidden[first + lane, direction.first_state], H * sizeof(real),
+                        )
+                        memcpy(
+                            &scratch[lane, stride + padded],
+                            &start_cell[first + lane, direction.first_state], H * sizeof(real),
+                        )
                 s = 0
                 while True:
                     while active > 0 and _length(offsets, first + active - 1) <= s:
@@ -880,7 +922,7 @@ cdef int _forward(
                             t = _step(offsets, first + lane, s + 1, direction.reverse)
                             prefetch(&projection[rows[t], first_projected], 4 * H)
                     # a = W_ih x_t + b + W_hh h_{t-1}
-                    if s == 0:
+                    if s == 0 and not started:
                         for lane in range(active):
                             a = &scratch[lane, 0]
                             t = _step(offsets, first + lane, s, direction.reverse)
@@ -905,6 +947,8 @@ cdef int _forward(
                         if keep_states:
                             t = _step(offsets, first + lane, s, direction.reverse)
                             memcpy(&states[t, direction.first_state], h, H * sizeof(real))
+                            if keep_cells:
+                                memcpy(&cells[t, direction.first_state], c, H * sizeof(real))
                     # Those that end here.
                     s += 1
                     for lane in range(active - 1, -1, -1):
@@ -1779,15 +1823,15 @@ def decompose_scan(
 cdef int _check_copies(
     const Py_ssize_t[::1] owner, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] originals
 ) except -1:
-    """Check that each copy is of one of the sequences, and as long."""
+    """Check that each copy is of one of the sequences, and not longer."""
     cdef Py_ssize_t k, B = originals.shape[0] - 1
     if owner.shape[0] != offsets.shape[0] - 1:
         raise ValueError(f"owner: expected {offsets.shape[0] - 1} numbers, got {owner.shape[0]}")
     for k in range(owner.shape[0]):
         if owner[k] < 0 or owner[k] >= B:
             raise ValueError(f"owner: expected 0 <= owner < {B}, got {owner[k]}")
-        if _length(offsets, k) != _length(originals, owner[k]):
-            raise ValueError(f"offsets: expected copy {k} to be as long as its sequence")
+        if _length(offsets, k) > _length(originals, owner[k]):
+            raise ValueError(f"offsets: expected copy {k} to be no longer than its sequence")
     return 0
 
 
@@ -1846,7 +1890,9 @@ cdef int _decompose(
                     for lane in range(active):
                         h = &scratch[lane, stride]
                         t = _step(offsets, first + lane, s, direction.reverse)
-                        row = trace_rows[originals[owner[first + lane]] + s]
+                        # The last of the steps that the direction reads.
+                        row = originals[owner[first + lane] + 1] - _length(offsets, first + lane)
+                        row = trace_rows[row + s]
                         _decompose_cell(
                             &scratch[lane, 0], bias, of_bias, &trace[d, row, 0, 0], H, padded,
                             phrase[t], h, h + padded,

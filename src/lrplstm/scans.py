@@ -22,9 +22,9 @@ from lrplstm.weights import Array, LSTMWeights
 
 __all__ = ["KEEP", "DecomposeResult", "ForwardResult", "GradientResult", "LRPResult", "Scans"]
 
-KEEP = ("nothing", "relevance", "gates", "gradient")
+KEEP = ("nothing", "relevance", "gates", "gradient", "states")
 """What a forward scan keeps: nothing; what `lrp_scan` reads for the product rule "all", or for the
-others and `decompose_scan`; or what `gradient_scan` reads."""
+others and `decompose_scan`; what `gradient_scan` reads; or the cell's states of every step."""
 
 
 class ForwardResult(NamedTuple):
@@ -38,11 +38,14 @@ class ForwardResult(NamedTuple):
         h_t of every step, where it was asked for.
     trace : object, or None
         What the way back reads.
+    states : tuple of ndarrays of shape (steps, width), or None
+        All states of the cell after every step, h and c of an LSTM; where "states" were kept.
     """
 
     final: Array
     hidden: Any
     trace: Any
+    states: Any = None
 
 
 class LRPResult(NamedTuple):
@@ -150,11 +153,21 @@ class Scans(Protocol):
         """
 
     def forward_scan(
-        self, layer: Any, projection: Array, rows: Array, offsets: Array, keep: str, hidden: bool
+        self,
+        layer: Any,
+        projection: Array,
+        rows: Array,
+        offsets: Array,
+        keep: str,
+        hidden: bool,
+        start: tuple[Array, ...] | None = None,
     ) -> ForwardResult:
         """Run the cell over every sequence; step t reads row ``rows[t]`` of `projection`.
 
-        `keep` is one of `KEEP`, and `hidden` whether h_t of every step is returned.
+        `keep` is one of `KEEP`, and `hidden` whether h_t of every step is returned. `start` has
+        the states that each sequence begins from instead of the layer's initial ones, h and c of
+        an LSTM, each (B, width); the way back knows initial ones alone, so with it only "nothing"
+        or "states" can be kept.
         """
 
     def lrp_scan(
@@ -199,8 +212,10 @@ class Scans(Protocol):
 
         It goes over copies of the sequences that the trace, which kept "gates", is of: copy k is
         one of sequence ``owner[k]`` and has the steps ``offsets[k]:offsets[k + 1]``, the longest
-        copy first. Step t reads the relevant part of W_ih x in row ``rows[t]`` of `relevant`,
-        which has the columns of a projection without what that has of every x alike. ``phrase[t]``,
-        of dtype bool, says whether step t is in the phrase, to which then the product of its input
-        gate's and candidate's biases belongs. `hidden` is whether h_t of every step is returned.
+        copy first. A copy with fewer steps than its sequence has those that a direction reads last;
+        nothing in those before them is relevant. Step t reads the relevant part of W_ih x in row
+        ``rows[t]`` of `relevant`, which has the columns of a projection without what that has of
+        every x alike. ``phrase[t]``, of dtype bool, says whether step t is in the phrase, to which
+        then the product of its input gate's and candidate's biases belongs. `hidden` is whether h_t
+        of every step is returned.
         """

@@ -87,22 +87,33 @@ def forward_scan(
     offsets: Array,
     keep: str,
     hidden: bool,
+    start: tuple[Array, ...] | None = None,
 ) -> ForwardResult:
     """Run the cell over every sequence; see `lrplstm.scans`."""
     width = sum(direction.weights.hidden_size for direction in layer)
     final = np.empty((len(offsets) - 1, width), projection.dtype)
-    h = np.empty((len(rows), width), projection.dtype)
+    number = len(layer[0].weights.initial_states)
+    found = tuple(np.empty((len(rows), width), projection.dtype) for _ in range(number))
     kept: list[list[Any]] = [[None] * len(rows) for _ in layer]
     for (weights, cell, reverse, of_direction, columns), own in zip(layer, kept, strict=True):
         W_x = projection[rows, columns]
         for b, steps in _steps(offsets, reverse):
-            states = weights.initial_states
+            if start is None:
+                states = weights.initial_states
+            else:
+                states = tuple(state[b, of_direction] for state in start)
             for t in steps:
                 states, own[t] = cell.step(weights, W_x[t], states)
-                h[t, of_direction] = states[0]
+                for of_all, state in zip(found, states, strict=True):
+                    of_all[t, of_direction] = state
             final[b, of_direction] = states[0]
-    trace = None if keep == "nothing" else Trace(layer, projection, rows, offsets, kept)
-    return ForwardResult(final, h if hidden else None, trace)
+    trace = Trace(layer, projection, rows, offsets, kept)
+    return ForwardResult(
+        final,
+        found[0] if hidden else None,
+        None if keep in ("nothing", "states") else trace,
+        found if keep == "states" else None,
+    )
 
 
 def _started(trace: Trace, final: Any, hidden: Any) -> Array:
@@ -204,7 +215,8 @@ def decompose_scan(
         originals = dict(_steps(trace.offsets, reverse))
         for copy, steps in _steps(offsets, reverse):
             beta = tuple(state[0] for state in _nothing(direction, 1, relevant.dtype))
-            for t, original in zip(steps, originals[int(owner[copy])], strict=True):
+            read = originals[int(owner[copy])][-len(steps) :]
+            for t, original in zip(steps, read, strict=True):
                 W_x = relevant[rows[t], columns]
                 beta = cell.decompose(weights, kept[original], W_x, beta, bool(phrase[t]))
                 h[t, of_direction] = beta[0]
