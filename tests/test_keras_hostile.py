@@ -22,8 +22,9 @@ from lrplstm.loaders.keras import hdf5, hdf5_worker
 from lrplstm.loaders.keras.archive import read_archive
 from lrplstm.loaders.keras.chain import CLASSES, read_chain
 from lrplstm.loaders.keras.config import layers_of
+from lrplstm.loaders.keras.said import Said
 from lrplstm.loaders.keras.stores import NumberedStore
-from lrplstm.loaders.keras.undescribed import Said, layers_of_numbered
+from lrplstm.loaders.keras.undescribed import layers_of_numbered
 
 D, H, C = 3, 4, 2
 SHAPES = {"lstm/cell/vars/0": (D, 4 * H), "lstm/cell/vars/1": (H, 4 * H)}
@@ -319,7 +320,7 @@ def test_names_are_counted(path):
 
 
 def test_orders_without_number():
-    """Each LSTM could follow each Bidirectional, but for the last: 2^58 ways, and none fits."""
+    """Each LSTM could follow each Bidirectional: 2^58 ways, none of which is tried."""
     arrays, groups = {}, ["layers"]
     for n in range(30):
         for name, cell in (("lstm", "cell"), ("bidirectional", "forward_layer/cell")):
@@ -330,7 +331,7 @@ def test_orders_without_number():
             for number, shape in enumerate(shapes):
                 arrays[f"{group}/{cell}/vars/{number}"] = np.ones(shape, np.float32)
     store = NumberedStore(hdf5.Contents({}, groups, arrays), "layers")
-    with refused("the order of LSTM and Bidirectional is not known, no order fits"):
+    with refused("the order of LSTM and Bidirectional is not known, there are too many"):
         layers_of_numbered(store, Said(pooling="last"))
 
 

@@ -51,6 +51,7 @@ LAYERS = [
         "loaders.keras.config",
         "loaders.keras.hdf5",
         "loaders.keras.losses",
+        "loaders.keras.said",
         "loaders.tensors",
     },
     {

@@ -62,8 +62,9 @@ def from_keras(
         Activation of the gates. Only "sigmoid" can be explained; "hard_sigmoid", which Keras had
         before version 2.3 where nothing else was said, is another function.
     dense_activations : sequence of str, optional
-        Activations of the Dense layers, first layer first: "linear", "relu" or "tanh", of the last
-        one also "softmax" or "sigmoid". Scores are what is before these two.
+        Activations of the Dense layers, which are behind the LSTM, first layer first: "linear",
+        "relu" or "tanh", of the last one also "softmax" or "sigmoid". Scores are what is before
+        these two.
     vocabulary, class_names, unknown_token, tokenizer
         As for `LSTMModel`.
     task : {"classification", "regression"}, optional
@@ -118,7 +119,7 @@ pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
     """
     # Imported here, so that only those who read a Keras model wait for it.
     from lrplstm.loaders.keras.reading import Source
-    from lrplstm.loaders.keras.undescribed import Said
+    from lrplstm.loaders.keras.said import Said
 
     refuse_others(source, "from_keras")
     said = Said(pooling, merge_mode, mask_zero, recurrent_activation, dense_activations)
@@ -155,7 +156,7 @@ def _warn(unsaid: bool, chain: Chain) -> None:
         last = chain.names["head"][-1]
         warn_assumed(
             "weights alone do not show what is done with them",
-            [f"no activation but softmax or sigmoid after {last!r:.60}"],
+            [f"no activation but softmax or sigmoid after {last!r:.60}, which is behind the LSTM"],
             ["dense_activations=['linear']"],
             "the config (the JSON of model.to_json()) says it as config=",
         )

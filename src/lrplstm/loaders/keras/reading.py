@@ -13,6 +13,7 @@ from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of
 from lrplstm.loaders.keras.hdf5_worker import most
 from lrplstm.loaders.keras.losses import task_of_loss
+from lrplstm.loaders.keras.said import Said
 from lrplstm.loaders.keras.stores import (
     ModelStore,
     NamedStore,
@@ -20,7 +21,7 @@ from lrplstm.loaders.keras.stores import (
     Store,
     find_container,
 )
-from lrplstm.loaders.keras.undescribed import Said, layers_of_named, layers_of_numbered
+from lrplstm.loaders.keras.undescribed import layers_of_named, layers_of_numbered
 from lrplstm.plain_json import parse_json
 from lrplstm.storage import read_file
 from lrplstm.texts import first_line
