@@ -258,3 +258,10 @@ def test_refused():
             measure(model, BATCH, "all")
         with refused("methods: .* got 'x'"):
             measure(model, BATCH, methods="x")
+
+
+def test_a_seed_gives_the_numbers_that_it_always_gave():
+    found = randomization_test(random_model(3), random_batch(lengths=(9, 8, 7)), 0, methods="lrp")
+    np.testing.assert_allclose(
+        found.signed, [[0.020634920634920634, 0.05317460317460315]], atol=1e-12
+    )

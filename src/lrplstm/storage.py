@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 
-from lrplstm.layers import ACTIVATIONS, DenseLayer
+from lrplstm.layers import ACTIVATIONS, LSTM, DenseLayer, directions
 from lrplstm.plain_json import check_parts, parse_json
 from lrplstm.saving import LEFTOVERS, digest, replace_files
 from lrplstm.stored_layers import pack_layers, unpack_layers
@@ -54,7 +54,6 @@ __all__ = [
 _FORMAT, _VERSION = "lrplstm", 3
 _SHORT_FORM = 2  # what an LSTMModel needs, which older releases read, too
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
-_DIRECTIONS = ("forward", "backward")
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
 _SETTINGS = (
     "pooling",
@@ -130,14 +129,13 @@ def write_folder(
 def _pack_short_form(layers: Sequence[Directions], head: Sequence[DenseLayer]) -> dict[str, Array]:
     """Return the arrays of an LSTMModel."""
     tensors: dict[str, Array] = {}
-    for n, layer in enumerate(layers):
-        pair = (layer,) if isinstance(layer, LSTMWeights) else tuple(layer)
-        # The name says which way a layer of one direction reads, too.
-        names = _DIRECTIONS[1:] if pair[0].reverse else _DIRECTIONS
-        for direction, weights in zip(names, pair, strict=False):
-            for name, array in weights.arrays().items():
-                if name in _REQUIRED or array.any():
-                    tensors[f"layers.{n}.{direction}.{name}"] = array
+    for n, given in enumerate(layers):
+        both = directions(given)
+        for name, array in LSTM(*both).arrays().items():
+            if array.any() or not name.endswith(_OPTIONAL):
+                # The name says which way a layer of one direction reads, too.
+                side = name.replace("forward", "backward") if both[0].reverse else name
+                tensors[f"layers.{n}.{side}"] = array
     prefixes = [f"head.{n}." for n in range(len(head))] if _is_stack(head) else ["head."]
     for prefix, dense in zip(prefixes, head, strict=True):
         tensors[f"{prefix}weight"] = dense.weight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,11 +14,11 @@ from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
 from lrplstm.evaluation.ranks import mean_defined, spearman
-from lrplstm.layers import Layer
+from lrplstm.layers import LSTM, DenseLayer, Layer, directions
 from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
 from lrplstm.texts import shown
-from lrplstm.weights import Array, Directions, LSTMWeights
+from lrplstm.weights import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Randomization", "randomization_test"]
 
 _MODES = ("cascade", "independent")
+
+_L = TypeVar("_L", bound=Layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +231,8 @@ def _randomized(model: Model, parts: Sequence[str], replaced: Sequence[str], see
         if kind == "head":
             head[n] = _random(rng, head[n])
         elif kind == "layer":
-            layers[n] = _random_layer(rng, layers[n])
+            both = _random(rng, LSTM(*directions(layers[n]))).directions
+            layers[n] = both if len(both) == 2 else both[0]
         else:
             changes["embedding"] = _random_embedding(rng, model.embedding)
     return model.replaced(**changes)
@@ -241,20 +244,11 @@ def _drawn(rng: np.random.Generator, array: Array) -> Array:
     return numbers.astype(array.dtype)
 
 
-def _random(rng: np.random.Generator, layer: Layer) -> Layer:
-    return layer.replaced({name: _drawn(rng, array) for name, array in layer.arrays().items()})
-
-
-def _random_layer(rng: np.random.Generator, layer: Directions) -> Directions:
-    if not isinstance(layer, LSTMWeights):
-        forward, backward = (_random_direction(rng, weights) for weights in layer)
-        return forward, backward
-    return _random_direction(rng, layer)
-
-
-def _random_direction(rng: np.random.Generator, weights: LSTMWeights) -> LSTMWeights:
-    arrays = {name: _drawn(rng, array) for name, array in weights.arrays().items()}
-    return LSTMWeights(**arrays, reverse=weights.reverse)
+def _random(rng: np.random.Generator, layer: _L) -> _L:
+    arrays = layer.arrays()
+    # A seed gives dense layers the numbers that it always gave: the bias' first.
+    names = sorted(arrays) if isinstance(layer, DenseLayer) else list(arrays)
+    return layer.replaced({name: _drawn(rng, arrays[name]) for name in names})
 
 
 def _random_embedding(rng: np.random.Generator, embedding: Any) -> Array:
