@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrplstm.layers import DenseLayer
+from lrplstm.loaders import onnx_head, onnx_network  # noqa: F401 (they enter their operators)
 from lrplstm.loaders.onnx_files import Graph, Node, quoted, read_graph, refusing, saying
-from lrplstm.loaders.onnx_network import (
+from lrplstm.loaders.onnx_operators import OPERATORS, Call, Given, Unreadable, Value
+from lrplstm.loaders.onnx_quantities import (
     COLUMNS,
     Dense,
     Direction,
@@ -25,7 +27,6 @@ from lrplstm.loaders.onnx_network import (
     final_step,
     read_units,
 )
-from lrplstm.loaders.onnx_operators import OPERATORS, Call, Given, Unreadable, Value
 from lrplstm.loaders.onnx_tracing import (
     QUANTITY,
     SEQUENCE,

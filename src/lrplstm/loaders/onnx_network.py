@@ -1,4 +1,4 @@
-"""ONNX operators of which a network is made: embedding, LSTM, pooling, layers of the head.
+"""ONNX operators that make hidden states and pool them: embedding, LSTM, pooling.
 
 Each takes from the coordinates of what it reads which units these are, at which steps, and enters
 what it is into the list of quantities.
@@ -7,22 +7,12 @@ what it is into the list of quantities.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
-from lrplstm.layers import DenseLayer
-from lrplstm.loaders.onnx_operators import (
-    Call,
-    Given,
-    Unreadable,
-    Value,
-    compute,
-    move_axis,
-    operator,
-    take,
-)
+from lrplstm.loaders.onnx_operators import Call, Given, Unreadable, Value, operator, take
+from lrplstm.loaders.onnx_quantities import COLUMNS, Direction, Embedding, quantities_in, read_units
 from lrplstm.loaders.onnx_tracing import (
     QUANTITY,
     SEQUENCE,
@@ -34,162 +24,6 @@ from lrplstm.loaders.onnx_tracing import (
 )
 from lrplstm.texts import shown
 from lrplstm.weights import Array, LSTMWeights
-
-__all__ = [
-    "COLUMNS",
-    "Dense",
-    "Direction",
-    "Embedding",
-    "Quantity",
-    "Reading",
-    "directions",
-    "final_step",
-    "read_units",
-]
-
-
-@dataclass(frozen=True, eq=False)
-class Embedding:
-    """The rows of a table, at ids of the input.
-
-    Coordinates are as for `Given`: those of the ids, and in the last column the place in a row.
-    """
-
-    table: Array
-    title: str
-    reads: tuple[int, ...]
-    sizes: tuple[int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Direction:
-    """The hidden states of one direction of one LSTM node, of `steps` steps and some sequences.
-
-    `reads` are the quantities that it reads; `columns` are those of the input along which lie
-    unit, step and sequence, if it reads the input.
-    """
-
-    weights: LSTMWeights
-    title: str
-    reads: tuple[int, ...]
-    columns: tuple[int, ...]
-    steps: int
-    sequences: int
-
-    @property
-    def final(self) -> int:
-        """The step at which it ends."""
-        return 0 if self.weights.reverse else self.steps - 1
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """What a layer of the head gives, and the quantities that it reads."""
-
-    layer: DenseLayer
-    title: str
-    reads: tuple[int, ...]
-
-
-Quantity = Given | Embedding | Direction | Dense
-
-COLUMNS = (1, 2, 3)
-"""Columns that have no names yet, of the input and embeddings of it."""
-
-
-class Reading(NamedTuple):
-    """All units of some quantities, read along one axis.
-
-    Attributes
-    ----------
-    quantities : tuple of int
-        A forward direction comes before a backward one.
-    order : ndarray
-        For each place along the axis, which unit of all of them is there.
-    steps : ndarray
-        For each unit, at which step.
-    """
-
-    quantities: tuple[int, ...]
-    order: Array
-    steps: Array
-
-
-def read_units(quantities: Sequence[Quantity], value: Traced, axis: int) -> Reading:
-    """Return what lies along an axis, which has to be each unit once."""
-    others = [n for n in range(value.ndim) if n != axis]
-    if any(value.varies(n, QUANTITY, UNIT) for n in others):
-        raise RefusedError("it reads units that lie on more than one axis")
-    if value.varies(axis, SEQUENCE):
-        raise RefusedError("it mixes sequences of the batch")
-    if value.varies(axis, STEP) and any(value.varies(n, STEP) for n in others):
-        raise RefusedError("it reads units of different steps together")
-    at = value.at(axis)
-    found = _in_order(quantities, tuple(dict.fromkeys(at[:, QUANTITY].tolist())))
-    sizes = [_width(quantities[n]) for n in found]
-    starts = dict(zip(found, np.cumsum([0, *sizes]).tolist(), strict=False))
-    order = at[:, UNIT] + np.array([starts[n] for n in at[:, QUANTITY].tolist()])
-    if not np.array_equal(np.sort(order), np.arange(sum(sizes))):
-        raise RefusedError(f"it reads some of {sum(sizes)} units; expected each of them once")
-    steps = np.empty_like(order)
-    steps[order] = at[:, STEP]
-    return Reading(found, order, steps)
-
-
-def _width(quantity: Quantity) -> int:
-    match quantity:
-        case Direction():
-            return quantity.weights.hidden_size
-        case Dense():
-            return quantity.layer.output_size
-    raise RefusedError("it reads the input; expected hidden states of an LSTM")
-
-
-def _in_order(quantities: Sequence[Quantity], found: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the places of one quantity, or of two directions of a layer, the forward first."""
-    if len(found) == 1:
-        return found
-    pair = [quantities[n] for n in found]
-    first, second, *others = pair
-    if others or not (isinstance(first, Direction) and isinstance(second, Direction)):
-        raise RefusedError("it reads more than the states of one layer")
-    if (first.reads, first.columns) != (second.reads, second.columns):
-        raise RefusedError("it reads the states of more than one layer")
-    if first.weights.reverse == second.weights.reverse:
-        raise RefusedError("it reads two LSTMs side by side; expected two directions of one layer")
-    return found[::-1] if first.weights.reverse else found
-
-
-def directions(quantities: Sequence[Quantity], reading: tuple[int, ...]) -> list[Direction]:
-    """Return the directions that these quantities are made of."""
-    found = [quantities[n] for n in reading]
-    while isinstance(found[0], Dense):
-        found = [quantities[n] for n in found[0].reads]
-    return [quantity for quantity in found if isinstance(quantity, Direction)]
-
-
-def final_step(quantities: Sequence[Quantity], reading: Reading) -> None:
-    """Raise a RefusedError unless what is read is the final state of each direction."""
-    sides = directions(quantities, reading.quantities)
-    ends = [side.final for side in sides]
-    if isinstance(quantities[reading.quantities[0]], Dense):
-        is_final = all((reading.steps == end).all() for end in ends)
-    else:
-        sizes = [side.weights.hidden_size for side in sides]
-        is_final = np.array_equal(reading.steps, np.repeat(ends, sizes))
-    if is_final:
-        return
-    if len(sides) == 2:
-        raise RefusedError(
-            "it reads the states of both directions at one step, such as the last row of Y, where "
-            "the backward direction has read one step only; expected the final state of each: "
-            "Y_h, or the last row of the forward and the first of the backward direction"
-        )
-    raise RefusedError(
-        f"it reads the states at step {reading.steps[0]} of {sides[0].steps} only; expected "
-        f"those at step {sides[0].final}, the final one, or at every step"
-    )
-
 
 # The input --------------------------------------------------------------------------------------
 
@@ -463,7 +297,7 @@ def _pool(call: Call, value: Traced, axes: Sequence[int], pooling: str, keep: bo
     long = [axis for axis in axes if value.shape[axis] > 1]
     first = value.first.copy()
     if long:
-        states = [call.quantities[n] for n in _quantities(value)]
+        states = [call.quantities[n] for n in quantities_in(value)]
         if value.pooling or not all(isinstance(state, Direction) for state in states):
             raise RefusedError("it pools what is no hidden state of an LSTM")
         over_steps = (
@@ -479,149 +313,3 @@ def _pool(call: Call, value: Traced, axes: Sequence[int], pooling: str, keep: bo
     if not keep:
         kept = [axis for n, axis in enumerate(kept) if n not in axes]
     return replace(value, first=first, axes=tuple(kept), pooling=pooling if long else value.pooling)
-
-
-def _quantities(value: Traced) -> set[int]:
-    """Return all quantities of which there are numbers in it."""
-    found = {int(value.first[QUANTITY])}
-    for axis in value.axes:
-        more = set(axis[:, QUANTITY].tolist())
-        found = {quantity + step for quantity in found for step in more}
-    return found
-
-
-# The head ---------------------------------------------------------------------------------------
-
-
-@operator("MatMul")
-def _matmul(call: Call) -> Value:
-    return _dense(call, call.traced(0), call.constant(1), None)
-
-
-@operator("Gemm", attributes=("alpha", "beta", "transA", "transB"))
-def _gemm(call: Call) -> Value:
-    value, weight, bias = call.traced(0), call.constant(1), None
-    if call.attribute("transA", 0) or value.ndim != 2 or weight.ndim != 2:
-        raise RefusedError("expected a row for each sequence or step times a constant matrix")
-    weight = _scaled(weight.T if call.attribute("transB", 0) else weight, call, "alpha")
-    if call.optional(2) is not None:
-        bias = call.constant(2)
-        if bias.ndim > 2 or (bias.ndim == 2 and len(bias) != 1):
-            raise RefusedError(f"C: expected one bias for each column, got shape {bias.shape}")
-        bias = np.broadcast_to(_scaled(bias, call, "beta").reshape(-1), weight.shape[1:])
-    return _dense(call, value, weight, bias)
-
-
-def _scaled(array: Array, call: Call, name: str) -> Array:
-    factor = call.attribute(name, 1.0)
-    return array if factor == 1 else array * array.dtype.type(factor)
-
-
-def _dense(call: Call, value: Traced, weight: Array, bias: Array | None) -> Traced:
-    """Return what a linear layer makes of the last axis."""
-    if weight.ndim != 2 or not value.ndim or len(weight) != value.shape[-1]:
-        raise RefusedError(
-            f"expected a constant matrix of {value.shape[-1:]} rows, got shape {weight.shape}"
-        )
-    quantities, order, steps = reading = read_units(call.quantities, value, value.ndim - 1)
-    pooling = value.pooling
-    if not pooling and (steps != steps[0]).any():
-        final_step(call.quantities, reading)
-        pooling = "last"
-    if bias is not None:
-        bias = bias.astype(weight.dtype)
-    call.afford(weight.shape, weight.dtype)
-    layer = DenseLayer(weight.T[:, np.argsort(order)], bias)
-    first = value.first.copy()
-    first[QUANTITY] = _enter(call, Dense(layer, call.node.title, quantities))
-    first[[UNIT, STEP]] = 0, 0 if pooling else steps[0]
-    units = along(UNIT, layer.output_size, call.room)
-    return replace(value, first=first, axes=(*value.axes[:-1], units), pooling=pooling)
-
-
-def _enter(call: Call, quantity: Dense) -> int:
-    call.quantities.append(quantity)
-    return len(call.quantities) - 1
-
-
-def _linear_layer(call: Call, value: Traced) -> Dense | None:
-    """Return the layer that this is what it gives, if that still has no activation."""
-    found = [call.quantities[n] for n in _quantities(value)]
-    quantity = found[0]
-    if len(found) == 1 and isinstance(quantity, Dense) and quantity.layer.activation == "linear":
-        return quantity
-    return None
-
-
-def _changed(call: Call, value: Traced, dense: Dense, layer: DenseLayer) -> Traced:
-    """Return what another layer in the place of one gives."""
-    call.afford(layer.weight.shape, layer.dtype)  # no copy, but it takes time to be checked
-    first = value.first.copy()
-    first[QUANTITY] = _enter(call, replace(dense, layer=layer))
-    return replace(value, first=first)
-
-
-@operator("Add")
-def _add(call: Call) -> Value:
-    traced = [n for n in range(2) if isinstance(call.value(n), Traced)]
-    if not traced:
-        return compute(call)
-    if len(traced) == 2:
-        raise RefusedError("it adds two things that the input decides, such as two directions")
-    value, number = call.traced(traced[0]), call.constant(1 - traced[0])
-    dense = _linear_layer(call, value)
-    if dense is None:
-        raise RefusedError("it adds a constant to what is no linear layer")
-    shape = (1,) * (value.ndim - number.ndim) + number.shape
-    long = [n for n, size in enumerate(shape) if size > 1]
-    bias = np.zeros(dense.layer.output_size, dense.layer.dtype)
-    if dense.layer.bias is not None:
-        bias += dense.layer.bias
-    if long:
-        units = value.at(long[0])[:, UNIT]
-        if shape != tuple(n if axis in long else 1 for axis, n in enumerate(value.shape)) or (
-            not np.array_equal(np.sort(units), np.arange(len(bias)))
-        ):
-            raise RefusedError(f"expected one bias for each unit, got shape {number.shape}")
-        bias[units] += number.reshape(-1)
-    else:
-        bias += number.reshape(-1)
-    return _changed(call, value, dense, DenseLayer(dense.layer.weight, bias))
-
-
-@operator("Relu", "Tanh")
-def _activate(call: Call) -> Value:
-    value, activation = call.traced(0), call.node.operator.lower()
-    dense = _linear_layer(call, value)
-    if dense is not None:
-        layer = DenseLayer(dense.layer.weight, dense.layer.bias, activation)
-        return _changed(call, value, dense, layer)
-    # Of hidden states: a layer with the identity as its weights.
-    axes = [n for n in range(value.ndim) if value.varies(n, QUANTITY, UNIT)]
-    if len(axes) != 1:
-        raise RefusedError("it reads units that lie on more than one axis")
-    (axis,), last, size = axes, value.ndim - 1, value.shape[axes[0]]
-    call.afford((size, size), np.dtype(np.float32))
-    given = _dense(call, move_axis(value, axis, last), np.eye(size, dtype=np.float32), None)
-    dense = call.quantities[-1]
-    layer = DenseLayer(dense.layer.weight, None, activation)
-    return move_axis(_changed(call, given, dense, layer), last, axis)
-
-
-@operator("Softmax", "LogSoftmax", attributes=("axis",))
-def _softmax(call: Call) -> Value:
-    value = call.traced(0)
-    old = call.opset < 13  # then it went over that axis and all behind it
-    axis = call.axis(call.attribute("axis", 1 if old else -1), value.ndim)
-    axes = range(axis, value.ndim if old else axis + 1)
-    if any(
-        value.varies(n, STEP, SEQUENCE) if n in axes else value.varies(n, QUANTITY, UNIT)
-        for n in range(value.ndim)
-    ):
-        raise RefusedError(f"it goes over the axis {axis}, which is not that of the scores")
-    return replace(value, squashed=call.node.label)
-
-
-@operator("Sigmoid")
-def _sigmoid(call: Call) -> Value:
-    return replace(call.traced(0), squashed=call.node.label)
