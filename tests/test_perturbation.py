@@ -350,3 +350,22 @@ def test_limits(backend, method):
     assert np.isfinite(a.input_relevance).all()
     if method not in ("sensitivity", "random"):
         np.testing.assert_allclose(a.input_relevance[:4], 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "none"])
+@pytest.mark.parametrize("sides", ["forward", "backward", "both", "two layers"])
+def test_copies_that_go_on_from_saved_states_have_the_scores_of_whole_ones(pooling, sides):
+    """Each step, the first and the last among them, whatever is read of the layer."""
+    options = {"bidirectional": sides in ("both", "two layers"), "layers": 1 + (sides[0] == "t")}
+    model = random_model(4, pooling=pooling, **options)
+    if sides == "backward":
+        (weights,) = model.layers
+        model = model.replaced(layers=[lrplstm.LSTMWeights(**weights.arrays(), reverse=True)])
+    for x in random_batch(lengths=(6, 1, 2)):
+        taken = [np.where(np.arange(len(x))[:, np.newaxis] == t, 0, x) for t in range(len(x))]
+        target = (0, 1) if pooling == "none" else 1
+        expected = [(model.predict(x) - model.predict(other))[..., 1] for other in taken]
+        expected = [e[0] if pooling == "none" else e for e in expected]
+        for backend in ("kernel", "reference"):
+            found = lrplstm.occlusion(model, x, target, backend=backend).token_relevance
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-13)

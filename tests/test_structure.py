@@ -78,6 +78,7 @@ LAYERS = [
     {"compat.network"},
     {"baselines", "compat", "hidden", "noise"},
     {"request"},
+    {"resuming"},
     {"perturbation"},
     {"decomposition"},
     {"methods"},

@@ -68,7 +68,9 @@ class MarkedCopies(NamedTuple):
     input: Array
 
 
-def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copies]:
+def copies(
+    offsets: Array, counts: Array, bytes_per_step: int, group: int = _GROUP_STEPS
+) -> Iterator[Copies]:
     """Yield ``counts[b]`` copies of each sequence, in groups of bounded working memory.
 
     Sequences are the longest first, and so are their copies.
@@ -78,7 +80,7 @@ def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copie
     while first < ends[-1]:
         look()
         longest = int(lengths[ends.searchsorted(first, side="right")])
-        wanted = max(_GROUP_STEPS, _LEAST_COPIES * longest)
+        wanted = max(group, _LEAST_COPIES * longest)
         size = max(1, min(wanted, _MOST_BYTES // bytes_per_step) // longest)
         index = np.arange(first, min(first + size, ends[-1]))
         owner = ends.searchsorted(index, side="right")
@@ -88,9 +90,11 @@ def copies(offsets: Array, counts: Array, bytes_per_step: int) -> Iterator[Copie
         first += size
 
 
-def copies_for_steps(offsets: Array, inputs: int, bytes_per_step: int) -> Iterator[MarkedCopies]:
+def copies_for_steps(
+    offsets: Array, inputs: int, bytes_per_step: int, group: int = _GROUP_STEPS
+) -> Iterator[MarkedCopies]:
     """Yield one copy for each of `inputs` inputs of each step, step after step."""
-    for some in copies(offsets, inputs * np.diff(offsets), bytes_per_step):
+    for some in copies(offsets, inputs * np.diff(offsets), bytes_per_step, group):
         position = some.number // inputs
         yield MarkedCopies(
             some,

@@ -10,6 +10,7 @@ states of every step and the final ones; every other operation gives one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,6 +100,15 @@ class Scan:
         self.initial_cell = np.concatenate(
             [np.zeros_like(s[0]) if len(s) == 1 else s[1] for s in states]
         )
+
+    @cached_property
+    def sides(self) -> list[tuple[Any, Any]]:
+        """Each direction by itself: its weights, and the layer that it is to the backend."""
+        alone = [
+            type(one)(**one.arrays(), reverse=one.reverse or d == 1)
+            for d, one in enumerate(self.directions)
+        ]
+        return [(weights, self.scans.prepare_layer([weights])) for weights in alone]
 
     def project(self, x: Array) -> Array:
         """Return what the scan reads of x, see `lrplstm.scans`."""
@@ -265,8 +275,14 @@ def read(prepared: Prepared, batch: Batch, source: Source, part: Part, inputs: b
     return Reading(part.offsets, source.projection, source.rows[part.steps], x)
 
 
-def forward(prepared: Prepared, reading: Reading, keep: str) -> ForwardPass:
-    """Run the network over some sequences; `keep` says for what (see `lrplstm.scans`)."""
+def forward(
+    prepared: Prepared, reading: Reading, keep: str, entered: tuple[Any, Array] | None = None
+) -> ForwardPass:
+    """Run the network over some sequences; `keep` says for what (see `lrplstm.scans`).
+
+    `entered` are h_t of every step, if they are read, and final states of the first layer, where
+    they are known.
+    """
     offsets, entry = reading.offsets, prepared.entry
     values: list[Any] = [None] * prepared.slots
     traces: list[Any] = []
@@ -276,6 +292,10 @@ def forward(prepared: Prepared, reading: Reading, keep: str) -> ForwardPass:
         if isinstance(node, Node):
             inputs = tuple([values[slot] for slot in node.reads])
             values[node.gives] = node.operation.forward(inputs, offsets)
+            traces.append(None)
+            continue
+        if node is entry and entered is not None:
+            values[node.hidden], values[node.final] = entered
             traces.append(None)
             continue
         if node is entry:

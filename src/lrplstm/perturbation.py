@@ -13,9 +13,13 @@ from lrplstm import network
 from lrplstm.copies import Copies, copies, copies_for_steps
 from lrplstm.network import ForwardPass, InputRelevance, Reading
 from lrplstm.quadrature import Quadrature
+from lrplstm.resuming import Resumed
 from lrplstm.weights import Array
 
 __all__ = ["MEASURES", "integrated_gradients", "occlusion", "spread"]
+
+_OCCLUDED_STEPS = 3072
+"""Steps of a group of copies, of which only those after the changed one are read."""
 
 MEASURES = ("score", "probability")
 """What occlusion compares: scores, or their softmax; of one score for two classes its sigmoid."""
@@ -90,18 +94,23 @@ def _occlude(
     of_baseline = prepared.project(baseline)
     each = D if by_input else 1
     started = _explained(past, weighting, measure)
+    resumed = None if prepared.entry is None else Resumed(past, prepared.entry)
     effects = []
     for some, step, marked, number in copies_for_steps(
-        past.offsets, each, prepared.bytes_per_step(0)
+        past.offsets, each, prepared.bytes_per_step(0), _OCCLUDED_STEPS
     ):
-        changed = reading.projection[reading.rows[some.steps]]
         if by_input:
             taken = number[:, np.newaxis] == np.arange(D)
             stand_in = np.where(taken, baseline[of_step[step]], past.reading.inputs[step])
-            changed[marked] = prepared.project(stand_in)
+            changed = prepared.project(stand_in)
         else:
-            changed[marked] = of_baseline[of_step[step]]
-        run = network.forward(prepared, _reading(some, changed), "nothing")
+            changed = of_baseline[of_step[step]]
+        if resumed is None:
+            whole = reading.projection[reading.rows[some.steps]]
+            whole[marked] = changed
+            run = network.forward(prepared, _reading(some, whole), "nothing")
+        else:
+            run = resumed.forward(some, step, changed)
         left = _explained(run, weighting[:, some.rows(past.every_step)], measure)
         effects.append(started[:, some.owner] - left)
     found = np.concatenate(effects, axis=1).astype(past.scores.dtype)

@@ -149,7 +149,8 @@ class Scans(Protocol):
     def project(self, layer: Any, x: Array) -> Array:
         """Return what the scans read of inputs x of shape (n, D): a row for each row of x.
 
-        It is W_ih x plus the same vector for every x.
+        It is W_ih x plus the same vector for every x, the directions beside each other, each in as
+        many columns, as a layer of that direction alone reads them.
         """
 
     def forward_scan(
