@@ -19,7 +19,7 @@ from lrplstm.weights import Array
 
 __all__ = ["Resumed"]
 
-_ROOM = 1024  # as many copies as a group has steps
+_ROOM = 256  # more than a group has of copies, but of very short sequences
 
 
 class _Side(NamedTuple):
