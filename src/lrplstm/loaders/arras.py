@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lrplstm.loaders.arrays import gates_from, naming, sum_of_biases, with_dtype
 from lrplstm.loaders.plain_pickle import load_plain_pickle
 from lrplstm.loaders.registry import refuse_others
 from lrplstm.model import LSTMModel
@@ -120,10 +121,8 @@ def read_files(
                 f"{folder}: vocabulary: expected {rows} tokens as the embedding has rows, "
                 f"got {len(vocabulary)}"
             )
-    try:
+    with naming(folder):
         model = _build(arrays, embedding, vocabulary)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder}: {error}") from None
     return Files(arrays, embedding, model)
 
 
@@ -177,16 +176,11 @@ def _check(source: Mapping[str, npt.ArrayLike], side: str) -> dict[str, Array]:
 
 
 def _direction(arrays: dict[str, Array], side: str) -> LSTMWeights:
-    def gates(part: str) -> Array:
-        """Return an array whose rows are in the order i, g, f, o in the order i, f, g, o."""
-        i, g, f, o = np.split(arrays[f"{part}_{side}"], 4)
-        return np.concatenate([i, f, g, o])
-
-    with np.errstate(over="ignore"):
-        bias = gates("bxh") + gates("bhh")
-    if not np.isfinite(bias).all():
-        raise ValueError(f"bhh_{side}: expected a finite sum with bxh_{side}, got infinity")
-    return LSTMWeights(gates("Wxh"), gates("Whh"), bias)
+    weight_ih, bias_ih, weight_hh, bias_hh = (
+        gates_from("igfo", arrays[f"{part}_{side}"]) for part in _PARTS[:4]
+    )
+    bias = sum_of_biases((bias_ih, bias_hh), f"bhh_{side}", f"with bxh_{side}")
+    return LSTMWeights(weight_ih, weight_hh, bias)
 
 
 def _convert(embedding: npt.ArrayLike, dtype: np.dtype[Any]) -> npt.ArrayLike:
@@ -194,8 +188,7 @@ def _convert(embedding: npt.ArrayLike, dtype: np.dtype[Any]) -> npt.ArrayLike:
     with suppress(ValueError):
         array = np.asarray(embedding)
         if array.dtype.kind in "fiu":
-            with np.errstate(over="ignore"):  # the model refuses infinite numbers
-                return array.astype(dtype, copy=False)
+            return with_dtype(array, dtype)
     return embedding
 
 

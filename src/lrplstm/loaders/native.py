@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lrplstm.base_model import Model
+from lrplstm.loaders.arrays import naming
 from lrplstm.loaders.registry import refuse_others
 from lrplstm.model import LSTMModel
 from lrplstm.storage import read_folder
@@ -52,10 +53,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     refuse_others(path, "load")
     arguments, sizes = read_folder(path)
-    try:
+    with naming(path):
         model = (LSTMModel if "head" in arguments else Model)(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
     for name, size in sizes.items():
         actual = getattr(model, name)
         if size != actual:

@@ -14,6 +14,7 @@ import numpy as np
 
 from lrplstm.layers import DenseLayer
 from lrplstm.loaders import onnx_head, onnx_network  # noqa: F401 (they enter their operators)
+from lrplstm.loaders.arrays import naming
 from lrplstm.loaders.onnx_files import Graph, Node, quoted, read_graph, refusing, saying
 from lrplstm.loaders.onnx_operators import OPERATORS, Call, Given, Unreadable, Value
 from lrplstm.loaders.onnx_quantities import (
@@ -135,7 +136,7 @@ def from_onnx(
             with saying(f"output {quoted(output)}"):
                 arguments = _assemble(quantities, value)
     arguments["origin"]["output"] = output
-    try:
+    with naming(name, (ValueError,)):
         return LSTMModel(
             **arguments,
             vocabulary=vocabulary,
@@ -144,8 +145,6 @@ def from_onnx(
             tokenizer=tokenizer,
             task=task,
         )
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 _UNROLLED = (

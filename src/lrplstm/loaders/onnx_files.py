@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.loaders.arrays import bfloat16_as_float32
 from lrplstm.loaders.onnx_tracing import RefusedError, Room
 from lrplstm.storage import read_file
 from lrplstm.texts import first_line, shown
@@ -366,7 +367,7 @@ class TensorReader:
                 raise RefusedError(f"{len(numbers)} numbers do not fill shape {shown(shape)}")
             array = to_array(tensor)
         if tensor.data_type == TensorProto.BFLOAT16 and array.dtype == np.uint16:
-            array = (array.astype(np.uint32) << 16).view(np.float32)
+            array = bfloat16_as_float32(array)
         if tensor.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16):
             array = array.astype(np.float32)
         return array.reshape(shape)

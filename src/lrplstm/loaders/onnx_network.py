@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lrplstm.loaders.arrays import gates_from
 from lrplstm.loaders.onnx_operators import Call, Given, Unreadable, Value, operator, take
 from lrplstm.loaders.onnx_quantities import COLUMNS, Direction, Embedding, quantities_in, read_units
 from lrplstm.loaders.onnx_tracing import (
@@ -223,21 +224,15 @@ def _lstm_weights(call: Call, order: Array, reverse: Sequence[bool]) -> list[LST
         call.afford(array.shape, array.dtype)
     return [
         LSTMWeights(
-            _gates(w[d])[:, columns],
-            _gates(r[d]),
-            _gates(b[d, : 4 * hidden_size]) + _gates(b[d, 4 * hidden_size :]),
+            gates_from("iofg", w[d])[:, columns],
+            gates_from("iofg", r[d]),
+            gates_from("iofg", np.add(*np.split(b[d], 2))),
             initial_hidden=initial_hidden[d],
             initial_cell=initial_cell[d],
             reverse=reverse[d],
         )
         for d in range(sides)
     ]
-
-
-def _gates(rows: Array) -> Array:
-    """Return rows of the gates i, o, f, c in the order i, f, g, o."""
-    i, o, f, c = np.split(rows, 4)
-    return np.concatenate([i, f, c, o])
 
 
 def _initial(call: Call, n: int, sides: int, hidden_size: int) -> Sequence[Array | None]:

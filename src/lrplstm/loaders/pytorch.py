@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from lrplstm.checks import check_choice, to_array
 from lrplstm.layers import ACTIVATIONS, POOLINGS, DenseLayer, directions
+from lrplstm.loaders.arrays import naming, sum_of_biases, with_dtype
 from lrplstm.loaders.assumptions import warn_assumed
 from lrplstm.loaders.registry import refuse_others
 from lrplstm.loaders.tensors import TensorReader, as_tensor, find_state_dict
@@ -139,7 +139,7 @@ def from_torch(
         runs = _runs(module, example)
     parts = _parts(source)
     reader = TensorReader()
-    with _naming_the_file(source):
+    with naming(source):
         lstms = find_lstms(parts, asked.lstms)
         layers = _read_layers(reader, lstms)
         found = find_head_and_embedding(
@@ -156,8 +156,7 @@ def from_torch(
         if found.embedding is not None:
             table = _read_embedding(reader, parts[found.embedding], _input_size(layers))
     if asked.array is not None:
-        with np.errstate(over="ignore"):  # the model refuses infinite numbers
-            table = asked.array.astype(reader.dtype)
+        table = with_dtype(asked.array, reader.dtype)
     model = LSTMModel(
         layers,
         head=dense,
@@ -238,17 +237,6 @@ def _parts(source: Any) -> dict[str, Part]:
         "source: expected a module of PyTorch, a state dict or the path of one, "
         f"got {type(source).__name__}"
     )
-
-
-@contextmanager
-def _naming_the_file(source: Any) -> Iterator[None]:
-    """Let errors of what a file holds name the file."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if not isinstance(source, str | os.PathLike):
-            raise
-        raise ValueError(f"{os.fspath(source)}: {error}") from None
 
 
 # The comparison ---------------------------------------------------------------------------------
@@ -351,13 +339,11 @@ def _read_direction(
     # A shape of no columns is none that fits.
     weight_hh = read("weight_hh", rows or "4 * hidden_size", hidden_size or "hidden_size")
     weight_ih = read("weight_ih", rows, width)
+    biases = [read(kind, rows) for kind in kinds[2:]]
     bias = np.zeros(rows, reader.dtype)
-    with np.errstate(over="ignore"):
-        for kind in kinds[2:]:
-            bias += read(kind, rows)
-    if not np.isfinite(bias).all():
+    if biases:
         name = part.full(f"bias_hh{suffix}")
-        raise ValueError(f"{name}: expected a finite sum with bias_ih{suffix}, got infinity")
+        bias = sum_of_biases(biases, name, f"with bias_ih{suffix}")
     return LSTMWeights(weight_ih, weight_hh, bias)
 
 

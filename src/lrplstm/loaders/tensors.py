@@ -13,7 +13,7 @@ from lrplstm.checks import to_array
 from lrplstm.texts import first_line, shown
 from lrplstm.weights import Array, frozen
 
-__all__ = ["Tensor", "TensorReader", "as_tensor", "bfloat16_as_float32", "find_state_dict"]
+__all__ = ["Tensor", "TensorReader", "as_tensor", "find_state_dict"]
 
 _READ_AS = {
     "float16": "float32",
@@ -97,11 +97,6 @@ def _of_torch(torch: Any, tensor: Any) -> Tensor:
 
     shape = () if torch.nn.parameter.is_lazy(tensor) else tuple(tensor.shape)
     return Tensor(dtype, shape, numbers, lacking)
-
-
-def bfloat16_as_float32(bits: Array) -> Array:
-    """Return the float32 of the same values; `bits` are bfloat16 as unsigned integers."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 class TensorReader:

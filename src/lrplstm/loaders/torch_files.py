@@ -23,8 +23,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lrplstm.loaders.arrays import bfloat16_as_float32, naming
 from lrplstm.loaders.plain_pickle import Machine, RefusedError, Room
-from lrplstm.loaders.tensors import Tensor, bfloat16_as_float32, find_state_dict
+from lrplstm.loaders.tensors import Tensor, find_state_dict
 from lrplstm.plain_json import check_parts
 from lrplstm.storage import read_file
 from lrplstm.texts import shown
@@ -76,10 +77,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise ValueError(
             f"{file}: not a readable {kind} file ({type(error).__name__}: {text:.100})"
         ) from None
-    try:
+    with naming(file):
         return _check(find_state_dict(data), len(content))
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
 
 
 def _check(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lrplstm.checks import outer_level
+from lrplstm.loaders.arrays import naming
 from lrplstm.loaders.assumptions import warn_assumed
 from lrplstm.loaders.registry import refuse_others
 from lrplstm.model import LSTMModel
@@ -124,7 +125,7 @@ pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
     refuse_others(source, "from_keras")
     said = Said(pooling, merge_mode, mask_zero, recurrent_activation, dense_activations)
     opened = Source(source, config)
-    try:
+    with naming(opened.name, (ValueError,)):
         chain = opened.read(said)
         _warn(opened.config is None and dense_activations is None, chain)
         if task is None:
@@ -146,8 +147,6 @@ pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
             task=task,
             origin=chain.origin(),
         )
-    except ValueError as error:
-        raise ValueError(f"{opened.name}: {error}") from None
 
 
 def _warn(unsaid: bool, chain: Chain) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.loaders.arrays import sum_of_biases
 from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.stores import Weight
 from lrplstm.texts import shown
@@ -86,10 +87,7 @@ def _from_cudnn(
         np.ascontiguousarray(gate).reshape(hidden_size, inputs)
         for gate in np.split(kernel, 4, axis=1)
     ]
-    with np.errstate(over="ignore"):
-        bias = biases[: 4 * hidden_size] + biases[4 * hidden_size :]
-    if not np.isfinite(bias).all():
-        raise layer.refuse("expected a finite sum of its two biases, got NaN or infinity")
+    bias = sum_of_biases(np.split(biases, 2), str(layer), "of its two biases")
     weight_hh = np.split(recurrent, 4, axis=1)
     return LSTMWeights(np.concatenate(weight_ih), np.concatenate(weight_hh), bias, reverse=reverse)
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from lrplstm.loaders.arrays import bfloat16_as_float32
 from lrplstm.loaders.keras import hdf5_worker
 from lrplstm.weights import Array
 
@@ -135,8 +136,8 @@ def _arrays(entries: list[dict[str, Any]], numbers: BinaryIO) -> dict[str, Array
         dtype = np.dtype(_DTYPES[entry["dtype"]])
         content = numbers.read(dtype.itemsize * math.prod(entry["shape"]))
         array: Array = np.frombuffer(content, dtype).reshape(entry["shape"])
-        if entry["dtype"] == "bf2":  # the upper half of a float32
-            array = (array.astype("<u4") << 16).view("<f4")
+        if entry["dtype"] == "bf2":
+            array = bfloat16_as_float32(array)
         arrays[entry["path"]] = array
     return arrays
 
