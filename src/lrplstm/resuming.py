@@ -31,17 +31,14 @@ class _Side(NamedTuple):
         The direction by itself, as the backend has it.
     reverse : bool
         Whether it reads from the last step to the first.
-    initial : tuple of ndarray of shape (H,)
-        The states before the first step it reads.
     projection : ndarray of shape (steps + room, columns)
         What it reads of each step; the room behind it is for what copies read instead.
-    states : tuple of ndarray of shape (steps, H)
-        What they were after each.
+    states : tuple of ndarray of shape (steps + 1, H)
+        What they were after each, and in the last row before the first.
     """
 
     layer: Any
     reverse: bool
-    initial: tuple[Array, ...]
     projection: Array
     states: tuple[Array, ...]
 
@@ -71,7 +68,12 @@ class Resumed:
             run = entry.scans.forward_scan(
                 layer, projection, rows, reading.offsets, "states", hidden=False
             )
-            side = _Side(layer, weights.reverse, weights.initial_states, projection, run.states)
+            initial = weights.initial_states
+            states = tuple(
+                np.concatenate([state, [before]])
+                for state, before in zip(run.states, initial, strict=True)
+            )
+            side = _Side(layer, weights.reverse, projection, states)
             self._sides.append(side)
 
     def forward(self, copies: Copies, step: Array, changed: Array) -> ForwardPass:
@@ -94,10 +96,6 @@ class Resumed:
             first, lengths, before, at_edge = start, step + 1 - start, step + 1, step + 1 == stop
         else:
             first, lengths, before, at_edge = step, stop - step, step - 1, step == start
-        states = tuple(
-            np.where(at_edge[:, np.newaxis], initial, state.take(before, axis=0, mode="clip"))
-            for initial, state in zip(side.initial, side.states, strict=True)
-        )
         projection, read = side.projection, self._steps + len(changed)
         if read > len(projection):
             projection = np.concatenate([projection[: self._steps], changed])
@@ -105,6 +103,7 @@ class Resumed:
             projection[self._steps : read] = changed
         # The longest first, as scans want them.
         order = np.argsort(-lengths, kind="stable")
+        from_states = np.where(at_edge, self._steps, before)[order]
         own = to_offsets(lengths[order])
         place = np.arange(own[-1]) - np.repeat(own[:-1], lengths[order])
         rows = np.repeat(first[order], lengths[order]) + place
@@ -116,7 +115,7 @@ class Resumed:
             own,
             "nothing",
             wanted,
-            tuple(state[order] for state in states),
+            tuple(state[from_states] for state in side.states),
         )
         final = np.empty_like(run.final)
         final[order] = run.final
