@@ -18,7 +18,7 @@ from lrplstm.loaders.registry import refuse_others
 from lrplstm.loaders.tensors import TensorReader, as_tensor, find_state_dict
 from lrplstm.loaders.torch_files import read_state_dict
 from lrplstm.loaders.torch_finding import (
-    Found,
+    Ends,
     Request,
     find_head_and_embedding,
     find_lstms,
@@ -142,7 +142,7 @@ def from_torch(
     with naming(source):
         lstms = find_lstms(parts, asked.lstms)
         layers = _read_layers(reader, lstms)
-        found = find_head_and_embedding(
+        ends = find_head_and_embedding(
             parts,
             lstms,
             asked,
@@ -150,11 +150,11 @@ def from_torch(
             width=_width(layers),
             compared=runs,
         )
-        linears = _linears(parts, found.head, asked.activations)
+        linears = _linears(parts, ends.head, asked.activations)
         dense = _read_head(reader, linears, _width(layers))
         table = None
-        if found.embedding is not None:
-            table = _read_embedding(reader, parts[found.embedding], _input_size(layers))
+        if ends.embedding is not None:
+            table = _read_embedding(reader, parts[ends.embedding], _input_size(layers))
     if asked.array is not None:
         table = with_dtype(asked.array, reader.dtype)
     model = LSTMModel(
@@ -167,10 +167,10 @@ def from_torch(
         unknown_token=unknown_token,
         tokenizer=tokenizer,
         task=task,
-        origin=origin_of(parts, lstms, found),
+        origin=origin_of(parts, lstms, ends),
     )
     if runs:
-        _compare(module, model, lstms, found, example)
+        _compare(module, model, lstms, ends, example)
     elif module is None or check:
         _warn(asked, linears, pooling, named=module is not None and named)
     return model
@@ -256,14 +256,14 @@ def _runs(module: Any, example: Any) -> bool:
 
 
 def _compare(
-    module: Any, model: LSTMModel, lstms: Sequence[Part], found: Found, example: Any
+    module: Any, model: LSTMModel, lstms: Sequence[Part], ends: Ends, example: Any
 ) -> None:
     """Raise a ValueError if a module has other scores than the model."""
     from lrplstm.loaders.torch_check import Reading, check_forward
 
     modules = dict(module.named_modules())
-    padding = None if found.embedding is None else modules[found.embedding].padding_idx
-    reading = Reading(found.head, modules[lstms[0].name].batch_first, padding)
+    padding = None if ends.embedding is None else modules[ends.embedding].padding_idx
+    reading = Reading(ends.head, modules[lstms[0].name].batch_first, padding)
     check_forward(sys.modules["torch"], module, model, reading, example)
 
 

@@ -10,7 +10,7 @@ from lrplstm.loaders.torch_parts import Part, below, list_parts
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["Found", "Request", "find_head_and_embedding", "find_lstms", "origin_of"]
+__all__ = ["Ends", "Request", "find_head_and_embedding", "find_lstms", "origin_of"]
 
 _MOST_LISTED = 12
 """How many parts that were left out are named."""
@@ -30,8 +30,8 @@ class Request:
     array: Array | None
 
 
-class Found(NamedTuple):
-    """Names of what makes the scores, none for no head, and of the embedding."""
+class Ends(NamedTuple):
+    """Names of what is at the ends of the LSTMs: head, none if there is none, and embedding."""
 
     head: tuple[str, ...]
     embedding: str | None
@@ -65,7 +65,7 @@ def find_head_and_embedding(
     input_size: int,
     width: int,
     compared: bool,
-) -> Found:
+) -> Ends:
     """Return what was named, or else the only things that fit.
 
     Parameters
@@ -91,8 +91,8 @@ def find_head_and_embedding(
         )
     if asked.head is not None:
         if asked.embedding is None:
-            return Found(asked.head, _find_embedding(parts, asked.head, input_size))
-        return Found(asked.head, asked.embedding or None)
+            return Ends(asked.head, _find_embedding(parts, asked.head, input_size))
+        return Ends(asked.head, asked.embedding or None)
 
     # Nobody said what is to be left out, so all that matters has to have its place.
     others = [part for part in parts.values() if part.matters and part not in lstms]
@@ -107,13 +107,13 @@ def find_head_and_embedding(
     elif asked.embedding is False:
         needed = [part for part in others if "embedding" not in part.roles]
     choices = [
-        Found(head, table)
+        Ends(head, table)
         for head in [*heads, ()]
         for table in tables
         if table not in head and not _left_out(needed, head, table)
     ]
     if asked.embedding is not None and len(choices) > 1:
-        choices = [found for found in choices if found.head]
+        choices = [ends for ends in choices if ends.head]
     if len(choices) == 1:
         _check_comes_after(parts, lstms, choices[0].head, input_size)
         return choices[0]
@@ -212,18 +212,18 @@ def _left_out(needed: Iterable[Part], head: Sequence[str], table: str | None) ->
     )
 
 
-def origin_of(parts: Mapping[str, Part], lstms: Sequence[Part], found: Found) -> dict[str, str]:
+def origin_of(parts: Mapping[str, Part], lstms: Sequence[Part], ends: Ends) -> dict[str, str]:
     """Return what the parts were called."""
     origin = {"lstm": ", ".join(part.name for part in lstms)}
-    if found.head:
-        origin["head"] = ", ".join(found.head)
-    if found.embedding is not None:
-        origin["embedding"] = found.embedding
-    used = [part.name for part in lstms] + [found.embedding]
+    if ends.head:
+        origin["head"] = ", ".join(ends.head)
+    if ends.embedding is not None:
+        origin["embedding"] = ends.embedding
+    used = [part.name for part in lstms] + [ends.embedding]
     others = [
         part.name or ", ".join(part.tensors)
         for part in parts.values()
-        if part.matters and part.name not in used and _left_out([part], found.head, None)
+        if part.matters and part.name not in used and _left_out([part], ends.head, None)
     ]
     if len(others) > _MOST_LISTED:
         others[_MOST_LISTED:] = [f"and {len(others) - _MOST_LISTED} more"]

@@ -44,22 +44,22 @@ def linear_layers(
         If there are no such parts, or they cannot be explained, or it is neither seen nor said
         what follows a linear layer that is not the last.
     """
-    found: list[_Linear] = []
+    linears: list[_Linear] = []
     closing: Part | None = None
     for name in names:
         if name in _FUNCTIONS and not below(parts, name):
-            closing = _add(found, Part(name, "function", frozenset({name}), {}), closing)
+            closing = _add(linears, Part(name, "function", frozenset({name}), {}), closing)
             continue
         steps, whole = _steps(parts, name)
-        begin = len(found)
+        begin = len(linears)
         for step in steps:
-            closing = _add(found, step, closing)
+            closing = _add(linears, step, closing)
         if whole:  # but a function may still follow the last one of a sequence
-            for linear in found[begin:-1]:
+            for linear in linears[begin:-1]:
                 linear.activation = linear.activation or "linear"
-    if not found:
+    if not linears:
         raise ValueError(f"head: expected a linear layer, got {', '.join(map(repr, names))}")
-    return _complete(found, activations)
+    return _complete(linears, activations)
 
 
 def _steps(parts: Mapping[str, Part], name: str) -> tuple[list[Part], bool]:
@@ -84,21 +84,21 @@ def _steps(parts: Mapping[str, Part], name: str) -> tuple[list[Part], bool]:
     return sorted(inside, key=lambda part: list(map(int, numbers[part.name]))), False
 
 
-def _add(found: list[_Linear], step: Part, closing: Part | None) -> Part | None:
+def _add(linears: list[_Linear], step: Part, closing: Part | None) -> Part | None:
     """Take one more part into a head; `closing` made probabilities of its scores, if any did."""
     if step.fault is None and "nothing" in step.roles:
         return closing
     if step.fault is None and closing is None:
         if "linear" in step.roles:
-            found.append(_Linear(step))
+            linears.append(_Linear(step))
             return None
         if "probabilities" in step.roles:
             return step
         activation = next(iter(step.roles & _FUNCTIONS), None)
-        if activation and not found:
-            found.append(_Linear(None))
-        if activation and found[-1].activation is None:
-            found[-1].activation = activation
+        if activation and not linears:
+            linears.append(_Linear(None))
+        if activation and linears[-1].activation is None:
+            linears[-1].activation = activation
             return None
     raise ValueError(
         f"head: expected Linear layers, ReLU or Tanh after each, Dropout, Identity, Flatten, and "
@@ -108,11 +108,11 @@ def _add(found: list[_Linear], step: Part, closing: Part | None) -> Part | None:
 
 
 def _complete(
-    found: Sequence[_Linear], activations: Sequence[str] | None
+    steps: Sequence[_Linear], activations: Sequence[str] | None
 ) -> list[tuple[Part | None, str]]:
     """Return the layers with the activations that were seen, or else said."""
-    states = [(None, linear.activation or "linear") for linear in found if linear.part is None]
-    linears = [linear for linear in found if linear.part is not None]
+    states = [(None, linear.activation or "linear") for linear in steps if linear.part is None]
+    linears = [linear for linear in steps if linear.part is not None]
     count = len(linears)
     if activations is not None and len(activations) not in (count - 1, count):
         raise ValueError(
@@ -123,7 +123,7 @@ def _complete(
     complete: list[tuple[Part | None, str]] = [*states]
     for linear, name in zip(linears, said, strict=True):
         activation = linear.activation or name
-        if activation is None and linear is found[-1]:
+        if activation is None and linear is steps[-1]:
             activation = "linear"
         if activation is None:
             raise ValueError(

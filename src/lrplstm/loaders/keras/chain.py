@@ -31,13 +31,13 @@ def read_chain(layers: Sequence[KerasLayer], store: Store) -> Chain:
     """
     # All weights first: their dtypes decide the model's.
     weights = [store.weights(layer) if _has_weights(layer) else [] for layer in layers]
-    arrays = [weight.array for found in weights for weight in found]
+    arrays = [weight.array for stored in weights for weight in stored]
     doubles = any(array.dtype == np.float64 for array in arrays)
     dtype = np.dtype(np.float64 if doubles else np.float32)
     chain = Chain()
-    for layer, found in zip(layers, weights, strict=True):
+    for layer, stored in zip(layers, weights, strict=True):
         _STEPS[layer.class_name](
-            chain, layer, [Weight(w.name, w.array.astype(dtype, copy=False)) for w in found]
+            chain, layer, [Weight(w.name, w.array.astype(dtype, copy=False)) for w in stored]
         )
     chain.finish(dtype)
     return chain
@@ -57,7 +57,7 @@ class Chain:
     ----------
     embedding, mask_id, mask_value, layers, head, pooling
         As `LSTMModel` has them.
-    found : dict
+    settings : dict
         What the config says of what arguments of `from_keras` can say, too.
     names : dict of list of str
         Names of the layers, by what they are.
@@ -70,7 +70,7 @@ class Chain:
         self.layers: list[Directions] = []
         self.head: list[DenseLayer] = []
         self.pooling: str | None = None  # of the hidden states; None as long as they are in rows
-        self.found: dict[str, Any] = {}
+        self.settings: dict[str, Any] = {}
         self.names: dict[str, list[str]] = {}
         # What the top layer's two halves are multiplied by when they are added; None: they are not.
         self.merge: float | None = None
@@ -100,7 +100,7 @@ class Chain:
             # The sum of both directions is a linear layer, too.
             weight = np.eye(_width(self.layers[-1]) // 2, dtype=dtype)
             self.head.append(DenseLayer(self._merged(weight)))
-        self.found["pooling"] = self.pooling
+        self.settings["pooling"] = self.pooling
 
     def origin(self) -> dict[str, str]:
         """Return the names of the layers, by what they are."""
@@ -121,7 +121,7 @@ class Chain:
         self.embedding = embedding_array(layer, weights)
         if layer.get("mask_zero", False) is True:
             self.mask_id = 0
-        self.found["mask_zero"] = self.mask_id == 0
+        self.settings["mask_zero"] = self.mask_id == 0
         self._name("embedding", layer)
 
     def _mask(self, layer: KerasLayer, weights: list[Weight]) -> None:
@@ -176,9 +176,9 @@ class Chain:
             )
         self._append(layer, (both[0], both[1]), forward)
         self.merge = _MERGE_FACTORS[merge_mode]
-        self.found.setdefault("merge_mode", merge_mode)
-        if self.found["merge_mode"] != merge_mode:
-            self.found["merge_mode"] = "several"
+        self.settings.setdefault("merge_mode", merge_mode)
+        if self.settings["merge_mode"] != merge_mode:
+            self.settings["merge_mode"] = "several"
 
     def _average(self, layer: KerasLayer, weights: list[Weight]) -> None:
         self._pool_steps("mean", layer)
@@ -202,7 +202,7 @@ class Chain:
         self.head.append(DenseLayer(weight, bias))
         self._name("head", layer)
         activation = layer.get("activation")
-        self.found.setdefault("dense_activations", []).append("linear")
+        self.settings.setdefault("dense_activations", []).append("linear")
         self._activate(layer, "linear" if activation is None else activation)
 
     def _time_distributed(self, layer: KerasLayer, weights: list[Weight]) -> None:
@@ -261,12 +261,12 @@ class Chain:
             "activation": (layer.get("activation"), "tanh"),
             "recurrent_activation": (gates, "sigmoid"),
         }
-        for key, (found, expected) in wanted.items():
-            if found != expected and not (cudnn and found is None):
-                raise layer.refuse(f"expected {key} {expected!r}, got {_activation_name(found)}")
+        for key, (actual, expected) in wanted.items():
+            if actual != expected and not (cudnn and actual is None):
+                raise layer.refuse(f"expected {key} {expected!r}, got {_activation_name(actual)}")
         if layer.get("time_major", False) is True:
             raise layer.refuse("expected time_major=False")
-        self.found["recurrent_activation"] = "sigmoid"
+        self.settings["recurrent_activation"] = "sigmoid"
 
     def _read_merged(self, direction: LSTMWeights) -> LSTMWeights:
         """Return an LSTM that reads the directions of the layer below side by side."""
@@ -345,8 +345,8 @@ class Chain:
                 f"{', '.join(map(repr, (*ACTIVATIONS, *_OUTPUT_ACTIVATIONS)))}, "
                 f"got {_activation_name(activation)}"
             )
-        if self.found.get("dense_activations"):
-            self.found["dense_activations"][-1] = activation
+        if self.settings.get("dense_activations"):
+            self.settings["dense_activations"][-1] = activation
 
     def _pass_states(self, layer: KerasLayer) -> None:
         """Append a linear layer that gives what is read of the LSTM as it is."""

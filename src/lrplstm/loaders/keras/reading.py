@@ -67,7 +67,7 @@ class Source:
         else:
             layers = layers_of(self.config, CLASSES)
         chain = read_chain(layers, self.store)
-        said.check(chain.found)
+        said.check(chain.settings)
         return chain
 
 
