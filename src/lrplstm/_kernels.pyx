@@ -276,6 +276,19 @@ cdef class _Matrix:
         self.data = _address(self.panels)
 
 
+cdef void _times_matrix(
+    const real* x, Py_ssize_t x_stride, Py_ssize_t segments, Py_ssize_t segment_stride,
+    const real* panels, Py_ssize_t n, Py_ssize_t vectors,
+    const real* start, const Py_ssize_t* start_offsets,
+    real* y, Py_ssize_t y_stride, Py_ssize_t rows,
+) noexcept nogil:
+    """See `multiply`: compiled once, not in every scan, which would take as long as all the rest."""
+    multiply(
+        x, x_stride, segments, segment_stride, panels, n, vectors, start, start_offsets, y, y_stride,
+        rows,
+    )
+
+
 cdef object _product(x, _Matrix matrix, start):
     """Return start + x @ matrix for x of shape (rows, n)."""
     out = np.empty((len(x), matrix.padded_columns), matrix.dtype)
@@ -300,7 +313,7 @@ cdef int _multiply(x, _Matrix matrix, start, out, Py_ssize_t column, real dtype)
     with nogil:
         while row < rows.shape[0]:
             some = min(<Py_ssize_t> TOGETHER, rows.shape[0] - row)
-            multiply(
+            _times_matrix(
                 &rows[row, 0], n, 1, 0, <const real*> matrix.data, n, matrix.vectors,
                 &start_row[0], starts, &found[row, column], found.shape[1], some,
             )
@@ -931,7 +944,7 @@ cdef int _forward(_Run run, real dtype) except -1:
                                     projection[rows[t], first_projected + j] + initial_projected[j]
                                 )
                     else:
-                        multiply(
+                        _times_matrix(
                             &scratch[0, stride], step, 1, 0,
                             <const real*> direction.recurrent.data, H, direction.recurrent.vectors,
                             &projection[0, 0], starts, &scratch[0, 0], step, active,
@@ -1245,7 +1258,7 @@ cdef int _lrp(
                             token[k, t] += share[r] if to_inputs else of_token
                     after = active
                     if to_inputs:
-                        multiply(
+                        _times_matrix(
                             &scratch[0, 2 * padded], step, 1, 0, <const real*> below.data, H,
                             below.vectors, zero, starts, &scratch[0, 3 * padded], step, active * K,
                         )
@@ -1253,7 +1266,7 @@ cdef int _lrp(
                             t = _step(offsets, first + r // K, s, direction.reverse)
                             _add(&R_x[r % K, t, 0], &scratch[r, 3 * padded], D)
                     if s > 0:
-                        multiply(
+                        _times_matrix(
                             &scratch[0, 2 * padded], step, 1, 0, <const real*> recurrent.data, H,
                             recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
                         )
@@ -1477,7 +1490,7 @@ cdef int _lrp_gates(
                             token[k, t] += share[r] if to_inputs else of_token
                     after = active
                     if to_inputs:
-                        multiply(
+                        _times_matrix(
                             &scratch[0, 2 * padded], step, 4, padded, <const real*> below.data, H,
                             below.vectors, zero, starts, &scratch[0, 6 * padded], step, active * K,
                         )
@@ -1485,7 +1498,7 @@ cdef int _lrp_gates(
                             t = _step(offsets, first + r // K, s, direction.reverse)
                             _add(&R_x[r % K, t, 0], &scratch[r, 6 * padded], D)
                     if s > 0:
-                        multiply(
+                        _times_matrix(
                             &scratch[0, 2 * padded], step, 4, padded, <const real*> recurrent.data,
                             H, recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
                         )
@@ -1721,7 +1734,7 @@ cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dty
                                     <const real*> direction.bias,
                                 )
                     if not times_input:  # dx = W_ih.T @ da
-                        multiply(
+                        _times_matrix(
                             &scratch[0, 2 * padded], step, 4, padded, <const real*> below.data, H,
                             below.vectors, zero, starts, &scratch[0, 6 * padded], step, active * K,
                         )
@@ -1729,7 +1742,7 @@ cdef int _gradient(_Trace forward, tuple given, lane_rows, tuple found, real dty
                             t = _step(offsets, first + r // K, s, direction.reverse)
                             _add(&dx[r % K, t, 0], &scratch[r, 6 * padded], D)
                     # dh[t-1] = W_hh.T @ da
-                    multiply(
+                    _times_matrix(
                         &scratch[0, 2 * padded], step, 4, padded, <const real*> recurrent.data, H,
                         recurrent.vectors, zero, starts, &scratch[0, 0], step, active * K,
                     )
@@ -1882,7 +1895,7 @@ cdef int _decompose(
                         t = _step(offsets, first + lane, s, direction.reverse)
                         starts[lane] = rows[t] * relevant.shape[1] + direction.first_projected
                     # The part of a: W_ih x_t + W_hh h_{t-1}, of the parts of both.
-                    multiply(
+                    _times_matrix(
                         &scratch[0, stride], step, 1, 0, <const real*> direction.recurrent.data,
                         H, direction.recurrent.vectors, &relevant[0, 0], starts, &scratch[0, 0],
                         step, active,
