@@ -40,46 +40,48 @@ cdef extern from *:
     #else
     #define LRPLSTM_INSTRUCTION_SET "baseline"
     #endif
-
-    /* Loops of so many rounds become whole vectors on every instruction set. */
-    enum { UNITS = 32 };
-
-    /* At most so many sequences are a tile, and at most so many targets go back side by side. */
-    enum { TILE = 64, TARGETS = 8 };
-
-    /* So many rows go through a product together: they and a panel stay in the cache. */
-    enum { TOGETHER = 128 };
-
-    /* What a trace keeps of a step, in rows of units. */
-    enum { KEPT, ADDED, CANDIDATE, HIDDEN_BEFORE, RELEVANCE_ROWS };
-    enum { GATES, A = 4, CELL_BEFORE = 8, TANH_C, HIDDEN_OF_GATES, GATES_ROWS };
-    enum { DC_DH, DA_O, DA_I, DA_F, DA_G, FORGET, GRADIENT_ROWS };
     """
     const char* LRPLSTM_INSTRUCTION_SET
     const int LRPLSTM_BOUNDSCHECK
     const int LRPLSTM_SANITIZE
-    enum: UNITS
-    enum: TILE
-    enum: TARGETS
-    enum: TOGETHER
-    enum: KEPT
-    enum: ADDED
-    enum: CANDIDATE
-    enum: HIDDEN_BEFORE
-    enum: RELEVANCE_ROWS
-    enum: GATES
-    enum: A
-    enum: CELL_BEFORE
-    enum: TANH_C
-    enum: HIDDEN_OF_GATES
-    enum: GATES_ROWS
-    enum: DC_DH
-    enum: DA_O
-    enum: DA_I
-    enum: DA_F
-    enum: DA_G
-    enum: FORGET
-    enum: GRADIENT_ROWS
+
+# Loops of so many rounds become whole vectors on every instruction set.
+cdef enum:
+    UNITS = 32
+
+# At most so many sequences are a tile, and at most so many targets go back side by side.
+cdef enum:
+    TILE = 64
+    TARGETS = 8
+
+# So many rows go through a product together: they and a panel stay in the cache.
+cdef enum:
+    TOGETHER = 128
+
+# What a trace keeps of a step, in rows of units.
+cdef enum:
+    KEPT = 0
+    ADDED = 1
+    PREACTIVATION_G = 2
+    HIDDEN_BEFORE = 3
+    RELEVANCE_ROWS = 4
+
+cdef enum:
+    GATES = 0
+    A = 4
+    CELL_BEFORE = 8
+    TANH_C = 9
+    HIDDEN_OF_GATES = 10
+    GATES_ROWS = 11
+
+cdef enum:
+    DC_DH = 0
+    DA_O = 1
+    DA_I = 2
+    DA_F = 3
+    DA_G = 4
+    FORGET = 5
+    GRADIENT_ROWS = 6
 
 cdef extern from "_processor.h":
     bint runs_v3()
@@ -282,10 +284,10 @@ cdef void _times_matrix(
     const real* start, const Py_ssize_t* start_offsets,
     real* y, Py_ssize_t y_stride, Py_ssize_t rows,
 ) noexcept nogil:
-    """See `multiply`: compiled once, not in every scan, which would take as long as all the rest."""
+    """See `multiply`: compiled once, not in every scan, which would take as long as the rest."""
     multiply(
-        x, x_stride, segments, segment_stride, panels, n, vectors, start, start_offsets, y, y_stride,
-        rows,
+        x, x_stride, segments, segment_stride, panels, n, vectors, start, start_offsets,
+        y, y_stride, rows,
     )
 
 
@@ -1024,7 +1026,7 @@ cdef inline void _cell(
         if trace_rows == RELEVANCE_ROWS:
             _put(trace + KEPT * padded + u, kept)
             _put(trace + ADDED * padded + u, added)
-            _put(trace + CANDIDATE * padded + u, a + 2 * H + u)
+            _put(trace + PREACTIVATION_G * padded + u, a + 2 * H + u)
             _put(trace + HIDDEN_BEFORE * padded + u, h + u)
         elif trace_rows == GATES_ROWS:
             _sigmoid(exp_i, trace + GATES * padded + u)
@@ -1316,7 +1318,7 @@ cdef inline void _lrp_units(
     """
     cdef const real* kept = trace + KEPT * padded
     cdef const real* added = trace + ADDED * padded
-    cdef const real* candidate = trace + CANDIDATE * padded
+    cdef const real* a_g = trace + PREACTIVATION_G * padded
     cdef Py_ssize_t block, u, v
     cdef real share_h = share[0], share_c = 0
     cdef real sums[UNITS]
@@ -1354,7 +1356,7 @@ cdef inline void _lrp_units(
                 R[v] += share_c * mask[u + v]
         # a^g = W_ih^g x_t + W_hh^g h_{t-1} + b^g: D + H units.
         for v in range(UNITS):
-            q_g[v] = _quotient(candidate[u + v], R[v], epsilon)
+            q_g[v] = _quotient(a_g[u + v], R[v], epsilon)
         _put(q + u, q_g)
         for v in range(UNITS):
             sums[v] += q_g[v] * (projection_g[u + v] - bias_g[u + v])
@@ -1368,7 +1370,7 @@ cdef inline void _lrp_units(
             for v in range(UNITS):
                 sums[v] += q[u + v] * (
                     bias_factor * bias_g[u + v]
-                    + epsilon_factor * _stabilizer(candidate[u + v], epsilon)
+                    + epsilon_factor * _stabilizer(a_g[u + v], epsilon)
                 )
         share[0] = _total(sums) / (D + H)
         token[0] += D * share[0]
