@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from literal import activate, sigmoid
 from random_models import random_batch, random_model
 
 import lrplstm
+from lrplstm.copies import copies_for_steps, remaining
 
 BACKENDS = ["kernel", "reference"]
 MODELS = {
@@ -130,6 +133,37 @@ def test_the_relevant_part_of_the_score(backend, options):
             a.delta, scores - a.token_relevance.sum(axis=1), rtol=1e-9, atol=1e-12
         )
         assert (a.initial_relevance == 0).all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("pooling", ["last", "max"])
+def test_a_layer_that_reads_from_the_end(backend, pooling):
+    """It is one that reads the mirrored sequence from its beginning."""
+    forward = random_model(11, bidirectional=False, pooling=pooling)
+    (weights,) = forward.layers
+    backward = forward.replaced(layers=[lrplstm.LSTMWeights(**weights.arrays(), reverse=True)])
+    for x in random_batch(lengths=(6, 1)):
+        found = lrplstm.contextual_decomposition(backward, x[::-1], "all", backend=backend)
+        expected = lrplstm.contextual_decomposition(forward, x, "all", backend=backend)
+        np.testing.assert_allclose(
+            found.input_relevance[:, ::-1], expected.input_relevance, rtol=1e-12, atol=1e-14
+        )
+
+
+def test_what_is_left_of_copies_from_their_step_on():
+    """Of T copies of T steps T (T + 1) / 2 are read, in either direction, the longest first."""
+    offsets = np.array([0, 4, 6, 7])
+    ((some, step, marked, _),) = copies_for_steps(offsets, 1, 8)
+    for reverse in (False, True):
+        rest = remaining(some, step, offsets, reverse)
+        assert rest.offsets[-1] == len(rest.steps) == 10 + 3 + 1
+        assert (np.diff(rest.offsets, n=2) <= 0).all()
+        assert np.array_equal(some.steps[rest.rows], rest.steps)
+        assert np.array_equal(rest.rows[rest.first], marked[rest.order])
+        for k, (start, stop) in enumerate(pairwise(rest.offsets)):
+            at, b = step[rest.order[k]], some.owner[rest.order[k]]
+            read = range(offsets[b], at + 1) if reverse else range(at, offsets[b + 1])
+            assert np.array_equal(rest.steps[start:stop], read)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -11,7 +11,7 @@ from lrplstm.parallel import look
 from lrplstm.sequences import to_offsets
 from lrplstm.weights import Array
 
-__all__ = ["Copies", "MarkedCopies", "copies", "copies_for_steps"]
+__all__ = ["Copies", "MarkedCopies", "Remaining", "copies", "copies_for_steps", "remaining"]
 
 _GROUP_STEPS, _LEAST_COPIES, _MOST_BYTES = 1024, 16, 128 * 2**20
 """Steps of a group: enough that the calls do not count. Or so many copies, which share the reading
@@ -68,6 +68,30 @@ class MarkedCopies(NamedTuple):
     input: Array
 
 
+class Remaining(NamedTuple):
+    """What one direction reads of copies from a step of each on: the longest first.
+
+    Attributes
+    ----------
+    order : ndarray of shape (n,)
+        Which copy each is of.
+    steps : ndarray
+        Which step of the part each of their steps is a copy of.
+    rows : ndarray
+        Where it is among the steps of the copies.
+    offsets : ndarray of shape (n + 1,)
+        Where each begins in these, and where the last ends.
+    first : ndarray of shape (n,)
+        Where the step is in these that is read first.
+    """
+
+    order: Array
+    steps: Array
+    rows: Array
+    offsets: Array
+    first: Array
+
+
 def copies(
     offsets: Array, counts: Array, bytes_per_step: int, group: int = _GROUP_STEPS
 ) -> Iterator[Copies]:
@@ -102,3 +126,17 @@ def copies_for_steps(
             marked=some.offsets[:-1] + position,
             input=some.number % inputs,
         )
+
+
+def remaining(copies: Copies, step: Array, offsets: Array, reverse: bool) -> Remaining:
+    """Return what a direction reads of copies from `step` of the part on, (n,), one of each."""
+    start, stop = offsets[copies.owner], offsets[copies.owner + 1]
+    begin, lengths = (start, step + 1 - start) if reverse else (step, stop - step)
+    # The longest first, as scans want them.
+    order = np.argsort(-lengths, kind="stable")
+    begin, lengths = begin[order], lengths[order]
+    own = to_offsets(lengths)
+    steps = np.arange(own[-1]) + np.repeat(begin - own[:-1], lengths)
+    to_rows = np.repeat((copies.offsets[:-1] - start)[order], lengths)
+    first = own[1:] - 1 if reverse else own[:-1]
+    return Remaining(order, steps, steps + to_rows, own, first)

@@ -13,6 +13,7 @@ from lrplstm import network
 from lrplstm.copies import copies_for_steps
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.perturbation import spread
+from lrplstm.resuming import Followed
 from lrplstm.weights import Array
 
 __all__ = ["contextual_decomposition"]
@@ -32,6 +33,7 @@ def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
     prepared, reading, D = past.prepared, past.reading, past.prepared.input_size
     nothing = prepared.project(np.zeros((1, D), past.scores.dtype))
     each = D if by_input else 1
+    followed_from = None if prepared.entry is None else Followed(past, prepared.entry)
     parts = []
     for some, step, marked, number in copies_for_steps(
         past.offsets, each, prepared.bytes_per_step(1)
@@ -47,7 +49,10 @@ def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
         rows[marked] = np.arange(len(step))
         phrase = np.zeros(len(rows), bool)
         phrase[marked] = True
-        scores = network.decompose(past, relevant, rows, phrase, some)
+        entered = None
+        if followed_from is not None:
+            entered = followed_from.through_entry(some, step, relevant)
+        scores = network.decompose(past, relevant, rows, phrase, some, entered)
         weights = weighting[:, some.rows(past.every_step)]
         parts.append(network.weigh(prepared, weights, scores, some.offsets))
     found = np.concatenate(parts, axis=1).astype(past.scores.dtype)

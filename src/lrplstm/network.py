@@ -315,11 +315,17 @@ def weigh(prepared: Prepared, weighting: Array, values: Array, offsets: Array) -
 
 
 def decompose(
-    past: ForwardPass, relevant: Array, rows: Array, phrase: Array, copies: Copies
+    past: ForwardPass,
+    relevant: Array,
+    rows: Array,
+    phrase: Array,
+    copies: Copies,
+    entered: tuple[Any, Array] | None = None,
 ) -> Array:
     """Return the relevant part of the scores of copies of the sequences; see `decompose_scan`.
 
     `relevant` is that of what the first layer read, of which each step of the copies reads a row.
+    `entered` are the relevant parts of that layer's states, as for `forward`, where they are known.
     """
     prepared = past.prepared
     values: list[Any] = [None] * prepared.slots
@@ -329,6 +335,9 @@ def decompose(
         if isinstance(node, Node):
             parts = tuple([values[slot] for slot in node.reads])
             values[node.gives] = node.operation.decompose(past.of(node), parts, copies)
+            continue
+        if node is prepared.entry and entered is not None:
+            values[node.hidden], values[node.final] = entered
             continue
         if node is not prepared.entry:
             x = values[node.reads]

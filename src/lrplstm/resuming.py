@@ -1,4 +1,4 @@
-"""Copies of sequences of which one step is changed, from the states that it began from.
+"""Copies of sequences of which one step is changed, or followed, from that step on.
 
 Before the step the states of a copy are those of its sequence, in either direction. So the first
 recurrent layer, if it alone reads the inputs, goes over what comes after it only: over half of the
@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrplstm import network
-from lrplstm.copies import Copies
+from lrplstm.copies import Copies, remaining
 from lrplstm.network import ForwardPass, Reading, Scan
-from lrplstm.sequences import to_offsets
 from lrplstm.weights import Array
 
-__all__ = ["Resumed"]
+__all__ = ["Followed", "Resumed"]
 
 _ROOM = 256  # more than a group has of copies, but of very short sequences
 
@@ -91,38 +90,93 @@ class Resumed:
     def _run(self, side: _Side, copies: Copies, step: Array, changed: Array) -> tuple[Array, Any]:
         """Return the final states of one direction, and where they are wanted h_t of each step."""
         offsets, wanted = self._past.offsets, self._entry.wanted
-        start, stop = offsets[copies.owner], offsets[copies.owner + 1]
         if side.reverse:
-            first, lengths, before, at_edge = start, step + 1 - start, step + 1, step + 1 == stop
+            before, at_edge = step + 1, step + 1 == offsets[copies.owner + 1]
         else:
-            first, lengths, before, at_edge = step, stop - step, step - 1, step == start
+            before, at_edge = step - 1, step == offsets[copies.owner]
         projection, read = side.projection, self._steps + len(changed)
         if read > len(projection):
             projection = np.concatenate([projection[: self._steps], changed])
         else:
             projection[self._steps : read] = changed
-        # The longest first, as scans want them.
-        order = np.argsort(-lengths, kind="stable")
-        from_states = np.where(at_edge, self._steps, before)[order]
-        own = to_offsets(lengths[order])
-        place = np.arange(own[-1]) - np.repeat(own[:-1], lengths[order])
-        rows = np.repeat(first[order], lengths[order]) + place
-        rows[own[1:] - 1 if side.reverse else own[:-1]] = self._steps + order
+        rest = remaining(copies, step, offsets, side.reverse)
+        from_states = np.where(at_edge, self._steps, before)[rest.order]
+        rows = rest.steps.copy()
+        rows[rest.first] = self._steps + rest.order
         run = self._entry.scans.forward_scan(
             side.layer,
             projection,
             rows,
-            own,
+            rest.offsets,
             "nothing",
             wanted,
             tuple(state[from_states] for state in side.states),
         )
         final = np.empty_like(run.final)
-        final[order] = run.final
+        final[rest.order] = run.final
         if not wanted:
             return final, None
         hidden = side.states[0][copies.steps]
-        hidden[np.repeat((copies.offsets[:-1] + first - start)[order], lengths[order]) + place] = (
-            run.hidden
-        )
+        hidden[rest.rows] = run.hidden
         return final, hidden
+
+
+class Followed:
+    """The gates of the sequences of a forward pass, through which parts of their inputs go.
+
+    Before the step that is followed no part of a state is relevant.
+
+    Parameters
+    ----------
+    past : ForwardPass
+        Of a network whose inputs one recurrent layer reads alone.
+    entry : Scan
+        That layer.
+    """
+
+    def __init__(self, past: ForwardPass, entry: Scan) -> None:
+        self._past, self._entry = past, entry
+        reading = past.reading
+        projection = reading.projection[reading.rows]
+        rows = np.arange(len(projection))
+        of_sides = np.split(projection, len(entry.directions), axis=1)
+        self._sides = []
+        for (weights, layer), columns in zip(entry.sides, of_sides, strict=True):
+            run = entry.scans.forward_scan(
+                layer, columns, rows, reading.offsets, "gates", hidden=False
+            )
+            self._sides.append((weights.reverse, run.trace))
+
+    def through_entry(self, copies: Copies, step: Array, relevant: Array) -> tuple[Any, Array]:
+        """Return the relevant parts of the layer's states: h_t of every step, if read, and final.
+
+        Each copy has `relevant`, (n + 1, columns), at one `step` of the part, (n,), and the last
+        row, in which nothing is, at all others.
+        """
+        ran = []
+        of_sides = np.split(relevant, len(self._sides), axis=1)
+        for (reverse, trace), columns in zip(self._sides, of_sides, strict=True):
+            rest = remaining(copies, step, self._past.offsets, reverse)
+            rows = np.full(len(rest.steps), len(step))
+            rows[rest.first] = rest.order
+            phrase = np.zeros(len(rows), bool)
+            phrase[rest.first] = True
+            found = self._entry.scans.decompose_scan(
+                trace,
+                copies.owner[rest.order],
+                columns,
+                rows,
+                phrase,
+                rest.offsets,
+                self._entry.wanted,
+            )
+            final, hidden = np.empty_like(found.final), None
+            final[rest.order] = found.final
+            if self._entry.wanted:
+                hidden = np.zeros((len(copies.steps), final.shape[1]), final.dtype)
+                hidden[rest.rows] = found.hidden
+            ran.append((final, hidden))
+        final = np.concatenate([final for final, _ in ran], axis=1)
+        if not self._entry.wanted:
+            return None, final
+        return np.concatenate([hidden for _, hidden in ran], axis=1), final
