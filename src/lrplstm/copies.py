@@ -17,6 +17,9 @@ _GROUP_STEPS, _LEAST_COPIES, _MOST_BYTES = 1024, 16, 128 * 2**20
 """Steps of a group: enough that the calls do not count. Or so many copies, which share the reading
 of weights; but no more working memory than that."""
 
+_MARKED_STEPS = 3072
+"""The same of copies that are each about one step: only what comes after it is read of most."""
+
 
 class Copies(NamedTuple):
     """Some copies of a part's sequences; those of one sequence follow each other.
@@ -114,11 +117,9 @@ def copies(
         first += size
 
 
-def copies_for_steps(
-    offsets: Array, inputs: int, bytes_per_step: int, group: int = _GROUP_STEPS
-) -> Iterator[MarkedCopies]:
+def copies_for_steps(offsets: Array, inputs: int, bytes_per_step: int) -> Iterator[MarkedCopies]:
     """Yield one copy for each of `inputs` inputs of each step, step after step."""
-    for some in copies(offsets, inputs * np.diff(offsets), bytes_per_step, group):
+    for some in copies(offsets, inputs * np.diff(offsets), bytes_per_step, _MARKED_STEPS):
         position = some.number // inputs
         yield MarkedCopies(
             some,

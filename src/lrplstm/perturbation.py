@@ -18,9 +18,6 @@ from lrplstm.weights import Array
 
 __all__ = ["MEASURES", "integrated_gradients", "occlusion", "spread"]
 
-_OCCLUDED_STEPS = 3072
-"""Steps of a group of copies, of which only those after the changed one are read."""
-
 MEASURES = ("score", "probability")
 """What occlusion compares: scores, or their softmax; of one score for two classes its sigmoid."""
 
@@ -97,7 +94,7 @@ def _occlude(
     resumed = None if prepared.entry is None else Resumed(past, prepared.entry)
     effects = []
     for some, step, marked, number in copies_for_steps(
-        past.offsets, each, prepared.bytes_per_step(0), _OCCLUDED_STEPS
+        past.offsets, each, prepared.bytes_per_step(0)
     ):
         if by_input:
             taken = number[:, np.newaxis] == np.arange(D)
