@@ -33,7 +33,7 @@ def for_each_part(
     run : callable
         Called in any order and by several threads at once.
     keep : str
-        What the forward pass keeps for the way back, see `lrplstm.scans`.
+        What the forward pass keeps for the way back, see `lrplstm.network.forward`.
     num_threads : int, optional
         Default: as many as there are processors to use.
     targets : int

@@ -463,7 +463,7 @@ def occlusion(
         return perturbation.occlusion(past, weighting, stand_in.of(part), measure, request.level)
 
     params = {"measure": measure, "baseline": stand_in.given}
-    return request.explain("occlusion", target, backward, "nothing", params)
+    return request.explain("occlusion", target, backward, "states", params)
 
 
 @_typed
@@ -523,7 +523,7 @@ def contextual_decomposition(
     def backward(past: ForwardPass, weighting: Array, part: Part) -> InputRelevance:
         return decomposition.contextual_decomposition(past, weighting, request.level)
 
-    return request.explain("contextual_decomposition", target, backward, "gates", {})
+    return request.explain("contextual_decomposition", target, backward, "parts", {})
 
 
 @_typed

@@ -19,11 +19,12 @@ from lrplstm.architecture import Graph
 from lrplstm.copies import Copies
 from lrplstm.layers import INPUTS, Operation, Pass, Pool, Recurrent
 from lrplstm.rules import EpsilonRule
-from lrplstm.scans import GradientResult, Scans
+from lrplstm.scans import ForwardResult, GradientResult, Scans
 from lrplstm.sequences import Batch, Part, sum_steps
 from lrplstm.weights import Array
 
 __all__ = [
+    "KEEP",
     "ForwardPass",
     "InputRelevance",
     "Prepared",
@@ -236,12 +237,15 @@ class ForwardPass:
         In each slot, see above; None where nobody reads it.
     traces : list
         Of each scan, see `lrplstm.scans`; None of other nodes.
+    sides : list of ForwardResult
+        Of each direction of the first layer, where they ran by themselves.
     """
 
     prepared: Prepared
     reading: Reading
     values: list[Any]
     traces: list[Any]
+    sides: list[ForwardResult]
 
     @property
     def offsets(self) -> Array:
@@ -275,17 +279,25 @@ def read(prepared: Prepared, batch: Batch, source: Source, part: Part, inputs: b
     return Reading(part.offsets, source.projection, source.rows[part.steps], x)
 
 
+KEEP = {"states": ("states", "nothing"), "parts": ("gates", "gates")}
+"""What a forward pass keeps beside what scans do (`lrplstm.scans.KEEP`): what each direction of the
+first layer keeps, which runs by itself then, and other layers; for copies that go on from its
+states, and for those of which parts are followed."""
+
+
 def forward(
     prepared: Prepared, reading: Reading, keep: str, entered: tuple[Any, Array] | None = None
 ) -> ForwardPass:
-    """Run the network over some sequences; `keep` says for what (see `lrplstm.scans`).
+    """Run the network over some sequences; `keep` says for what (see `KEEP` and `lrplstm.scans`).
 
     `entered` are h_t of every step, if they are read, and final states of the first layer, where
     they are known.
     """
     offsets, entry = reading.offsets, prepared.entry
+    by_side, keep = KEEP.get(keep, (None, keep))
     values: list[Any] = [None] * prepared.slots
     traces: list[Any] = []
+    sides: list[ForwardResult] = []
     if entry is None:
         values[0] = reading.projection[reading.rows]
     for node in prepared.nodes:
@@ -298,6 +310,13 @@ def forward(
             values[node.hidden], values[node.final] = entered
             traces.append(None)
             continue
+        if node is entry and by_side is not None:
+            sides = _run_sides(node, reading, by_side)
+            values[node.final] = np.concatenate([side.final for side in sides], axis=1)
+            if node.wanted:
+                values[node.hidden] = np.concatenate([side.hidden for side in sides], axis=1)
+            traces.append(None)
+            continue
         if node is entry:
             projection, rows = reading.projection, reading.rows
         else:
@@ -305,7 +324,17 @@ def forward(
         above = node.scans.forward_scan(node.layer, projection, rows, offsets, keep, node.wanted)
         values[node.hidden], values[node.final] = above.hidden, above.final
         traces.append(above.trace)
-    return ForwardPass(prepared, reading, values, traces)
+    return ForwardPass(prepared, reading, values, traces, sides)
+
+
+def _run_sides(entry: Scan, reading: Reading, keep: str) -> list[ForwardResult]:
+    """Run each direction of the first layer by itself."""
+    of_sides = np.split(reading.projection[reading.rows], len(entry.directions), axis=1)
+    rows = np.arange(len(reading.rows))
+    return [
+        entry.scans.forward_scan(layer, columns, rows, reading.offsets, keep, entry.wanted)
+        for (_, layer), columns in zip(entry.sides, of_sides, strict=True)
+    ]
 
 
 def weigh(prepared: Prepared, weighting: Array, values: Array, offsets: Array) -> Array:

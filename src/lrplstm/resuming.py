@@ -48,7 +48,7 @@ class Resumed:
     Parameters
     ----------
     past : ForwardPass
-        Of a network whose inputs one recurrent layer reads alone.
+        Of a network whose inputs one recurrent layer reads alone, with its "states".
     entry : Scan
         That layer.
     """
@@ -56,24 +56,18 @@ class Resumed:
     def __init__(self, past: ForwardPass, entry: Scan) -> None:
         self._past, self._entry = past, entry
         reading = past.reading
-        rows = np.arange(len(reading.rows))
+        self._steps = len(reading.rows)
         of_sides = np.split(reading.projection[reading.rows], len(entry.directions), axis=1)
         self._sides = []
-        self._steps = len(rows)
-        for (weights, layer), columns in zip(entry.sides, of_sides, strict=True):
+        for (weights, layer), columns, run in zip(entry.sides, of_sides, past.sides, strict=True):
             # With room behind it for what copies read instead.
-            projection = np.empty((len(rows) + _ROOM, columns.shape[1]), columns.dtype)
-            projection[: len(rows)] = columns
-            run = entry.scans.forward_scan(
-                layer, projection, rows, reading.offsets, "states", hidden=False
-            )
-            initial = weights.initial_states
+            projection = np.empty((self._steps + _ROOM, columns.shape[1]), columns.dtype)
+            projection[: self._steps] = columns
             states = tuple(
                 np.concatenate([state, [before]])
-                for state, before in zip(run.states, initial, strict=True)
+                for state, before in zip(run.states, weights.initial_states, strict=True)
             )
-            side = _Side(layer, weights.reverse, projection, states)
-            self._sides.append(side)
+            self._sides.append(_Side(layer, weights.reverse, projection, states))
 
     def forward(self, copies: Copies, step: Array, changed: Array) -> ForwardPass:
         """Run copies that read `changed`, (n, columns), at one `step` each, (n,), of the part."""
@@ -129,23 +123,15 @@ class Followed:
     Parameters
     ----------
     past : ForwardPass
-        Of a network whose inputs one recurrent layer reads alone.
+        Of a network whose inputs one recurrent layer reads alone, with its "parts".
     entry : Scan
         That layer.
     """
 
     def __init__(self, past: ForwardPass, entry: Scan) -> None:
         self._past, self._entry = past, entry
-        reading = past.reading
-        projection = reading.projection[reading.rows]
-        rows = np.arange(len(projection))
-        of_sides = np.split(projection, len(entry.directions), axis=1)
-        self._sides = []
-        for (weights, layer), columns in zip(entry.sides, of_sides, strict=True):
-            run = entry.scans.forward_scan(
-                layer, columns, rows, reading.offsets, "gates", hidden=False
-            )
-            self._sides.append((weights.reverse, run.trace))
+        sides = zip(entry.sides, past.sides, strict=True)
+        self._sides = [(weights.reverse, run.trace) for (weights, _), run in sides]
 
     def through_entry(self, copies: Copies, step: Array, relevant: Array) -> tuple[Any, Array]:
         """Return the relevant parts of the layer's states: h_t of every step, if read, and final.
