@@ -13,6 +13,7 @@ import numpy as np
 from lrplstm import heatmap
 from lrplstm.balance import Balance
 from lrplstm.heatmap.content import checked_texts
+from lrplstm.method_table import DESCRIBED
 from lrplstm.outputs import Outputs
 from lrplstm.records import record, records
 from lrplstm.sequences import sum_steps
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Attribution", "Attributions"]
 
-_ENDS = {"sensitivity": ("", "sensitive")}
 """What relevance says where it is neither for nor against the explained class."""
 
 _MOST_LETTERS = 60
@@ -357,7 +357,7 @@ class Attribution:
     @property
     def _ends(self) -> tuple[str, str]:
         """What negative and positive relevance say."""
-        return _ENDS.get(self.method, heatmap.ENDS)
+        return DESCRIBED[self.method].ends or heatmap.ENDS
 
     def _picture(self, steps: Sequence[str] | None = None) -> dict[str, Any]:
         """Return what every picture of the steps is made from."""

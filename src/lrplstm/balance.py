@@ -8,24 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.method_table import DESCRIBED
 from lrplstm.weights import Array
 
 __all__ = ["Balance"]
-
-_REST = {
-    "lrp": "kept by biases and stabilizers",
-    "gradient_x_input": "beyond first order",
-    "integrated_gradients": "missed between the steps of the path",
-    "occlusion": "interactions of words",
-    "contextual_decomposition": "interactions of words, and biases",
-}
-"""What the difference between a score and the sum of relevances is, of each method that has one."""
-
-_SHARES_NOTHING = {
-    "sensitivity": "squared gradients share out no score, so there is no rest",
-    "random": "noise shares out no score, so there is no rest",
-}
-"""Why there is no such difference, of the other methods."""
 
 _MOST_LINES = 10
 """Of more explanations than that, only one has its line."""
@@ -61,7 +47,7 @@ class Balance(NamedTuple):
     @property
     def shares(self) -> bool:
         """Whether the method shares a score out."""
-        return self.method not in _SHARES_NOTHING
+        return DESCRIBED[self.method].shares
 
     @property
     def started(self) -> Array:
@@ -71,9 +57,7 @@ class Balance(NamedTuple):
     @property
     def rest_is(self) -> str:
         """What became of the rest, in words."""
-        if not self.shares:
-            return _SHARES_NOTHING[self.method]
-        return _REST[self.method].replace("words", self.inputs)
+        return DESCRIBED[self.method].rest.replace("words", self.inputs)
 
     def lines(self) -> list[str]:
         """Return it as text: one line, or of several explanations one each below a heading.

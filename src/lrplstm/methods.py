@@ -19,6 +19,7 @@ from lrplstm.base_model import Model
 from lrplstm.baselines import resolve_baseline
 from lrplstm.checks import check_choice, did_you_mean, to_int
 from lrplstm.hidden import resolve_hidden
+from lrplstm.method_table import DESCRIBED, MEASURES
 from lrplstm.network import ForwardPass, InputRelevance
 from lrplstm.noise import random_numbers
 from lrplstm.quadrature import resolve_quadrature
@@ -448,7 +449,7 @@ def occlusion(
     >>> a.tokens[a.token_relevance.argmax()]
     'fine'
     """
-    check_choice("measure", measure, perturbation.MEASURES)
+    check_choice("measure", measure, MEASURES)
     request = Request(model, inputs, level, unknown, backend, num_threads)
     outputs = model.outputs
     if measure == "probability" and (outputs.regression or outputs.count == 1):
@@ -592,9 +593,9 @@ class Methods(Mapping[str, Callable[..., Attribution | Attributions]]):
         One line of each method.
     """
 
-    def __init__(self, rows: dict[str, tuple[Callable[..., Any], str]]) -> None:
-        self._functions = {name: function for name, (function, _) in rows.items()}
-        self.when = MappingProxyType({name: when for name, (_, when) in rows.items()})
+    def __init__(self, functions: dict[str, Callable[..., Attribution | Attributions]]) -> None:
+        self._functions = functions
+        self.when = MappingProxyType({name: DESCRIBED[name].when for name in functions})
 
     def __getitem__(self, name: str) -> Callable[..., Attribution | Attributions]:
         return self._functions[name]
@@ -610,41 +611,21 @@ class Methods(Mapping[str, Callable[..., Attribution | Attributions]]):
         return "\n".join(f"{name:{width}}  {line}" for name, line in self.when.items())
 
 
-METHODS = Methods(
-    {
-        "lrp": (lrp, "what speaks for and against the score: the one to begin with"),
-        "gradient_x_input": (
-            gradient_x_input,
-            "the first-order effect of each input: as fast as lrp, noisier where gates saturate",
-        ),
-        "integrated_gradients": (
-            integrated_gradients,
-            "adds up to the difference from a baseline that you choose; as slow as it has steps",
-        ),
-        "occlusion": (
-            occlusion,
-            "what the score really loses without a step: no model of the model; slow when long",
-        ),
-        "contextual_decomposition": (
-            contextual_decomposition,
-            "what comes from a step alone, among all the others; slow when long",
-        ),
-        "sensitivity": (
-            sensitivity,
-            "where a small change matters most; says nothing about for or against",
-        ),
-        "random": (random_relevance, "noise: what the others must be better than"),
-    }
-)
+_FUNCTIONS = {
+    "lrp": lrp,
+    "gradient_x_input": gradient_x_input,
+    "integrated_gradients": integrated_gradients,
+    "occlusion": occlusion,
+    "contextual_decomposition": contextual_decomposition,
+    "sensitivity": sensitivity,
+    "random": random_relevance,
+}
+
+METHODS = Methods({name: _FUNCTIONS[name] for name in DESCRIBED})
 """The methods by name; ``print(lrplstm.METHODS)`` says when to use which."""
 
 ALIASES: MappingProxyType[str, str] = MappingProxyType(
-    {
-        "sa": "sensitivity",
-        "gi": "gradient_x_input",
-        "ig": "integrated_gradients",
-        "cd": "contextual_decomposition",
-    }
+    {described.alias: name for name, described in DESCRIBED.items() if described.alias}
 )
 """Short names of methods, as the literature has them."""
 

@@ -16,10 +16,7 @@ from lrplstm.quadrature import Quadrature
 from lrplstm.resuming import Resumed
 from lrplstm.weights import Array
 
-__all__ = ["MEASURES", "integrated_gradients", "occlusion", "spread"]
-
-MEASURES = ("score", "probability")
-"""What occlusion compares: scores, or their softmax; of one score for two classes its sigmoid."""
+__all__ = ["integrated_gradients", "occlusion", "spread"]
 
 
 def integrated_gradients(

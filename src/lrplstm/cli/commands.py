@@ -27,24 +27,13 @@ from lrplstm.cli.progress import Progress
 from lrplstm.cli.series import read_series
 from lrplstm.cli.targets import read_target
 from lrplstm.cli.texts import Portions, open_input, read_text, text_items
+from lrplstm.method_table import OPTIONS
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 __all__ = ["PREDICTION_FORMATS", "explain", "predict"]
-
-_METHOD_OPTIONS = (
-    "epsilon",
-    "bias_factor",
-    "epsilon_factor",
-    "product_rule",
-    "steps",
-    "quadrature",
-    "baseline",
-    "measure",
-    "seed",
-)
 
 
 def _name(model: LSTMModel, index: int) -> str:
@@ -198,7 +187,7 @@ def _check_finite(attributions: Attributions) -> None:
 def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) -> dict[str, Any]:
     """Return the given options that only some methods have."""
     chosen = {}
-    for name in _METHOD_OPTIONS:
+    for name in OPTIONS:
         value = getattr(options, name)
         if value is None:
             continue

@@ -19,10 +19,8 @@ from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.loaders.registry import LOADERS, Option
 from lrplstm.loaders.registry import options as loader_options
+from lrplstm.method_table import OPTIONS as METHOD_OPTIONS
 from lrplstm.methods import ALIASES, METHODS
-from lrplstm.perturbation import MEASURES
-from lrplstm.quadrature import QUADRATURES
-from lrplstm.rules import PRODUCT_RULES
 from lrplstm.texts import shown
 
 __all__ = ["make_parser", "parse"]
@@ -213,43 +211,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--target=-1,0,0,0,1; of a model with scores at every step also STEP:CLASS (default: the "
         "predicted class)",
     )
-    explaining.add_argument("--epsilon", type=_number, help="stabilizer of lrp (default: 0.001)")
-    explaining.add_argument(
-        "--bias-factor", type=_number, help="part of biases that lrp hands on (default: 0)"
-    )
-    explaining.add_argument(
-        "--epsilon-factor",
-        type=_number,
-        help="the same for the stabilizer (default: as --bias-factor)",
-    )
-    explaining.add_argument(
-        "--product-rule",
-        choices=PRODUCT_RULES,
-        help="how lrp shares relevance of a product of gate and signal: all to the signal, which "
-        "explains best (default); prop or abs, in proportion to their values or absolute values; "
-        "or half to each, to compare with",
-    )
-    explaining.add_argument(
-        "--steps",
-        type=_integer,
-        help="points on the path of integrated gradients (default: 50, or 24 with gauss)",
-    )
-    explaining.add_argument(
-        "--quadrature",
-        choices=QUADRATURES,
-        help="where they are: in the middle of equal parts (midpoint, the default), or gauss, "
-        "which is more precise unless a gate opens suddenly",
-    )
-    explaining.add_argument(
-        "--baseline",
-        metavar="WORD",
-        help="word or id from which integrated gradients begin, and by which occlusion replaces "
-        "words (default: zeros)",
-    )
-    explaining.add_argument(
-        "--measure", choices=MEASURES, help="what occlusion compares (default: score)"
-    )
-    explaining.add_argument("--seed", type=_integer, help="of --method random (default: 0)")
+    _add_method_options(explaining)
     _add_out(
         explaining,
         FORMATS,
@@ -321,6 +283,18 @@ def _models(default: str = "") -> str:
         for loader in LOADERS.values()
     ]
     return f"the model: {'; '.join(formats[:-1])}; or {formats[-1]}{default}"
+
+
+def _add_method_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that only some methods have."""
+    converters = {float: _number, int: _integer, str: None}
+    for name, option in METHOD_OPTIONS.items():
+        taken: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {}
+        if isinstance(option.kind, tuple):
+            taken["choices"] = option.kind
+        else:
+            taken["type"] = converters[option.kind]
+        parser.add_argument(f"--{name.replace('_', '-')}", help=option.help, **taken)
 
 
 def _add_out(parser: argparse.ArgumentParser, suffixes: Iterable[str], what: str) -> None:
