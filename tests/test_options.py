@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from random_models import random_batch, random_model
 
 import lrplstm
+from lrplstm.method_table import DESCRIBED, OPTIONS
 
 MODEL = random_model(C=4)
 BATCH = random_batch(lengths=(3, 1, 6))
@@ -213,3 +216,15 @@ def test_threads_change_nothing(method):
     assert (one.input_relevance == several.input_relevance).all()
     assert (one.scores == several.scores).all()
     assert (one.delta == several.delta).all()
+
+
+def test_options_of_the_command_line_are_those_of_methods():
+    """What only some methods take, but for arrays, stands in their table, and nothing else."""
+    names = {
+        name for method in lrplstm.METHODS.values() for name in inspect.signature(method).parameters
+    }
+    shared = set.intersection(
+        *(set(inspect.signature(method).parameters) for method in lrplstm.METHODS.values())
+    )
+    assert names - shared - {"hidden_relevance"} == set(OPTIONS)
+    assert list(DESCRIBED) == list(lrplstm.METHODS)

@@ -621,7 +621,7 @@ _FUNCTIONS = {
     "random": random_relevance,
 }
 
-METHODS = Methods({name: _FUNCTIONS[name] for name in DESCRIBED})
+METHODS = Methods(_FUNCTIONS)
 """The methods by name; ``print(lrplstm.METHODS)`` says when to use which."""
 
 ALIASES: MappingProxyType[str, str] = MappingProxyType(
