@@ -593,7 +593,7 @@ class Methods(Mapping[str, Callable[..., Attribution | Attributions]]):
         One line of each method.
     """
 
-    def __init__(self, functions: dict[str, Callable[..., Attribution | Attributions]]) -> None:
+    def __init__(self, functions: Mapping[str, Callable[..., Attribution | Attributions]]) -> None:
         self._functions = functions
         self.when = MappingProxyType({name: DESCRIBED[name].when for name in functions})
 
