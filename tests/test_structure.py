@@ -45,7 +45,14 @@ LAYERS = [
     {"batches"},
     {"base_model"},
     {"model"},
-    {"loaders.arrays", "loaders.assumptions", "loaders.registry", "loaders.torch_run", "records"},
+    {
+        "loaders.arrays",
+        "loaders.assumptions",
+        "loaders.refusals",
+        "loaders.registry",
+        "loaders.torch_run",
+        "records",
+    },
     {"attribution", "loaders.keras.hdf5_worker", "loaders.native", "loaders.plain_pickle"},
     {
         "loaders.keras.archive",

@@ -28,14 +28,8 @@ from lrplstm.loaders.onnx_quantities import (
     final_step,
     read_units,
 )
-from lrplstm.loaders.onnx_tracing import (
-    QUANTITY,
-    SEQUENCE,
-    STEP,
-    UNIT,
-    RefusedError,
-    Traced,
-)
+from lrplstm.loaders.onnx_tracing import QUANTITY, SEQUENCE, STEP, UNIT, Traced
+from lrplstm.loaders.refusals import RefusedError
 from lrplstm.loaders.registry import refuse_others
 from lrplstm.model import LSTMModel
 from lrplstm.texts import shown, with_visible_errors

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lrplstm.loaders.arrays import bfloat16_as_float32
-from lrplstm.loaders.onnx_tracing import RefusedError, Room
+from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.storage import read_file
 from lrplstm.texts import first_line, shown
 from lrplstm.weights import Array
@@ -206,7 +206,8 @@ def _check_model(model: Any, size: int, folder: Path | None) -> Graph:
     graph = model.graph
     if not graph.node:
         raise RefusedError("not an ONNX model: it has no graph with nodes")
-    room = Room(_BYTES_TO_COMPUTE + _TIMES_TO_COMPUTE * size)
+    size_to_compute = _BYTES_TO_COMPUTE + _TIMES_TO_COMPUTE * size
+    room = Room(size_to_compute, "; batches of a fixed size need most")
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     inputs = {value.name: value for value in graph.input if value.name not in initializers}
     if len(initializers) != len(graph.initializer):

@@ -9,15 +9,8 @@ import numpy as np
 from lrplstm.layers import DenseLayer
 from lrplstm.loaders.onnx_operators import Call, Value, compute, move_axis, operator
 from lrplstm.loaders.onnx_quantities import Dense, final_step, quantities_in, read_units
-from lrplstm.loaders.onnx_tracing import (
-    QUANTITY,
-    SEQUENCE,
-    STEP,
-    UNIT,
-    RefusedError,
-    Traced,
-    along,
-)
+from lrplstm.loaders.onnx_tracing import QUANTITY, SEQUENCE, STEP, UNIT, Traced, along
+from lrplstm.loaders.refusals import RefusedError
 from lrplstm.weights import Array
 
 

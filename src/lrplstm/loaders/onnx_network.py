@@ -14,15 +14,8 @@ import numpy as np
 from lrplstm.loaders.arrays import gates_from
 from lrplstm.loaders.onnx_operators import Call, Given, Unreadable, Value, operator, take
 from lrplstm.loaders.onnx_quantities import COLUMNS, Direction, Embedding, quantities_in, read_units
-from lrplstm.loaders.onnx_tracing import (
-    QUANTITY,
-    SEQUENCE,
-    STEP,
-    UNIT,
-    RefusedError,
-    Traced,
-    along,
-)
+from lrplstm.loaders.onnx_tracing import QUANTITY, SEQUENCE, STEP, UNIT, Traced, along
+from lrplstm.loaders.refusals import RefusedError
 from lrplstm.texts import shown
 from lrplstm.weights import Array, LSTMWeights
 

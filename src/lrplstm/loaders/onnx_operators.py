@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lrplstm.loaders.onnx_files import Node
-from lrplstm.loaders.onnx_tracing import QUANTITY, RefusedError, Room, Traced
+from lrplstm.loaders.onnx_tracing import QUANTITY, Traced
+from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from lrplstm.layers import DenseLayer
 from lrplstm.loaders.onnx_operators import Given
-from lrplstm.loaders.onnx_tracing import QUANTITY, SEQUENCE, STEP, UNIT, RefusedError, Traced
+from lrplstm.loaders.onnx_tracing import QUANTITY, SEQUENCE, STEP, UNIT, Traced
+from lrplstm.loaders.refusals import RefusedError
 from lrplstm.weights import Array, LSTMWeights
 
 __all__ = [

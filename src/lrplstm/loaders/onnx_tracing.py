@@ -19,40 +19,16 @@ from typing import Self
 
 import numpy as np
 
+from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["QUANTITY", "SEQUENCE", "STEP", "UNIT", "RefusedError", "Room", "Traced"]
+__all__ = ["QUANTITY", "SEQUENCE", "STEP", "UNIT", "Traced"]
 
 QUANTITY, UNIT, STEP, SEQUENCE = range(4)
 """The columns of coordinates."""
 
 _DTYPE = np.int32
-
-
-class RefusedError(ValueError):
-    """A graph asks for something that cannot be read, or says what cannot be."""
-
-
-class Room:
-    """How many bytes reading a file may still take, so that small files cannot ask for much."""
-
-    def __init__(self, size: int) -> None:
-        self._size = self._left = size
-
-    def take(self, size: int) -> None:
-        """Note that so many bytes are about to be taken, or raise a RefusedError."""
-        if size > self._left:
-            raise RefusedError(
-                f"it needs {size} bytes more, and all there is to compute may take "
-                f"{self._size} for a file of this size; batches of a fixed size need most"
-            )
-        self._left -= size
-
-    def add(self, size: int) -> None:
-        """Note that more was found to read."""
-        self._size += size
-        self._left += size
 
 
 @dataclass(frozen=True, eq=False)

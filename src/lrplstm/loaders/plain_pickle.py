@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.weights import Array
 
-__all__ = ["Machine", "RefusedError", "Room", "load_plain_pickle"]
+__all__ = ["Machine", "load_plain_pickle", "room_for"]
 
 _MAX_DEPTH = 100
 """How deep lists, tuples and dicts may lie in each other."""
@@ -51,7 +52,7 @@ def load_plain_pickle(content: bytes, name: str) -> Any:
         If it holds anything else, or is damaged.
     """
     try:
-        return _finish(Machine(content, Room(len(content))).run(), {}, 0)
+        return _finish(Machine(content, room_for(content)).run(), {}, 0)
     except RefusedError as error:
         raise ValueError(f"{name}: refused: {error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -61,23 +62,9 @@ def load_plain_pickle(content: bytes, name: str) -> Any:
         ) from None
 
 
-class RefusedError(Exception):
-    """The pickle asks for something that it may not have."""
-
-
-class Room:
-    """How many bytes reading a file may still take, so that small files cannot ask for much."""
-
-    def __init__(self, size: int) -> None:
-        self._most = self._left = _BYTES_TO_MAKE + _TIMES_TO_MAKE * size
-
-    def take(self, size: int) -> None:
-        """Note that something of so many bytes is made, or raise a RefusedError."""
-        self._left -= size
-        if self._left < 0:
-            raise RefusedError(
-                f"what it makes takes more than {self._most} bytes, all that a file of its size may"
-            )
+def room_for(content: bytes) -> Room:
+    """Return how much reading a file of pickles may take."""
+    return Room(_BYTES_TO_MAKE + _TIMES_TO_MAKE * len(content))
 
 
 # What arrays are made of ------------------------------------------------------------------------

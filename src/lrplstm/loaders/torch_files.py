@@ -24,7 +24,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lrplstm.loaders.arrays import bfloat16_as_float32, naming
-from lrplstm.loaders.plain_pickle import Machine, RefusedError, Room
+from lrplstm.loaders.plain_pickle import Machine, room_for
+from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.loaders.tensors import Tensor, find_state_dict
 from lrplstm.plain_json import check_parts
 from lrplstm.storage import read_file
@@ -369,7 +370,7 @@ def _read_zip(content: bytes) -> Any:
             raise RefusedError(f"it has no {shown(name)}")
         return _entry(content, entries[folder + name])
 
-    machine = _TensorMachine(bytes(read("data.pkl")), Room(len(content)))
+    machine = _TensorMachine(bytes(read("data.pkl")), room_for(content))
     data = machine.run()
     big = f"{folder}byteorder" in entries and bytes(read("byteorder")) == b"big"
     for key, storage in machine.storages.items():
@@ -402,7 +403,7 @@ _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 def _read_legacy(content: bytes) -> Any:
     """Read five pickles (magic number, version, machine, data, keys), and then the storages."""
-    position, room = 0, Room(len(content))
+    position, room = 0, room_for(content)
 
     def read() -> tuple[Any, dict[str, _Storage]]:
         nonlocal position

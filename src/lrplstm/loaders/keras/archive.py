@@ -8,6 +8,7 @@ import zipfile
 from pathlib import PurePosixPath
 
 from lrplstm.loaders.keras.hdf5_worker import MOST_BYTES, MOST_GROWTH, most
+from lrplstm.loaders.refusals import RefusedError
 from lrplstm.texts import first_line, shown
 
 __all__ = ["CONFIG", "SIGNATURE", "WEIGHTS", "read_archive"]
@@ -41,16 +42,12 @@ def read_archive(content: bytes, name: str) -> tuple[bytes, bytes]:
             members = _check_members(archive.infolist(), len(content))
             config = _unpack(archive, members, CONFIG, len(content) + _LEAST_CONFIG)
             return config, _unpack(archive, members, WEIGHTS, most(len(content)))
-    except _RefusedError as error:
+    except RefusedError as error:
         raise ValueError(f"{name}: refused: {error}") from None
     except Exception as error:  # a damaged archive can raise nearly anything
         raise ValueError(
             f"{name}: not a readable .keras file ({type(error).__name__}: {first_line(error)})"
         ) from None
-
-
-class _RefusedError(Exception):
-    """The archive is not one that Keras writes."""
 
 
 def _check_members(infos: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile.ZipInfo]:
@@ -60,14 +57,14 @@ def _check_members(infos: list[zipfile.ZipInfo], size: int) -> dict[str, zipfile
         member = f"member {shown(info.filename)}"
         path = PurePosixPath(info.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in info.filename:
-            raise _RefusedError(f"{member} has a path that leads out of the archive")
+            raise RefusedError(f"{member} has a path that leads out of the archive")
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise _RefusedError(f"{member} is a link")
+            raise RefusedError(f"{member} is a link")
         if info.filename in members:
-            raise _RefusedError(f"{member} is there twice")
+            raise RefusedError(f"{member} is there twice")
         total += info.file_size
         if total > most(size):
-            raise _RefusedError(
+            raise RefusedError(
                 f"{member} unpacks to more than {MOST_GROWTH} times the archive and "
                 f"{MOST_BYTES} bytes"
             )
@@ -80,13 +77,13 @@ def _unpack(
 ) -> bytes:
     info = members.get(name)
     if info is None:
-        raise _RefusedError(f"it has no member {name!r}, only {shown(list(members))}")
+        raise RefusedError(f"it has no member {name!r}, only {shown(list(members))}")
     if info.flag_bits & _ENCRYPTED or info.compress_type not in _METHODS:
-        raise _RefusedError(f"member {name!r} is encrypted, or packed in an unusual way")
+        raise RefusedError(f"member {name!r} is encrypted, or packed in an unusual way")
     if info.file_size > limit:
-        raise _RefusedError(f"member {name!r} has {info.file_size} bytes, more than {limit}")
+        raise RefusedError(f"member {name!r} has {info.file_size} bytes, more than {limit}")
     with archive.open(info) as member:
         content = member.read(limit + 1)  # what the archive says of the size may be wrong
     if len(content) != info.file_size:
-        raise _RefusedError(f"member {name!r} has another size than the archive says")
+        raise RefusedError(f"member {name!r} has another size than the archive says")
     return content
