@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +21,9 @@ from lrplstm.layers import (
     LSTM,
     Activation,
     Add,
+    Axis,
     Concatenate,
+    Form,
     Layer,
     Pool,
     Recurrent,
@@ -49,7 +52,7 @@ class Scale(Layer):
 
     def relevance(self, past, relevance, rule, product_rule):
         # Epsilon rule, diagonal matrix, no bias, K lower units.
-        (y,), z, _ = past
+        (y,), z, *_ = past
         q = rule.quotient(z, relevance)
         share = rule.share(q, z, 0.0, len(self.scale))[..., np.newaxis]
         return (y * self.scale * q + share,)
@@ -59,6 +62,44 @@ class Scale(Layer):
 
     def decompose(self, past, relevant, copies):
         return relevant[0] * self.scale
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class Halved(Layer):
+    """The sums of two steps each; one that is left over at the end is dropped."""
+
+    kind: ClassVar[str] = "test.halved"
+
+    def form(self, inputs):
+        size, axis = self.only(inputs)
+        return Form(size, axis.windows(2, stride=2))
+
+    def lengths(self, lengths):
+        return lengths[0] // 2
+
+    def _first(self, past_offsets):
+        return np.concatenate([np.arange(a, b - 1, 2) for a, b in pairwise(past_offsets)])
+
+    def forward(self, inputs, offsets):
+        first = self._first(offsets[0])
+        return inputs[0][first] + inputs[0][first + 1]
+
+    def relevance(self, past, relevance, rule, product_rule):
+        # Epsilon rule, weights 1, no bias.
+        (y,), z, (offsets,), _ = past
+        q, first = rule.quotient(z, relevance), self._first(offsets)
+        share = rule.share(q, z, 0.0, 2 * y.shape[1])[..., np.newaxis]
+        of_input = np.zeros((len(relevance), *y.shape), y.dtype)
+        for step in (first, first + 1):
+            of_input[:, step] = y[step] * q + share
+        return (of_input,)
+
+    def gradient(self, past, gradient):
+        (y,), _, (offsets,), _ = past
+        of_input, first = np.zeros((len(gradient), *y.shape), y.dtype), self._first(offsets)
+        of_input[:, first] = of_input[:, first + 1] = gradient
+        return (of_input,)
 
 
 H, C = 4, 3
@@ -455,6 +496,7 @@ def every_layer():
         Add(**read_twice),
         Concatenate(**read_twice),
         Scale(rng.uniform(0.5, 2, 6)),
+        Halved(),
         Plain(plain_weights(rng, 6, 3)),
     ]
 
@@ -470,9 +512,10 @@ def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_pat
         lrplstm.DenseLayer(rng.normal(size=(6, 5)), rng.normal(size=6), name="inputs of it"),
         LSTM(random_weights(rng, 6, 6), name="first"),
     ]
-    model = lrplstm.Model([*below, layer])
-    if model.every_step:
-        model = model.replaced(layers=[*model.layers, Pool("mean")])
+    layers = [*below, layer]
+    if not isinstance(layer, Pool):
+        layers.append(Pool("mean"))
+    model = lrplstm.Model(layers)
     x = random_batch()[0]
     weights = rng.normal(size=model.num_classes)
     moved = np.empty_like(x)
@@ -486,9 +529,48 @@ def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_pat
         assert relative_error(found.input_relevance, moved * x) < 1e-7
         whole = lrplstm.lrp(model, x, "all", bias_factor=1.0, epsilon=0.1, backend=backend)
         np.testing.assert_allclose(whole.delta, 0, atol=1e-10)
+    model.save(tmp_path)
+    np.testing.assert_array_equal(lrplstm.load(tmp_path).predict(x), model.predict(x))
+    if type(layer).decompose is Layer.decompose and type(layer).prepare is Layer.prepare:
+        return
     found, expected = (
         lrplstm.contextual_decomposition(model, x, weights, backend=backend) for backend in BACKENDS
     )
     assert relative_error(found.token_relevance, expected.token_relevance) < 1e-10
-    model.save(tmp_path)
-    np.testing.assert_array_equal(lrplstm.load(tmp_path).predict(x), model.predict(x))
+
+
+def test_an_axis_of_windows_of_windows_is_that_of_what_is_left():
+    """However windows are taken of windows, they are as many as (length + add) // stride says."""
+    axis, lengths = Axis("inputs"), np.arange(40, 80)
+    counted = lengths
+    for window, stride in [(3, 2), (2, 1), (4, 3), (2, 2)]:
+        axis = axis.windows(window, stride)
+        counted = np.array([len(range(0, n - window + 1, stride)) for n in counted])
+        np.testing.assert_array_equal((lengths + axis.add) // axis.stride, counted)
+    assert Axis("inputs").then(1, 2).then(-1) == Axis("inputs").then(-1, 2)
+    assert Axis.of_length(9).windows(3, 2) == Axis.of_length(4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_layer_that_halves_the_steps(backend):
+    """Steps of another number go on through recurrent layers, poolings, copies and batches."""
+    rng = np.random.default_rng(9)
+    first, *second = (random_weights(rng, D, units) for D, units in [(5, 4), (4, 3), (4, 3)])
+    model = lrplstm.Model([first, Halved(), LSTM(*second), Activation("tanh"), Pool("max")])
+    batch = random_batch(lengths=(3, 4, 7, 2))
+    states = lrplstm.LSTMModel([first], pooling="none").predict(batch)
+    sums = [np.add.reduceat(h[: len(h) // 2 * 2], np.arange(0, len(h) - 1, 2)) for h in states]
+    above = lrplstm.LSTMModel([tuple(second)], pooling="none").predict(sums[2])
+    expected = np.tanh(above).max(axis=0)
+    np.testing.assert_allclose(model.predict(batch, backend=backend)[2], expected, rtol=1e-12)
+    for method in METHODS:
+        if method == "contextual_decomposition":
+            with pytest.raises(ValueError, match=r"not defined for the layer 'test\.halved'"):
+                lrplstm.contextual_decomposition(model, batch, backend=backend)
+            continue
+        options = {"target": 1, "level": "token", "backend": backend} | QUICK.get(method, {})
+        alone = lrplstm.explain(model, batch[2], method, **options)
+        found = lrplstm.explain(model, batch, method, **options)[2]
+        np.testing.assert_array_equal(alone.token_relevance, found.token_relevance)
+    with pytest.raises(ValueError, match=r"the same steps, got .* and .*length\) // 2"):
+        lrplstm.Model([first, Halved(), Add(reads=["lstm", "test.halved"])])

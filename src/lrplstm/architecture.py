@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.layers import INPUTS, LSTM, DenseLayer, Form, Layer, Pool, Recurrent, directions
+from lrplstm.layers import INPUTS, LSTM, Axis, DenseLayer, Form, Layer, Pool, Recurrent, directions
 from lrplstm.texts import shown
 from lrplstm.weights import Array, Directions, LSTMWeights, frozen, same_dtype
 
@@ -90,7 +90,7 @@ def connect(layers: Sequence[Layer | Directions], input_size: int | None = None)
         names.add(name)
         named.append(layer.called(name, reads))
 
-    forms = {INPUTS: Form(input_size or _input_size(named), True)}
+    forms = {INPUTS: Form(input_size or _input_size(named), Axis(INPUTS))}
     for n, layer in enumerate(named):
         try:
             forms[str(layer.name)] = layer.form([forms[read] for read in layer.reads or ()])
@@ -109,6 +109,8 @@ def connect(layers: Sequence[Layer | Directions], input_size: int | None = None)
     if not arrays:
         raise ValueError("layers: expected one that has weights, got none")
     scores = forms[str(named[-1].name)]
+    if scores.axis not in (None, Axis(INPUTS)):
+        raise ValueError(f"layers: expected scores of each step of the inputs, got {scores.axis}")
     return Graph(tuple(named), forms, scores, same_dtype(arrays), top, pooled)
 
 

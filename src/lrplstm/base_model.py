@@ -178,9 +178,8 @@ class Model:
             object.__setattr__(self, name, value)
 
     def _set_graph(self, graph: Graph) -> None:
-        size, steps = graph.scores
         self._set(graph=graph, input_size=graph.forms[INPUTS].size, dtype=graph.dtype)
-        self._set(num_classes=size, every_step=steps)
+        self._set(num_classes=graph.scores.size, every_step=graph.scores.steps)
 
     def _name(
         self,

@@ -42,9 +42,13 @@ class Copies(NamedTuple):
     offsets: Array
 
     def take(self, values: Array, offsets: Array) -> Array:
-        """Return the rows of the copies, given those of the sequences or of their steps."""
-        # Where there are as many steps as sequences, the two are the same.
-        return values[self.rows(len(values) == offsets[-1])]
+        """Return the rows of the copies, given those of the sequences, which begin at `offsets`."""
+        own, begin = self.offsets_like(offsets), offsets[self.owner]
+        return values[np.arange(own[-1]) + np.repeat(begin - own[:-1], np.diff(own))]
+
+    def offsets_like(self, offsets: Array) -> Array:
+        """Return where copies begin in rows in which the sequences begin at `offsets`."""
+        return to_offsets(np.diff(offsets)[self.owner])
 
     def rows(self, every_step: bool) -> Array:
         """Return which rows of an array of sequences, or of steps, they are copies of."""

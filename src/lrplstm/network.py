@@ -9,6 +9,7 @@ states of every step and the final ones; every other operation gives one.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,10 +18,10 @@ import numpy as np
 
 from lrplstm.architecture import Graph
 from lrplstm.copies import Copies
-from lrplstm.layers import INPUTS, Operation, Pass, Pool, Recurrent
+from lrplstm.layers import INPUTS, Form, Layer, Operation, Pass, Pool, Recurrent
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import ForwardResult, GradientResult, Scans
-from lrplstm.sequences import Batch, Part, sum_steps
+from lrplstm.sequences import Batch, Part, sum_steps, to_offsets
 from lrplstm.weights import Array
 
 __all__ = [
@@ -117,11 +118,42 @@ class Scan:
 
 
 class Node(NamedTuple):
-    """An operation on rows, and the slots that it reads and gives."""
+    """An operation on rows, and the slots that it reads and gives.
+
+    Attributes
+    ----------
+    operation : Operation
+    reads : tuple of int
+    gives : int
+    rows : callable
+        From where sequences begin in the rows of each slot that it reads, to where they begin in
+        the rows that it gives.
+    """
 
     operation: Operation
     reads: tuple[int, ...]
     gives: int
+    rows: Rows
+
+
+Rows = Callable[[tuple[Array, ...]], Array]
+
+
+def _rows_of(layer: Layer, read: Sequence[Form], given: Form) -> Rows:
+    """Return where sequences begin in the rows of a layer's output, as `Node` has it."""
+    if given.axis == read[0].axis:
+        return _as_first
+    if given.axis is None:
+        return _one_each
+    return lambda offsets: to_offsets(layer.lengths(tuple(map(np.diff, offsets))))
+
+
+def _as_first(offsets: tuple[Array, ...]) -> Array:
+    return offsets[0]
+
+
+def _one_each(offsets: tuple[Array, ...]) -> Array:
+    return np.arange(len(offsets[0]))
 
 
 class Prepared:
@@ -157,9 +189,11 @@ class Prepared:
             elif isinstance(layer, Pool) and layer.pooling == "last" and reads[0] in final:
                 slots[name] = final[reads[0]]
             else:
+                read = [graph.forms[one] for one in layer.reads or ()]
+                of_rows = _rows_of(layer, read, graph.forms[name])
                 for operation in layer.prepare(scans):
-                    self.nodes.append(Node(operation, reads, self.slots))
-                    reads = (self.slots,)
+                    self.nodes.append(Node(operation, reads, self.slots, of_rows))
+                    reads, of_rows = (self.slots,), _as_first
                     self.slots += 1
                 slots[name] = reads[0]
             if graph.forms[name].steps:
@@ -235,6 +269,8 @@ class ForwardPass:
     reading : Reading
     values : list of ndarray or None
         In each slot, see above; None where nobody reads it.
+    rows : list of ndarray of shape (B + 1,)
+        Where sequences begin in the rows of each slot, and where the last ends.
     traces : list
         Of each scan, see `lrplstm.scans`; None of other nodes.
     sides : list of ForwardResult
@@ -244,6 +280,7 @@ class ForwardPass:
     prepared: Prepared
     reading: Reading
     values: list[Any]
+    rows: list[Any]
     traces: list[Any]
     sides: list[ForwardResult]
 
@@ -266,7 +303,8 @@ class ForwardPass:
     def of(self, node: Node) -> Pass:
         """Return what an operation read and made."""
         inputs = tuple([self.values[slot] for slot in node.reads])
-        return Pass(inputs, self.values[node.gives], self.reading.offsets)
+        offsets = tuple([self.rows[slot] for slot in node.reads])
+        return Pass(inputs, self.values[node.gives], offsets, self.rows[node.gives])
 
 
 def read(prepared: Prepared, batch: Batch, source: Source, part: Part, inputs: bool) -> Reading:
@@ -293,9 +331,12 @@ def forward(
     `entered` are h_t of every step, if they are read, and final states of the first layer, where
     they are known.
     """
-    offsets, entry = reading.offsets, prepared.entry
+    entry = prepared.entry
     by_side, keep = KEEP.get(keep, (None, keep))
     values: list[Any] = [None] * prepared.slots
+    rows: list[Any] = [None] * prepared.slots  # where sequences begin in them
+    rows[0] = reading.offsets
+    of_sequences = np.arange(len(reading.offsets))
     traces: list[Any] = []
     sides: list[ForwardResult] = []
     if entry is None:
@@ -303,9 +344,12 @@ def forward(
     for node in prepared.nodes:
         if isinstance(node, Node):
             inputs = tuple([values[slot] for slot in node.reads])
+            offsets = tuple([rows[slot] for slot in node.reads])
             values[node.gives] = node.operation.forward(inputs, offsets)
+            rows[node.gives] = node.rows(offsets)
             traces.append(None)
             continue
+        rows[node.hidden], rows[node.final] = rows[node.reads], of_sequences
         if node is entry and entered is not None:
             values[node.hidden], values[node.final] = entered
             traces.append(None)
@@ -318,13 +362,16 @@ def forward(
             traces.append(None)
             continue
         if node is entry:
-            projection, rows = reading.projection, reading.rows
+            projection, of_steps = reading.projection, reading.rows
         else:
-            projection, rows = node.project(values[node.reads]), np.arange(offsets[-1])
-        above = node.scans.forward_scan(node.layer, projection, rows, offsets, keep, node.wanted)
+            projection = node.project(values[node.reads])
+            of_steps = np.arange(len(projection))
+        above = node.scans.forward_scan(
+            node.layer, projection, of_steps, rows[node.reads], keep, node.wanted
+        )
         values[node.hidden], values[node.final] = above.hidden, above.final
         traces.append(above.trace)
-    return ForwardPass(prepared, reading, values, traces, sides)
+    return ForwardPass(prepared, reading, values, rows, traces, sides)
 
 
 def _run_sides(entry: Scan, reading: Reading, keep: str) -> list[ForwardResult]:
@@ -372,8 +419,9 @@ def decompose(
             x = values[node.reads]
             nothing = node.project(np.zeros_like(x[:1]))
             relevant, rows = node.project(x) - nothing, np.arange(len(x))
+        offsets = copies.offsets_like(past.rows[node.reads])
         values[node.final], values[node.hidden] = node.scans.decompose_scan(
-            trace, copies.owner, relevant, rows, phrase, copies.offsets, node.wanted
+            trace, copies.owner, relevant, rows, phrase, offsets, node.wanted
         )
     scores: Array = values[prepared.scores]
     return scores

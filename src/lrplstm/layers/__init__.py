@@ -5,7 +5,17 @@ Each line below is a file of layers; whoever imports one of their own registers 
 
 from __future__ import annotations
 
-from lrplstm.layers.base import INPUTS, LAYERS, Form, Layer, Operation, Pass, register
+from lrplstm.layers.base import (
+    INPUTS,
+    LAYERS,
+    Axis,
+    Form,
+    Layer,
+    Operation,
+    Pass,
+    no_decomposition,
+    register,
+)
 from lrplstm.layers.dense import ACTIVATIONS, Activation, DenseLayer
 from lrplstm.layers.joining import Add, Concatenate
 from lrplstm.layers.pooling import POOLINGS, Pool
@@ -19,6 +29,7 @@ __all__ = [
     "POOLINGS",
     "Activation",
     "Add",
+    "Axis",
     "Concatenate",
     "DenseLayer",
     "Form",
@@ -28,5 +39,6 @@ __all__ = [
     "Pool",
     "Recurrent",
     "directions",
+    "no_decomposition",
     "register",
 ]

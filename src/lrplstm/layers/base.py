@@ -2,7 +2,7 @@
 
 A layer reads the outputs of one or more others and gives one of its own. Rows of an output are the
 steps of all sequences, one after the other (see `lrplstm.scans`), or the sequences; which of the
-two, and how many numbers a row has, is its `Form`. K targets are explained at once.
+two, which steps, and how many numbers a row has, is its `Form`. K targets are explained at once.
 
 A layer is registered under a name, its `kind`, by which files know it.
 """
@@ -23,10 +23,74 @@ from lrplstm.scans import Scans
 from lrplstm.texts import shown
 from lrplstm.weights import Array, check_dtype, frozen, rebuild
 
-__all__ = ["INPUTS", "LAYERS", "Form", "Layer", "Operation", "Pass", "register"]
+__all__ = [
+    "INPUTS",
+    "LAYERS",
+    "Axis",
+    "Form",
+    "Layer",
+    "Operation",
+    "Pass",
+    "no_decomposition",
+    "register",
+]
 
 INPUTS = "inputs"
 """By which name layers read what the network reads."""
+
+
+class Axis(NamedTuple):
+    """Which steps the rows of an output are: outputs of equal ones can be joined step by step.
+
+    A sequence has ``(length + add) // stride`` of them, where `length` is the number of its steps
+    in the source; or, without a source, `add` of them, whatever was read.
+
+    Attributes
+    ----------
+    source : str, or None
+        The name of the input, or of the layer, that they come from.
+    add, stride : int
+
+    Examples
+    --------
+    >>> Axis("inputs").windows(3, stride=2).windows(2, stride=2)
+    Axis(source='inputs', add=-1, stride=4)
+    >>> Axis.of_length(5).length
+    5
+    """
+
+    source: str | None
+    add: int = 0
+    stride: int = 1
+
+    @classmethod
+    def of_length(cls, length: int) -> Self:
+        """Return that of so many steps in each sequence."""
+        return cls(None, length)
+
+    @property
+    def length(self) -> int | None:
+        """How many steps each sequence has, where that is always the same number."""
+        return self.add if self.source is None else None
+
+    def windows(self, window: int, stride: int = 1) -> Axis:
+        """Return that of every `stride`-th window of so many steps that fits in."""
+        return self.then(stride - window, stride)  # (length - window) // stride + 1
+
+    def then(self, add: int, stride: int = 1) -> Axis:
+        """Return that of ``(length + add) // stride`` steps, where this one has `length`."""
+        if self.source is None:
+            return self.of_length((self.add + add) // stride)
+        # ((n + a) // s + b) // t = (n + a + s b) // (s t) for whole numbers, s and t positive.
+        return Axis(self.source, self.add + self.stride * add, self.stride * stride)
+
+    def __str__(self) -> str:
+        if self.source is None:
+            return f"{self.add} steps"
+        length = f"length{self.add:+d}" if self.add else "length"
+        if self.stride == 1:
+            return f"the steps of {shown(self.source)}" + (f" ({length})" if self.add else "")
+        return f"the steps of {shown(self.source)} (({length}) // {self.stride})"
 
 
 class Form(NamedTuple):
@@ -36,12 +100,17 @@ class Form(NamedTuple):
     ----------
     size : int
         Numbers in a row.
-    steps : bool
-        Whether rows are those of steps, not of sequences.
+    axis : Axis, or None
+        Which steps its rows are those of; None where there is one row a sequence.
     """
 
     size: int
-    steps: bool
+    axis: Axis | None
+
+    @property
+    def steps(self) -> bool:
+        """Whether rows are those of steps, not of sequences."""
+        return self.axis is not None
 
 
 class Pass(NamedTuple):
@@ -53,20 +122,27 @@ class Pass(NamedTuple):
         What it read.
     output : ndarray of shape (n, size)
         What it made of that.
-    offsets : ndarray of shape (B + 1,)
-        Where sequences begin in rows of steps, and where the last ends.
+    offsets : tuple of ndarray of shape (B + 1,)
+        Where sequences begin in the rows of each input, and where the last ends; those of one row a
+        sequence are 0, 1, ..., B.
+    output_offsets : ndarray of shape (B + 1,)
+        The same of the output.
     """
 
     inputs: tuple[Array, ...]
     output: Array
-    offsets: Array
+    offsets: tuple[Array, ...]
+    output_offsets: Array
 
 
 class Operation:
     """What `lrplstm.network` asks of a layer, one call for the rows of all sequences."""
 
-    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
-        """Return the output, (n, size), for inputs of shape (n, input size)."""
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
+        """Return the output, (n, size), for inputs of shape (n, input size).
+
+        `offsets` says of each input where sequences begin in its rows, as in `Pass`.
+        """
         raise NotImplementedError
 
     def relevance(
@@ -82,8 +158,9 @@ class Operation:
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
         """Return the relevant part of the output, given that of each input.
 
-        Their rows are those of copies; ``copies.take`` makes such of the rows of the pass. What the
-        output is without any input, such as a bias, is no part of it.
+        Their rows are those of copies: ``copies.take`` makes such of the rows of the pass, and
+        ``copies.offsets_like`` says where each copy begins. What the output is without any input,
+        such as a bias, is no part of it.
         """
         raise NotImplementedError
 
@@ -158,6 +235,14 @@ class Layer(Operation):
             raise ValueError(f"expected to read one layer, got {len(inputs)}")
         return inputs[0]
 
+    def lengths(self, lengths: tuple[Array, ...]) -> Array:
+        """Return how many steps of each sequence its output has, given those of each input.
+
+        It is asked where the steps of the output are not those of the first input, as `form` says.
+        A ValueError says what the layer cannot read.
+        """
+        return lengths[0]
+
     def arrays(self) -> dict[str, Array]:
         """All its arrays by their names."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -206,8 +291,15 @@ class Layer(Operation):
     # What a backend makes of it -----------------------------------------------------------------
 
     def prepare(self, scans: Scans) -> tuple[Operation, ...]:
-        """Return what a backend does for it, one after the other: by default its own methods."""
+        """Return what a backend does for it, one after the other: by default its own methods.
+
+        The first of them gives the rows that the layer's output has; the others keep these.
+        """
         return (_Checked(self),)
+
+    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
+        """Return the relevant part of the output; see `Operation`. By default there is none."""
+        raise no_decomposition(self)
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, dict[str, Any]]]:
         # Through the constructor, so that copies are read-only too.
@@ -223,13 +315,21 @@ class Layer(Operation):
         return f"{type(self).__name__}({inside})"
 
 
+def no_decomposition(layer: Layer) -> ValueError:
+    """Return the error that contextual decomposition is not defined for a layer."""
+    return ValueError(
+        f"method: contextual_decomposition is not defined for the layer {shown(layer.name)} "
+        f"({layer.kind}); choose another method"
+    )
+
+
 class _Checked(Operation):
     """The methods of a layer, of which nobody knows whether they give what they should."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
 
-    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         output = self.layer.forward(inputs, offsets)
         self._check("forward", output, (len(output), *output.shape[1:2]), inputs[0].dtype)
         return output

@@ -28,7 +28,7 @@ class _Linear(Operation):
     def __init__(self, scans: Scans, weight: Array, bias: Array | None) -> None:
         self.scans, self.prepared = scans, scans.prepare_linear(weight, bias)
 
-    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         return self.scans.linear(self.prepared, inputs[0])
 
     def relevance(
@@ -55,7 +55,7 @@ class _Activation(Operation):
     def __init__(self, scans: Scans, function: str, bias: Any) -> None:
         self.scans, self.function, self.bias = scans, function, bias
 
-    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         return self.scans.activate(self.function, inputs[0])
 
     def relevance(
@@ -68,7 +68,7 @@ class _Activation(Operation):
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
         # What adding the relevant part changes, the mean of first and last of all.
-        (y,), z = relevant, copies.take(past.inputs[0], past.offsets)
+        (y,), z = relevant, copies.take(past.inputs[0], past.offsets[0])
         first = self._of(y + self.bias) - self._of(self.bias)
         last = self._of(z) - self._of(z - y)
         share: Array = (first + last) / 2

@@ -31,7 +31,7 @@ class Concatenate(Layer):
         _same_rows(inputs)
         return inputs[0]._replace(size=sum(one.size for one in inputs))
 
-    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         """Return the output; see `Operation`."""
         return np.concatenate(inputs, axis=1)
 
@@ -70,7 +70,7 @@ class Add(Layer):
             raise ValueError(f"expected outputs of one size, got {', '.join(map(str, sizes))}")
         return inputs[0]
 
-    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         """Return the output; see `Operation`."""
         total = inputs[0]
         for other in inputs[1:]:
@@ -92,9 +92,12 @@ class Add(Layer):
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
         """Return the relevant part of the output; see `Operation`."""
-        return self.forward(relevant, copies.offsets)
+        return self.forward(relevant, past.offsets)
 
 
 def _same_rows(inputs: Sequence[Form]) -> None:
     if len({one.steps for one in inputs}) > 1:
         raise ValueError("expected to read either steps or rows of sequences, got both")
+    axes = list(dict.fromkeys(one.axis for one in inputs))
+    if len(axes) > 1:
+        raise ValueError(f"expected to read the same steps, got {axes[0]} and {axes[1]}")

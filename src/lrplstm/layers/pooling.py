@@ -45,10 +45,10 @@ class Pool(Layer):
 
     def form(self, inputs: Sequence[Form]) -> Form:
         """Return what its output is."""
-        size, steps = self.only(inputs)
-        if not steps:
+        size, axis = self.only(inputs)
+        if axis is None:
             raise ValueError("expected to read steps, got one row a sequence")
-        return Form(size, False)
+        return Form(size, None)
 
     def prepare(self, scans: Scans) -> tuple[Operation, ...]:
         """Return what a backend does for it."""
@@ -61,35 +61,36 @@ class _Pool(Operation):
     def __init__(self, scans: Scans, pooling: str) -> None:
         self.scans, self.pooling = scans, pooling
 
-    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
-        return self.scans.pool(self.pooling, inputs[0], offsets)
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
+        return self.scans.pool(self.pooling, inputs[0], offsets[0])
 
     def relevance(
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
     ) -> tuple[Array, ...]:
-        (x,), pooled, offsets = past
+        (x,), pooled, (offsets,), _ = past
         return (self.scans.pool_lrp(self.pooling, x, offsets, pooled, relevance, rule),)
 
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
-        (x,), _, offsets = past
+        (x,), _, (offsets,), _ = past
         return (self.scans.pool_gradient(self.pooling, x, offsets, gradient),)
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
-        ((x,), _, offsets), (y,) = past, relevant
+        ((x,), _, (offsets,), _), (y,) = past, relevant
+        own = copies.offsets_like(offsets)
         if self.pooling == "mean":
-            return self.scans.pool("mean", y, copies.offsets)
+            return self.scans.pool("mean", y, own)
         # Of the step that won.
         of_each = np.split(x, offsets[1:-1])
         winners = np.array([states.argmax(axis=0) for states in of_each])
-        first = copies.offsets[:-1, np.newaxis]
+        first = own[:-1, np.newaxis]
         return np.take_along_axis(y, first + winners[copies.owner], axis=0)
 
 
 class _Last(Operation):
     """The last step of each sequence."""
 
-    def forward(self, inputs: tuple[Array, ...], offsets: Array) -> Array:
-        last: Array = inputs[0][offsets[1:] - 1]
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
+        last: Array = inputs[0][offsets[0][1:] - 1]
         return last
 
     def relevance(
@@ -98,10 +99,10 @@ class _Last(Operation):
         return self.gradient(past, relevance)
 
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
-        (x,), _, offsets = past
+        (x,), _, (offsets,), _ = past
         of_steps = np.zeros((len(gradient), *x.shape), gradient.dtype)
         of_steps[:, offsets[1:] - 1] = gradient
         return (of_steps,)
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
-        return self.forward(relevant, copies.offsets)
+        return self.forward(relevant, (copies.offsets_like(past.offsets[0]),))

@@ -85,13 +85,13 @@ class Recurrent(Layer):
 
     def form(self, inputs: Sequence[Form]) -> Form:
         """Return what its output is."""
-        size, steps = self.only(inputs)
+        size, axis = self.only(inputs)
         for weights in self.directions:
             if weights.input_size != size:
                 raise ValueError(f"expected input_size {size}, got {weights.input_size}")
-        if not steps:
+        if axis is None:
             raise ValueError("expected to read steps, got one row a sequence")
-        return Form(self.width, True)
+        return Form(self.width, axis)
 
     def arrays(self) -> dict[str, Array]:
         """All its arrays by their names, each with its direction."""
