@@ -9,7 +9,7 @@ import pytest
 from random_models import random_batch, random_model, relative_error
 
 import lrplstm
-from lrplstm.perturbation import spread
+from lrplstm.methods.perturbation import spread
 
 BACKENDS = ["kernel", "reference"]
 POOLINGS = ["last", "mean", "max", "none"]

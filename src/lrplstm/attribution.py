@@ -13,7 +13,7 @@ import numpy as np
 from lrplstm import heatmap
 from lrplstm.balance import Balance
 from lrplstm.heatmap.content import checked_texts
-from lrplstm.method_table import DESCRIBED
+from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
 from lrplstm.records import record, records
 from lrplstm.sequences import sum_steps
@@ -357,7 +357,7 @@ class Attribution:
     @property
     def _ends(self) -> tuple[str, str]:
         """What negative and positive relevance say."""
-        return DESCRIBED[self.method].ends or heatmap.ENDS
+        return TABLE[self.method].ends or heatmap.ENDS
 
     def _picture(self, steps: Sequence[str] | None = None) -> dict[str, Any]:
         """Return what every picture of the steps is made from."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrplstm.method_table import DESCRIBED
+from lrplstm.method_table import TABLE
 from lrplstm.weights import Array
 
 __all__ = ["Balance"]
@@ -47,7 +47,7 @@ class Balance(NamedTuple):
     @property
     def shares(self) -> bool:
         """Whether the method shares a score out."""
-        return DESCRIBED[self.method].shares
+        return TABLE[self.method].shares
 
     @property
     def started(self) -> Array:
@@ -57,7 +57,7 @@ class Balance(NamedTuple):
     @property
     def rest_is(self) -> str:
         """What became of the rest, in words."""
-        return DESCRIBED[self.method].rest.replace("words", self.inputs)
+        return TABLE[self.method].rest.replace("words", self.inputs)
 
     def lines(self) -> list[str]:
         """Return it as text: one line, or of several explanations one each below a heading.

@@ -11,11 +11,21 @@ import numpy as np
 from lrplstm.base_model import Model
 from lrplstm.checks import to_array, to_numbers
 from lrplstm.conversion import is_array_like
+from lrplstm.method_table import Option
 from lrplstm.sequences import Batch, Part
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["Baseline", "features_of_word", "resolve_baseline"]
+__all__ = ["BASELINE", "Baseline", "features_of_word", "resolve_baseline"]
+
+BASELINE = Option(
+    "baseline",
+    str,
+    "word or id from which integrated gradients begin, and by which occlusion replaces words "
+    "(default: zeros)",
+    metavar="WORD",
+)
+"""The argument, of the methods that have it."""
 
 
 class Baseline(NamedTuple):

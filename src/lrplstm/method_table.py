@@ -1,84 +1,19 @@
-"""What is said of each method: the one place that names, pictures, sums and options are read from.
+"""What a method is, and the table of those there are.
 
-A method is a function of `lrplstm.methods` and a row of this table.
+A method is frozen data, its options, with a way back; it is registered under its name. What its
+class says of it is read here by whoever shows it: explanations, sums, pictures, warnings, and the
+command line.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from lrplstm.quadrature import QUADRATURES
-from lrplstm.rules import PRODUCT_RULES
+from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.sequences import Part
+from lrplstm.weights import Array
 
-__all__ = ["DESCRIBED", "MEASURES", "OPTIONS", "Described", "Option"]
-
-MEASURES = ("score", "probability")
-"""What occlusion compares: scores, or their softmax; of one score for two classes its sigmoid."""
-
-
-class Described(NamedTuple):
-    """What is said of a method.
-
-    Attributes
-    ----------
-    when : str
-        When to use it, in a line.
-    rest : str
-        What the difference between the score and the sum of relevances is; of a method that shares
-        out no score, why there is none. Steps are called words.
-    shares : bool
-        Whether it shares a score out.
-    alias : str, or None
-        Its short name.
-    ends : tuple of two str, or None
-        What negative and positive relevance say; None: as of most methods.
-    """
-
-    when: str
-    rest: str
-    shares: bool = True
-    alias: str | None = None
-    ends: tuple[str, str] | None = None
-
-
-DESCRIBED = {
-    "lrp": Described(
-        "what speaks for and against the score: the one to begin with",
-        rest="kept by biases and stabilizers",
-    ),
-    "gradient_x_input": Described(
-        "the first-order effect of each input: as fast as lrp, noisier where gates saturate",
-        rest="beyond first order",
-        alias="gi",
-    ),
-    "integrated_gradients": Described(
-        "adds up to the difference from a baseline that you choose; as slow as it has steps",
-        rest="missed between the steps of the path",
-        alias="ig",
-    ),
-    "occlusion": Described(
-        "what the score really loses without a step: no model of the model; slow when long",
-        rest="interactions of words",
-    ),
-    "contextual_decomposition": Described(
-        "what comes from a step alone, among all the others; slow when long",
-        rest="interactions of words, and biases",
-        alias="cd",
-    ),
-    "sensitivity": Described(
-        "where a small change matters most; says nothing about for or against",
-        rest="squared gradients share out no score, so there is no rest",
-        shares=False,
-        alias="sa",
-        ends=("", "sensitive"),
-    ),
-    "random": Described(
-        "noise: what the others must be better than",
-        rest="noise shares out no score, so there is no rest",
-        shares=False,
-    ),
-}
-"""The methods by name, in the order in which they are listed."""
+__all__ = ["TABLE", "Method", "Option", "register"]
 
 
 class Option(NamedTuple):
@@ -86,6 +21,7 @@ class Option(NamedTuple):
 
     Attributes
     ----------
+    name : str
     kind : type, or sequence of str
         float, int or str; or the values that it may have.
     help : str
@@ -93,36 +29,83 @@ class Option(NamedTuple):
         What a value is called in the help.
     """
 
+    name: str
     kind: type | tuple[str, ...]
     help: str
     metavar: str | None = None
 
 
-OPTIONS = {
-    "epsilon": Option(float, "stabilizer of lrp (default: 0.001)"),
-    "bias_factor": Option(float, "part of biases that lrp hands on (default: 0)"),
-    "epsilon_factor": Option(float, "the same for the stabilizer (default: as --bias-factor)"),
-    "product_rule": Option(
-        tuple(PRODUCT_RULES),
-        "how lrp shares relevance of a product of gate and signal: all to the signal, which "
-        "explains best (default); prop or abs, in proportion to their values or absolute values; "
-        "or half to each, to compare with",
-    ),
-    "steps": Option(
-        int, "points on the path of integrated gradients (default: 50, or 24 with gauss)"
-    ),
-    "quadrature": Option(
-        tuple(QUADRATURES),
-        "where they are: in the middle of equal parts (midpoint, the default), or gauss, "
-        "which is more precise unless a gate opens suddenly",
-    ),
-    "baseline": Option(
-        str,
-        "word or id from which integrated gradients begin, and by which occlusion replaces "
-        "words (default: zeros)",
-        metavar="WORD",
-    ),
-    "measure": Option(MEASURES, "what occlusion compares (default: score)"),
-    "seed": Option(int, "of --method random (default: 0)"),
-}
-"""Arguments by name; which methods have them, their signatures say."""
+class Method:
+    """A method with its options, frozen: what is sent back through a network, or through it again.
+
+    Attributes
+    ----------
+    name : str
+        By which `lrplstm.explain` knows it.
+    alias : str, or None
+        Its short name.
+    when : str
+        When to use it, in a line.
+    rest : str
+        What the difference between the score and the sum of relevances is; of a method that shares
+        out no score, why there is none. Steps are called words.
+    shares : bool
+        Whether it shares a score out.
+    ends : tuple of two str, or None
+        What negative and positive relevance say; None: as of most methods.
+    options : tuple of Option
+        Its own arguments, but for arrays.
+    needs_inputs : bool
+        Whether it reads what the network read, at level "token" too.
+    """
+
+    name: ClassVar[str]
+    alias: ClassVar[str | None] = None
+    when: ClassVar[str]
+    rest: ClassVar[str]
+    shares: ClassVar[bool] = True
+    ends: ClassVar[tuple[str, str] | None] = None
+    options: ClassVar[tuple[Option, ...]] = ()
+    needs_inputs: ClassVar[bool] = False
+
+    @property
+    def keep(self) -> str:
+        """What the forward pass keeps for it, see `lrplstm.network.KEEP` and `lrplstm.scans`."""
+        return "nothing"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Its own arguments by their names, as an explanation has them."""
+        return {}
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What lets relevance grow less, where it can grow from step to step without bound."""
+        return ()
+
+    def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
+        """Return the relevance of what a part of a batch read.
+
+        Parameters
+        ----------
+        past : ForwardPass
+            Of that part, which kept `keep`.
+        weighting : ndarray of shape (K, B, C), or where every step has scores (K, steps, C)
+            How each of K targets weighs the scores.
+        part : Part
+        level : {"token", "input"}
+            Whether relevance of every input is wanted too.
+        """
+        raise NotImplementedError
+
+
+TABLE: dict[str, type[Method]] = {}
+"""The methods there are, by their names."""
+
+_M = TypeVar("_M", bound=type[Method])
+
+
+def register(method: _M) -> _M:
+    """Enter a method under its name; to be written before its class, as a decorator."""
+    TABLE[method.name] = method
+    return method

@@ -81,6 +81,10 @@ class Part:
     steps: slice | Array
     offsets: Array
 
+    def rows(self, by_step: bool) -> slice | Array:
+        """Return which rows of an array of all sequences, or of all steps, are theirs."""
+        return self.steps if by_step else self.sequences
+
 
 class Padding(NamedTuple):
     """What was left out of a batch: steps that only fill sequences up.

@@ -33,6 +33,8 @@ class Target:
         For "weights", rows of which the class that they speak for is explained.
     given : list, or None
         What was asked for of each sequence, where a row is a step.
+    by_step : bool
+        Whether a row is a step.
     """
 
     outputs: Outputs
@@ -40,6 +42,7 @@ class Target:
     values: Array | None = None
     at_predicted: Array | None = None
     given: list[Any] | None = None
+    by_step: bool = False
 
     @property
     def count(self) -> int:
@@ -66,6 +69,11 @@ class Target:
         if self.values is None:
             return self._of_predicted(scores)[np.newaxis]
         return self.outputs.weights(self.values[rows], scores.dtype)[np.newaxis]
+
+    def shared_out(self, weighting: Array, scores: Array) -> Array:
+        """Return what is explained of each row, (K, n')."""
+        weighed: Array = np.vecdot(weighting, scores)
+        return weighed
 
     def _of_predicted(self, scores: Array) -> Array:
         predicted: Any = self.outputs.predict(scores)
@@ -173,13 +181,13 @@ def resolve_target(target: Any, sequences: int, outputs: Outputs, dtype: np.dtyp
     return Target(outputs, "weights", np.broadcast_to(weights, (sequences, C)))
 
 
-def _default(outputs: Outputs, rows: int) -> Target:
+def _default(outputs: Outputs, rows: int, *, by_step: bool = False) -> Target:
     """Return what is explained where nobody asked for anything else."""
     if not outputs.regression:
-        return Target(outputs, "predicted")
+        return Target(outputs, "predicted", by_step=by_step)
     if outputs.scores > 1:
-        return Target(outputs, "all")
-    return Target(outputs, "class", np.zeros(rows, np.intp))
+        return Target(outputs, "all", by_step=by_step)
+    return Target(outputs, "class", np.zeros(rows, np.intp), by_step=by_step)
 
 
 def _one_class(chosen: Any, sequences: int, outputs: Outputs) -> Target:
@@ -236,12 +244,12 @@ def resolve_step_target(
     """
     steps, C = int(offsets[-1]), outputs.scores
     if target is None:
-        default = _default(outputs, steps)
+        default = _default(outputs, steps, by_step=True)
         if default.kind != "class":
             return default
         target = 0
     if isinstance(target, str) and target == "all":
-        return Target(outputs, "all")
+        return Target(outputs, "all", by_step=True)
     B = len(offsets) - 1
     if single or _is_step_and_class(target) or _is_row(target, C):
         names, wanted = ["target"] * B, [target] * B
@@ -266,14 +274,15 @@ def resolve_step_target(
         if C == 1:  # the one output stands where a class would be predicted
             weights[at_predicted] = 1
             given = [(g[0], 0) if isinstance(g, tuple) else 0 if g is None else g for g in given]
-            return Target(outputs, "weights", weights, given=given)
+            return Target(outputs, "weights", weights, given=given, by_step=True)
         if not all(isinstance(g, tuple) and g[1] is None for g in given):
             raise ValueError(
                 "target: expected an output, (step, output) or weights for each sequence, or for "
                 "all of them 'all' or (step, None), got None for some: a regression predicts none"
             )
-        return Target(outputs, "all", at_predicted, given=given)
-    return Target(outputs, "weights", weights, at_predicted if at_predicted.any() else None, given)
+        return Target(outputs, "all", at_predicted, given=given, by_step=True)
+    chosen = at_predicted if at_predicted.any() else None
+    return Target(outputs, "weights", weights, chosen, given, by_step=True)
 
 
 class _Asked(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import inspect
 import shutil
 import sys
 import textwrap
@@ -27,7 +26,7 @@ from lrplstm.cli.progress import Progress
 from lrplstm.cli.series import read_series
 from lrplstm.cli.targets import read_target
 from lrplstm.cli.texts import Portions, open_input, read_text, text_items
-from lrplstm.method_table import OPTIONS
+from lrplstm.method_table import TABLE
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
@@ -187,11 +186,11 @@ def _check_finite(attributions: Attributions) -> None:
 def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) -> dict[str, Any]:
     """Return the given options that only some methods have."""
     chosen = {}
-    for name in OPTIONS:
+    for name, option in METHODS.options.items():
         value = getattr(options, name)
         if value is None:
             continue
-        have = [m for m in METHODS if name in inspect.signature(METHODS[m]).parameters]
+        have = [m for m in METHODS if option in TABLE[m].options]
         if method not in have:
             flag = "--" + name.replace("_", "-")
             raise InputError(

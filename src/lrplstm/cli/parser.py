@@ -19,7 +19,6 @@ from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.loaders.registry import LOADERS, Option
 from lrplstm.loaders.registry import options as loader_options
-from lrplstm.method_table import OPTIONS as METHOD_OPTIONS
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.texts import shown
 
@@ -288,7 +287,7 @@ def _models(default: str = "") -> str:
 def _add_method_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that only some methods have."""
     converters = {float: _number, int: _integer, str: None}
-    for name, option in METHOD_OPTIONS.items():
+    for name, option in METHODS.options.items():
         taken: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {}
         if isinstance(option.kind, tuple):
             taken["choices"] = option.kind

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lrplstm.base_model import Model
 from lrplstm.checks import to_array, to_numbers
 from lrplstm.conversion import is_array_like
-from lrplstm.sequences import Batch, Part, sum_steps
+from lrplstm.sequences import Batch
 from lrplstm.weights import Array
 
 __all__ = ["HiddenRelevance", "resolve_hidden"]
 
 
-class HiddenRelevance(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class HiddenRelevance:
     """Relevance that was given of the top layer's hidden states.
 
     Attributes
@@ -25,25 +27,39 @@ class HiddenRelevance(NamedTuple):
         Of the states at every step, or of what the head reads of them.
     pooled : bool
         Whether it is of what the head reads.
+    given : list of ndarray
+        What was given for each sequence, padding included.
     """
 
     values: Array
     pooled: bool
+    given: list[Array]
 
-    def of(self, part: Part) -> Array:
-        """Return that of a part, (steps, width) or (B, width)."""
-        return self.values[part.sequences if self.pooled else part.steps]
+    @property
+    def count(self) -> int:
+        """How many explanations there are of each sequence."""
+        return 1
 
-    def started(self, part: Part) -> Array:
-        """Return how much of it each sequence of a part has, (B,)."""
-        sums = self.of(part).sum(axis=-1)
-        return sums.astype(np.float64) if self.pooled else sum_steps(sums, part.offsets)
+    @property
+    def by_step(self) -> bool:
+        """Whether its rows are those of steps."""
+        return not self.pooled
 
-    def as_given(self, batch: Batch) -> list[Array]:
-        """Return one array a sequence, in the shape that was given."""
-        if self.pooled:
-            return list(self.values)
-        return np.split(batch.as_given(self.values, axis=0), batch.given_offsets[1:-1])
+    def weighting(self, scores: Array, rows: slice | Array) -> Array:
+        """Return that of some rows, (1, n', width): from it the way back starts."""
+        return self.values[np.newaxis, rows]
+
+    def shared_out(self, weighting: Array, scores: Array) -> Array:
+        """Return how much of it each row has, (1, n')."""
+        sums: Array = weighting.sum(axis=-1)
+        return sums
+
+    def weigh_largest(self, scores: Array) -> Array:
+        """Return what relevance starts from in each row, (n, width)."""
+        return self.values
+
+    def explained(self, predicted: Array | None, offsets: Array) -> None:
+        """Return what was explained: no class."""
 
 
 def resolve_hidden(given: Any, model: Model, batch: Batch) -> HiddenRelevance:
@@ -68,17 +84,18 @@ def resolve_hidden(given: Any, model: Model, batch: Batch) -> HiddenRelevance:
     width, dtype = model.width, model.dtype
     if arrays[0].ndim == 1 and model.graph.pooled is not None:
         rows = [to_numbers(name, a, (width,), dtype) for name, a in zip(names, arrays, strict=True)]
-        return HiddenRelevance(np.stack(rows), pooled=True)
+        hidden = np.stack(rows)
+        return HiddenRelevance(hidden, pooled=True, given=list(hidden))
     lengths = np.diff(batch.given_offsets).tolist()
-    hidden = np.concatenate(
-        [
-            to_numbers(name, array, (T, width), dtype)
-            for name, array, T in zip(names, arrays, lengths, strict=True)
-        ]
-    )
+    rows = [
+        to_numbers(name, array, (T, width), dtype)
+        for name, array, T in zip(names, arrays, lengths, strict=True)
+    ]
+    hidden = np.concatenate(rows)
+    own = np.split(hidden, batch.given_offsets[1:-1])
     if batch.padding is None:
-        return HiddenRelevance(hidden, pooled=False)
+        return HiddenRelevance(hidden, pooled=False, given=own)
     read = hidden[batch.padding.read]
     if np.count_nonzero(read) != np.count_nonzero(hidden):
         raise ValueError("hidden_relevance: expected zeros at padded steps")
-    return HiddenRelevance(read, pooled=False)
+    return HiddenRelevance(read, pooled=False, given=own)

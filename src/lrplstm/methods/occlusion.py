@@ -1,0 +1,157 @@
+"""Occlusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lrplstm import network
+from lrplstm.attribution import Attribution, Attributions
+from lrplstm.base_model import Model
+from lrplstm.baselines import BASELINE, Baseline, resolve_baseline
+from lrplstm.checks import check_choice
+from lrplstm.copies import copies_for_steps
+from lrplstm.method_table import Method, Option, register
+from lrplstm.methods.perturbation import MEASURES, explained, reading_of, spread
+from lrplstm.methods.request import Request
+from lrplstm.methods.resuming import Resumed
+from lrplstm.methods.signatures import typed
+from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.sequences import Part
+from lrplstm.weights import Array
+
+__all__ = ["Occlusion", "occlusion"]
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class Occlusion(Method):
+    """What a score, or probability, loses when a step, or input, is taken away."""
+
+    name = "occlusion"
+    when = "what the score really loses without a step: no model of the model; slow when long"
+    rest = "interactions of words"
+    options = (
+        BASELINE,
+        Option("measure", MEASURES, "what occlusion compares (default: score)"),
+    )
+    keep = "states"
+
+    baseline: Baseline
+    measure: str
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Its own arguments by their names."""
+        return {"measure": self.measure, "baseline": self.baseline.given}
+
+    def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
+        """Return the relevance of what a part of a batch read."""
+        baseline = self.baseline.of(part)
+        token = self._occlude(past, weighting, baseline, by_input=False)[..., 0]
+        by_input = None
+        if level == "input":
+            by_input = spread(token, self._occlude(past, weighting, baseline, by_input=True))
+        started = explained(past, weighting, self.measure)
+        return InputRelevance(token, by_input, network.no_initial(past, weighting), started)
+
+    def _occlude(
+        self, past: ForwardPass, weighting: Array, baseline: Array, *, by_input: bool
+    ) -> Array:
+        """Take away each step, or input: its effect, (K, steps, 1) or (K, steps, D)."""
+        prepared, reading = past.prepared, past.reading
+        steps, D = len(reading.rows), baseline.shape[1]
+        # One for all steps, or one each.
+        of_step = np.broadcast_to(np.arange(len(baseline)), steps)
+        of_baseline = prepared.project(baseline)
+        each = D if by_input else 1
+        started = explained(past, weighting, self.measure)
+        resumed = None if prepared.entry is None else Resumed(past, prepared.entry)
+        effects = []
+        for some, step, marked, number in copies_for_steps(
+            past.offsets, each, prepared.bytes_per_step(0)
+        ):
+            if by_input:
+                taken = number[:, np.newaxis] == np.arange(D)
+                stand_in = np.where(taken, baseline[of_step[step]], past.reading.inputs[step])
+                changed = prepared.project(stand_in)
+            else:
+                changed = of_baseline[of_step[step]]
+            if resumed is None:
+                whole = reading.projection[reading.rows[some.steps]]
+                whole[marked] = changed
+                run = network.forward(prepared, reading_of(some, whole), "nothing")
+            else:
+                run = resumed.forward(some, step, changed)
+            left = explained(run, weighting[:, some.rows(past.every_step)], self.measure)
+            effects.append(started[:, some.owner] - left)
+        found = np.concatenate(effects, axis=1).astype(past.scores.dtype)
+        return found.reshape(len(weighting), steps, each)
+
+
+@typed
+def occlusion(
+    model: Model,
+    inputs: Any,
+    target: Any = None,
+    *,
+    baseline: Any = None,
+    measure: str = "score",
+    level: str | None = None,
+    unknown: str | None = None,
+    backend: str = "auto",
+    num_threads: int | None = None,
+) -> Attribution | Attributions:
+    """Occlusion: what the score loses when a step is taken away.
+
+    The score with x, minus the score with x_t replaced by the baseline.
+
+    Parameters
+    ----------
+    model, inputs, target, level, unknown, backend, num_threads
+        As for `lrp`.
+    baseline
+        What a step is replaced by: as for `integrated_gradients`, zeros by default.
+    measure : {"score", "probability"}
+        What is compared: scores, or their softmax.
+
+    Returns
+    -------
+    Attribution or Attributions
+        At level "input", where each input dimension is also taken away by itself,
+        `input_relevance` is what that alone does, and, in proportion to the size of that, a part of
+        what all of the step together do beyond it; so it sums up to `token_relevance`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `integrated_gradients`; also if `measure` is none of those above, or "probability" for a
+        model of one score.
+
+    Notes
+    -----
+    Li et al. 2016, "Understanding Neural Networks through Representation Erasure"
+    (arXiv 1612.08220); compared with LRP by Arras et al. 2019 (arXiv 1904.11829). It takes one
+    forward pass for each step, and at level "input" for each input.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> a = lrplstm.occlusion(model, "a fine film .".split(), measure="probability")
+    >>> a.tokens[a.token_relevance.argmax()]
+    'fine'
+    """
+    check_choice("measure", measure, MEASURES)
+    request = Request(model, inputs, level, unknown, backend, num_threads)
+    outputs = model.outputs
+    if measure == "probability" and (outputs.regression or outputs.count == 1):
+        raise ValueError(
+            f"measure: expected 'score' for {'a regression' if outputs.regression else 'one score'}"
+            ", which has no probability, got 'probability'; two class_names make a classifier of "
+            "one score"
+        )
+    method = Occlusion(resolve_baseline(baseline, model, request.batch), measure)
+    return request.explain(method, target)

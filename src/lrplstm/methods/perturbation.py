@@ -1,0 +1,46 @@
+"""What methods share that run the network on altered copies of its inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lrplstm import network
+from lrplstm.copies import Copies
+from lrplstm.network import ForwardPass, Reading
+from lrplstm.weights import Array
+
+__all__ = ["MEASURES", "explained", "reading_of", "spread"]
+
+MEASURES = ("score", "probability")
+"""What is compared: scores, or their softmax; of one score for two classes its sigmoid."""
+
+
+def reading_of(some: Copies, projection: Array) -> Reading:
+    """Return what the network reads of copies, given what the first layer does at each step."""
+    return Reading(some.offsets, projection, np.arange(len(projection)), None)
+
+
+def explained(past: ForwardPass, weighting: Array, measure: str = "score") -> Array:
+    """Return what is explained of each sequence, (K, B), in float64."""
+    values = past.scores.astype(np.float64)
+    if measure == "probability":
+        if values.shape[-1] == 1:  # s speaks for class 1 and -s for class 0, as the weights say
+            values = np.sign(weighting) / (1 + np.exp(-np.sign(weighting) * values))
+        else:
+            values = np.exp(values - values.max(axis=-1, keepdims=True))
+            values /= values.sum(axis=-1, keepdims=True)
+    return network.weigh(past.prepared, weighting, values, past.offsets)
+
+
+def spread(token: Array, by_input: Array) -> Array:
+    """Return what each input does alone, and its part of what a step's inputs do together.
+
+    That part is in proportion to what they do alone, without its sign. The inputs of a step then
+    sum up to what the step does, (..., steps).
+    """
+    sizes = np.abs(by_input)
+    whole = sizes.sum(axis=-1, keepdims=True)
+    even = np.full_like(sizes, 1 / sizes.shape[-1])
+    shares = np.divide(sizes, whole, out=even, where=whole > 0)
+    together = token - by_input.sum(axis=-1)
+    return by_input + shares * together[..., np.newaxis]
