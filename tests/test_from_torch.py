@@ -200,6 +200,40 @@ def test_lstms_that_follow_each_other():
         lrplstm.from_torch(network, lstm=("second", "first"))
 
 
+@pytest.mark.parametrize(
+    ("modules", "order"),
+    [
+        ({"c": nn.LSTM(4, 3), "a": nn.LSTM(5, 4, bidirectional=True), "b": nn.LSTM(8, 4)}, "abc"),
+        ({"lstm2": nn.LSTM(4, 4), "lstm1": nn.LSTM(4, 4), "lstm10": nn.LSTM(4, 4)}, "1 2 10"),
+        ({"lstm_1": nn.LSTM(3, 4), "fc": nn.Linear(4, 2), "lstm_2": nn.LSTM(4, 4)}, "_1 _2"),
+        ({"x": nn.LSTMCell(3, 4), "y": nn.LSTMCell(4, 5), "fc": nn.Linear(5, 2)}, "xy"),
+    ],
+)
+def test_lstms_in_an_order_that_is_seen(modules, order):
+    with pytest.warns(UserWarning, match="follow each other in this order.* pass lstm="):
+        model = lrplstm.from_torch(nn.ModuleDict(modules).state_dict())
+    names = order if " " not in order else [f"lstm{number}" for number in order.split()]
+    assert model.origin["lstm"] == ", ".join(names)
+    first = modules[names[0]]
+    assert model.input_size == first.input_size
+    weight = getattr(first, "weight_hh_l0", None)
+    layer = model.layers[0][0] if isinstance(model.layers[0], tuple) else model.layers[0]
+    np.testing.assert_array_equal(
+        layer.weight_hh, (first.weight_hh if weight is None else weight).detach()
+    )
+
+
+def test_a_cell_alone():
+    cell, fc = nn.LSTMCell(3, 4), nn.Linear(4, 2)
+    state = nn.ModuleDict({"cell": cell, "fc": fc}).state_dict()
+    with pytest.warns(UserWarning, match="the cell 'cell' runs over the steps in their order"):
+        model = lrplstm.from_torch(state)
+    x, states = torch.randn(5, 1, 3), None
+    for step in x:
+        states = cell(step, states)
+    assert relative_error(model.predict(x[:, 0].numpy()), fc(states[0])[0].detach().numpy()) < 1e-5
+
+
 # Sources ----------------------------------------------------------------------------------------
 
 
@@ -668,18 +702,22 @@ IN_HEAD = "head: expected Linear layers, ReLU or Tanh after each, Dropout, .*, g
     [
         # No LSTM, or several
         (nn.Linear(3, 4), {}, r"source: expected an LSTM, found '' \(Linear, width 3\)"),
-        (Parts(a=nn.GRU(3, 4), fc=FC), {}, r"expected an LSTM, found 'a' \(GRU\)$"),
-        (Parts(a=nn.GRU(3, 4), fc=FC).state_dict(), {}, r"expected an LSTM, found 'a' \(GRU\)$"),
-        (Parts(a=nn.RNN(3, 4)).state_dict(), {}, r"expected an LSTM, found 'a' \(RNN\)$"),
-        (Parts(a=nn.LSTMCell(3, 4)), {}, r"expected an LSTM, found 'a' \(LSTMCell\)$"),
-        (Parts(a=nn.LSTMCell(3, 4)).state_dict(), {}, r"found 'a' \(LSTMCell\)$"),
-        (Parts(a=nn.GRUCell(3, 4)).state_dict(), {}, r"found 'a' \(GRUCell\)$"),
+        (Parts(a=nn.GRU(3, 4), fc=FC), {}, r"expected an LSTM, found 'a' \(GRU\);"),
+        (Parts(a=nn.GRU(3, 4), fc=FC).state_dict(), {}, r"expected an LSTM, found 'a' \(GRU\);"),
+        (Parts(a=nn.RNN(3, 4)).state_dict(), {}, r"expected an LSTM, found 'a' \(RNN\);"),
+        (Parts(a=nn.GRUCell(3, 4)).state_dict(), {}, r"found 'a' \(GRUCell\); of weights alone"),
+        (Parts(W=nn.Parameter(THREE)).state_dict(), {}, r"found '' \(W\); .* by their names$"),
+        (
+            {"model_state_dict": Parts(W=nn.Parameter(THREE), fc=FC).state_dict()},
+            {},
+            r"found '' \(W\), 'fc' \(linear, width 4\); of weights",
+        ),
         ({}, {}, "expected an LSTM, found none$"),
         ({"epoch": 3}, {}, "expected an LSTM, found none$"),
         (
             Parts(a=lstm(), b=lstm()),
             {},
-            r"one LSTM, found 'a' \(LSTM\), 'b' \(LSTM\); name one with",
+            r"found 'a' \(LSTM\), 'b' \(LSTM\); name one with .* lstm=\['a', 'b'\]$",
         ),
         (
             Parts(a=lstm(), b=nn.GRU(3, 4)),

@@ -323,6 +323,19 @@ def test_several_linear_layers_are_one_error():
     state = nn.ModuleDict(modules).state_dict()
     with pytest.raises(ValueError, match=r"head=\['fc1', 'fc2'\], activations=\['relu'\]"):
         lrplstm.from_torch(state)
+    model = lrplstm.from_torch(state, activations=["relu"], pooling="last")
+    assert model.origin["head"] == "fc1, fc2"
+
+
+def test_a_checkpoint_of_layers():
+    """Of one network, a state dict each; of two networks one has to be passed."""
+    states = {"lstm1": nn.LSTM(3, 5).state_dict(), "lstm2": nn.LSTM(5, 4).state_dict()}
+    checkpoint = {"epoch": 1, "net": states | {"fc": nn.Linear(4, 2).state_dict()}}
+    with pytest.warns(UserWarning, match="'lstm1', 'lstm2' follow each other in this order"):
+        model = lrplstm.from_torch(checkpoint)
+    assert dict(model.origin) == {"lstm": "lstm1, lstm2", "head": "fc"}
+    with pytest.raises(ValueError, match=r"got source\['best'\], source\['last'\]; pass one"):
+        lrplstm.from_torch({"best": dict(STATE), "last": STATE})
 
 
 # Any model --------------------------------------------------------------------------------------

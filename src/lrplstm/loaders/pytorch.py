@@ -172,7 +172,7 @@ def from_torch(
     if runs:
         _compare(module, model, lstms, ends, example)
     elif module is None or check:
-        _warn(asked, linears, pooling, named=module is not None and named)
+        _warn(asked, lstms, linears, pooling, named=module is not None and named)
     return model
 
 
@@ -269,6 +269,7 @@ def _compare(
 
 def _warn(
     asked: Request,
+    lstms: Sequence[Part],
     linears: Sequence[tuple[Part | None, str]],
     pooling: str | None,
     *,
@@ -276,6 +277,14 @@ def _warn(
 ) -> None:
     """Warn of what is assumed of weights alone."""
     assumed, given = [], []
+    if asked.lstms is None and len(lstms) > 1:
+        order = [part.name for part in lstms]
+        assumed.append(f"{', '.join(map(repr, order)):.100} follow each other in this order")
+        given.append(f"lstm={shown(order)}")
+    cells = [part.name for part in lstms if "weight_ih" in part.tensors]
+    if asked.lstms is None and cells:
+        assumed.append(f"the cell {cells[0]!r:.100} runs over the steps in their order, from zeros")
+        given.append(f"lstm={shown(cells)}")
     if pooling is None:
         reads = "the head reads" if linears else "the scores are"
         assumed.append(f"pooling 'last', {reads} the final state of each direction")
@@ -302,17 +311,13 @@ def _read_layers(reader: TensorReader, lstms: Sequence[Part]) -> list[Directions
     for part in lstms:
         if any(name.startswith("weight_hr_") for name in part.tensors):
             raise ValueError(f"{part}: expected no projection of the hidden state, got proj_size")
-        sides = ("", "_reverse") if "weight_ih_l0_reverse" in part.tensors else ("",)
+        suffixes = _suffixes(part)
         kinds = ["weight_ih", "weight_hh"]
-        if "bias_ih_l0" in part.tensors:
+        if f"bias_ih{suffixes[0][0]}" in part.tensors:
             kinds += ["bias_ih", "bias_hh"]
-        depth = 0
-        while f"weight_ih_l{depth}" in part.tensors:
-            depth += 1
-        suffixes = [[f"_l{n}{side}" for side in sides] for n in range(max(depth, 1))]
         _check_tensors(part, [k + suffix for both in suffixes for suffix in both for k in kinds])
         # The same in all layers and directions.
-        hidden_size = sum(part.tensors["weight_hh_l0"].shape[1:2])
+        hidden_size = sum(part.tensors[f"weight_hh{suffixes[0][0]}"].shape[1:2])
         for both in suffixes:
             pair = []
             for suffix in both:
@@ -321,6 +326,17 @@ def _read_layers(reader: TensorReader, lstms: Sequence[Part]) -> list[Directions
             layers.append(pair[0] if len(pair) == 1 else tuple(pair))
             width = hidden_size * len(pair)
     return layers
+
+
+def _suffixes(part: Part) -> list[list[str]]:
+    """Return how the names of the tensors of each layer end, for each direction."""
+    if "weight_ih" in part.tensors:  # a cell
+        return [[""]]
+    sides = ("", "_reverse") if "weight_ih_l0_reverse" in part.tensors else ("",)
+    depth = 0
+    while f"weight_ih_l{depth}" in part.tensors:
+        depth += 1
+    return [[f"_l{n}{side}" for side in sides] for n in range(max(depth, 1))]
 
 
 def _read_direction(

@@ -134,7 +134,7 @@ class TensorReader:
 
 
 def find_state_dict(source: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """Return the tensors of a state dict, or of the one with an LSTM within a checkpoint.
+    """Return the tensors of a state dict, or of the one with a recurrent layer in a checkpoint.
 
     Where other parts of a network have state dicts of their own beside that one, theirs are in it
     too, with the names that the checkpoint gives the parts.
@@ -142,43 +142,65 @@ def find_state_dict(source: Mapping[Any, Any]) -> dict[str, Tensor]:
     Raises
     ------
     ValueError
-        If several have an LSTM.
+        If there are several networks.
     """
-    found: dict[tuple[Any, ...], Mapping[Any, Any]] = {}
-    beside: dict[tuple[Any, ...], Mapping[Any, Any]] = {}
-    seen = {id(source)}
-    remaining: list[tuple[tuple[Any, ...], Mapping[Any, Any]]] = [((), source)]
-    while remaining:
-        path, mapping = remaining.pop()
-        if any(isinstance(key, str) and key.endswith("weight_ih_l0") for key in mapping):
-            found[path] = mapping
-        elif _has_weights(mapping):
-            beside[path] = mapping
-        if len(path) < _MOST_LEVELS:
-            for key, value in mapping.items():
-                if isinstance(value, Mapping) and id(value) not in seen:  # it may lie in several
-                    seen.add(id(value))
-                    remaining.append(((*path, key), value))
-    if len(found) > 1:
-        places = ("source" + "".join(f"[{shown(key)}]" for key in path) for path in found)
+    recurrent, others = _with_weights(source)
+    if len(recurrent) > 1 and not _are_layers(recurrent):
+        places = ("source" + "".join(f"[{shown(key)}]" for key in path) for path in recurrent)
         raise ValueError(
             f"source: expected one state dict with an LSTM, got {', '.join(sorted(places)[:8])}; "
             "pass one"
         )
-    if not found:
-        return _tensors(source, "")
-    ((chosen, state),) = found.items()
-    named = {path: m for path, m in beside.items() if all(isinstance(k, str) for k in path)}
-    if not named or not all(isinstance(key, str) for key in chosen):
-        return _tensors(state, "")
+    chosen = recurrent | {path: m for path, m in others.items() if _is_named(path)}
+    if len(chosen) < 2 or not all(map(_is_named, chosen)):
+        return _tensors(next(iter(chosen.values()), source), "")
     # Names are those below the mapping that all of them lie in.
-    levels = zip(chosen, *named, strict=False)
-    shortest = min(map(len, [chosen, *named]))
+    levels = zip(*chosen, strict=False)
+    shortest = min(map(len, chosen))
     shared = next((n for n, keys in enumerate(levels) if len(set(keys)) > 1), shortest)
     tensors: dict[str, Tensor] = {}
-    for path, mapping in {chosen: state, **dict(sorted(named.items()))}.items():
+    for path, mapping in chosen.items():
         tensors |= _tensors(mapping, "".join(f"{key}." for key in path[shared:]))
     return tensors
+
+
+_Path = tuple[Any, ...]
+
+
+def _with_weights(source: Mapping[Any, Any]) -> tuple[dict[_Path, Any], dict[_Path, Any]]:
+    """Return mappings that are state dicts by their places: with recurrent layers, and others."""
+    recurrent: dict[_Path, Any] = {}
+    others: dict[_Path, Any] = {}
+    seen = {id(source)}
+    remaining: list[tuple[_Path, Mapping[Any, Any]]] = [((), source)]
+    while remaining:
+        path, mapping = remaining.pop()
+        if any(_is_recurrent(key) for key in mapping):
+            recurrent[path] = mapping
+        elif _has_weights(mapping):
+            others[path] = mapping
+        if len(path) < _MOST_LEVELS:
+            inner = []
+            for key, value in mapping.items():
+                if isinstance(value, Mapping) and id(value) not in seen:  # it may lie in several
+                    seen.add(id(value))
+                    inner.append(((*path, key), value))
+            remaining += reversed(inner)
+    return recurrent, others
+
+
+def _is_recurrent(key: Any) -> bool:
+    return isinstance(key, str) and key.rpartition(".")[2] in ("weight_ih_l0", "weight_ih")
+
+
+def _are_layers(recurrent: Mapping[_Path, Mapping[Any, Any]]) -> bool:
+    """Whether these are single layers, side by side, rather than networks."""
+    single = all(key.count(".") == 0 for m in recurrent.values() for key in m if _is_recurrent(key))
+    return single and len({path[:-1] for path in recurrent}) == 1 and all(recurrent)
+
+
+def _is_named(path: _Path) -> bool:
+    return all(isinstance(key, str) for key in path)
 
 
 def _has_weights(mapping: Mapping[Any, Any]) -> bool:

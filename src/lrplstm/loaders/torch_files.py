@@ -40,7 +40,18 @@ _MOST_SHARED = 4
 _MOST_ENTRIES, _BYTES_PER_ENTRY = 2**14, 512  # of an archive
 
 _MOST_DIMENSIONS = 32
+_MOST_LETTERS = 500  # of a name
 _BYTES_PER_TENSOR = 1000  # beside its numbers
+_BYTES_PER_ATTRIBUTE = 200  # of a module in a TorchScript archive
+
+_SCRIPT_NAMES = ("__torch__.", "torch.jit._pickle.build_", "torch.jit._pickle.restore_type_tag")
+"""Classes of TorchScript, and what it marks lists with."""
+
+_TWO_LINES = (
+    "if it is a whole module that you trust: module = torch.load(path, weights_only=False) and "
+    "lrplstm.from_torch(module)"
+)
+"""What reads a whole module."""
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -84,7 +95,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 def _check(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
     for name in tensors:
-        if not name.isprintable() or len(name) > 500:
+        if not name.isprintable() or len(name) > _MOST_LETTERS:
             raise ValueError(f"expected the name of a tensor, got {shown(name)}")
     total = sum(
         math.prod(tensor.shape) * max(4, _numpy_dtype(tensor.dtype).itemsize)
@@ -178,6 +189,15 @@ class _StorageType:
     dtype: str
 
 
+class _Script(dict[str, Any]):
+    """The attributes of a module in a TorchScript archive: tensors, and modules within it."""
+
+
+@dataclass(frozen=True)
+class _ScriptClass:
+    """Which class it is of does not matter: its code is not read."""
+
+
 @dataclass(frozen=True)
 class _Opaque:
     """A harmless class, or anything that a pickle makes of it: what is in it is passed over."""
@@ -241,8 +261,11 @@ _OTHER_TENSORS = {
 class _TensorMachine(Machine):
     """Makes tensors, and notes the storages that they lie in."""
 
-    def __init__(self, content: bytes, room: Room, position: int = 0) -> None:
+    def __init__(
+        self, content: bytes, room: Room, position: int = 0, *, script: bool = False
+    ) -> None:
         super().__init__(content, room, position)
+        self.script = script  # whether it is of a TorchScript archive
         self.storages: dict[str, _Storage] = {}
 
     def key(self, key: Any) -> str:
@@ -255,15 +278,17 @@ class _TensorMachine(Machine):
         full = f"{_MOVED.get(module, module)}.{name}"
         if full in _NAMES:
             return _NAMES[full]
+        if self.script and full.startswith(_SCRIPT_NAMES):
+            is_class = full.startswith("__torch__.")
+            return _ScriptClass() if is_class else _Opaque(full)
         if full in _OTHER_TENSORS:
             raise RefusedError(f"it has {_OTHER_TENSORS[full]}; expected dense ones with numbers")
         try:
             return super().look_up(module, name)
         except RefusedError:
-            more = "; a whole module is more" if full.startswith("torch.nn.modules.") else ""
             raise RefusedError(
                 f"it names {shown(full)}; expected only tensors and plain data, as in what "
-                f"torch.save(module.state_dict(), path) writes{more}"
+                f"torch.save(module.state_dict(), path) writes; {_TWO_LINES}"
             ) from None
 
     def persistent(self, identity: Any) -> Any:
@@ -308,13 +333,19 @@ class _TensorMachine(Machine):
 
     def build(self, target: Any, state: Any) -> None:
         # An OrderedDict has attributes, such as its _metadata.
-        if type(target) is not dict and not isinstance(target, _Opaque):
+        if isinstance(target, _Script) and type(state) is dict:
+            self.room.take(_BYTES_PER_ATTRIBUTE * len(state))
+            target.update(state)
+        elif type(target) is not dict and not isinstance(target, _Opaque):
             super().build(target, state)
 
     def _step(self, code: bytes) -> None:
         match code:
             case pickle.NEWOBJ:
                 name, arguments = self._pop_from(len(self._stack) - 2)
+                if isinstance(name, _ScriptClass) and arguments == ():
+                    self._push(_Script(), _BYTES_PER_TENSOR)
+                    return
                 if not isinstance(name, _Opaque):
                     raise RefusedError("it makes an object of something that is no plain data")
                 self._stack.append(self.call(name, arguments))
@@ -355,13 +386,12 @@ def _read_zip(content: bytes) -> Any:
         raise RefusedError("an archive of too many entries")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
-    if any(name.endswith("/constants.pkl") for name in entries):
-        raise RefusedError("a TorchScript program; expected what torch.save made of a state dict")
     pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise RefusedError("a zip archive that torch.save did not write")
     # So that reading all of it takes no longer than reading the file.
-    if sum(entry.file_size for entry in entries.values()) > len(content):
+    stored = [entry for entry in entries.values() if entry.compress_type == zipfile.ZIP_STORED]
+    if sum(entry.file_size for entry in stored) > len(content):
         raise RefusedError("an archive of more bytes than the file has")
     folder = pickles[0].removesuffix("data.pkl")
 
@@ -370,12 +400,36 @@ def _read_zip(content: bytes) -> Any:
             raise RefusedError(f"it has no {shown(name)}")
         return _entry(content, entries[folder + name])
 
-    machine = _TensorMachine(bytes(read("data.pkl")), room_for(content))
+    # TorchScript: beside the weights it has code, which is not looked at.
+    script = f"{folder}constants.pkl" in entries
+    machine = _TensorMachine(bytes(read("data.pkl")), room_for(content), script=script)
     data = machine.run()
     big = f"{folder}byteorder" in entries and bytes(read("byteorder")) == b"big"
     for key, storage in machine.storages.items():
         storage.fill(read(f"data/{key}"), ">" if big else "<")
-    return data
+    return _state_dict_of(data) if isinstance(data, _Script) else data
+
+
+def _state_dict_of(script: _Script) -> dict[str, Any]:
+    """Return the tensors of a module in a TorchScript archive, by their paths with dots."""
+    state: dict[str, Any] = {}
+    seen: set[int] = set()
+    remaining: list[tuple[str, _Script]] = [("", script)]
+    while remaining:
+        prefix, module = remaining.pop()
+        if id(module) in seen:  # a few bytes can name one module a billion times over
+            continue
+        seen.add(id(module))
+        if len(prefix) > _MOST_LETTERS:
+            raise RefusedError("a module in a module in a module, and so on")
+        inner: list[tuple[str, _Script]] = []
+        for key, value in module.items():
+            if isinstance(value, Tensor):
+                state[prefix + key] = value
+            elif isinstance(value, _Script):
+                inner.append((f"{prefix}{key}.", value))
+        remaining += reversed(inner)
+    return state
 
 
 def _entry(content: bytes, entry: zipfile.ZipInfo) -> memoryview:

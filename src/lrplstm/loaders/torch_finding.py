@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, permutations
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from lrplstm.loaders.torch_parts import Part, below, list_parts
@@ -11,6 +14,9 @@ from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["Ends", "Request", "find_head_and_embedding", "find_lstms", "origin_of"]
+
+_MOST_ORDERED = 6
+"""How many LSTMs may follow each other without being named."""
 
 _MOST_LISTED = 12
 """How many parts that were left out are named."""
@@ -38,23 +44,60 @@ class Ends(NamedTuple):
 
 
 def find_lstms(parts: Mapping[str, Part], names: Sequence[str] | None) -> list[Part]:
-    """Return the LSTMs that were named, or else the only one there is."""
+    """Return the LSTMs that were named, or else all there are if they have only one order."""
     there = [part for part in parts.values() if "lstm" in part.roles]
     if names is None:
         if len(there) == 1:
             return there
+        if ordered := _in_order(there):
+            return ordered
         if there:
             raise ValueError(
-                f"source: expected one LSTM, found {list_parts(there)}; name one with lstm=, or "
-                "several that follow each other"
+                f"source: expected one LSTM, or several in an order that is seen, found "
+                f"{list_parts(there)}; name one with lstm=, or several that follow each other, "
+                f"such as lstm={shown([part.name for part in there[:_MOST_ORDERED]])}"
             )
         others = [p for p in parts.values() if any(k in p.kind for k in ("LSTM", "GRU", "RNN"))]
-        raise ValueError(f"source: expected an LSTM, found {list_parts(others or parts.values())}")
+        advice = ""
+        if parts:
+            advice = (
+                "; of weights alone only those of nn.LSTM and nn.LSTMCell are known, by their names"
+            )
+        raise ValueError(
+            f"source: expected an LSTM, found {list_parts(others or parts.values())}{advice}"
+        )
     for name in names:
         if name not in parts or "lstm" not in parts[name].roles:
             got = str(parts[name]) if name in parts else f"{shown(name)}"
             raise ValueError(f"lstm: expected the name of an LSTM: {list_parts(there)}; got {got}")
     return [parts[name] for name in names]
+
+
+def _in_order(there: Sequence[Part]) -> list[Part]:
+    """Return LSTMs of which each reads what the one before it gives; none if that is in doubt.
+
+    There is one order that the widths allow, or of several one that numbers in the names say.
+    """
+    if not 1 < len(there) <= _MOST_ORDERED or any(part.fault for part in there):
+        return []
+    fitting = [
+        order
+        for order in permutations(there)
+        if all(after.width == before.gives for before, after in pairwise(order))
+    ]
+    if len(fitting) > 1:
+        fitting = [order for order in fitting if list(order) == _by_number(there)]
+    return list(fitting[0]) if len(fitting) == 1 else []
+
+
+def _by_number(there: Sequence[Part]) -> list[Part]:
+    """Return LSTMs whose names differ in a number at their end only, in its order; else none."""
+    names = [re.fullmatch(r"(.*?)([0-9]{1,9})", part.name) for part in there]
+    matches = [match for match in names if match]
+    if len(matches) < len(there) or len({match[1] for match in matches}) > 1:
+        return []
+    numbers = [int(match[2]) for match in matches]
+    return [part for _, part in sorted(zip(numbers, there, strict=True), key=itemgetter(0))]
 
 
 def find_head_and_embedding(
@@ -114,6 +157,13 @@ def find_head_and_embedding(
     ]
     if asked.embedding is not None and len(choices) > 1:
         choices = [ends for ends in choices if ends.head]
+    chain = _chain(others, width)
+    if not choices and asked.activations is not None and len(chain) > 1:
+        choices = [
+            Ends(chain, table)
+            for table in tables
+            if table not in chain and not _left_out(needed, chain, table)
+        ]
     if len(choices) == 1:
         _check_comes_after(parts, lstms, choices[0].head, input_size)
         return choices[0]
@@ -122,26 +172,32 @@ def find_head_and_embedding(
         f"source: expected, besides the LSTM, one linear head of width {width}, at most one "
         f"embedding of width {input_size} and nothing else, found {list_parts(others)}"
         f"{''.join(faults[:1])}; name what is meant with head= and embedding=, or False for none, "
-        f"and the rest is left out{_chained(others, width)}"
+        f"and the rest is left out{_advice(chain)}"
     )
 
 
-def _chained(others: Sequence[Part], width: int) -> str:
-    """Return the arguments for linear layers of which each may read the one before it."""
+def _chain(others: Sequence[Part], width: int) -> tuple[str, ...]:
+    """Return linear layers in the one order in which each reads what the one before it gives."""
     remaining = [part for part in others if "linear" in part.roles and "weight" in part.tensors]
-    names = []
+    names: list[str] = []
     while fitting := [part for part in remaining if part.width == width]:
         if len(fitting) > 1:
-            return ""
+            return ()
         names.append(fitting[0].name)
         width = fitting[0].tensors["weight"].shape[0]
         remaining.remove(fitting[0])
-    if len(names) < 2 or any(part.roles == {"linear"} for part in remaining):
+    return () if any(part.roles == {"linear"} for part in remaining) else tuple(names)
+
+
+def _advice(chain: Sequence[str]) -> str:
+    """Return the arguments for linear layers that follow each other."""
+    if len(chain) < 2:
         return ""
-    functions = ["relu"] * (len(names) - 1)
+    functions = ["relu"] * (len(chain) - 1)
     return (
-        f"; such as head={shown(names)}, activations={shown(functions)} (what follows all but the "
-        "last)"
+        f"; such as head={shown(list(chain))}, activations={shown(functions)} (what follows each "
+        f"but the last: 'relu', 'tanh' or 'linear'; what stands before the first is said as "
+        f"head={shown(['relu', *chain])})"
     )
 
 

@@ -31,7 +31,9 @@ class Part:
     tensors : mapping of str to Tensor
         Its own, by their names within it.
     width : int, optional
-        How many numbers a linear layer reads, or an embedding gives.
+        How many numbers a linear layer or an LSTM reads, or an embedding gives.
+    gives : int, optional
+        How many numbers an LSTM gives.
     fault : str, optional
         Why it does not compute what its kind says.
     """
@@ -42,6 +44,7 @@ class Part:
     tensors: Mapping[str, Tensor]
     width: int | None = None
     fault: str | None = None
+    gives: int | None = None
 
     def __str__(self) -> str:
         return f"{shown(self.name)} ({self.kind:.100})"
@@ -83,6 +86,7 @@ def list_parts(parts: Iterable[Part]) -> str:
 
 _ROLES = {
     "LSTM": "lstm",
+    "LSTMCell": "lstm",
     "Linear": "linear",
     "Embedding": "embedding",
     "ReLU": "relu",
@@ -129,6 +133,8 @@ def _of_module(nn: Any, name: str, module: Any) -> Part:
         width = getattr(module, _WIDTHS[role]) if role in _WIDTHS else None
         width = width or None  # a lazy layer does not know it yet
         text = kind if width is None else f"{kind}, width {width}"
+        if role == "lstm":
+            return Part(name, text, frozenset({role}), tensors, *_widths(tensors, fault))
         return Part(name, text, frozenset({role}), tensors, width, fault)
     if kind in _ROLES:  # of another library, or quantized
         kind = f"{type(module).__module__}.{kind}"
@@ -162,7 +168,8 @@ def _of_tensors(name: str, tensors: dict[str, Tensor]) -> Part:
     shapes = {key: tensor.shape for key, tensor in tensors.items()}
     if "weight_ih_l0" in shapes or {"weight_ih", "weight_hh"} <= shapes.keys():
         kind = _recurrent_kind(shapes)
-        return Part(name, kind, frozenset({"lstm"} if kind == "LSTM" else ()), tensors)
+        roles = frozenset({"lstm"} if kind.startswith("LSTM") else ())
+        return Part(name, kind, roles, tensors, *_widths(tensors, None))
     match shapes:
         case {"weight": (_, int(width)), "bias": (_,)} if len(shapes) == 2:
             return Part(name, f"linear, width {width}", frozenset({"linear"}), tensors, width)
@@ -188,6 +195,22 @@ def _is_loss(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     return (
         called and shapes.keys() <= {"weight", "pos_weight"} and max(map(len, shapes.values())) <= 1
     )
+
+
+def _widths(
+    tensors: Mapping[str, Tensor], fault: str | None
+) -> tuple[int | None, str | None, int | None]:
+    """Return how many numbers a recurrent layer reads, its fault, and how many it gives."""
+    suffix = "" if "weight_ih" in tensors else "_l0"
+
+    def columns(name: str) -> int | None:
+        shape = tensors[name].shape if name in tensors else ()
+        return shape[1] if len(shape) == 2 else None
+
+    gives = columns(f"weight_hh{suffix}")  # with a projection too
+    if gives is not None and "weight_ih_l0_reverse" in tensors:
+        gives *= 2
+    return columns(f"weight_ih{suffix}"), fault, gives
 
 
 def _recurrent_kind(shapes: Mapping[str, tuple[int, ...]]) -> str:
