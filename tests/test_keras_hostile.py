@@ -233,6 +233,38 @@ def test_numbers_with_gaps(path):
         np.testing.assert_array_equal(last.weight, expected.head_weight)
 
 
+def with_backslashes(content):
+    """The same file as Keras 2.12 to 2.15 wrote it on Windows: one group a layer, in the root."""
+    memory = io.BytesIO()
+    with h5py.File(io.BytesIO(content)) as file, h5py.File(memory, "w") as other:
+        for name in SHAPES:
+            layer, _, number = f"layers/{name}".partition("/vars/")
+            other.require_group(layer.replace("/", "\\")).require_group("vars")[number] = file[
+                f"layers/{name}"
+            ][()]
+        other["optimizer\\inner\\vars"] = np.ones(3)
+    return memory.getvalue()
+
+
+def test_names_as_windows_joins_them(path, tmp_path):
+    expected = load(path)
+    content = with_backslashes(WEIGHTS)
+    path.write_bytes(content)
+    archived = tmp_path / "windows.keras"
+    archived.write_bytes(archive({"model.weights.h5": content}))
+    for model in (load(path), load(archived)):
+        np.testing.assert_array_equal(model.head_weight, expected.head_weight)
+    for extra, match in (
+        ("layers\\lstm/cell", "distinct names"),
+        ("a\\" * 99, "more than 64 deep"),
+    ):
+        path.write_bytes(content)
+        with h5py.File(path, "a") as file:
+            file.create_group(extra)
+        with refused(f"model.weights.h5: .*{match}"):
+            load(path)
+
+
 @pytest.mark.parametrize("start", [512, 2048])
 def test_a_block_of_the_users_own_comes_first(start, path):
     path.write_bytes(weights(userblock_size=start))
@@ -332,7 +364,7 @@ def test_orders_without_number():
                 arrays[f"{group}/{cell}/vars/{number}"] = np.ones(shape, np.float32)
     store = NumberedStore(hdf5.Contents({}, groups, arrays), "layers")
     with refused("the order of LSTM and Bidirectional is not known, there are too many"):
-        layers_of_numbered(store, Said(pooling="last"))
+        layers_of_numbered(store, Said(pooling="last"), "x.h5")
 
 
 # Archives ---------------------------------------------------------------------------------------
@@ -561,4 +593,4 @@ def test_contents_of_any_kind(arrays, groups):
     contents = hdf5.Contents({}, ["layers", "layers/lstm", "layers/dense", *groups], own | arrays)
     store = NumberedStore(contents, "layers")
     said = Said(pooling="last")
-    loaded_or_refused(lambda: read_chain(layers_of_numbered(store, said), store))
+    loaded_or_refused(lambda: read_chain(layers_of_numbered(store, said, "x.h5"), store))

@@ -248,7 +248,9 @@ def test_code_is_not_run(suffix, tmp_path):
     if suffix:
         source = tmp_path / f"model{suffix}"
         network_.model.save(source)
-    with refused(r"layer 'a' \(Lambda\): cannot be explained"):
+    with refused(
+        r"layer 'a' \(Lambda\): cannot be explained; its code is in the file and is never run"
+    ):
         lrplstm.from_keras(source)
 
 
@@ -419,6 +421,13 @@ CONFIGS = [
             "config": [{"class_name": "NotEqual", "config": {"name": "a"}}],
         },
         r"layer 'a' \(NotEqual\): cannot be explained",
+    ),
+    (
+        {
+            "class_name": "Sequential",
+            "config": [{"class_name": "ConvLSTM2D", "config": {"name": "a"}}],
+        },
+        r"layer 'a' \(ConvLSTM2D\): cannot be explained; steps that are images are not read",
     ),
     (
         {"class_name": "Sequential", "config": [bidirectional_config("a", go_backwards=True)]},
@@ -594,7 +603,7 @@ def test_a_merge_that_the_file_does_not_say(tmp_path):
     for layers in ([both], [both, keras2_dense("c", arrays((4, 3), (3,)))]):
         path = write_named(tmp_path / "weights.h5", layers)
         with refused(
-            r"merge_mode='concat', .* \('concat', 'sum' or 'ave' of 'bidirectional_1'\); or"
+            r"merge_mode='concat'.* \('concat', 'sum' or 'ave' of 'bidirectional_1'\); or"
         ):
             lrplstm.from_keras(path, **SAID)
         assert lrplstm.from_keras(path, merge_mode="sum", **SAID).head

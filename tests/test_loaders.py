@@ -84,6 +84,55 @@ def test_archives_and_graphs_are_known(tmp_path, files):
     assert "expected the weights of a Sequential" in fails("info", tmp_path / "x.pt")
 
 
+@pytest.fixture
+def foreign(tmp_path):
+    """Beginnings of what no loader reads."""
+    for name, members in {
+        "saved model": ["saved_model.pb"],
+        "keras saved": ["saved_model.pb", "keras_metadata.pb"],
+        "a.mlpackage": ["Data/com.apple.CoreML/model.mlmodel"],
+    }.items():
+        for member in members:
+            path = tmp_path / name / member
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"\x08\x01\x12")
+    (tmp_path / "a.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(20))
+    (tmp_path / "a.mlmodel").write_bytes(b"\x08\x04\x12")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "line"),
+    [
+        (
+            "saved model",
+            "a SavedModel folder",
+            r"python -m tf2onnx.convert --saved-model '.*saved model' --output model.onnx, "
+            "for from_onnx$",
+        ),
+        (
+            "keras saved/saved_model.pb",
+            "a SavedModel folder of Keras",
+            r"tf_keras.models.load_model\('.*keras saved'\).save\('model.keras'\), for from_keras$",
+        ),
+        (
+            "a.tflite",
+            "a TFLite file",
+            r"python -m tf2onnx.convert --tflite \S*a.tflite --output model.onnx, for from_onnx$",
+        ),
+        ("a.mlmodel", "a Core ML model", r"load_spec\('.*a.mlmodel'\)\), 'model.onnx'\), for fr"),
+        ("a.mlpackage", "a Core ML package", "save the model that it was made of"),
+    ],
+)
+def test_formats_that_have_to_be_converted(name, kind, line, foreign):
+    """Whatever gets one answers with the line to write."""
+    match = f"expected a model that can be read, got {kind}, which has to be converted: .*{line}"
+    for loader in (loader_of, *(getattr(lrplstm, name) for name in LOADERS)):
+        with pytest.raises(ValueError, match=match):
+            loader(foreign / name)
+    assert f"got {kind}, which has" in fails("info", foreign / name)
+
+
 # A loader of somebody's own ---------------------------------------------------------------------
 
 

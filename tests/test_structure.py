@@ -48,18 +48,19 @@ LAYERS = [
     {
         "loaders.arrays",
         "loaders.assumptions",
+        "loaders.convertible",
         "loaders.refusals",
-        "loaders.registry",
         "loaders.torch_run",
         "records",
     },
-    {"attribution", "loaders.keras.hdf5_worker", "loaders.native", "loaders.plain_pickle"},
+    {"attribution", "loaders.keras.hdf5_worker", "loaders.plain_pickle", "loaders.registry"},
     {
         "loaders.keras.archive",
         "loaders.keras.config",
         "loaders.keras.hdf5",
         "loaders.keras.losses",
         "loaders.keras.said",
+        "loaders.native",
         "loaders.tensors",
     },
     {

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from lrplstm.loaders.convertible import conversion
 from lrplstm.model import LSTMModel
 from lrplstm.texts import shown, with_visible_errors
 
@@ -181,7 +182,8 @@ def loader_of(path: str | os.PathLike[str]) -> Loader:
     Raises
     ------
     ValueError
-        If it is a file that neither its name nor its content tells the format of.
+        If it is a file that neither its name nor its content tells the format of, or is of a
+        format that has to be converted first.
     """
     path = Path(path)
     if recognized := _recognized(path):
@@ -203,7 +205,7 @@ def read_model(path: str | os.PathLike[str], **options: Any) -> LSTMModel:
 
 
 def refuse_others(source: Any, name: str) -> None:
-    """Refuse the path of what surely is for another loader than the one of this name."""
+    """Refuse the path of what surely is for another loader than the one of this name, or none."""
     if not isinstance(source, str | os.PathLike):
         return
     recognized = _recognized(Path(source))
@@ -215,8 +217,15 @@ def refuse_others(source: Any, name: str) -> None:
 
 
 def _recognized(path: Path) -> tuple[Loader, str] | None:
-    """Return which loader a folder or a file is for and what it is, if it tells."""
+    """Return which loader a folder or a file is for and what it is, if it tells.
+
+    Raises
+    ------
+    ValueError
+        If it is of a format that has to be converted first; it says how.
+    """
     beginning = b""
+    advice = None
     with suppress(OSError, ValueError):  # what cannot be read, the loader says
         if os.path.isfile(path):
             with path.open("rb") as file:
@@ -226,6 +235,9 @@ def _recognized(path: Path) -> tuple[Loader, str] | None:
         for loader in LOADERS.values():
             if kind := loader.recognize(path, beginning):
                 return loader, kind
+        advice = conversion(path, beginning)
+    if advice:
+        raise ValueError(f"{os.fspath(path)}: expected a model that can be read, got {advice}")
     return None
 
 

@@ -20,6 +20,10 @@ OTHER_CLASS = (
     "make a Sequential or Functional model of its layers"
 )
 
+_CODE = "its code is in the file and is never run: put layers in its place that do the same"
+_IMAGES = "steps that are images are not read"
+_REASONS = {"Lambda": _CODE} | dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _IMAGES)
+
 # What Keras 3 files call layers of these classes.
 _STORED_NAMES = {
     "Bidirectional": "bidirectional",
@@ -154,6 +158,8 @@ def _unnest(
 
 def _check_class(entry: dict[str, Any], classes: Collection[str]) -> None:
     if entry["class_name"] not in classes:
+        if reason := _REASONS.get(entry["class_name"]):
+            raise ValueError(f"{_label(entry)}: cannot be explained; {reason}")
         raise ValueError(
             f"{_label(entry)}: cannot be explained; expected layers of the classes LSTM, "
             "Bidirectional, Embedding, Masking, Dense, global pooling, dropout and activation"

@@ -67,6 +67,32 @@ class Contents:
         found = self.attributes.get(path, {}).get(name)
         return found if isinstance(found, str) else None
 
+    def with_slashes(self) -> Contents:
+        r"""Return the same, with groups where names have backslashes.
+
+        Keras 2.12 to 2.15 joined names as paths are joined, on Windows too: there a group of the
+        root is called "layers\lstm\cell".
+
+        Raises
+        ------
+        ValueError
+            If two objects then have one path, or groups are too deep.
+        """
+        renamed = {path: path.replace("\\", "/") for path in (*self.groups, *self.arrays)}
+        if len(set(renamed.values())) < len(renamed):
+            raise ValueError("expected distinct names of groups, got the same one with / and \\")
+        groups = dict.fromkeys(renamed[path] for path in self.groups)
+        for group in list(groups):
+            parts = group.split("/")
+            if len(parts) > hdf5_worker.MOST_DEPTH:
+                raise ValueError(f"groups in groups, more than {hdf5_worker.MOST_DEPTH} deep")
+            groups |= dict.fromkeys("/".join(parts[:n]) for n in range(1, len(parts)))
+        return Contents(
+            {path.replace("\\", "/"): said for path, said in self.attributes.items()},
+            list(groups),
+            {renamed[path]: array for path, array in self.arrays.items()},
+        )
+
 
 def is_hdf5(content: bytes) -> bool:
     """Whether a file begins as HDF5 files do, perhaps after a block that is the user's own."""

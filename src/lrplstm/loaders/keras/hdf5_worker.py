@@ -24,7 +24,7 @@ from typing import Any
 MOST_GROWTH, MOST_BYTES = 3, 2**22
 """How many times as large as the file all that comes out of it may be, and how many bytes more."""
 
-_MOST_DEPTH = 64
+MOST_DEPTH = 64  # of groups in groups
 _BYTES_PER_OBJECT, _BYTES_PER_TEXT = 1000, 100  # what names and places take in the end
 _MOST_SECONDS, _BYTES_PER_SECOND = 10, 10**7
 _EXTRA_BYTES = 512 * 2**20  # of address space, for the library itself
@@ -127,14 +127,14 @@ class _Reader:
     def visit(self, group: Any, path: str, depth: int) -> None:
         import h5py
 
-        if depth > _MOST_DEPTH:
-            raise RefusedError(f"groups in groups, more than {_MOST_DEPTH} deep")
+        if depth > MOST_DEPTH:
+            raise RefusedError(f"groups in groups, more than {MOST_DEPTH} deep")
         self.enter(group, path)
         self.found["groups"].append(path)
         for name in group:
             self.take(_BYTES_PER_OBJECT + 2 * len(path) + 4 * len(name), path)
             below = f"{path}/{name}" if path else name
-            if depth == 0 and name in _TRAINING:
+            if depth == 0 and name.partition("\\")[0] in _TRAINING:
                 continue
             if type(group.get(name, getlink=True)) is not h5py.HardLink:
                 raise RefusedError(f"{below!r:.80} is a link to somewhere else")

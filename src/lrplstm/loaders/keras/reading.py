@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lrplstm.loaders.arrays import naming
 from lrplstm.loaders.keras import archive, hdf5
 from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of
@@ -63,7 +64,7 @@ class Source:
             If a layer cannot be explained, or something that is said is not so, or is lacking.
         """
         if self.config is None:
-            layers = _layers_of_weights(self.store, said)
+            layers = _layers_of_weights(self.store, said, self.name)
         else:
             layers = layers_of(self.config, CLASSES)
         chain = read_chain(layers, self.store)
@@ -129,6 +130,9 @@ def _training_of(model: Any) -> Any:
 
 
 def _store(contents: hdf5.Contents, name: str) -> Store:
+    if any("\\" in group for group in contents.groups) and find_container(contents) is None:
+        with naming(name, (ValueError,)):
+            contents = contents.with_slashes()
     container = find_container(contents)
     if container is not None:
         return NumberedStore(contents, container)
@@ -143,9 +147,9 @@ def _store(contents: hdf5.Contents, name: str) -> Store:
     )
 
 
-def _layers_of_weights(store: Store, said: Said) -> list[KerasLayer]:
+def _layers_of_weights(store: Store, said: Said, source: str) -> list[KerasLayer]:
     if isinstance(store, NumberedStore):
-        return layers_of_numbered(store, said)
+        return layers_of_numbered(store, said, source)
     if isinstance(store, NamedStore):
-        return layers_of_named(store, said)
+        return layers_of_named(store, said, source)
     raise ValueError("expected a model with a config, got none")

@@ -69,8 +69,9 @@ class Said:
 class Questions:
     """What the user has to say, gathered so that one error asks for all of it."""
 
-    def __init__(self, said: Said) -> None:
-        self._said = said
+    def __init__(self, said: Said, source: str) -> None:
+        self.said = said
+        self._source = source  # the file, as the line to write has it
         self._open: dict[str, tuple[Any, str]] = {}
 
     def ask(self, name: str, what: str, example: Any, seen: Any = None) -> Any:
@@ -78,7 +79,7 @@ class Questions:
 
         `what` it is, and an `example`, are for the error.
         """
-        value = getattr(self._said, name)
+        value = getattr(self.said, name)
         if value is None:
             value = seen
         if value is None:
@@ -88,9 +89,11 @@ class Questions:
     def finish(self) -> None:
         """Raise a ValueError with the line to write, if anything has to be said."""
         if self._open:
-            line = ", ".join(f"{name}={value!r}" for name, (value, _) in self._open.items())
+            given = {name: value for name, value in vars(self.said).items() if value is not None}
+            asked = {name: value for name, (value, _) in self._open.items()}
+            line = ", ".join(f"{name}={value!r}" for name, value in (given | asked).items())
             meant = "; ".join(f"{name} ({what})" for name, (_, what) in self._open.items())
             raise ValueError(
-                f"the file has weights only; pass {line}, with what is so: {meant}; "
-                f"or {PASS_CONFIG}"
+                f"the file has weights only; write from_keras({self._source!r}, {line}) with what "
+                f"is so: {meant}; or {PASS_CONFIG}"
             )

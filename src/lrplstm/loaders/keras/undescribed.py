@@ -60,7 +60,7 @@ class _Seen:
 # Older files, which list the names of their layers in order -------------------------------------
 
 
-def layers_of_named(store: NamedStore, said: Said) -> list[KerasLayer]:
+def layers_of_named(store: NamedStore, said: Said, source: str) -> list[KerasLayer]:
     """Return the layers in an older file.
 
     Raises
@@ -80,7 +80,7 @@ def layers_of_named(store: NamedStore, said: Said) -> list[KerasLayer]:
     number = re.match(r"(\d{1,4})\.(\d{1,4})", version, flags=re.ASCII)
     # From then on gates are sigmoid if nothing else is said.
     recent = number is not None and (int(number[1]), int(number[2])) >= (2, 3)
-    return _describe(seen, said, gates="sigmoid" if recent else None)
+    return _describe(seen, Questions(said, source), gates="sigmoid" if recent else None)
 
 
 def _see_named(store: NamedStore, name: str) -> _Seen:
@@ -124,7 +124,7 @@ def _class_of_arrays(name: str, weights: list[Weight]) -> str | None:
 # Files of Keras 3, which number their layers by class -------------------------------------------
 
 
-def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
+def layers_of_numbered(store: NumberedStore, said: Said, source: str) -> list[KerasLayer]:
     """Return the layers in a file of Keras 3.
 
     Raises
@@ -157,7 +157,9 @@ def layers_of_numbered(store: NumberedStore, said: Said) -> list[KerasLayer]:
     others = [seen for members in by_class.values() for seen in members]
     recurrent = _in_order(one, both, embedding)
     return _describe(
-        [*embedding, *recurrent, *others, *dense, *steps, *output], said, gates="sigmoid"
+        [*embedding, *recurrent, *others, *dense, *steps, *output],
+        Questions(said, source),
+        gates="sigmoid",
     )
 
 
@@ -203,7 +205,7 @@ def _fits(order: Sequence[_Seen]) -> bool:
 # What only the user knows -----------------------------------------------------------------------
 
 
-def _describe(seen: list[_Seen], said: Said, gates: str | None) -> list[KerasLayer]:
+def _describe(seen: list[_Seen], questions: Questions, gates: str | None) -> list[KerasLayer]:
     """Return the layers with the config that they must have had.
 
     `gates` is the activation of gates where nothing else is said; None if that is not known.
@@ -211,9 +213,8 @@ def _describe(seen: list[_Seen], said: Said, gates: str | None) -> list[KerasLay
     recurrent = [one for one in seen if one.kind in _RECURRENT]
     if not recurrent:
         raise ValueError("expected an LSTM layer, found none")
-    questions = Questions(said)
     pooling = _pooling(seen, recurrent[-1], questions)
-    activations = iter(_activations([one for one in seen if one.kind in _DENSE], said, questions))
+    activations = iter(_activations([one for one in seen if one.kind in _DENSE], questions))
     described: list[KerasLayer] = []
     for n, one in enumerate(seen):
         config: dict[str, Any] = {}
@@ -257,9 +258,9 @@ def _pooling(seen: list[_Seen], last: _Seen, questions: Questions) -> str:
     return str(stored[0] if stored else questions.ask("pooling", what, "last"))
 
 
-def _activations(dense: list[_Seen], said: Said, questions: Questions) -> Sequence[str]:
+def _activations(dense: list[_Seen], questions: Questions) -> Sequence[str]:
     names = [one.layer.name for one in dense]
-    given = said.dense_activations
+    given = questions.said.dense_activations
     if given is not None and len(given) != len(names):
         raise ValueError(
             f"dense_activations: expected {len(names)}, one for each of {shown(names)}, "
