@@ -42,7 +42,7 @@ LAYERS = [
     {"layers"},
     {"architecture", "stored_layers"},
     {"network", "storage"},
-    {"batches", "method_table"},
+    {"method_table"},
     {"balance", "base_model"},
     {"model"},
     {
@@ -89,6 +89,7 @@ LAYERS = [
     {"compat.network"},
     {"baselines", "compat"},
     {
+        "methods.gradients",
         "methods.growth",
         "methods.hidden",
         "methods.perturbation",

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from lrplstm import network, storage
 from lrplstm.architecture import Graph, connect
 from lrplstm.backends import choose
-from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like
 from lrplstm.inputs import InputEncoder, check_mask_id, check_mask_value
 from lrplstm.layers import INPUTS, Layer
 from lrplstm.outputs import TASKS, Outputs
+from lrplstm.parallel import for_each
 from lrplstm.sequences import Part
 from lrplstm.texts import shown, visible
 from lrplstm.verification import verify
@@ -456,10 +456,15 @@ class Model:
         rows = int(batch.offsets[-1]) if every_step else len(batch)
         scores = np.empty((rows, self.num_classes), self.dtype)
 
-        def run(part: Part, past: network.ForwardPass) -> None:
-            scores[part.steps if every_step else part.sequences] = past.scores
+        source, threads = prepared.source(batch), choose.count_threads(num_threads)
 
-        for_each_part(prepared, batch, run, "nothing", num_threads)
+        def predict_part(part: Part) -> None:
+            with network.quiet():
+                reading = network.read(prepared, batch, source, part, inputs=False)
+                past = network.forward(prepared, reading, "nothing")
+            scores[part.rows(every_step)] = past.scores
+
+        for_each(predict_part, batch.parts(prepared.bytes_per_step(0), threads), threads)
         if every_step:
             scores = batch.as_given(scores, axis=0, fill=np.nan)
             return scores if batch.single else np.split(scores, batch.given_offsets[1:-1])

@@ -7,13 +7,13 @@ command line.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import ForwardPass
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
 
-__all__ = ["TABLE", "Method", "Option", "register"]
+__all__ = ["TABLE", "InputRelevance", "Method", "Option", "register"]
 
 
 class Option(NamedTuple):
@@ -33,6 +33,32 @@ class Option(NamedTuple):
     kind: type | tuple[str, ...]
     help: str
     metavar: str | None = None
+
+
+class InputRelevance(NamedTuple):
+    """Relevance of what the network read.
+
+    Attributes
+    ----------
+    token : ndarray of shape (K, steps)
+    input : ndarray of shape (K, steps, D), or None where only `token` was asked for
+    initial : ndarray of shape (K, B)
+        Relevance of the initial states, all layers and directions.
+    started : ndarray of shape (K, B), or None
+        What was shared out; where it is not the explained score.
+    """
+
+    token: Array
+    input: Array | None
+    initial: Array
+    started: Array | None = None
+
+    @classmethod
+    def of_inputs(
+        cls, inputs: Array, level: str, initial: Array, started: Array | None = None
+    ) -> Self:
+        """Return that of each step too, which is the sum over its inputs."""
+        return cls(inputs.sum(axis=-1), inputs if level == "input" else None, initial, started)
 
 
 class Method:

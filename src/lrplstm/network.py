@@ -9,7 +9,7 @@ states of every step and the final ones; every other operation gives one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,29 +19,21 @@ import numpy as np
 from lrplstm.architecture import Graph
 from lrplstm.copies import Copies
 from lrplstm.layers import INPUTS, Form, Layer, Operation, Pass, Pool, Recurrent
-from lrplstm.rules import EpsilonRule
-from lrplstm.scans import ForwardResult, GradientResult, Scans
-from lrplstm.sequences import Batch, Part, sum_steps, to_offsets
+from lrplstm.scans import ForwardResult, Scans
+from lrplstm.sequences import Batch, Part, to_offsets
 from lrplstm.weights import Array
 
 __all__ = [
     "KEEP",
+    "Descent",
     "ForwardPass",
-    "InputRelevance",
     "Prepared",
     "Reading",
     "Source",
     "decompose",
     "forward",
-    "gradient_x_input",
-    "input_gradient",
-    "lrp",
-    "lrp_from_hidden",
-    "lrp_from_pooled",
-    "no_initial",
+    "quiet",
     "read",
-    "sensitivity",
-    "weigh",
 ]
 
 _WORD_TABLE_BYTES = 48 * 2**20
@@ -300,6 +292,10 @@ class ForwardPass:
         scores: Array = self.values[self.prepared.scores]
         return scores
 
+    def no_initial(self, targets: int) -> Array:
+        """Return zeros for what ends on initial states, (K, B)."""
+        return np.zeros((targets, len(self.offsets) - 1), self.scores.dtype)
+
     def of(self, node: Node) -> Pass:
         """Return what an operation read and made."""
         inputs = tuple([self.values[slot] for slot in node.reads])
@@ -321,6 +317,11 @@ KEEP = {"states": ("states", "nothing"), "parts": ("gates", "gates")}
 """What a forward pass keeps beside what scans do (`lrplstm.scans.KEEP`): what each direction of the
 first layer keeps, which runs by itself then, and other layers; for copies that go on from its
 states, and for those of which parts are followed."""
+
+
+def quiet() -> np.errstate:
+    """Return the context in which networks run: NumPy says no more of overflow than kernels do."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def forward(
@@ -384,12 +385,6 @@ def _run_sides(entry: Scan, reading: Reading, keep: str) -> list[ForwardResult]:
     ]
 
 
-def weigh(prepared: Prepared, weighting: Array, values: Array, offsets: Array) -> Array:
-    """Return ``weighting . values`` of each sequence, (K, B), those of its steps added up."""
-    weighed: Array = np.vecdot(weighting, values)
-    return sum_steps(weighed, offsets) if prepared.every_step else weighed
-
-
 def decompose(
     past: ForwardPass,
     relevant: Array,
@@ -430,172 +425,48 @@ def decompose(
 # Back -------------------------------------------------------------------------------------------
 
 
-class InputRelevance(NamedTuple):
-    """Relevance of what the network read.
+class Descent:
+    """Relevance or gradients on their way down: the only loop over the layers from top to bottom.
 
-    Attributes
+    It is a loop over the nodes that something has arrived at, the top one first: each with its
+    trace and what has arrived, for a scan at its final states and at those of every step. Who runs
+    it says what a node hands on.
+
+    Parameters
     ----------
-    token : ndarray of shape (K, steps)
-    input : ndarray of shape (K, steps, D), or None where only `token` was asked for
-    initial : ndarray of shape (K, B)
-        Relevance of the initial states, all layers and directions.
-    started : ndarray of shape (K, B), or None
-        What was shared out; where it is not the explained score.
+    past : ForwardPass
+    slot : int
+        Where it starts.
+    value : ndarray of shape (K, rows, numbers)
+        What starts there.
     """
 
-    token: Array
-    input: Array | None
-    initial: Array
-    started: Array | None = None
+    def __init__(self, past: ForwardPass, slot: int, value: Array) -> None:
+        self._past = past
+        self._slots: list[Any] = [None] * past.prepared.slots
+        self._slots[slot] = value
 
+    def __iter__(self) -> Iterator[tuple[Scan | Node, Any, Any]]:
+        slots, above = self._slots, None
+        nodes = reversed(self._past.prepared.nodes)
+        for node, trace in zip(nodes, reversed(self._past.traces), strict=True):
+            if isinstance(node, Scan):
+                final, hidden = slots[node.final], slots[node.hidden]
+                slots[node.final] = slots[node.hidden] = None
+                above = None if final is None and hidden is None else (final, hidden)
+            else:
+                above, slots[node.gives] = slots[node.gives], None
+            if above is not None:
+                yield node, trace, above
 
-def no_initial(past: ForwardPass, targets: Array) -> Array:
-    """Return zeros for what ends on initial states, (K, B)."""
-    return np.zeros((len(targets), len(past.offsets) - 1), past.scores.dtype)
+    def hand_on(self, node: Scan | Node, *values: Array) -> None:
+        """Add something to each slot that a node read; who is read twice gets the sum."""
+        reads = (node.reads,) if isinstance(node, Scan) else node.reads
+        for slot, value in zip(reads, values, strict=True):
+            before = self._slots[slot]
+            self._slots[slot] = value if before is None else before + value
 
-
-def lrp(
-    past: ForwardPass, weighting: Array, rule: EpsilonRule, product_rule: str, level: str
-) -> InputRelevance:
-    """Layer-wise relevance propagation of ``weighting * scores``; weighting is one for each target.
-
-    It has the shape (K, B, C), or where every step has scores (K, steps, C).
-    """
-    started = weighting * past.scores
-    return _lrp(past, past.prepared.scores, started, rule, product_rule, level)
-
-
-def lrp_from_pooled(
-    past: ForwardPass, relevance: Array, rule: EpsilonRule, product_rule: str, level: str
-) -> InputRelevance:
-    """Relevance propagation from what is pooled of the top recurrent layer, (K, B, width), down."""
-    return _lrp(past, past.prepared.pooled, relevance, rule, product_rule, level)
-
-
-def lrp_from_hidden(
-    past: ForwardPass, relevance: Array, rule: EpsilonRule, product_rule: str, level: str
-) -> InputRelevance:
-    """Relevance propagation from the top recurrent layer's states, (K, steps, width), down."""
-    return _lrp(past, past.prepared.hidden, relevance, rule, product_rule, level)
-
-
-def _started(number: int, slot: int, value: Array) -> list[Any]:
-    """Return what each slot has got on the way back: at first only one has any."""
-    slots: list[Any] = [None] * number
-    slots[slot] = value
-    return slots
-
-
-def _hand_on(slots: list[Any], reads: tuple[int, ...], values: tuple[Array, ...]) -> None:
-    """Add what is handed on to the slots that were read; who is read twice gets the sum."""
-    for slot, value in zip(reads, values, strict=True):
-        before = slots[slot]
-        slots[slot] = value if before is None else before + value
-
-
-def _lrp(
-    past: ForwardPass, start: int, started: Array, rule: EpsilonRule, product_rule: str, level: str
-) -> InputRelevance:
-    """Relevance propagation from a slot down."""
-    prepared = past.prepared
-    slots = _started(prepared.slots, start, started)
-    initial: Any = None
-    for node, trace in zip(reversed(prepared.nodes), reversed(past.traces), strict=True):
-        if isinstance(node, Node):
-            relevance, slots[node.gives] = slots[node.gives], None
-            if relevance is not None:
-                of_inputs = node.operation.relevance(past.of(node), relevance, rule, product_rule)
-                _hand_on(slots, node.reads, of_inputs)
-            continue
-        final, hidden = slots[node.final], slots[node.hidden]
-        slots[node.final] = slots[node.hidden] = None
-        if final is None and hidden is None:
-            continue
-        x = past.values[node.reads]
-        if node is prepared.entry:
-            x = past.reading.inputs if level == "input" else None
-        below = node.scans.lrp_scan(trace, final, hidden, x, rule, product_rule)
-        initial = below.initial if initial is None else initial + below.initial
-        if below.inputs is None:
-            return InputRelevance(below.token, None, initial)
-        _hand_on(slots, (node.reads,), (below.inputs,))
-    if initial is None:
-        initial = no_initial(past, started)
-    return _of_inputs(slots[0], initial, level)
-
-
-def _of_inputs(inputs: Array, initial: Array, level: str) -> InputRelevance:
-    return InputRelevance(inputs.sum(axis=-1), inputs if level == "input" else None, initial)
-
-
-class _Gradients(NamedTuple):
-    """Gradients of what the network read, (K, steps, D), or of each step times itself; of states.
-
-    Attributes
-    ----------
-    inputs : ndarray of shape (K, steps, D), or None
-    token : ndarray of shape (K, steps), or None
-        Gradient times input of each step, where that was asked for and needs no `inputs`.
-    states : list of (Scan, GradientResult)
-        Of each recurrent layer, the top one first.
-    """
-
-    inputs: Any
-    token: Any
-    states: list[tuple[Scan, GradientResult]]
-
-
-def _gradient(past: ForwardPass, weighting: Array, times_input: bool) -> _Gradients:
-    """Return the gradients of ``weighting . scores``."""
-    prepared = past.prepared
-    started = np.asarray(weighting, past.scores.dtype)
-    slots = _started(prepared.slots, prepared.scores, started)
-    states = []
-    for node, trace in zip(reversed(prepared.nodes), reversed(past.traces), strict=True):
-        if isinstance(node, Node):
-            gradient, slots[node.gives] = slots[node.gives], None
-            if gradient is not None:
-                of_inputs = node.operation.gradient(past.of(node), gradient)
-                _hand_on(slots, node.reads, of_inputs)
-            continue
-        final, hidden = slots[node.final], slots[node.hidden]
-        slots[node.final] = slots[node.hidden] = None
-        at_entry = times_input and node is prepared.entry
-        below = node.scans.gradient_scan(trace, final, hidden, at_entry)
-        states.append((node, below))
-        if at_entry:
-            return _Gradients(None, below.token, states)
-        _hand_on(slots, (node.reads,), (below.inputs,))
-    return _Gradients(slots[0], None, states)
-
-
-def input_gradient(past: ForwardPass, weighting: Array) -> Array:
-    """Return the gradient of ``weighting . scores`` of every input, (K, steps, D)."""
-    gradient: Array = _gradient(past, weighting, times_input=False).inputs
-    return gradient
-
-
-def sensitivity(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
-    """Squared gradients of ``weighting . scores``; summed over D they are the token's."""
-    initial = no_initial(past, weighting)
-    gradient, _, states = _gradient(past, weighting, times_input=False)
-    for _, below in states:
-        for of_state in (below.initial_hidden, below.initial_cell):
-            initial += np.vecdot(of_state, of_state)
-    if level == "token":
-        return InputRelevance(np.vecdot(gradient, gradient), None, initial)
-    squares = gradient**2
-    return InputRelevance(squares.sum(axis=-1), squares, initial)
-
-
-def gradient_x_input(past: ForwardPass, weighting: Array, level: str) -> InputRelevance:
-    """Return gradient times value, of every input and initial state."""
-    initial = no_initial(past, weighting)
-    gradient, token, states = _gradient(past, weighting, level == "token")
-    for scan, below in states:
-        initial += np.vecdot(below.initial_hidden, scan.initial_hidden)
-        initial += np.vecdot(below.initial_cell, scan.initial_cell)
-    if gradient is None:
-        return InputRelevance(token, None, initial)
-    x = past.reading.inputs if past.values[0] is None else past.values[0]
-    return _of_inputs(gradient * x, initial, level)
+    @property
+    def inputs(self) -> Any:
+        """What has arrived at the inputs, (K, steps, D)."""
+        return self._slots[0]

@@ -60,8 +60,12 @@ def for_each(function: Callable[[_T], None], items: Sequence[_T], threads: int) 
     The first exception of any call stops the work and is raised. Ctrl-C does not wait for what
     other threads are at: they stop when they look next.
     """
-    work = _Work(function, items)
     threads = min(threads, len(items))
+    if threads == 1 and threading.current_thread() is threading.main_thread():
+        for item in items:
+            function(item)
+        return
+    work = _Work(function, items)
     try:
         if threads == 1:
             work.run()

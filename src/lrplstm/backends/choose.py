@@ -10,14 +10,12 @@ from typing import cast
 
 from lrplstm.backends import reference
 from lrplstm.checks import check_choice, to_int
-from lrplstm.parallel import for_each
 from lrplstm.scans import Scans
 
 __all__ = [
     "BACKENDS",
     "INSTRUCTION_SETS",
     "count_threads",
-    "for_each",
     "instruction_set",
     "resolve",
     "scans",

@@ -16,12 +16,12 @@ from lrplstm import network
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
 from lrplstm.copies import copies_for_steps
-from lrplstm.method_table import Method, register
-from lrplstm.methods.perturbation import spread
+from lrplstm.method_table import InputRelevance, Method, register
+from lrplstm.methods.perturbation import spread, weigh
 from lrplstm.methods.request import Request
 from lrplstm.methods.resuming import Followed
 from lrplstm.methods.signatures import typed
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import ForwardPass
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
 
@@ -45,7 +45,7 @@ class ContextualDecomposition(Method):
         by_input = None
         if level == "input":
             by_input = spread(token, _decompose(past, weighting, by_input=True))
-        return InputRelevance(token, by_input, network.no_initial(past, weighting))
+        return InputRelevance(token, by_input, past.no_initial(len(weighting)))
 
 
 def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
@@ -74,7 +74,7 @@ def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
             entered = followed_from.through_entry(some, step, relevant)
         scores = network.decompose(past, relevant, rows, phrase, some, entered)
         weights = weighting[:, some.rows(past.every_step)]
-        parts.append(network.weigh(prepared, weights, scores, some.offsets))
+        parts.append(weigh(past, weights, scores, some.offsets))
     found = np.concatenate(parts, axis=1).astype(past.scores.dtype)
     return found.reshape(len(weighting), len(reading.rows), each)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lrplstm import network
+import numpy as np
+
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
-from lrplstm.method_table import Method, register
+from lrplstm.method_table import InputRelevance, Method, register
+from lrplstm.methods.gradients import gradients
 from lrplstm.methods.request import Request
 from lrplstm.methods.signatures import typed
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import ForwardPass
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
 
@@ -31,7 +33,15 @@ class GradientXInput(Method):
 
     def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
         """Return the relevance of what a part of a batch read."""
-        return network.gradient_x_input(past, weighting, level)
+        gradient, token, states = gradients(past, weighting, times_input=level == "token")
+        initial = past.no_initial(len(weighting))
+        for scan, below in states:
+            initial += np.vecdot(below.initial_hidden, scan.initial_hidden)
+            initial += np.vecdot(below.initial_cell, scan.initial_cell)
+        if gradient is None:
+            return InputRelevance(token, None, initial)
+        x = past.reading.inputs if past.values[0] is None else past.values[0]
+        return InputRelevance.of_inputs(gradient * x, level, initial)
 
 
 @typed

@@ -12,12 +12,13 @@ from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
 from lrplstm.baselines import BASELINE, Baseline, resolve_baseline
 from lrplstm.copies import copies
-from lrplstm.method_table import Method, Option, register
+from lrplstm.method_table import InputRelevance, Method, Option, register
+from lrplstm.methods.gradients import gradients
 from lrplstm.methods.perturbation import explained, reading_of
 from lrplstm.methods.quadrature import QUADRATURES, Quadrature, resolve_quadrature
 from lrplstm.methods.request import Request
 from lrplstm.methods.signatures import typed
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import ForwardPass
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
 
@@ -77,7 +78,7 @@ class IntegratedGradients(Method):
             alpha = np.repeat(alpha, np.diff(some.offsets))[:, np.newaxis]
             path = of_baseline[some.steps] + alpha * towards_x[some.steps]
             run = network.forward(prepared, reading_of(some, path), "gradient")
-            gradient = network.input_gradient(run, weighting[:, some.rows(past.every_step)])
+            gradient = gradients(run, weighting[:, some.rows(past.every_step)]).inputs
             # One after the other, so that a sum does not depend on how copies were grouped.
             for copy, b in enumerate(some.owner):
                 own = gradient[:, some.offsets[copy] : some.offsets[copy + 1]]
@@ -85,12 +86,8 @@ class IntegratedGradients(Method):
 
         relevance = (x - baseline) * (total / self.path.whole)
         started = explained(past, weighting) - _explained_of_baseline(past, weighting, of_baseline)
-        return InputRelevance(
-            relevance.sum(axis=-1),
-            relevance if level == "input" else None,
-            network.no_initial(past, weighting),
-            started,
-        )
+        initial = past.no_initial(len(weighting))
+        return InputRelevance.of_inputs(relevance, level, initial, started)
 
 
 def _explained_of_baseline(past: ForwardPass, weighting: Array, of_baseline: Array) -> Array:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lrplstm import network
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
 from lrplstm.checks import check_choice
-from lrplstm.method_table import Method, Option, register
+from lrplstm.method_table import InputRelevance, Method, Option, register
 from lrplstm.methods.hidden import HiddenRelevance, resolve_hidden
 from lrplstm.methods.request import Request
 from lrplstm.methods.signatures import typed
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import Descent, ForwardPass, Node
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
@@ -75,12 +73,28 @@ class LRP(Method):
 
     def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
         """Return the relevance of what a part of a batch read."""
-        way: Callable[..., InputRelevance]
+        network, rule, product_rule = past.prepared, self.rule, self.product_rule
         if self.hidden is None:
-            way = network.lrp
+            descent = Descent(past, network.scores, weighting * past.scores)
         else:
-            way = network.lrp_from_pooled if self.hidden.pooled else network.lrp_from_hidden
-        return way(past, weighting, self.rule, self.product_rule, level)
+            slot = network.pooled if self.hidden.pooled else network.hidden
+            descent = Descent(past, slot, weighting)
+        initial = past.no_initial(len(weighting))
+        for node, trace, R in descent:
+            if isinstance(node, Node):
+                below = node.operation.relevance(past.of(node), R, rule, product_rule)
+                descent.hand_on(node, *below)
+                continue
+            final, hidden = R
+            x = past.values[node.reads]
+            if node is network.entry:
+                x = past.reading.inputs if level == "input" else None
+            read = node.scans.lrp_scan(trace, final, hidden, x, rule, product_rule)
+            initial += read.initial
+            if read.inputs is None:
+                return InputRelevance(read.token, None, initial)
+            descent.hand_on(node, read.inputs)
+        return InputRelevance.of_inputs(descent.inputs, level, initial)
 
 
 @typed

@@ -13,12 +13,12 @@ from lrplstm.base_model import Model
 from lrplstm.baselines import BASELINE, Baseline, resolve_baseline
 from lrplstm.checks import check_choice
 from lrplstm.copies import copies_for_steps
-from lrplstm.method_table import Method, Option, register
+from lrplstm.method_table import InputRelevance, Method, Option, register
 from lrplstm.methods.perturbation import MEASURES, explained, reading_of, spread
 from lrplstm.methods.request import Request
 from lrplstm.methods.resuming import Resumed
 from lrplstm.methods.signatures import typed
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import ForwardPass
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
 
@@ -55,7 +55,7 @@ class Occlusion(Method):
         if level == "input":
             by_input = spread(token, self._occlude(past, weighting, baseline, by_input=True))
         started = explained(past, weighting, self.measure)
-        return InputRelevance(token, by_input, network.no_initial(past, weighting), started)
+        return InputRelevance(token, by_input, past.no_initial(len(weighting)), started)
 
     def _occlude(
         self, past: ForwardPass, weighting: Array, baseline: Array, *, by_input: bool

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrplstm import network
 from lrplstm.copies import Copies
 from lrplstm.network import ForwardPass, Reading
+from lrplstm.sequences import sum_steps
 from lrplstm.weights import Array
 
-__all__ = ["MEASURES", "explained", "reading_of", "spread"]
+__all__ = ["MEASURES", "explained", "reading_of", "spread", "weigh"]
 
 MEASURES = ("score", "probability")
 """What is compared: scores, or their softmax; of one score for two classes its sigmoid."""
@@ -18,6 +18,12 @@ MEASURES = ("score", "probability")
 def reading_of(some: Copies, projection: Array) -> Reading:
     """Return what the network reads of copies, given what the first layer does at each step."""
     return Reading(some.offsets, projection, np.arange(len(projection)), None)
+
+
+def weigh(past: ForwardPass, weighting: Array, scores: Array, offsets: Array) -> Array:
+    """Return ``weighting . scores`` of each sequence, (K, B), those of its steps added up."""
+    weighed: Array = np.vecdot(weighting, scores)
+    return sum_steps(weighed, offsets) if past.every_step else weighed
 
 
 def explained(past: ForwardPass, weighting: Array, measure: str = "score") -> Array:
@@ -29,7 +35,7 @@ def explained(past: ForwardPass, weighting: Array, measure: str = "score") -> Ar
         else:
             values = np.exp(values - values.max(axis=-1, keepdims=True))
             values /= values.sum(axis=-1, keepdims=True)
-    return network.weigh(past.prepared, weighting, values, past.offsets)
+    return weigh(past, weighting, values, past.offsets)
 
 
 def spread(token: Array, by_input: Array) -> Array:

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm import network
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
 from lrplstm.checks import to_int
-from lrplstm.method_table import Method, Option, register
+from lrplstm.method_table import InputRelevance, Method, Option, register
 from lrplstm.methods.request import Request
 from lrplstm.methods.signatures import typed
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import ForwardPass
 from lrplstm.sequences import Batch, Part
 from lrplstm.weights import Array
 
@@ -45,11 +44,7 @@ class RandomRelevance(Method):
         """Return the relevance of what a part of a batch read."""
         noise = _random_numbers(self.batch, part, self.seed, past.prepared.input_size)
         noise = np.repeat(noise[np.newaxis].astype(past.scores.dtype), len(weighting), axis=0)
-        return InputRelevance(
-            noise.sum(axis=-1),
-            noise if level == "input" else None,
-            network.no_initial(past, weighting),
-        )
+        return InputRelevance.of_inputs(noise, level, past.no_initial(len(weighting)))
 
 
 def _random_numbers(batch: Batch, part: Part, seed: int, input_size: int) -> Array:

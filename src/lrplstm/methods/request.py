@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm import network
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.backends import choose
 from lrplstm.base_model import Model
-from lrplstm.batches import for_each_part
 from lrplstm.checks import check_choice
-from lrplstm.method_table import Method
+from lrplstm.method_table import InputRelevance, Method
 from lrplstm.methods.growth import warn_of_growth
 from lrplstm.methods.hidden import HiddenRelevance
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import ForwardPass, quiet
+from lrplstm.parallel import for_each
 from lrplstm.sequences import Batch, Part, sum_steps
 from lrplstm.targets import Target, resolve_step_target, resolve_target
 from lrplstm.weights import Array
@@ -57,25 +58,25 @@ class Request:
         start = target if isinstance(target, HiddenRelevance) else self._resolve(target)
         result = Result(self, start.count)
 
-        def run(part: Part, past: ForwardPass) -> None:
-            weighting = start.weighting(past.scores, part.rows(start.by_step))
-            relevance = method.back(past, weighting, part, self.level)
-            started = relevance.started
-            if started is None:
-                started = start.shared_out(weighting, past.scores)
-                if start.by_step:
-                    started = sum_steps(started, part.offsets)
-            result.put(part, past, started, relevance)
+        prepared, batch = self.prepared, self.batch
+        inputs = method.needs_inputs or self.level == "input"
+        source = prepared.source(batch)
 
-        for_each_part(
-            self.prepared,
-            self.batch,
-            run,
-            method.keep,
-            self.threads,
-            targets=result.targets,
-            inputs=method.needs_inputs or self.level == "input",
-        )
+        def explain_part(part: Part) -> None:
+            with quiet():
+                reading = network.read(prepared, batch, source, part, inputs)
+                past = network.forward(prepared, reading, method.keep)
+                weighting = start.weighting(past.scores, part.rows(start.by_step))
+                relevance = method.back(past, weighting, part, self.level)
+                started = relevance.started
+                if started is None:
+                    started = start.shared_out(weighting, past.scores)
+                    if start.by_step:
+                        started = sum_steps(started, part.offsets)
+                result.put(part, past, started, relevance)
+
+        parts = batch.parts(prepared.bytes_per_step(result.targets), self.threads)
+        for_each(explain_part, parts, self.threads)
         if method.advice:
             started = start.weigh_largest(result.scores)
             warn_of_growth(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lrplstm import network
+import numpy as np
+
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
-from lrplstm.method_table import Method, register
+from lrplstm.method_table import InputRelevance, Method, register
+from lrplstm.methods.gradients import gradients
 from lrplstm.methods.request import Request
 from lrplstm.methods.signatures import typed
-from lrplstm.network import ForwardPass, InputRelevance
+from lrplstm.network import ForwardPass
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
 
@@ -33,7 +35,14 @@ class Sensitivity(Method):
 
     def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
         """Return the relevance of what a part of a batch read."""
-        return network.sensitivity(past, weighting, level)
+        gradient, _, states = gradients(past, weighting)
+        initial = past.no_initial(len(weighting))
+        for _, below in states:
+            for of_state in (below.initial_hidden, below.initial_cell):
+                initial += np.vecdot(of_state, of_state)
+        if level == "token":
+            return InputRelevance(np.vecdot(gradient, gradient), None, initial)
+        return InputRelevance.of_inputs(gradient**2, level, initial)
 
 
 @typed

@@ -1,0 +1,49 @@
+"""Gradients of scores, for the methods that are made of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lrplstm.network import Descent, ForwardPass, Node, Scan
+from lrplstm.scans import GradientResult
+from lrplstm.weights import Array
+
+__all__ = ["Gradients", "gradients"]
+
+
+class Gradients(NamedTuple):
+    """Gradients of what the network read, or of each step times itself; and of initial states.
+
+    Attributes
+    ----------
+    inputs : ndarray of shape (K, steps, D), or None
+    token : ndarray of shape (K, steps), or None
+        Gradient times input of each step, where that was asked for and needs no `inputs`.
+    states : list of (Scan, GradientResult)
+        Of each recurrent layer, the top one first.
+    """
+
+    inputs: Any
+    token: Any
+    states: list[tuple[Scan, GradientResult]]
+
+
+def gradients(past: ForwardPass, weighting: Array, *, times_input: bool = False) -> Gradients:
+    """Return the gradients of ``weighting . scores``, of K targets."""
+    prepared = past.prepared
+    descent = Descent(past, prepared.scores, np.asarray(weighting, past.scores.dtype))
+    states = []
+    for node, trace, gradient in descent:
+        if isinstance(node, Node):
+            descent.hand_on(node, *node.operation.gradient(past.of(node), gradient))
+            continue
+        final, hidden = gradient
+        at_entry = times_input and node is prepared.entry
+        below = node.scans.gradient_scan(trace, final, hidden, at_entry)
+        states.append((node, below))
+        if at_entry:
+            return Gradients(None, below.token, states)
+        descent.hand_on(node, below.inputs)
+    return Gradients(descent.inputs, None, states)
