@@ -40,6 +40,21 @@ def share_all(gate, signal, R, epsilon):
     return 0.0, R
 
 
+def proportional(gate, signal, R, epsilon):
+    z = gate + signal
+    z += epsilon if z >= 0 else -epsilon
+    return gate / z * R, signal / z * R
+
+
+# What the gate and what the signal of one unit get: each formula a second time.
+SHARES = {
+    "all": share_all,
+    "prop": proportional,
+    "abs": lambda gate, signal, R, epsilon: proportional(abs(gate), abs(signal), R, epsilon),
+    "half": lambda gate, signal, R, epsilon: (0.5 * R, 0.5 * R),
+}
+
+
 def lrp_direction(weights, x, forward, R_top, share, **rule):
     """R_x (T, D) and what ended on the initial states, given the relevance of h_t, (T, H)."""
     h, c, gates = forward

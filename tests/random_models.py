@@ -32,6 +32,20 @@ def random_weights(rng, input_size, hidden_size, dtype=np.float64, *, initial=Tr
     )
 
 
+def random_gru(rng, D, H, dtype=np.float64, **settings):
+    """One direction of GRUs, with nonzero biases and initial states."""
+    shapes = [(3 * H, D), (3 * H, H), (3 * H,), (3 * H,), (H,)]
+    *arrays, initial = (rng.normal(0, SCALE, shape).astype(dtype) for shape in shapes)
+    return lrplstm.GRUWeights(*arrays, initial_hidden=initial, **settings)
+
+
+def random_rnn(rng, D, H, dtype=np.float64, **settings):
+    """One direction of plain recurrent cells, with nonzero biases and initial states."""
+    shapes = [(H, D), (H, H), (H,), (H,)]
+    *arrays, initial = (rng.normal(0, SCALE, shape).astype(dtype) for shape in shapes)
+    return lrplstm.RNNWeights(*arrays, initial_hidden=initial, **settings)
+
+
 def random_model(
     seed=0,
     *,

@@ -11,14 +11,24 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from random_models import QUICK, random_batch, random_model, random_weights, relative_error
+from random_models import (
+    QUICK,
+    random_batch,
+    random_gru,
+    random_model,
+    random_rnn,
+    random_weights,
+    relative_error,
+)
 
 import lrplstm
 from lrplstm.backends.reference.scan import CELLS
 from lrplstm.cli import main
 from lrplstm.layers import (
+    GRU,
     LAYERS,
     LSTM,
+    RNN,
     Activation,
     Add,
     Axis,
@@ -30,6 +40,7 @@ from lrplstm.layers import (
     register,
 )
 from lrplstm.storage import read_folder
+from lrplstm.weights import CellWeights
 
 METHODS = [method for method in lrplstm.METHODS if method != "random"]
 BACKENDS = ["kernel", "reference"]
@@ -323,7 +334,7 @@ def test_layers_that_do_not_fit():
     lstm, dense = random_weights(rng, 5, 4), lrplstm.DenseLayer(rng.normal(size=(2, 4)))
     cases = [
         ([], "layers: expected at least one layer"),
-        ([lstm, "pool"], r"layers\[1\]: expected a layer, got 'pool'"),
+        ([lstm, "pool"], r"layers\[1\]: expected a layer, or .*, got 'pool'"),
         ([lstm, lrplstm.DenseLayer(np.ones((2, 5)))], r"layers\[1\]: expected input_size 4, got 5"),
         ([LSTM(lstm, name="a"), Pool("mean", name="a")], r"layers\[1\]: name: expected one of its"),
         ([lstm, Pool("mean", reads=["dense"]), dense], r"layers\[1\]: reads: expected 'inputs' or"),
@@ -373,30 +384,12 @@ def test_a_layer_that_gives_another_shape_or_dtype_is_named():
         model.predict(x)
 
 
-@dataclass(frozen=True, eq=False)
-class PlainWeights:
+@dataclass(frozen=True, eq=False, repr=False)
+class PlainWeights(CellWeights):
     """One direction of plain recurrent cells: h = tanh(W_ih x + W_hh h + b)."""
 
-    weight_ih: np.ndarray
-    weight_hh: np.ndarray
     bias: np.ndarray
     initial_hidden: np.ndarray
-    reverse: bool = False
-
-    @property
-    def input_size(self):
-        return self.weight_ih.shape[1]
-
-    @property
-    def hidden_size(self):
-        return len(self.weight_ih)
-
-    @property
-    def initial_states(self):
-        return (self.initial_hidden,)
-
-    def arrays(self):
-        return {name: value for name, value in vars(self).items() if name != "reverse"}
 
 
 class PlainCell:
@@ -498,6 +491,8 @@ def every_layer():
         Scale(rng.uniform(0.5, 2, 6)),
         Halved(),
         Plain(plain_weights(rng, 6, 3)),
+        GRU(random_gru(rng, 6, 3), random_gru(rng, 6, 3, reset_after=False)),
+        RNN(random_rnn(rng, 6, 3), random_rnn(rng, 6, 3, activation="softsign")),
     ]
 
 

@@ -36,21 +36,6 @@ FACTORS = [
 ]
 
 
-def proportional(gate, signal, R, epsilon):
-    z = gate + signal
-    z += epsilon if z >= 0 else -epsilon
-    return gate / z * R, signal / z * R
-
-
-# What the gate and what the signal of one unit get: each formula a second time.
-SHARES = {
-    "all": literal.share_all,
-    "prop": proportional,
-    "abs": lambda gate, signal, R, epsilon: proportional(abs(gate), abs(signal), R, epsilon),
-    "half": lambda gate, signal, R, epsilon: (0.5 * R, 0.5 * R),
-}
-
-
 @grows
 @rules
 @backends
@@ -61,7 +46,7 @@ def test_against_messages_unit_by_unit(product_rule, backend, options, factors):
     x = random_batch(D=model.input_size, lengths=(5,))[0]
     target = model.num_classes - 1
     v = np.eye(model.num_classes)[target]
-    expected, rest, _ = literal.lrp(model, x, v, share=SHARES[product_rule], **factors)
+    expected, rest, _ = literal.lrp(model, x, v, share=literal.SHARES[product_rule], **factors)
     options = {"product_rule": product_rule, "backend": backend, **factors}
     a = lrplstm.lrp(model, x, target, **options)
     assert relative_error(a.input_relevance, expected) < 1e-9
@@ -100,7 +85,7 @@ def test_from_hidden_relevance(product_rule, backend):
     R = np.random.default_rng(5).normal(size=(6, model.width))
     factors = FACTORS[2]
     expected, rest, _ = literal.lrp(
-        model, x, hidden_relevance=R, share=SHARES[product_rule], **factors
+        model, x, hidden_relevance=R, share=literal.SHARES[product_rule], **factors
     )
     a = lrplstm.lrp(
         model, x, hidden_relevance=R, product_rule=product_rule, backend=backend, **factors

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lrplstm import layers
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
+from lrplstm.cells import GRUWeights, RNNWeights
 from lrplstm.layers import DenseLayer
 from lrplstm.methods import (
     METHODS,
@@ -60,9 +61,11 @@ __all__ = [
     "Attribution",
     "Attributions",
     "DenseLayer",
+    "GRUWeights",
     "LSTMModel",
     "LSTMWeights",
     "Model",
+    "RNNWeights",
     "Sentence",
     "contextual_decomposition",
     "explain",

@@ -10,9 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.layers import INPUTS, LSTM, Axis, DenseLayer, Form, Layer, Pool, Recurrent, directions
+from lrplstm.layers import (
+    INPUTS,
+    Axis,
+    DenseLayer,
+    Form,
+    Layer,
+    Pool,
+    Recurrent,
+    directions,
+    recurrent,
+)
 from lrplstm.texts import shown
-from lrplstm.weights import Array, Directions, LSTMWeights, frozen, same_dtype
+from lrplstm.weights import Array, Cells, CellWeights, Directions, LSTMWeights, frozen, same_dtype
 
 __all__ = ["Graph", "check_head", "check_layers", "connect", "short_form"]
 
@@ -58,18 +68,18 @@ def _skips(layer: Layer) -> bool:
     return isinstance(layer, Pool) and layer.pooling != "max"
 
 
-def connect(layers: Sequence[Layer | Directions], input_size: int | None = None) -> Graph:
+def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> Graph:
     """Return the graph of some layers, or raise an error that says which of them does not fit.
 
     Parameters
     ----------
     layers : sequence
-        Each reads the one before it, or those before it that it names. `LSTMWeights` and pairs of
-        them stand for an `LSTM`.
+        Each reads the one before it, or those before it that it names. Weights of cells and pairs
+        of them stand for the layer that is.
     input_size : int, optional
         Width of what the network reads. Default: as a layer that reads it has it.
     """
-    if isinstance(layers, Layer | LSTMWeights | str) or not isinstance(layers, Sequence):
+    if isinstance(layers, Layer | CellWeights | str) or not isinstance(layers, Sequence):
         raise TypeError(f"layers: expected a sequence of layers, got {type(layers).__name__}")
     if not layers:
         raise ValueError("layers: expected at least one layer, got none")
@@ -128,17 +138,14 @@ def _free_name(kind: str, names: Collection[str]) -> str:
     return next(name for name in itertools.chain([kind], numbered) if name not in names)
 
 
-def _to_layer(n: int, given: Layer | Directions) -> Layer:
+def _to_layer(n: int, given: Layer | Cells) -> Layer:
     if isinstance(given, Layer):
         return given
-    if isinstance(given, LSTMWeights):
-        return LSTM(given)
-    if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
-        try:
-            return LSTM(*given)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"layers[{n}]: {error}") from None
-    raise TypeError(f"layers[{n}]: expected a layer, got {shown(given)}")
+    pair = isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2
+    try:
+        return recurrent(*given) if pair else recurrent(given)  # type: ignore[misc]
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"layers[{n}]: {error}") from None
 
 
 def _input_size(layers: Sequence[Layer]) -> int:

@@ -24,7 +24,7 @@ from lrplstm.sequences import Part
 from lrplstm.texts import shown, visible
 from lrplstm.verification import verify
 from lrplstm.vocabulary import resolve_vocabulary
-from lrplstm.weights import Array, Directions, check_dtype, frozen, rebuild
+from lrplstm.weights import Array, Cells, check_dtype, frozen, rebuild
 
 __all__ = ["DEFAULT_UNKNOWN_TOKEN", "Model"]
 
@@ -51,8 +51,9 @@ class Model:
     ----------
     layers : sequence of Layer
         Each reads the one before it, or those before it that it names; the last gives the scores.
-        See `lrplstm.layers` for those there are, and for how to make one of your own. `LSTMWeights`
-        stand for an LSTM layer of one direction, a (forward, backward) pair of them for one of two.
+        See `lrplstm.layers` for those there are, and for how to make one of your own.
+        `LSTMWeights`, `GRUWeights` and `RNNWeights` stand for a layer of one direction, a
+        (forward, backward) pair of them for one of two.
     embedding : array_like of shape (V, input_size), optional
         What is read for each token id.
     vocabulary : sequence of str, or dict of int by str, optional
@@ -148,7 +149,7 @@ class Model:
 
     def __init__(
         self,
-        layers: Sequence[Layer | Directions],
+        layers: Sequence[Layer | Cells],
         *,
         embedding: npt.ArrayLike | None = None,
         vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,

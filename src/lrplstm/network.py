@@ -99,8 +99,7 @@ class Scan:
     def sides(self) -> list[tuple[Any, Any]]:
         """Each direction by itself: its weights, and the layer that it is to the backend."""
         alone = [
-            type(one)(**one.arrays(), reverse=one.reverse or d == 1)
-            for d, one in enumerate(self.directions)
+            one.replaced(reverse=one.reverse or d == 1) for d, one in enumerate(self.directions)
         ]
         return [(weights, self.scans.prepare_layer([weights])) for weights in alone]
 

@@ -20,7 +20,7 @@ import numpy as np
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["PRODUCT_RULES", "EpsilonRule", "ProductRule"]
+__all__ = ["PRODUCT_RULES", "EpsilonRule", "ProductRule", "share_in_activation"]
 
 
 @dataclass(frozen=True)
@@ -138,3 +138,20 @@ PRODUCT_RULES: MappingProxyType[str, ProductRule] = MappingProxyType(
 Each is a function of the epsilon rule, the values of gate and signal, and R. What a gate gets
 passes its sigmoid unchanged. Source: Arras et al. 2019 (arXiv 1904.11829), section 2.
 """
+
+
+# Contextual decomposition -----------------------------------------------------------------------
+
+
+def share_in_activation(
+    activation: Callable[[Array], Array], z: Array, relevant: Array, bias: Any
+) -> Array:
+    """Return the share in activation(z), z = relevant + rest + bias, of what is relevant.
+
+    It is what adding it changes, the mean of first and last of the two, the bias always there.
+    Source: Murdoch et al. 2018 (arXiv 1801.05453), section 3, with those orders of the three in
+    which the bias comes first.
+    """
+    first = activation(bias + relevant) - activation(bias)
+    last = activation(z) - activation(z - relevant)
+    return (first + last) / 2

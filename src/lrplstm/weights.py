@@ -1,10 +1,12 @@
-"""Weights of LSTM directions, and how arrays of weights are checked: frozen data."""
+"""Weights of cells, and how arrays of weights are checked: frozen data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +16,15 @@ from lrplstm.texts import shown
 
 __all__ = [
     "Array",
+    "CellWeights",
+    "Cells",
     "Directions",
     "LSTMWeights",
     "check_dtype",
     "frozen",
     "rebuild",
     "same_dtype",
+    "stacked",
 ]
 
 Array = npt.NDArray[Any]
@@ -99,7 +104,149 @@ def same_dtype(arrays: dict[str, Array]) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LSTMWeights:
+class CellWeights:
+    """The base of weights: one direction of one layer of cells, frozen data.
+
+    The weights of a cell of your own are a frozen dataclass: its arrays are fields, and whatever
+    else it has that JSON can hold. A field that is None it does not have.
+
+    Attributes
+    ----------
+    weight_ih : ndarray of shape (n, input_size)
+        What multiplies the input x_t.
+    weight_hh : ndarray of shape (n, output_size)
+        What multiplies the hidden state h_{t-1}.
+    reverse : bool
+        Whether it reads sequences from their last step to their first.
+    STATES : tuple of str
+        Names of its initial states; that of h comes first.
+    """
+
+    STATES: ClassVar[tuple[str, ...]] = ("initial_hidden",)
+
+    weight_ih: Array
+    weight_hh: Array
+    reverse: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name, value in self.arrays().items():
+            object.__setattr__(self, name, frozen(name, value, np.shape(value)))
+
+    def _freeze(
+        self, shapes: Mapping[str, tuple[Any, tuple[int | str, ...]]], **settings: Any
+    ) -> None:
+        """Check all arrays, given with their shapes, and set them and all else.
+
+        States that are not given are zeros; other arrays that are not given are None.
+        """
+        dtype, arrays = shapes["weight_ih"][0].dtype, {}
+        for name, (value, shape) in shapes.items():
+            if value is None and name in self.STATES:
+                value = np.zeros([int(size) for size in shape], dtype)
+            if value is None:
+                settings[name] = None
+            else:
+                arrays[name] = frozen(name, value, shape)
+        same_dtype(arrays)
+        for name, value in (arrays | settings).items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def input_size(self) -> int:
+        """Width D of what this direction reads."""
+        return int(self.weight_ih.shape[1])
+
+    @property
+    def hidden_size(self) -> int:
+        """Number H of its units."""
+        return self.output_size
+
+    @property
+    def output_size(self) -> int:
+        """Width of its hidden state, H but where that is projected."""
+        return int(self.weight_hh.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Either float32 or float64."""
+        return self.weight_ih.dtype
+
+    @property
+    def initial_states(self) -> tuple[Array, ...]:
+        """States before the first step, h_{-1} first."""
+        return tuple(getattr(self, name) for name in self.STATES)
+
+    def _fields(self) -> dict[str, Any]:
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays by their names."""
+        return {n: value for n, value in self._fields().items() if isinstance(value, np.ndarray)}
+
+    def settings(self) -> dict[str, Any]:
+        """Whatever else it has, by name."""
+        arrays = self.arrays()
+        return {name: value for name, value in self._fields().items() if name not in arrays}
+
+    def variants(self) -> dict[str, Any]:
+        """Whatever is not as by default, but for `reverse`: settings and optional arrays.
+
+        The kernels know cells without any.
+        """
+        fields, defaults = self._fields(), inspect.signature(type(self)).parameters
+        return {
+            name: value
+            for name, value in fields.items()
+            if name not in ("reverse", *self.STATES)
+            and defaults[name].default is not inspect.Parameter.empty
+            and (isinstance(value, np.ndarray) or value != defaults[name].default)
+        }
+
+    def replaced(self, **changes: Any) -> Self:
+        """Return the same weights but for some."""
+        return type(self)(**self._fields() | changes)
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return the same weights in float32 or float64."""
+        resolved = check_dtype(dtype)
+        # A number too large for float32 becomes infinite here; the constructor then refuses it.
+        with np.errstate(over="ignore"):
+            return self.replaced(
+                **{n: array.astype(resolved) for n, array in self.arrays().items()}
+            )
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Any]]]:
+        # Through the constructor, so that copies are read-only too.
+        return rebuild, (type(self), self._fields())
+
+    def __repr__(self) -> str:
+        shown = {"input_size": self.input_size, "hidden_size": self.hidden_size}
+        if self.output_size != self.hidden_size:
+            shown["output_size"] = self.output_size
+        text = ", ".join(
+            f"{name}={value}" for name, value in (shown | {"dtype": self.dtype}).items()
+        )
+        for name, value in self.variants().items():
+            text += f", {name}={value.shape if isinstance(value, np.ndarray) else repr(value)}"
+        return f"{type(self).__name__}({text}{', reverse=True' if self.reverse else ''})"
+
+
+def stacked(weight_ih: npt.ArrayLike, gates: int) -> tuple[Array, int]:
+    """Return the checked weight_ih of a cell that stacks so many gates, and its number of units."""
+    size = f"{gates} * hidden_size" if gates > 1 else "hidden_size"
+    weight_ih = frozen("weight_ih", weight_ih, (size, "input_size"))
+    rows = len(weight_ih)
+    if rows % gates:
+        raise ValueError(
+            f"weight_ih: expected shape ({size}, input_size), "
+            f"got {weight_ih.shape}: {rows} is no multiple of {gates}"
+        )
+    return weight_ih, rows // gates
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class LSTMWeights(CellWeights):
     """One direction of one LSTM layer.
 
     The gates are stacked in the order input gate, forget gate, cell candidate, output gate
@@ -134,12 +281,11 @@ class LSTMWeights:
     LSTMWeights(input_size=3, hidden_size=2, dtype=float64)
     """
 
-    weight_ih: Array
-    weight_hh: Array
+    STATES: ClassVar[tuple[str, ...]] = ("initial_hidden", "initial_cell")
+
     bias: Array
     initial_hidden: Array
     initial_cell: Array
-    reverse: bool
 
     def __init__(
         self,
@@ -151,73 +297,22 @@ class LSTMWeights:
         initial_cell: npt.ArrayLike | None = None,
         reverse: bool = False,
     ) -> None:
-        weight_ih = frozen("weight_ih", weight_ih, ("4 * hidden_size", "input_size"))
-        rows = weight_ih.shape[0]
-        if rows % 4:
-            raise ValueError(
-                "weight_ih: expected shape (4 * hidden_size, input_size), "
-                f"got {weight_ih.shape}: {rows} is no multiple of 4"
-            )
-        hidden_size = rows // 4
-        arrays = {
-            "weight_ih": weight_ih,
-            "weight_hh": frozen("weight_hh", weight_hh, (rows, hidden_size)),
-            "bias": frozen("bias", bias, (rows,)),
-        }
-        for name, state in {"initial_hidden": initial_hidden, "initial_cell": initial_cell}.items():
-            given = np.zeros(hidden_size, weight_ih.dtype) if state is None else state
-            arrays[name] = frozen(name, given, (hidden_size,))
-        same_dtype(arrays)
-        for name, value in (arrays | {"reverse": bool(reverse)}).items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def input_size(self) -> int:
-        """Width D of what this direction reads."""
-        return int(self.weight_ih.shape[1])
-
-    @property
-    def hidden_size(self) -> int:
-        """Width H of its states."""
-        return int(self.weight_hh.shape[1])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Either float32 or float64."""
-        return self.weight_ih.dtype
+        weight_ih, H = stacked(weight_ih, 4)
+        self._freeze(
+            {
+                "weight_ih": (weight_ih, (4 * H, "input_size")),
+                "weight_hh": (weight_hh, (4 * H, H)),
+                "bias": (bias, (4 * H,)),
+                "initial_hidden": (initial_hidden, (H,)),
+                "initial_cell": (initial_cell, (H,)),
+            },
+            reverse=bool(reverse),
+        )
 
     @property
     def rows_g(self) -> slice:
         """Rows of the cell candidate g, the only ones through which relevance passes."""
         return slice(2 * self.hidden_size, 3 * self.hidden_size)
-
-    @property
-    def initial_states(self) -> tuple[Array, ...]:
-        """States before the first step: h_{-1}, c_{-1}."""
-        return self.initial_hidden, self.initial_cell
-
-    def arrays(self) -> dict[str, Array]:
-        """All arrays by their names."""
-        names = ("weight_ih", "weight_hh", "bias", "initial_hidden", "initial_cell")
-        return {name: getattr(self, name) for name in names}
-
-    def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Return the same weights in float32 or float64."""
-        resolved = check_dtype(dtype)
-        # A number too large for float32 becomes infinite here; the constructor then refuses it.
-        with np.errstate(over="ignore"):
-            arrays = {name: array.astype(resolved) for name, array in self.arrays().items()}
-        return type(self)(**arrays, reverse=self.reverse)
-
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[type[Self], dict[str, Any]]]:
-        # Through the constructor, so that copies are read-only too.
-        return rebuild, (type(self), self.arrays() | {"reverse": self.reverse})
-
-    def __repr__(self) -> str:
-        return (
-            f"LSTMWeights(input_size={self.input_size}, hidden_size={self.hidden_size}, "
-            f"dtype={self.dtype}{', reverse=True' if self.reverse else ''})"
-        )
 
 
 def rebuild(cls: Callable[..., Any], arguments: dict[str, Any]) -> Any:
@@ -226,4 +321,7 @@ def rebuild(cls: Callable[..., Any], arguments: dict[str, Any]) -> Any:
 
 
 Directions = LSTMWeights | Sequence[LSTMWeights]
-"""One direction of a layer by itself, or a (forward, backward) pair."""
+"""One direction of an LSTM layer by itself, or a (forward, backward) pair."""
+
+Cells = CellWeights | Sequence[CellWeights]
+"""The same of any cell."""

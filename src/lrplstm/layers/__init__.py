@@ -19,14 +19,16 @@ from lrplstm.layers.base import (
 from lrplstm.layers.dense import ACTIVATIONS, Activation, DenseLayer
 from lrplstm.layers.joining import Add, Concatenate
 from lrplstm.layers.pooling import POOLINGS, Pool
-from lrplstm.layers.recurrent import LSTM, Recurrent, directions
+from lrplstm.layers.recurrent import GRU, LSTM, RNN, Recurrent, directions, recurrent
 
 __all__ = [
     "ACTIVATIONS",
+    "GRU",
     "INPUTS",
     "LAYERS",
     "LSTM",
     "POOLINGS",
+    "RNN",
     "Activation",
     "Add",
     "Axis",
@@ -40,5 +42,6 @@ __all__ = [
     "Recurrent",
     "directions",
     "no_decomposition",
+    "recurrent",
     "register",
 ]

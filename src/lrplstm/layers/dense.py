@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lrplstm.checks import check_choice
 from lrplstm.copies import Copies
 from lrplstm.layers.base import Form, Layer, Operation, Pass, register
-from lrplstm.rules import EpsilonRule
+from lrplstm.rules import EpsilonRule, share_in_activation
 from lrplstm.scans import Scans
 from lrplstm.weights import Array, frozen, same_dtype
 
@@ -67,12 +67,8 @@ class _Activation(Operation):
         return (self.scans.activation_gradient(self.function, past.output, gradient),)
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
-        # What adding the relevant part changes, the mean of first and last of all.
         (y,), z = relevant, copies.take(past.inputs[0], past.offsets[0])
-        first = self._of(y + self.bias) - self._of(self.bias)
-        last = self._of(z) - self._of(z - y)
-        share: Array = (first + last) / 2
-        return share
+        return share_in_activation(self._of, z, y, self.bias)
 
     def _of(self, z: Array) -> Array:
         return self.scans.activate(self.function, z)

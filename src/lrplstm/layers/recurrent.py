@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
+import numpy as np
+
 from lrplstm.backends import reference
-from lrplstm.layers.base import Form, Layer, register
+from lrplstm.cells import GRUWeights, RNNWeights
+from lrplstm.layers.base import LAYERS, Form, Layer, register
 from lrplstm.scans import Scans
 from lrplstm.texts import shown
-from lrplstm.weights import Array, Directions, LSTMWeights
+from lrplstm.weights import Array, CellWeights, Directions, LSTMWeights
 
-__all__ = ["LSTM", "Recurrent", "directions"]
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "directions", "recurrent"]
 
 
 def directions(layer: Directions) -> tuple[LSTMWeights, ...]:
@@ -42,12 +45,12 @@ class Recurrent(Layer):
 
     Notes
     -----
-    `cell` is the type of the weights. They have `input_size`, `hidden_size`, `weight_ih`,
-    `initial_states`, `reverse` and `arrays()`, as `LSTMWeights`. `compiled` says whether the
-    kernels have the cell; else both backends run its steps in `lrplstm.backends.reference`.
+    `cell` is the type of the weights, see `lrplstm.weights.CellWeights`. `compiled` says whether
+    the kernels have the cell, without any variants; else both backends run its steps in
+    `lrplstm.backends.reference`.
     """
 
-    cell: ClassVar[type[Any]]
+    cell: ClassVar[type[CellWeights]]
     compiled: ClassVar[bool] = False
     directions: tuple[Any, ...]
 
@@ -80,8 +83,8 @@ class Recurrent(Layer):
 
     @property
     def width(self) -> int:
-        """Width of its states: H, or 2H with two directions."""
-        return sum(weights.hidden_size for weights in self.directions)
+        """Width of its hidden states, all directions together."""
+        return sum(weights.output_size for weights in self.directions)
 
     def form(self, inputs: Sequence[Form]) -> Form:
         """Return what its output is."""
@@ -103,8 +106,14 @@ class Recurrent(Layer):
         }
 
     def settings(self) -> dict[str, Any]:
-        """Whatever else it has."""
-        return {"reverse": self.directions[0].reverse}
+        """Whatever else it has: `reverse`, and by direction what is not by default so."""
+        sides = zip(("forward", "backward"), self.directions, strict=False)
+        arrays = self.directions[0].arrays()
+        variants = {
+            side: {n: value for n, value in weights.variants().items() if n not in arrays}
+            for side, weights in sides
+        }
+        return {"reverse": self.directions[0].reverse} | {s: v for s, v in variants.items() if v}
 
     @classmethod
     def made_of(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
@@ -117,8 +126,9 @@ class Recurrent(Layer):
                 for name, array in arrays.items()
                 if name.startswith(f"{side}.")
             }
+            settings_of_side = others.pop(side, {})
             if of_side:
-                both.append(cls.cell(**of_side, reverse=reverse))
+                both.append(cls.cell(**of_side, **settings_of_side, reverse=reverse))
         return cls(*both, **others)
 
     def describe(self) -> str:
@@ -126,12 +136,15 @@ class Recurrent(Layer):
         first = self.directions[0]
         kind = "two directions" if len(self.directions) == 2 else "one direction"
         kind += ", from the end" if first.reverse else ""
-        shapes = f"weight_ih {first.weight_ih.shape}, weight_hh {first.weight_hh.shape}"
-        return f"{type(self).__name__}, {kind}, {shapes}"
+        text = f"weight_ih {first.weight_ih.shape}, weight_hh {first.weight_hh.shape}"
+        for name, value in first.variants().items():
+            text += f", {name} {value.shape if isinstance(value, np.ndarray) else value}"
+        return f"{type(self).__name__}, {kind}, {text}"
 
     def scans(self, scans: Scans) -> Scans:
         """Return the backend that runs this cell, of which the network's is `scans`."""
-        return scans if self.compiled else cast(Scans, reference)
+        compiled = self.compiled and not any(weights.variants() for weights in self.directions)
+        return scans if compiled else cast(Scans, reference)
 
 
 @register
@@ -149,5 +162,50 @@ class LSTM(Recurrent):
     """
 
     kind: ClassVar[str] = "lstm"
-    cell: ClassVar[type[Any]] = LSTMWeights
+    cell: ClassVar[type[CellWeights]] = LSTMWeights
     compiled: ClassVar[bool] = True
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class GRU(Recurrent):
+    """A layer of GRU cells, of one or two directions; see `Recurrent`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> ones = np.ones(6)
+    >>> weights = lrplstm.GRUWeights(np.ones((6, 3)), np.ones((6, 2)), ones, ones)
+    >>> lrplstm.layers.GRU(weights).describe()
+    'GRU, one direction, weight_ih (6, 3), weight_hh (6, 2)'
+    """
+
+    kind: ClassVar[str] = "gru"
+    cell: ClassVar[type[CellWeights]] = GRUWeights
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class RNN(Recurrent):
+    """A layer of plain recurrent cells, of one or two directions; see `Recurrent`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> weights = lrplstm.RNNWeights(np.ones((2, 3)), np.ones((2, 2)), np.ones(2))
+    >>> lrplstm.layers.RNN(weights, weights).describe()
+    'RNN, two directions, weight_ih (2, 3), weight_hh (2, 2)'
+    """
+
+    kind: ClassVar[str] = "rnn"
+    cell: ClassVar[type[CellWeights]] = RNNWeights
+
+
+def recurrent(*directions: Any) -> Recurrent:
+    """Return the layer of which these are the weights, or raise a TypeError where there is none."""
+    for layer in LAYERS.values():
+        if issubclass(layer, Recurrent) and type(directions[0]) is layer.cell:
+            return layer(*directions)
+    raise TypeError(f"expected a layer, or weights of cells, got {shown(directions[0])}")

@@ -7,12 +7,11 @@ section 3, for the decomposition. What is called H is one row of numbers for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from lrplstm.rules import EpsilonRule, ProductRule
+from lrplstm.rules import EpsilonRule, ProductRule, share_in_activation
 from lrplstm.weights import Array, LSTMWeights
 
 __all__ = ["Step", "decompose", "gradient", "relevance", "step"]
@@ -99,16 +98,6 @@ def gradient(weights: LSTMWeights, past: Step, after: States) -> tuple[States, A
     return (da @ weights.weight_hh, dc * f), da
 
 
-def _share(activation: Callable[[Array], Array], a: Array, relevant: Array, bias: Array) -> Array:
-    """Return the share in activation(a), a = relevant + rest + bias, of what is relevant.
-
-    It is what adding it changes, the mean of first and last of the two, the bias always there.
-    """
-    first = activation(bias + relevant) - activation(bias)
-    last = activation(a) - activation(a - relevant)
-    return (first + last) / 2
-
-
 def decompose(weights: LSTMWeights, past: Step, W_x: Array, before: States, phrase: bool) -> States:
     """Return the relevant part, beta, of the states after a step, given that of W_ih x and before.
 
@@ -119,9 +108,9 @@ def decompose(weights: LSTMWeights, past: Step, W_x: Array, before: States, phra
     a_i, a_f, a_g, _ = np.split(past.a, 4)
     beta_h, beta_c = before
     r_i, r_f, r_g, _ = np.split(W_x + weights.weight_hh @ beta_h, 4)
-    share_i = _share(_sigmoid, a_i, r_i, b_i)
-    share_f = _share(_sigmoid, a_f, r_f, b_f)
-    share_g = _share(np.tanh, a_g, r_g, b_g)
+    share_i = share_in_activation(_sigmoid, a_i, r_i, b_i)
+    share_f = share_in_activation(_sigmoid, a_f, r_f, b_f)
+    share_g = share_in_activation(np.tanh, a_g, r_g, b_g)
 
     # i g: what has a relevant factor and none that is irrelevant, biases being neither.
     beta_c = (share_f + bias_f) * beta_c
@@ -130,5 +119,5 @@ def decompose(weights: LSTMWeights, past: Step, W_x: Array, before: States, phra
         beta_c = beta_c + bias_i * bias_g
 
     # h = o tanh(c), with o as it is.
-    beta_h = past.o * _share(np.tanh, past.c, beta_c, np.zeros_like(beta_c))
+    beta_h = past.o * share_in_activation(np.tanh, past.c, beta_c, np.zeros_like(beta_c))
     return beta_h, beta_c

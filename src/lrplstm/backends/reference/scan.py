@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrplstm.backends.reference import lstm
+from lrplstm.backends.reference import gru, lstm, rnn
+from lrplstm.cells import GRUWeights, RNNWeights
 from lrplstm.parallel import look
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import DecomposeResult, ForwardResult, GradientResult, LRPResult
@@ -24,18 +25,21 @@ __all__ = [
     "project",
 ]
 
-CELLS: dict[type[Any], Any] = {LSTMWeights: lstm}
+CELLS: dict[type[Any], Any] = {LSTMWeights: lstm, GRUWeights: gru, RNNWeights: rnn}
 """The steps of each cell, by the type of its weights: functions `step`, `relevance`, `gradient` and
 `decompose`. The first of a cell's states is h."""
 
 
 class Direction(NamedTuple):
-    """One direction of a layer, and where it stands in what belongs to the layer."""
+    """One direction of a layer, and where it stands in what belongs to the layer.
+
+    `states` are the columns of each of its states, which may be of several widths, h first.
+    """
 
     weights: Any
     cell: Any
     reverse: bool
-    states: slice
+    states: tuple[slice, ...]
     projection: slice
 
 
@@ -51,20 +55,29 @@ class Trace(NamedTuple):
 
 def prepare_layer(directions: Sequence[Any]) -> list[Direction]:
     """Return a recurrent layer; see `lrplstm.scans`."""
-    layer, states, columns = [], 0, 0
+    layer: list[Direction] = []
+    widths, columns = [0] * len(directions[0].initial_states), 0
     for d, weights in enumerate(directions):
-        H, rows = weights.hidden_size, len(weights.weight_ih)
+        rows, states = len(weights.weight_ih), []
+        for number, state in enumerate(weights.initial_states):
+            states.append(slice(widths[number], widths[number] + len(state)))
+            widths[number] += len(state)
         layer.append(
             Direction(
                 weights,
                 CELLS[type(weights)],
                 reverse=weights.reverse or d == 1,
-                states=slice(states, states + H),
+                states=tuple(states),
                 projection=slice(columns, columns + rows),
             )
         )
-        states, columns = states + H, columns + rows
+        columns += rows
     return layer
+
+
+def _widths(layer: list[Direction]) -> list[int]:
+    """Return the width of each state, all directions together."""
+    return [columns.stop for columns in layer[-1].states]
 
 
 def project(layer: list[Direction], x: Array) -> Array:
@@ -90,29 +103,29 @@ def forward_scan(
     start: tuple[Array, ...] | None = None,
 ) -> ForwardResult:
     """Run the cell over every sequence; see `lrplstm.scans`."""
-    width = sum(direction.weights.hidden_size for direction in layer)
-    final = np.empty((len(offsets) - 1, width), projection.dtype)
-    number = len(layer[0].weights.initial_states)
-    found = tuple(np.empty((len(rows), width), projection.dtype) for _ in range(number))
+    widths, dtype = _widths(layer), projection.dtype
+    final = np.empty((len(offsets) - 1, widths[0]), dtype)
+    all_states = tuple(np.empty((len(rows), width), dtype) for width in widths)
     kept: list[list[Any]] = [[None] * len(rows) for _ in layer]
-    for (weights, cell, reverse, of_direction, columns), own in zip(layer, kept, strict=True):
-        W_x = projection[rows, columns]
+    for (weights, cell, reverse, of_direction, projected), own in zip(layer, kept, strict=True):
+        W_x = projection[rows, projected]
         for b, steps in _steps(offsets, reverse):
             if start is None:
                 states = weights.initial_states
             else:
-                states = tuple(state[b, of_direction] for state in start)
+                given = zip(start, of_direction, strict=True)
+                states = tuple(state[b, own_columns] for state, own_columns in given)
             for t in steps:
                 states, own[t] = cell.step(weights, W_x[t], states)
-                for of_all, state in zip(found, states, strict=True):
-                    of_all[t, of_direction] = state
-            final[b, of_direction] = states[0]
+                for of_all, columns, state in zip(all_states, of_direction, states, strict=True):
+                    of_all[t, columns] = state
+            final[b, of_direction[0]] = states[0]
     trace = Trace(layer, projection, rows, offsets, kept)
     return ForwardResult(
         final,
-        found[0] if hidden else None,
+        all_states[0] if hidden else None,
         None if keep in ("nothing", "states") else trace,
-        found if keep == "states" else None,
+        all_states if keep == "states" else None,
     )
 
 
@@ -125,7 +138,8 @@ def _started(trace: Trace, final: Any, hidden: Any) -> Array:
     if final is not None:
         for direction in trace.layer:
             last = trace.offsets[:-1] if direction.reverse else trace.offsets[1:] - 1
-            started[:, last, direction.states] += final[..., direction.states]
+            h = direction.states[0]
+            started[:, last, h] += final[..., h]
     return started
 
 
@@ -155,14 +169,14 @@ def lrp_scan(
         for sequence, steps in _steps(trace.offsets, reverse):
             R_h, *others = _nothing(direction, K, dtype)
             for t in reversed(steps):
-                after = (R_h + started[:, t, of_direction], *others)
+                after = (R_h + started[:, t, of_direction[0]], *others)
                 (R_h, *others), q, share = cell.relevance(
                     weights, kept[t], after, rule, share_product
                 )
                 if R_x is not None and inputs is not None:
                     R_x[:, t] += inputs[t] * (q @ weights.weight_ih) + share
                 # The sum over D of that, without its D parts.
-                token[:, t] += q @ W_x[t] + D * share[:, 0]
+                token[:, t] += q @ W_x[t] + np.broadcast_to(share, (K, D)).sum(axis=1)
             initial[:, sequence] += sum(R.sum(axis=-1) for R in (R_h, *others))
     return LRPResult(token if R_x is None else None, R_x, initial)
 
@@ -175,25 +189,27 @@ def gradient_scan(
 ) -> GradientResult:
     """Run gradients back over every sequence; see `lrplstm.scans`."""
     started = _started(trace, final_gradient, hidden_gradient)
-    (K, n, width), dtype = started.shape, started.dtype
+    (K, n, _), dtype = started.shape, started.dtype
     D = trace.layer[0].weights.input_size
     token = np.zeros((K, n), dtype) if times_input else None
     dx = None if times_input else np.zeros((K, n, D), dtype)
-    initial = np.zeros((2, K, len(trace.offsets) - 1, width), dtype)  # of h and, if any, of c
+    widths = _widths(trace.layer)
+    of_h, of_c = widths if len(widths) == 2 else widths * 2  # zeros where there is no c
+    initial = [np.zeros((K, len(trace.offsets) - 1, width), dtype) for width in (of_h, of_c)]
     for direction, kept in zip(trace.layer, trace.directions, strict=True):
         weights, cell, reverse, of_direction, columns = direction
         W_x = trace.projection[trace.rows, columns]
         for sequence, steps in _steps(trace.offsets, reverse):
             dh, *others = _nothing(direction, K, dtype)
             for t in reversed(steps):
-                after = (dh + started[:, t, of_direction], *others)
+                after = (dh + started[:, t, of_direction[0]], *others)
                 (dh, *others), da = cell.gradient(weights, kept[t], after)
                 if dx is not None:
                     dx[:, t] += da @ weights.weight_ih
                 if token is not None:
                     token[:, t] += da @ W_x[t]  # x . (W_ih.T @ da), the other way round
-            for of_state, found in zip(initial, (dh, *others), strict=False):
-                of_state[:, sequence, of_direction] = found
+            for of_state, own, found in zip(initial, of_direction, (dh, *others), strict=False):
+                of_state[:, sequence, own] = found
     return GradientResult(token, dx, *initial)
 
 
@@ -207,7 +223,7 @@ def decompose_scan(
     hidden: bool,
 ) -> DecomposeResult:
     """Follow the part of the states that comes from some inputs; see `lrplstm.scans`."""
-    width = sum(direction.weights.hidden_size for direction in trace.layer)
+    width = _widths(trace.layer)[0]
     final = np.empty((len(owner), width), relevant.dtype)
     h = np.empty((len(rows), width), relevant.dtype)
     for direction, kept in zip(trace.layer, trace.directions, strict=True):
@@ -219,6 +235,6 @@ def decompose_scan(
             for t, original in zip(steps, read, strict=True):
                 W_x = relevant[rows[t], columns]
                 beta = cell.decompose(weights, kept[original], W_x, beta, bool(phrase[t]))
-                h[t, of_direction] = beta[0]
-            final[copy, of_direction] = beta[0]
+                h[t, of_direction[0]] = beta[0]
+            final[copy, of_direction[0]] = beta[0]
     return DecomposeResult(final, h if hidden else None)
