@@ -373,7 +373,7 @@ def test_growth_is_one_line_beside_the_result():
     process = run("explain", "--dtype", "float64", *PROP, LONG, check=False, PYTHONWARNINGS="")
     assert process.returncode == 0
     assert re.fullmatch(
-        r"lrplstm: warning: text: relevance grew to \S+ times .*--product-rule 'all'.*\n",
+        r"lrplstm: warning: text: relevance grew to \S+ times .*the product rule 'all'.*\n",
         process.stderr,
     )
     assert "predicted: " in process.stdout

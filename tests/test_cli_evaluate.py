@@ -108,11 +108,10 @@ def test_json_before_the_file_and_standard_input():
 
 def test_errors_name_the_file_as_it_is_called(tmp_path):
     odd = tmp_path / r"a\1 steps="
-    odd.write_text("5\ta | fine | film | .\n")
-    error = fails("evaluate", str(odd))
-    assert error.startswith(
-        rf"lrplstm: error: {odd}: expected sequences of at least --min-length 10"
-    )
+    odd.write_text("5\ta | qwzx | film | .\n")
+    error = fails("evaluate", str(odd), "--unknown", "error")
+    assert error.startswith(rf"lrplstm: error: {odd}: sentence 1: token 'qwzx' at position 1 is")
+    assert "choose with --unknown what to do" in error
 
 
 def test_a_method_is_run_once_under_its_names():
@@ -159,7 +158,7 @@ def test_refused(tmp_path):
         ([SENTENCES, "--deletions", "0"], "--deletions: expected a number from 1, got '0'"),
         (
             [SENTENCES, "--min-length", "90"],
-            "sentences.txt: expected sequences of at least --min-length 90 steps",
+            "--min-length: expected at most 44, the steps of the longest sequence, got 90",
         ),
         ([SENTENCES, "--method", "x"], "argument --method: invalid choice"),
         (["--json", "x.json"], "expected a FILE of labelled sentences"),

@@ -231,7 +231,11 @@ BATCH = random_batch(lengths=(4, 5))
         ({"deletions": 1.0}, TypeError, "deletions: expected an int, got 1.0"),
         ({"deletions": 3}, ValueError, "min_length: expected at least 3, .* got 2"),
         ({"how": "remove"}, ValueError, "min_length: expected at least 3, .* one step is left"),
-        ({"min_length": 6}, ValueError, "min_length=6 steps, got none; the longest has 5"),
+        (
+            {"min_length": 6},
+            ValueError,
+            "min_length: expected at most 5, .* got 6",
+        ),
         ({"how": "mask"}, ValueError, "how: expected one of 'zero', 'remove', got 'mask'"),
         ({"measure": "loss"}, ValueError, "measure: .* got 'loss'"),
         ({"inputs": "text"}, TypeError, "inputs: .* plain string"),

@@ -222,9 +222,9 @@ def test_a_large_delta_is_growth_too():
 def test_advice_is_what_is_not_done_yet():
     model, x = explosive(np.float64)
     for options, known, unknown in [
-        ({}, "larger epsilon", "product_rule|bias_factor"),
-        ({"bias_factor": 1.0}, "smaller bias_factor", "product_rule"),
-        ({"product_rule": "prop"}, "product_rule='all'", "bias_factor"),
+        ({}, "larger epsilon", "product rule|bias_factor"),
+        ({"bias_factor": 1.0}, "smaller bias_factor", "product rule"),
+        ({"product_rule": "prop"}, "the product rule 'all'", "bias_factor"),
     ]:
         with pytest.warns(RuntimeWarning, match=known) as seen:
             lrplstm.lrp(model, x, 0, epsilon=1e-6, **options)

@@ -19,6 +19,7 @@ from lrplstm import evaluation
 # Each module may import only from lines above its own.
 LAYERS = [
     {"texts"},
+    {"errors"},
     {"plain_json", "saving"},
     {"heatmap.colors"},
     {"heatmap.content"},

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import lrplstm
+from lrplstm.errors import AssumptionWarning
 
 IDS = torch.tensor([[3, 4, 5, 0, 0], [6, 7, 8, 9, 1], [2, 0, 0, 0, 0]])
 LENGTHS = [3, 5, 1]
@@ -289,7 +290,7 @@ def test_what_is_assumed_is_said(source, options, match, recwarn):
     assert len(recwarn) == (match is not None)
     if match is not None:
         assert re.search(match, str(recwarn[0].message))
-        assert recwarn[0].category is UserWarning
+        assert recwarn[0].category is AssumptionWarning
         assert recwarn[0].filename == __file__
 
 

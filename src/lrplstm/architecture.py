@@ -145,7 +145,8 @@ def _to_layer(n: int, given: Layer | Cells) -> Layer:
     try:
         return recurrent(*given) if pair else recurrent(given)  # type: ignore[misc]
     except (TypeError, ValueError) as error:
-        raise type(error)(f"layers[{n}]: {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"layers[{n}]: {error}") from None
 
 
 def _input_size(layers: Sequence[Layer]) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from lrplstm.base_model import Model
 from lrplstm.checks import to_array, to_numbers
 from lrplstm.conversion import is_array_like
+from lrplstm.errors import ArgumentError, ArgumentTypeError
 from lrplstm.method_table import Option
 from lrplstm.sequences import Batch, Part
 from lrplstm.texts import shown
@@ -60,10 +61,11 @@ def resolve_baseline(baseline: Any, model: Model, batch: Batch) -> Baseline:
         word = baseline if isinstance(baseline, str) else int(baseline)
         return Baseline(features_of_word(word, model), word)
     if not isinstance(baseline, Sequence | np.ndarray) or isinstance(baseline, bytes):
-        raise TypeError(
-            "baseline: expected None, a token, an id, or numbers of shape (D,) or (T, D), or a "
+        raise ArgumentTypeError(
+            "baseline",
+            "expected None, a token, an id, or numbers of shape (D,) or (T, D), or a "
             "list of those of shape (T, D), one for each sequence, "
-            f"got {type(baseline).__name__}"
+            f"got {type(baseline).__name__}",
         )
     ndim = _dimensions(baseline)
     if ndim == 1:
@@ -75,17 +77,18 @@ def resolve_baseline(baseline: Any, model: Model, batch: Batch) -> Baseline:
     if ndim == 2:  # one for all
         steps = len(baseline)
         if not batch.single and set(lengths) != {steps}:
-            raise ValueError(
-                f"baseline: expected one row of shape ({D},) for all steps, or a list of "
+            raise ArgumentError(
+                "baseline",
+                f"expected one row of shape ({D},) for all steps, or a list of "
                 f"{len(batch)} arrays, one for each sequence, where not all of them have the "
-                f"{steps} steps that it has"
+                f"{steps} steps that it has",
             )
         array = to_numbers("baseline", baseline, (lengths[0], D), dtype)
         arrays = [array.copy() for _ in lengths]
     else:
         if batch.single or len(baseline) != len(batch):
             expected = "one array" if batch.single else f"{len(batch)} arrays, or one"
-            raise ValueError(f"baseline: expected {expected}, got {len(baseline)}")
+            raise ArgumentError("baseline", f"expected {expected}, got {len(baseline)}")
         arrays = [
             to_numbers(f"baseline[{b}]", one, (T, D), dtype).copy()
             for b, (one, T) in enumerate(zip(baseline, lengths, strict=True))
@@ -106,14 +109,16 @@ def _dimensions(baseline: Sequence[Any] | Array) -> int:
 def features_of_word(word: str | int, model: Model) -> Array:
     """Return the features of a token or id, (1, D)."""
     if model.embedding is None:
-        raise ValueError(
-            f"baseline: expected numbers, got {shown(word)}, and the model has no embedding"
+        raise ArgumentError(
+            "baseline", f"expected numbers, got {shown(word)}, and the model has no embedding"
         )
     id_ = word
     if isinstance(id_, str):
         if model.vocabulary is None or word not in model.vocabulary:
-            raise ValueError(f"baseline: expected a token of the vocabulary, got {shown(word)}")
+            raise ArgumentError(
+                "baseline", f"expected a token of the vocabulary, got {shown(word)}"
+            )
         id_ = model.vocabulary.index(id_)
     if not 0 <= id_ < len(model.embedding):
-        raise ValueError(f"baseline: expected 0 <= id < {len(model.embedding)}, got {id_}")
+        raise ArgumentError("baseline", f"expected 0 <= id < {len(model.embedding)}, got {id_}")
     return model.embedding[id_ : id_ + 1]

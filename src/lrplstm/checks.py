@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.conversion import to_plain
+from lrplstm.errors import ArgumentError, ArgumentTypeError
 from lrplstm.texts import first_line, shown
 
 __all__ = [
@@ -33,11 +34,11 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     """Raise a TypeError if `value` is no string, a ValueError if it is none of `choices`."""
     if isinstance(value, str) and value in choices:
         return
-    expected = f"{name}: expected {'one of ' if len(choices) > 1 else ''}"
+    expected = f"expected {'one of ' if len(choices) > 1 else ''}"
     expected += ", ".join(map(repr, choices))
     if not isinstance(value, str):
-        raise TypeError(f"{expected}, got {type(value).__name__}")
-    raise ValueError(f"{expected}, got {shown(value)}{did_you_mean(value, choices)}")
+        raise ArgumentTypeError(name, f"{expected}, got {type(value).__name__}")
+    raise ArgumentError(name, f"{expected}, got {shown(value)}{did_you_mean(value, choices)}")
 
 
 def did_you_mean(given: str, choices: Iterable[str]) -> str:
@@ -60,12 +61,12 @@ def did_you_mean(given: str, choices: Iterable[str]) -> str:
 def to_int(name: str, value: object, least: int, most: int | None = None) -> int:
     """Return an integer from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}: expected an int, got {shown(value)}")
+        raise ArgumentTypeError(name, f"expected an int, got {shown(value)}")
     number = int(value)
     if number < least:
-        raise ValueError(f"{name}: expected at least {least}, got {shown(number)}")
+        raise ArgumentError(name, f"expected at least {least}, got {shown(number)}")
     if most is not None and number > most:
-        raise ValueError(f"{name}: expected at most {most}, got a larger number")
+        raise ArgumentError(name, f"expected at most {most}, got a larger number")
     return number
 
 
@@ -77,7 +78,7 @@ def check_shape(name: str, array: npt.NDArray[Any], shape: tuple[int | str, ...]
     )
     if not fits:
         want = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-        raise ValueError(f"{name}: expected shape ({want}), got {array.shape}")
+        raise ArgumentError(name, f"expected shape ({want}), got {array.shape}")
 
 
 def to_numbers(
@@ -89,12 +90,12 @@ def to_numbers(
     """
     array = to_array(name, value)
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
+        raise ArgumentTypeError(name, f"expected numbers, got dtype {array.dtype}")
     check_shape(name, array, shape)
     with np.errstate(over="ignore"):  # a larger number becomes infinite, and is refused
         array = array.astype(dtype, copy=False)
     if not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        raise ArgumentError(name, "expected finite numbers, got NaN or infinity")
     return array
 
 
@@ -118,9 +119,9 @@ def to_array(name: str, value: Any) -> npt.NDArray[Any]:
     try:
         return np.asarray(value)
     except (ValueError, OverflowError):
-        raise ValueError(f"{name}: expected rows of one length, got rows of several") from None
+        raise ArgumentError(name, "expected rows of one length, got rows of several") from None
     except Exception as error:  # a tensor of another framework may refuse for its own reasons
-        raise TypeError(f"{name}: expected an array, got {first_line(error)}") from None
+        raise ArgumentTypeError(name, f"expected an array, got {first_line(error)}") from None
 
 
 def _check_unmasked(name: str, value: object) -> None:
@@ -130,4 +131,4 @@ def _check_unmasked(name: str, value: object) -> None:
         return
     for array in value if isinstance(value, list | tuple) else [value]:
         if isinstance(array, masked.MaskedArray) and masked.is_masked(array):
-            raise ValueError(f"{name}: expected no masked elements; drop or fill them")
+            raise ArgumentError(name, "expected no masked elements; drop or fill them")

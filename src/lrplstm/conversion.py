@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lrplstm.errors import ArgumentError, ArgumentTypeError
 from lrplstm.texts import shown
 
 __all__ = ["is_array_like", "to_plain", "unpack"]
@@ -67,9 +68,10 @@ def _from_array(name: str, array: Any) -> Any:
         if not isinstance(element, Real):
             if isinstance(element, str) and all(isinstance(other, str) for other in array.flat):
                 return array  # tokens
-            raise TypeError(
-                f"{name}: expected numbers, got {shown(element)} of type {type(element).__name__} "
-                f"at row {place[-2]}, column {place[-1]}"
+            raise ArgumentTypeError(
+                name,
+                f"expected numbers, got {shown(element)} of type {type(element).__name__} "
+                f"at row {place[-2]}, column {place[-1]}",
             )
     return np.array(array.tolist())
 
@@ -80,8 +82,8 @@ def _from_array(name: str, array: Any) -> Any:
 def _from_tensor(name: str, tensor: Any) -> npt.NDArray[Any]:
     """Return a copy of PyTorch's tensor, or another's with the same methods, as an array."""
     if getattr(tensor, "is_meta", False):
-        raise TypeError(
-            f"{name}: expected numbers, got a tensor on the device 'meta', which holds none"
+        raise ArgumentTypeError(
+            name, "expected numbers, got a tensor on the device 'meta', which holds none"
         )
     try:
         tensor = tensor.detach().cpu()
@@ -93,9 +95,10 @@ def _from_tensor(name: str, tensor: Any) -> npt.NDArray[Any]:
             tensor = tensor.float()
         return np.asarray(tensor)
     except Exception as error:  # its own reasons, such as a lazy or nested tensor
-        raise TypeError(
-            f"{name}: expected a tensor that can be copied to an array, got one that raises "
-            f"{type(error).__name__}; give it as a NumPy array"
+        raise ArgumentTypeError(
+            name,
+            f"expected a tensor that can be copied to an array, got one that raises "
+            f"{type(error).__name__}; give it as a NumPy array",
         ) from None
 
 
@@ -143,9 +146,10 @@ def _numbers(name: str, label: Any, column: Any) -> npt.NDArray[Any]:
         array = np.array(array.tolist())
     if array.dtype.kind in "biuf":
         return array
-    raise TypeError(
-        f"{name}: expected columns of numbers, got column {shown(label)} of dtype "
-        f"{column.dtype!s:.60}; convert it to numbers, or drop it"
+    raise ArgumentTypeError(
+        name,
+        f"expected columns of numbers, got column {shown(label)} of dtype "
+        f"{column.dtype!s:.60}; convert it to numbers, or drop it",
     )
 
 
@@ -158,9 +162,10 @@ def _check_present(name: str, label: str, column: Any) -> None:
         except Exception:  # only columns of floats can be asked for NaN
             continue
         if missing.any():
-            raise ValueError(
-                f"{name}: expected no missing values, got one in {label} at row "
-                f"{int(missing.argmax())}; fill or drop it"
+            raise ArgumentError(
+                name,
+                f"expected no missing values, got one in {label} at row "
+                f"{int(missing.argmax())}; fill or drop it",
             )
 
 

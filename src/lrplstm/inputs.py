@@ -14,6 +14,7 @@ import numpy as np
 
 from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like, unpack
+from lrplstm.errors import ArgumentError, ArgumentTypeError, Element, UnknownTokenError
 from lrplstm.sequences import Batch, Padding, Words, locate, to_offsets
 from lrplstm.texts import shown
 from lrplstm.tokenizers import TOKENIZERS, tokenize
@@ -68,12 +69,15 @@ def _split(inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
     if is_array_like(inputs):
         inputs = to_array("inputs", inputs)
     if not _is_sequence(inputs):
-        raise TypeError(
-            "inputs: expected a list of tokens, an array of ids or floats, or a list of those, "
-            f"got {type(inputs).__name__}"
+        raise ArgumentTypeError(
+            "inputs",
+            "expected a list of tokens, an array of ids or floats, or a list of those, "
+            f"got {type(inputs).__name__}",
         )
     if len(inputs) == 0:
-        raise ValueError("inputs: expected at least one sequence of at least one step, got nothing")
+        raise ArgumentError(
+            "inputs", "expected at least one sequence of at least one step, got nothing"
+        )
     if isinstance(inputs, np.ndarray):
         kind, ndim = inputs.dtype.kind, inputs.ndim
         if kind == "O" and ndim == 2:
@@ -97,11 +101,11 @@ def _split(inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
 def _element(b: int, value: Any) -> Any:
     """Return an element of a list, as an array if it is like one."""
     if is_array_like(value):
-        return to_array(f"inputs[{b}]", value)
+        return to_array(Element("inputs", b), value)
     if unpack(value) is not None:
-        raise TypeError(
-            f"inputs[{b}]: expected one sequence, got a PackedSequence; pass it by itself, or its "
-            "sequences"
+        raise ArgumentTypeError(
+            Element("inputs", b),
+            "expected one sequence, got a PackedSequence; pass it by itself, or its sequences",
         )
     return value
 
@@ -166,7 +170,7 @@ class _Names:
     single: bool
 
     def __getitem__(self, b: int) -> str:
-        return "inputs" if self.single else f"inputs[{b}]"
+        return "inputs" if self.single else Element("inputs", b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,9 +251,10 @@ class InputEncoder:
     def tokenize(self, argument: str, text: str) -> list[str]:
         """Return the tokens of a text, by the model's tokenizer; `argument` is for errors."""
         if self.tokenizer is None:
-            raise ValueError(
-                f"{argument}: the model names no tokenizer; pass a list of tokens, or name one: "
-                f"model.replaced(tokenizer=...), one of {', '.join(TOKENIZERS)}"
+            raise ArgumentError(
+                argument,
+                f"the model names no tokenizer; pass a list of tokens, or name one: "
+                f"model.replaced(tokenizer=...), one of {', '.join(TOKENIZERS)}",
             )
         return tokenize(text, self.tokenizer)
 
@@ -257,13 +262,13 @@ class InputEncoder:
         """Return the tokens of a plain string that was given as the inputs."""
         if not isinstance(text, str) or self.tokenizer is None:
             what = "a plain string" if isinstance(text, str) else type(text).__name__
-            raise TypeError(
-                f"inputs: expected a list of tokens, ids or floats, got {what}; pass a list of "
-                "tokens"
+            raise ArgumentTypeError(
+                "inputs",
+                f"expected a list of tokens, ids or floats, got {what}; pass a list of tokens",
             )
         tokens = self.tokenize("inputs", text)
         if not tokens:
-            raise ValueError("inputs: expected at least one word, got a text of none")
+            raise ArgumentError("inputs", "expected at least one word, got a text of none")
         return tokens
 
     def _find_padding(self, batch: Batch) -> tuple[Array, str]:
@@ -292,9 +297,9 @@ class InputEncoder:
         offsets = np.concatenate([[0], np.cumsum(~filled)])[batch.offsets]
         lengths = np.diff(offsets)
         if not lengths.all():
-            raise ValueError(
-                f"{names[int(lengths.argmin())]}: expected at least one step, got nothing but "
-                f"padding ({padding})"
+            raise ArgumentError(
+                names[int(lengths.argmin())],
+                f"expected at least one step, got nothing but padding ({padding})",
             )
         if self.asks_of_each_step:
             first, last = read[offsets[:-1]], read[offsets[1:] - 1]
@@ -302,9 +307,10 @@ class InputEncoder:
             if with_gaps.any():
                 b = int(with_gaps.argmax())
                 position = int(filled[first[b] :].argmax()) + int(first[b] - batch.offsets[b])
-                raise ValueError(
-                    f"{names[b]}: expected padding ({padding}) at the ends alone, got some at "
-                    f"position {position}; the model's pooling takes every step, so leave it out"
+                raise ArgumentError(
+                    names[b],
+                    f"expected padding ({padding}) at the ends alone, got some at "
+                    f"position {position}; the model's pooling takes every step, so leave it out",
                 )
         left_out = Padding(batch.offsets, read)
         return replace(batch, offsets=offsets, data=batch.data[read], padding=left_out)
@@ -313,23 +319,24 @@ class InputEncoder:
         """Return what all sequences hold: "tokens", "ids" or "floats"."""
         for b, sequence in enumerate(sequences):
             if not _is_sequence(sequence):
-                raise TypeError(
-                    f"{names[b]}: expected a sequence of tokens, ids or floats, "
-                    f"got {shown(sequence)}"
+                raise ArgumentTypeError(
+                    names[b], f"expected a sequence of tokens, ids or floats, got {shown(sequence)}"
                 )
             if len(sequence) == 0:
-                raise ValueError(f"{names[b]}: expected at least one step, got an empty sequence")
+                raise ArgumentError(names[b], "expected at least one step, got an empty sequence")
         kinds = [self._kind(names[b], sequence) for b, sequence in enumerate(sequences)]
         for b, kind in enumerate(kinds):
             if kind != kinds[0]:
-                raise TypeError(f"{names[b]}: expected {kinds[0]} as in inputs[0], got {kind}")
+                raise ArgumentTypeError(
+                    names[b], f"expected {kinds[0]} as in inputs[0], got {kind}"
+                )
         return kinds[0]
 
     def _check_unknown(self, unknown: str) -> None:
         check_choice("unknown", unknown, UNKNOWN_CHOICES)
         if unknown == "unk" and self.unknown_token is None:
-            raise ValueError(
-                "unknown: expected 'error' or 'zero', got 'unk': the model has no unknown token"
+            raise ArgumentError(
+                "unknown", "expected 'error' or 'zero', got 'unk': the model has no unknown token"
             )
 
     def _unknown_id(self, unknown: str | None) -> int | None:
@@ -362,15 +369,16 @@ class InputEncoder:
             return "ids"
         if kind in "iufb" and ndim == 2:
             if kind in "iu" and self.embedding is not None:
-                raise TypeError(
-                    f"{name}: expected ids in an array of shape (T,), got integers in 2 dimensions"
+                raise ArgumentTypeError(
+                    name, "expected ids in an array of shape (T,), got integers in 2 dimensions"
                 )
             return "floats"
         what = {"U": "strings", "i": "integers", "u": "integers", "f": "floats", "b": "bools"}
         what["S"] = "bytes, which have to be decoded,"
-        raise TypeError(
-            f"{name}: expected a list of tokens, an integer array (T,) or a float array "
-            f"(T, {self.input_size}), got {what.get(kind, 'other things')} in {ndim} dimension(s)"
+        raise ArgumentTypeError(
+            name,
+            f"expected a list of tokens, an integer array (T,) or a float array "
+            f"(T, {self.input_size}), got {what.get(kind, 'other things')} in {ndim} dimension(s)",
         )
 
     def _batch_of_features(self, names: _Names, sequences: list[Any]) -> Batch:
@@ -380,8 +388,8 @@ class InputEncoder:
         ]
         for b, array in enumerate(arrays):
             if array.shape[1] != self.input_size:
-                raise ValueError(
-                    f"{names[b]}: expected shape (T, {self.input_size}), got {array.shape}"
+                raise ArgumentError(
+                    names[b], f"expected shape (T, {self.input_size}), got {array.shape}"
                 )
         offsets = to_offsets([len(array) for array in arrays])
         # A number too large for float32 becomes infinite, and is then refused as such.
@@ -393,9 +401,10 @@ class InputEncoder:
             padding = (
                 "; give sequences without their padding" if np.isnan(values[step]).all() else ""
             )
-            raise ValueError(
-                f"{names[b]}: expected finite {self.dtype} numbers, got "
-                f"{arrays[b][position, variable]} at step {position}, variable {variable}{padding}"
+            raise ArgumentError(
+                names[b],
+                f"expected finite {self.dtype} numbers, got "
+                f"{arrays[b][position, variable]} at step {position}, variable {variable}{padding}",
             )
         return Batch(offsets, values, None, None, np.zeros(len(values), bool), names.single)
 
@@ -403,8 +412,8 @@ class InputEncoder:
         self, names: _Names, sequences: list[list[str]], offsets: Array, unknown_id: int | None
     ) -> tuple[Array, Array]:
         if self.vocabulary is None or self.embedding is None:
-            raise ValueError(
-                "inputs: expected ids or floats, got tokens, and the model has no vocabulary"
+            raise ArgumentError(
+                "inputs", "expected ids or floats, got tokens, and the model has no vocabulary"
             )
         find, missing = self._ids.get, -2
         found = [find(token, missing) for token in chain.from_iterable(sequences)]
@@ -423,22 +432,20 @@ class InputEncoder:
             ways = "pass a list of tokens for each text"
             if self.tokenizer is not None:
                 ways += ", as model.tokenize(texts) makes them"
-            raise ValueError(
-                f"{name}: expected tokens, got text with spaces that the vocabulary lacks, "
-                f"{shown(token)} at position {position}; {ways}"
+            raise ArgumentError(
+                name,
+                f"expected tokens, got text with spaces that the vocabulary lacks, "
+                f"{shown(token)} at position {position}; {ways}",
             )
         if unknown_id is None:
-            raise ValueError(
-                f"{name}: token {shown(token)} at position {position} is not in the vocabulary; "
-                "choose with unknown= what to do: 'error', 'unk' (the model's unknown token) or "
-                "'zero' (a zero vector)"
-            )
+            raise UnknownTokenError(name, token, position)
 
     def _check_ids(self, names: _Names, sequences: list[Any], offsets: Array) -> Array:
         if self.embedding is None:
-            raise ValueError(
-                f"inputs: expected floats of shape (T, {self.input_size}), got ids (integers), "
-                "and the model has no embedding"
+            raise ArgumentError(
+                "inputs",
+                f"expected floats of shape (T, {self.input_size}), got ids (integers), "
+                "and the model has no embedding",
             )
         arrays = [
             s if isinstance(s, np.ndarray) else to_array(names[b], s)
@@ -448,9 +455,10 @@ class InputEncoder:
         if ids.view(np.uintp).max() >= len(self.embedding):  # negative ones are huge, so seen
             step = int(((ids < 0) | (ids >= len(self.embedding))).argmax())
             b, position = locate(step, offsets)
-            raise ValueError(
-                f"{names[b]}: id {arrays[b][position]} at position {position} is out of range; "
-                f"expected 0 <= id < {len(self.embedding)}"
+            raise ArgumentError(
+                names[b],
+                f"id {arrays[b][position]} at position {position} is out of range; "
+                f"expected 0 <= id < {len(self.embedding)}",
             )
         return ids
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrplstm.checks import did_you_mean
+from lrplstm.errors import ArgumentError
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
@@ -98,9 +99,10 @@ class Outputs:
         """
         if isinstance(chosen, Integral):
             if not 0 <= int(chosen) < self.count:
-                raise ValueError(
-                    f"{argument}: expected {self.several} from 0 to {self.count - 1}, "
-                    f"got {shown(chosen)}{hint}"
+                raise ArgumentError(
+                    argument,
+                    f"expected {self.several} from 0 to {self.count - 1}, "
+                    f"got {shown(chosen)}{hint}",
                 )
             return int(chosen)
         if self.names is not None and chosen in self.names:
@@ -113,4 +115,4 @@ class Outputs:
             listed += ", ..." if len(self.names) > 20 else ""
             known = f"expected one of {listed}, or 'all', got {shown(chosen)}"
             known += did_you_mean(str(chosen), self.names)
-        raise ValueError(f"{argument}: {known}")
+        raise ArgumentError(argument, known)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.errors import ArgumentError, ArgumentTypeError
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
@@ -62,25 +63,26 @@ class EpsilonRule:
             if type(value) is float and math.isfinite(value):
                 continue
             if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-                raise TypeError(f"{name}: expected a number, got {shown(value)}")
+                raise ArgumentTypeError(name, f"expected a number, got {shown(value)}")
             try:
                 number = float(value)
             except OverflowError:
                 number = math.inf
             if not math.isfinite(number):
-                raise ValueError(f"{name}: expected a finite number, got {value!s:.60}")
+                raise ArgumentError(name, f"expected a finite number, got {value!s:.60}")
             object.__setattr__(self, name, number)
         if self.epsilon < 0:
-            raise ValueError(f"epsilon: expected a number of at least 0, got {self.epsilon}")
+            raise ArgumentError("epsilon", f"expected a number of at least 0, got {self.epsilon}")
 
     def check_range(self, dtype: np.dtype[Any]) -> None:
         """Raise a ValueError if a parameter is too large for numbers of `dtype`."""
         largest = float(np.finfo(dtype).max)
         for name in ("epsilon", "bias_factor", "epsilon_factor"):
             if abs(getattr(self, name)) > largest:
-                raise ValueError(
-                    f"{name}: expected at most {largest:.3g} with a model of {dtype}, "
-                    f"got {getattr(self, name)}"
+                raise ArgumentError(
+                    name,
+                    f"expected at most {largest:.3g} with a model of {dtype}, "
+                    f"got {getattr(self, name)}",
                 )
 
     def stabilizer(self, z: Array) -> Array:

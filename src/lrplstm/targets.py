@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrplstm.checks import to_array
+from lrplstm.errors import ArgumentError, ArgumentTypeError, Element
 from lrplstm.outputs import Outputs
 from lrplstm.texts import shown
 from lrplstm.weights import Array
@@ -152,7 +153,7 @@ def resolve_target(target: Any, sequences: int, outputs: Outputs, dtype: np.dtyp
             return Target(outputs, "all")
         return _one_class(target, sequences, outputs)
     if isinstance(target, bool | np.bool_):
-        raise TypeError(f"target: expected an int, weights or 'all', got {shown(target)}")
+        raise ArgumentTypeError("target", f"expected an int, weights or 'all', got {shown(target)}")
     if isinstance(target, Integral):
         return _one_class(target, sequences, outputs)
     target = _numbered("target", target, outputs)
@@ -161,9 +162,10 @@ def resolve_target(target: Any, sequences: int, outputs: Outputs, dtype: np.dtyp
         return _one_class(values.item(), sequences, outputs)
     C = outputs.scores
     if values.dtype.kind not in "iuf" or values.ndim not in (1, 2):
-        raise TypeError(
-            "target: expected None, a class, a class for each sequence, weights of shape "
-            f"({C},) or ({sequences}, {C}), or 'all', got {shown(target)}"
+        raise ArgumentTypeError(
+            "target",
+            "expected None, a class, a class for each sequence, weights of shape "
+            f"({C},) or ({sequences}, {C}), or 'all', got {shown(target)}",
         )
     # One integer for each sequence is a class each; other integers can only be weights.
     if values.dtype.kind in "iu" and values.ndim == 1 and len(values) == sequences:
@@ -173,9 +175,10 @@ def resolve_target(target: Any, sequences: int, outputs: Outputs, dtype: np.dtyp
         _check_classes("target", values, outputs, hint)
         return Target(outputs, "class", values.astype(np.intp))
     if values.shape not in ((C,), (sequences, C)):
-        raise ValueError(
-            f"target: expected one class for each of {sequences} sequence(s), or weights of shape "
-            f"({C},) or ({sequences}, {C}), got shape {values.shape}"
+        raise ArgumentError(
+            "target",
+            f"expected one class for each of {sequences} sequence(s), or weights of shape "
+            f"({C},) or ({sequences}, {C}), got shape {values.shape}",
         )
     weights = _finite("target", values, dtype)
     return Target(outputs, "weights", np.broadcast_to(weights, (sequences, C)))
@@ -256,11 +259,12 @@ def resolve_step_target(
     else:
         wanted = list(to_array("target", target)) if hasattr(target, "__array__") else target
         if not isinstance(wanted, Sequence) or len(wanted) != B:
-            raise ValueError(
-                f"target: expected (step, class), a class, weights of shape ({C},), or a "
-                f"list of one of those for each of {B} sequences, got {shown(target)}"
+            raise ArgumentError(
+                "target",
+                f"expected (step, class), a class, weights of shape ({C},), or a "
+                f"list of one of those for each of {B} sequences, got {shown(target)}",
             )
-        names = [f"target[{b}]" for b in range(B)]
+        names = [Element("target", b) for b in range(B)]
     weights, at_predicted = np.zeros((steps, C), dtype), np.zeros(steps, bool)
     if is_read is None:
         is_read = np.ones(steps, bool)
@@ -276,9 +280,10 @@ def resolve_step_target(
             given = [(g[0], 0) if isinstance(g, tuple) else 0 if g is None else g for g in given]
             return Target(outputs, "weights", weights, given=given, by_step=True)
         if not all(isinstance(g, tuple) and g[1] is None for g in given):
-            raise ValueError(
-                "target: expected an output, (step, output) or weights for each sequence, or for "
-                "all of them 'all' or (step, None), got None for some: a regression predicts none"
+            raise ArgumentError(
+                "target",
+                "expected an output, (step, output) or weights for each sequence, or for "
+                "all of them 'all' or (step, None), got None for some: a regression predicts none",
             )
         return Target(outputs, "all", at_predicted, given=given, by_step=True)
     chosen = at_predicted if at_predicted.any() else None
@@ -356,14 +361,16 @@ def _weigh_steps(name: str, target: Any, outputs: Outputs, asked: _Asked) -> Any
         weights[:] = outputs.weights(classes, weights.dtype)
         return int(values) if values.ndim == 0 else values.astype(np.intp)
     if values.dtype.kind not in "iuf":
-        raise TypeError(
-            f"{name}: expected (step, class), a class, a class for each step, weights, or 'all', "
-            f"got {shown(target)}"
+        raise ArgumentTypeError(
+            name,
+            f"expected (step, class), a class, a class for each step, weights, or 'all', "
+            f"got {shown(target)}",
         )
     if values.shape not in ((C,), (T, C)):
-        raise ValueError(
-            f"{name}: expected (step, class), a class, one for each of {T} step(s), or weights of "
-            f"shape ({C},) or ({T}, {C}), got shape {values.shape}"
+        raise ArgumentError(
+            name,
+            f"expected (step, class), a class, one for each of {T} step(s), or weights of "
+            f"shape ({C},) or ({T}, {C}), got shape {values.shape}",
         )
     weights[:] = _finite(name, values, weights.dtype)
     weights[~is_read] = 0
@@ -377,14 +384,15 @@ def _read_step(name: str, step: int, is_read: Array) -> int:
     """
     T, read = len(is_read), np.flatnonzero(is_read)
     if not -len(read) <= step < T:
-        raise ValueError(
-            f"{name}: expected a step from 0 to {T - 1}, or from -1 to {-len(read)} counted from "
-            f"the end, got {shown(step)}"
+        raise ArgumentError(
+            name,
+            f"expected a step from 0 to {T - 1}, or from -1 to {-len(read)} counted from "
+            f"the end, got {shown(step)}",
         )
     if step < 0:
         return int(read[step])
     if not is_read[step]:
-        raise ValueError(f"{name}: expected a step that is no padding, got {step}")
+        raise ArgumentError(name, f"expected a step that is no padding, got {step}")
     return step
 
 
@@ -392,5 +400,5 @@ def _finite(name: str, values: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(over="ignore"):  # too large for float32 is refused as infinite
         weights = values.astype(dtype)
     if not np.isfinite(weights).all():
-        raise ValueError(f"{name}: expected finite weights, got NaN or infinity")
+        raise ArgumentError(name, "expected finite weights, got NaN or infinity")
     return weights

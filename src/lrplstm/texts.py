@@ -83,11 +83,9 @@ def with_visible_errors(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except (TypeError, ValueError, ImportError, RuntimeError) as error:
-            match error.args:
-                case (str(text),):
-                    error.args = (visible(text),)
-                    if isinstance(error, ImportError):
-                        error.msg = visible(text)
+            error.args = tuple(visible(a) if isinstance(a, str) else a for a in error.args)
+            if isinstance(error, ImportError) and error.msg:
+                error.msg = visible(error.msg)
             raise
 
     return wrapped

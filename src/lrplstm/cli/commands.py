@@ -122,7 +122,7 @@ def explain(options: argparse.Namespace) -> None:
                     num_threads=options.threads,
                     **chosen,
                 )
-                _check_finite(attributions)
+                _check_finite(attributions, items)
             behind.do(write, items, attributions)
             if not outputs:
                 _print_explanations(options, model, items, attributions)
@@ -170,8 +170,8 @@ class _Behind(ThreadPoolExecutor):
             last.result()
 
 
-def _check_finite(attributions: Attributions) -> None:
-    """Raise a ValueError if relevance overflowed: it can neither be drawn nor written."""
+def _check_finite(attributions: Attributions, items: Sequence[Item]) -> None:
+    """Raise an InputError if relevance overflowed: it can neither be drawn nor written."""
     for array in (attributions.token_relevance, attributions.input_relevance):
         if array is None or np.isfinite(array).all():
             continue
@@ -179,8 +179,8 @@ def _check_finite(attributions: Attributions) -> None:
         others = tuple(axis for axis in range(array.ndim) if axis != step_axis)
         step = int((~np.isfinite(array)).any(axis=others).argmax())
         b = int(attributions.offsets.searchsorted(step, side="right")) - 1
-        hint = "; dtype=float64 has a larger range" if array.dtype == np.float32 else ""
-        raise ValueError(f"inputs[{b}]: relevance overflowed{hint}")
+        hint = "; --dtype float64 has a larger range" if array.dtype == np.float32 else ""
+        raise InputError(f"{items[b].name}: relevance overflowed{hint}")
 
 
 def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) -> dict[str, Any]:

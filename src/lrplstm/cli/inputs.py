@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import lrplstm
 from lrplstm import heatmap
+from lrplstm.errors import AboutArgument, Element, MissingArgumentError, Spelling
 from lrplstm.loaders.registry import options as loader_options
 from lrplstm.loaders.registry import read_model
 from lrplstm.model import LSTMModel
@@ -93,38 +93,82 @@ class Item(NamedTuple):
         return f"{self.name}: {len(self.sequence)} steps"
 
 
+class _Options(Spelling):
+    """Arguments as the options that they are, and sequences as the user calls them.
+
+    Parameters
+    ----------
+    names : collection of str
+        Arguments that are options.
+    source : str
+        What is read.
+    items : sequence of Item
+        What `inputs` holds.
+    """
+
+    def __init__(self, names: Collection[str], source: str, items: Sequence[Item] = ()) -> None:
+        self._names, self._source, self._items = names, source, items
+
+    def argument(self, name: str) -> str:
+        """Return the name of a sequence, the source, or an option."""
+        element = name if isinstance(name, Element) else None
+        argument = element.argument if element else name
+        if element and argument in ("inputs", "labels"):
+            return self._items[element.position].name
+        if argument in ("inputs", "source"):
+            return self._source
+        flag = self._flag(argument)
+        return name if flag is None else f"{flag}{name[len(argument) :]}"
+
+    def option(self, name: str, value: object = None) -> str:
+        """Return an option, and its value if there is one."""
+        flag = self._flag(name)
+        if flag is None:
+            return super().option(name, value)
+        if value is None:
+            return flag
+        return f"{flag} {','.join(value) if isinstance(value, list) else value}"
+
+    def _flag(self, argument: str) -> str | None:
+        name = _OTHERWISE.get(argument, argument)
+        return f"--{name.replace('_', '-')}" if name in self._names else None
+
+
+_OTHERWISE = {"num_threads": "threads", "methods": "method"}
+"""Arguments that are options of another name."""
+
+
 def load_model(options: argparse.Namespace) -> LSTMModel:
     """Return the model of --model, in any format, or the one that is shipped."""
     if options.model is None:
         model = lrplstm.load_default()
     else:
         try:
-            with saying_what_is_assumed(options.model, " (`lrplstm convert` has options for that)"):
+            with saying_what_is_assumed(options.model, _CONVERT):
                 model = read_model(options.model)
-        except ValueError as error:
-            asks = rf"\b({'|'.join(loader_options())})=(?! of)|\bactivations: expected one"
-            if re.search(asks, str(error)):  # for an argument
-                raise InputError(f"{error} (`lrplstm convert` has options for that)") from None
-            raise
+        except MissingArgumentError as error:
+            more = _CONVERT if set(error.arguments) & set(loader_options()) else ""
+            raise InputError(f"{error}{more}") from None
     dtype = getattr(options, "dtype", None)
     return model if dtype is None else model.astype(dtype)
+
+
+_CONVERT = " (`lrplstm convert` has options for that)"
 
 
 @contextmanager
 def saying_what_is_assumed(path: str | os.PathLike[str], more: str = "") -> Iterator[None]:
     """Let a loader's warnings be one line each, with its arguments as the options that they are."""
-
-    def option(found: re.Match[str]) -> str:
-        value = re.sub("[][' ]", "", found[2])
-        return f"--{found[1].replace('_', '-')} {value}"
-
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", UserWarning)
         yield
+    spelling = _Options(loader_options(), os.fspath(path))
     for warning in warned:
-        text = re.sub(r"^source(?=:)", lambda _: os.fspath(path), str(warning.message))
-        text = re.sub(rf"\b({'|'.join(loader_options())})=(\[.*?\]|'.*?')", option, text)
-        _warn(text + more)
+        _warn(_spelled(warning.message, spelling) + more)
+
+
+def _spelled(message: BaseException | str, spelling: Spelling) -> str:
+    return message.spelled(spelling) if isinstance(message, AboutArgument) else str(message)
 
 
 def take_json_as_input(options: argparse.Namespace, name: str) -> None:
@@ -150,46 +194,32 @@ def settle_inputs(options: argparse.Namespace) -> None:
         raise InputError("--ids: expected no --tokenized with it")
 
 
-# What no message of the package means with a name that an option has as well.
-_NO_ARGUMENTS = frozenset(
-    ("command", "run", "parser", "text", "file", "out", "json", "html", "png", "limit", "quiet")
-)
-
-
 class Naming:
     """Lets errors and warnings name what the user gave: texts and options, not arguments."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self._names = "|".join(name for name in vars(options) if name not in _NO_ARGUMENTS)
+        self._names = vars(options)
         self._source = options.file or getattr(options, "series", None) or "text"
         self._warned = 0
 
     @contextmanager
     def __call__(self, items: Sequence[Item]) -> Iterator[None]:
         """Within it `inputs[b]` is items[b]; the first warning is shown, others are counted."""
+        spelling = _Options(self._names, self._source, items)
         with warnings.catch_warnings(record=True) as warned:
             try:
                 yield
             except (TypeError, ValueError) as error:
-                raise InputError(self._named(error, items)) from None
+                raise InputError(_spelled(error, spelling)) from None
         for warning in warned:
             if not self._warned:
-                _warn(self._named(warning.message, items))
+                _warn(_spelled(warning.message, spelling))
             self._warned += 1
 
     def finish(self) -> None:
         """Say how many warnings were not shown."""
         if self._warned > 1:
             _warn(f"and {self._warned - 1} more like it")
-
-    def _named(self, message: object, items: Sequence[Item]) -> str:
-        def flag(found: re.Match[str]) -> str:
-            return "--" + found[1].replace("_", "-")
-
-        text = re.sub(rf"^({self._names})(?=[:\[])", flag, str(message))
-        text = re.sub(rf"\b({self._names})= ?", lambda found: f"{flag(found)} ", text)
-        text = re.sub(r"^inputs\[(\d+)\]", lambda found: items[int(found[1])].name, text)
-        return re.sub(r"^inputs(?=:)", lambda _: self._source, text)
 
 
 def _warn(text: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lrplstm.checks import to_array, to_numbers
+from lrplstm.errors import AboutArgument
 from lrplstm.rules import EpsilonRule
 from lrplstm.texts import shown
 from lrplstm.weights import Array
@@ -40,8 +41,9 @@ def epsilon_rule(eps: float, bias_factor: float) -> EpsilonRule:
     """Return the rule of version 1.0+: the stabilizer is handed on as the bias is."""
     try:
         return EpsilonRule(eps, bias_factor, bias_factor)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("epsilon:", "eps:", 1)) from None
+    except AboutArgument as error:
+        name = "eps" if error.name == "epsilon" else error.name
+        raise type(error)(name, error.problem()) from None
 
 
 def class_number(name: str, value: int, C: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lrplstm.base_model import Model
 from lrplstm.checks import check_choice, to_array
+from lrplstm.errors import ArgumentError, ArgumentTypeError, Element
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.outputs import Outputs
 from lrplstm.texts import shown
@@ -63,15 +64,16 @@ def resolve_methods(methods: MethodChoice) -> list[Method]:
         methods = [methods]
     if not isinstance(methods, Mapping):
         if not isinstance(methods, Sequence):
-            raise TypeError(
-                "methods: expected a name, a sequence of names, or a mapping of names to options, "
-                f"got {type(methods).__name__}"
+            raise ArgumentTypeError(
+                "methods",
+                "expected a name, a sequence of names, or a mapping of names to options, "
+                f"got {type(methods).__name__}",
             )
         for name in methods:
             check_choice("methods", name, [*METHODS, *ALIASES])
         methods = {name: {} for name in methods}
     if not methods:
-        raise ValueError("methods: expected at least one, got none")
+        raise ArgumentError("methods", "expected at least one, got none")
     return [_labelled(label, options) for label, options in methods.items()]
 
 
@@ -122,33 +124,34 @@ def check_one_target(target: Any, outputs: Outputs) -> None:
     Every output of a regression is what it is explained for by default.
     """
     if isinstance(target, str) and target == "all" and not outputs.regression:
-        raise ValueError("target: expected one for each sequence, got 'all'")
+        raise ArgumentError("target", "expected one for each sequence, got 'all'")
 
 
 def check_labels(labels: Any, sequences: int, outputs: Outputs) -> Array:
     """Return one class for each sequence, of numbers or names, or raise an error."""
     if outputs.regression:
-        raise ValueError(
-            "labels: expected None for a regression: an output's score is followed, and compared "
-            "with no true value"
+        raise ArgumentError(
+            "labels",
+            "expected None for a regression: an output's score is followed, and compared "
+            "with no true value",
         )
     check_classes(outputs)
     if labels is None:
-        raise ValueError("labels: expected the true class of each sequence, got None")
+        raise ArgumentError("labels", "expected the true class of each sequence, got None")
     array = np.atleast_1d(to_array("labels", labels))
     if array.dtype.kind == "U":
-        chosen = [outputs.index(f"labels[{b}]", str(n)) for b, n in enumerate(array.flat)]
+        chosen = [outputs.index(Element("labels", b), str(n)) for b, n in enumerate(array.flat)]
         array = np.array(chosen).reshape(array.shape)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"labels: expected integers, got dtype {array.dtype}")
+        raise ArgumentTypeError("labels", f"expected integers, got dtype {array.dtype}")
     if array.shape != (sequences,):
-        raise ValueError(
-            f"labels: expected one for each of {sequences} sequence(s), got shape {array.shape}"
+        raise ArgumentError(
+            "labels", f"expected one for each of {sequences} sequence(s), got shape {array.shape}"
         )
     outside = (array < 0) | (array >= outputs.count)
     if outside.any():
         b = int(outside.argmax())
-        raise ValueError(
-            f"labels[{b}]: expected a class from 0 to {outputs.count - 1}, got {array[b]}"
+        raise ArgumentError(
+            Element("labels", b), f"expected a class from 0 to {outputs.count - 1}, got {array[b]}"
         )
     return array.astype(np.intp)

@@ -11,6 +11,7 @@ import numpy as np
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
 from lrplstm.baselines import features_of_word
+from lrplstm.errors import ArgumentError, Element
 from lrplstm.evaluation.arguments import Method
 from lrplstm.methods import explain
 from lrplstm.sequences import to_offsets
@@ -129,12 +130,13 @@ class Corpus:
         )
         finite = np.isfinite(np.atleast_2d(found.token_relevance)).all(axis=0)
         if not finite.all():
-            b = owners(self.offsets)[finite.argmin()]
-            name = "inputs" if self.single else f"inputs[{b}]"
+            b = int(owners(self.offsets)[finite.argmin()])
+            name = "inputs" if self.single else Element("inputs", b)
             hint = "; a model of dtype float64 has a larger range"
-            raise ValueError(
-                f"{name}: expected finite relevance by {method.label}, got NaN or infinity"
-                f"{hint if self.model.dtype == np.float32 else ''}"
+            raise ArgumentError(
+                name,
+                f"expected finite relevance by {method.label}, got NaN or infinity"
+                f"{hint if self.model.dtype == np.float32 else ''}",
             )
         return found
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrplstm.checks import check_choice, to_int
+from lrplstm.errors import ArgumentError
 from lrplstm.evaluation.arguments import (
     MethodChoice,
     check_labels,
@@ -316,9 +317,10 @@ def deletion_curve(
     resolved = resolve_target(explained, len(corpus), outputs, model.dtype)
     considered = corpus.lengths >= min_length
     if not considered.any():
-        raise ValueError(
-            f"inputs: expected sequences of at least min_length={min_length} steps, got none; the "
-            f"longest has {corpus.lengths.max()}"
+        raise ArgumentError(
+            "min_length",
+            f"expected at most {corpus.lengths.max()}, the steps of the longest sequence, got "
+            f"{min_length}",
         )
     rows = np.flatnonzero(considered)
     long, steps_of_long = corpus.take(considered), considered[owners(corpus.offsets)]
@@ -361,7 +363,7 @@ def _resolve_measure(measure: str | None, outputs: Outputs) -> str:
         return "accuracy" if has_classes(outputs) else "score"
     check_choice("measure", measure, _MEASURES)
     if measure == "accuracy" and not has_classes(outputs):
-        raise ValueError(f"measure: expected 'score' {for_values(outputs)}, got 'accuracy'")
+        raise ArgumentError("measure", f"expected 'score' {for_values(outputs)}, got 'accuracy'")
     return measure
 
 
@@ -371,7 +373,7 @@ def _resolve_labels(labels: Any, target: Any, sequences: int, outputs: Outputs) 
         return None
     labels = check_labels(labels, sequences, outputs)
     if target is not None:
-        raise ValueError("target: expected None, as the true classes are explained")
+        raise ArgumentError("target", "expected None, as the true classes are explained")
     return labels
 
 
@@ -380,9 +382,9 @@ def _check_min_length(min_length: Any, deletions: int, how: str) -> None:
     least = deletions + (how == "remove")
     if min_length < least:
         left = "one step is left after" if how == "remove" else "there are steps for"
-        raise ValueError(
-            f"min_length: expected at least {least}, so that {left} {deletions} deletion(s), got "
-            f"{min_length}"
+        raise ArgumentError(
+            "min_length",
+            f"expected at least {least}, so that {left} {deletions} deletion(s), got {min_length}",
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.errors import MissingArgumentError
 from lrplstm.weights import Array
 
 __all__ = ["bfloat16_as_float32", "gates_from", "naming", "sum_of_biases", "with_dtype"]
@@ -59,4 +60,7 @@ def naming(
     except kinds as error:
         if not isinstance(source, str | os.PathLike):
             raise
-        raise ValueError(f"{os.fspath(source)}: {error}") from None
+        text = f"{os.fspath(source)}: {error}"
+        if isinstance(error, MissingArgumentError):
+            raise MissingArgumentError(text, error.arguments) from None
+        raise ValueError(text) from None

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lrplstm.checks import outer_level
-from lrplstm.texts import visible
+from lrplstm.errors import AssumptionWarning
 
 __all__ = ["warn_assumed"]
 
 
-def warn_assumed(why: str, assumed: Sequence[str], given: Sequence[str], instead: str) -> None:
+def warn_assumed(
+    why: str, assumed: Sequence[str], given: Mapping[str, object], instead: str
+) -> None:
     """Warn, at the line of the user, of what nobody said; of nothing if all was said.
 
-    Parameters
-    ----------
-    why : str
-        Why it is not seen.
-    assumed : sequence of str
-        What is taken to be so.
-    given : sequence of str
-        The arguments that say the same.
-    instead : str
-        What can be done so that it is seen.
+    Parameters are those of `AssumptionWarning`.
     """
     if assumed:
-        text = (
-            f"source: {why}, so this is assumed: {'; '.join(assumed)}; if it is so, pass "
-            f"{', '.join(given)}; {instead}"
-        )
-        warnings.warn(visible(text), UserWarning, stacklevel=outer_level())
+        warning = AssumptionWarning(why, assumed, given, instead)
+        warnings.warn(warning, stacklevel=outer_level())

@@ -276,24 +276,25 @@ def _warn(
     named: bool,
 ) -> None:
     """Warn of what is assumed of weights alone."""
-    assumed, given = [], []
+    assumed: list[str] = []
+    given: dict[str, object] = {}
     if asked.lstms is None and len(lstms) > 1:
         order = [part.name for part in lstms]
         assumed.append(f"{', '.join(map(repr, order)):.100} follow each other in this order")
-        given.append(f"lstm={shown(order)}")
+        given["lstm"] = order
     cells = [part.name for part in lstms if "weight_ih" in part.tensors]
     if asked.lstms is None and cells:
         assumed.append(f"the cell {cells[0]!r:.100} runs over the steps in their order, from zeros")
-        given.append(f"lstm={shown(cells)}")
+        given.setdefault("lstm", cells)
     if pooling is None:
         reads = "the head reads" if linears else "the scores are"
         assumed.append(f"pooling 'last', {reads} the final state of each direction")
-        given.append("pooling='last'")
+        given["pooling"] = "last"
     if linears and asked.head is None and asked.activations is None:
         layers = {part.name: activation for part, activation in linears if part is not None}
         names = ", ".join(map(repr, layers))
         assumed.append(f"no other activation between the LSTM and {names:.100}, or after it")
-        given.append(f"activations={shown(list(layers.values()))}")
+        given["activations"] = list(layers.values())
     why = "weights alone do not show what forward does with them"
     instead = "a module with its forward is compared instead"
     if named:

@@ -9,6 +9,7 @@ from itertools import pairwise, permutations
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
+from lrplstm.errors import MissingArgumentError
 from lrplstm.loaders.torch_parts import Part, below, list_parts
 from lrplstm.texts import shown
 from lrplstm.weights import Array
@@ -52,10 +53,11 @@ def find_lstms(parts: Mapping[str, Part], names: Sequence[str] | None) -> list[P
         if ordered := _in_order(there):
             return ordered
         if there:
-            raise ValueError(
+            raise MissingArgumentError(
                 f"source: expected one LSTM, or several in an order that is seen, found "
                 f"{list_parts(there)}; name one with lstm=, or several that follow each other, "
-                f"such as lstm={shown([part.name for part in there[:_MOST_ORDERED]])}"
+                f"such as lstm={shown([part.name for part in there[:_MOST_ORDERED]])}",
+                ["lstm"],
             )
         others = [p for p in parts.values() if any(k in p.kind for k in ("LSTM", "GRU", "RNN"))]
         advice = ""
@@ -168,11 +170,12 @@ def find_head_and_embedding(
         _check_comes_after(parts, lstms, choices[0].head, input_size)
         return choices[0]
     faults = [f"; {shown(part.name)} {part.fault}" for part in others if part.lacks_weight]
-    raise ValueError(
+    raise MissingArgumentError(
         f"source: expected, besides the LSTM, one linear head of width {width}, at most one "
         f"embedding of width {input_size} and nothing else, found {list_parts(others)}"
         f"{''.join(faults[:1])}; name what is meant with head= and embedding=, or False for none, "
-        f"and the rest is left out{_advice(chain)}"
+        f"and the rest is left out{_advice(chain)}",
+        ["head", "embedding"],
     )
 
 
@@ -212,11 +215,12 @@ def _check_comes_after(
     order = list(parts)
     comes_first = order.index(linear[0].name) < order.index(lstms[0].name)
     if output_size == (input_size,) and comes_first:
-        raise ValueError(
+        raise MissingArgumentError(
             f"head: expected a head that is seen to be one, found {list_parts(linear)}, which "
             f"gives {input_size} numbers, as the LSTM reads, and comes before it; if it is the "
             f"head, pass head={shown(head[0])}, and if it makes the LSTM's inputs, head=False, "
-            "which leaves it out"
+            "which leaves it out",
+            ["head"],
         )
 
 
@@ -232,10 +236,11 @@ def _find_embedding(parts: Mapping[str, Part], head: Sequence[str], input_size: 
     # A state dict does not tell an embedding from a linear layer without bias.
     unfit = [part for part in there if part.roles == {"embedding"}]
     if len(fitting) > 1 or (unfit and not fitting):
-        raise ValueError(
+        raise MissingArgumentError(
             f"embedding: expected one of width {input_size}, as the LSTM reads, found "
             f"{list_parts(fitting or unfit)}; name one with embedding=, or False for a model that "
-            f"reads {input_size} floats a step"
+            f"reads {input_size} floats a step",
+            ["embedding"],
         )
     return fitting[0].name if fitting else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lrplstm.errors import MissingArgumentError
 from lrplstm.loaders.torch_parts import Part, below, list_parts
 from lrplstm.texts import shown
 
@@ -115,9 +116,10 @@ def _complete(
     linears = [linear for linear in steps if linear.part is not None]
     count = len(linears)
     if activations is not None and len(activations) not in (count - 1, count):
-        raise ValueError(
+        raise MissingArgumentError(
             f"activations: expected {count - 1} or {count}, for {count} layers of the head, "
-            f"got {len(activations)}; what comes before the first is said as head=['relu', ...]"
+            f"got {len(activations)}; what comes before the first is said as head=['relu', ...]",
+            ["activations", "head"],
         )
     said: list[str | None] = [*(activations or ()), *[None] * count][:count]
     complete: list[tuple[Part | None, str]] = [*states]
@@ -126,9 +128,10 @@ def _complete(
         if activation is None and linear is steps[-1]:
             activation = "linear"
         if activation is None:
-            raise ValueError(
+            raise MissingArgumentError(
                 f"activations: expected one for each of the {count} layers of the head, or all but "
-                f"the last: what follows {linear.part} is not seen"
+                f"the last: what follows {linear.part} is not seen",
+                ["activations"],
             )
         if name is not None and name != activation:
             raise ValueError(

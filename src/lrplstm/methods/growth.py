@@ -8,13 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from lrplstm.checks import outer_level
+from lrplstm.errors import AboutArgument, Element
 from lrplstm.sequences import Batch
 from lrplstm.weights import Array
 
-__all__ = ["warn_of_growth"]
+__all__ = ["GrowthWarning", "warn_of_growth"]
 
 _GROWTH = 1e6
 """Relevance that is so many times what it started from is warned of."""
+
+
+class GrowthWarning(AboutArgument, RuntimeWarning):
+    """Relevance has become far larger than what it started from."""
 
 
 def warn_of_growth(
@@ -56,17 +61,17 @@ def warn_of_growth(
     worst = int(np.where(np.isfinite(growth), growth, np.inf).argmax())
     if growth[worst] <= _GROWTH:
         return
-    name = "inputs" if batch.single else f"inputs[{worst}]"
+    name = "inputs" if batch.single else Element("inputs", worst)
     if np.isfinite(growth[worst]):
         delta_there = np.abs(delta[:, worst]).max()
         grew = f"grew to {growth[worst]:.1e} times what it started from, with a delta of "
         grew += f"{delta_there:.1e}"
     else:
         grew = "overflowed, and delta with it"
-    text = (
-        f"{name}: relevance {grew}; most of it comes from small denominators, not from the "
+    problem = (
+        f"relevance {grew}; most of it comes from small denominators, not from the "
         f"inputs. It grows less with {' or '.join(advice)}, and over fewer steps"
     )
     if not np.isfinite(growth[worst]) and token.dtype == np.float32:
-        text += "; a model of dtype float64 has a larger range"
-    warnings.warn(text, RuntimeWarning, stacklevel=outer_level())
+        problem += "; a model of dtype float64 has a larger range"
+    warnings.warn(GrowthWarning(name, problem), stacklevel=outer_level())

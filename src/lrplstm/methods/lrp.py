@@ -68,7 +68,7 @@ class LRP(Method):
         if self.rule.bias_factor:
             ways.append("a smaller bias_factor")
         if self.product_rule != "all":
-            ways.append("product_rule='all'")
+            ways.append("the product rule 'all'")
         return tuple(ways)
 
     def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:

@@ -13,6 +13,7 @@ from lrplstm.base_model import Model
 from lrplstm.baselines import BASELINE, Baseline, resolve_baseline
 from lrplstm.checks import check_choice
 from lrplstm.copies import copies_for_steps
+from lrplstm.errors import ArgumentError
 from lrplstm.method_table import InputRelevance, Method, Option, register
 from lrplstm.methods.perturbation import MEASURES, explained, reading_of, spread
 from lrplstm.methods.request import Request
@@ -148,10 +149,11 @@ def occlusion(
     request = Request(model, inputs, level, unknown, backend, num_threads)
     outputs = model.outputs
     if measure == "probability" and (outputs.regression or outputs.count == 1):
-        raise ValueError(
-            f"measure: expected 'score' for {'a regression' if outputs.regression else 'one score'}"
-            ", which has no probability, got 'probability'; two class_names make a classifier of "
-            "one score"
+        what = "a regression" if outputs.regression else "one score"
+        raise ArgumentError(
+            "measure",
+            f"expected 'score' for {what}, which has no probability, got 'probability'; two "
+            "class_names make a classifier of one score",
         )
     method = Occlusion(resolve_baseline(baseline, model, request.batch), measure)
     return request.explain(method, target)

@@ -156,7 +156,7 @@ def _warn(unsaid: bool, chain: Chain) -> None:
         warn_assumed(
             "weights alone do not show what is done with them",
             [f"no activation but softmax or sigmoid after {last!r:.60}, which is behind the LSTM"],
-            ["dense_activations=['linear']"],
+            {"dense_activations": ["linear"]},
             "the config (the JSON of model.to_json()) says it as config=",
         )
     if chain.masked and chain.pooling == "max":

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrplstm.checks import check_choice
+from lrplstm.errors import MissingArgumentError
 from lrplstm.layers import POOLINGS
 from lrplstm.texts import shown
 
-__all__ = ["PASS_CONFIG", "Questions", "Said"]
+__all__ = ["Questions", "Said", "without_config"]
 
-PASS_CONFIG = "pass the model's config (the JSON of model.to_json()) as config="
+_PASS_CONFIG = "pass the model's config (the JSON of model.to_json()) as config="
 
 _MERGE_MODES = ("concat", "sum", "ave")
+
+
+def without_config(problem: str) -> MissingArgumentError:
+    """Return the error for what weights alone cannot tell, and arguments but the config neither."""
+    return MissingArgumentError(f"{problem}; {_PASS_CONFIG}", ["config"])
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,8 @@ class Questions:
             asked = {name: value for name, (value, _) in self._open.items()}
             line = ", ".join(f"{name}={value!r}" for name, value in (given | asked).items())
             meant = "; ".join(f"{name} ({what})" for name, (_, what) in self._open.items())
-            raise ValueError(
+            raise MissingArgumentError(
                 f"the file has weights only; write from_keras({self._source!r}, {line}) with what "
-                f"is so: {meant}; or {PASS_CONFIG}"
+                f"is so: {meant}; or {_PASS_CONFIG}",
+                [*self._open, "config"],
             )

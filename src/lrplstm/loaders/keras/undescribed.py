@@ -11,7 +11,7 @@ from typing import Any
 
 from lrplstm.loaders.keras.arrays import is_cudnn
 from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer
-from lrplstm.loaders.keras.said import PASS_CONFIG, Questions, Said
+from lrplstm.loaders.keras.said import Questions, Said, without_config
 from lrplstm.loaders.keras.stores import NamedStore, NumberedStore, Weight, class_of
 from lrplstm.texts import shown
 
@@ -75,7 +75,7 @@ def layers_of_named(store: NamedStore, said: Said, source: str) -> list[KerasLay
             seen.pop()
     for one in seen:
         if one.kind == "Activation":
-            raise one.layer.refuse(f"its name does not tell what it does; {PASS_CONFIG}")
+            raise _untold(one.layer)
     version = store.contents.text(store.root, "keras_version") or ""
     number = re.match(r"(\d{1,4})\.(\d{1,4})", version, flags=re.ASCII)
     # From then on gates are sigmoid if nothing else is said.
@@ -89,14 +89,20 @@ def _see_named(store: NamedStore, name: str) -> _Seen:
     if weights:
         kind = _class_of_arrays(name, weights)
         roles = ", ".join(weight.role for weight in weights)
-        refused = f"cannot be explained, or not without a config; it has the arrays {roles:.100}"
+        error = layer.refuse(
+            f"cannot be explained, or not without a config; it has the arrays {roles:.100}"
+        )
     else:
         kind = {"activation": "Activation", "input": "InputLayer"}.get(base, _CLASSES.get(base))
         kind = kind if kind == "Activation" or kind in _WEIGHTLESS else None
-        refused = f"its name does not tell what it does; {PASS_CONFIG}"
+        error = _untold(layer)
     if kind is None:
-        raise layer.refuse(refused)
+        raise error
     return _Seen(replace(layer, class_name=kind), weights)
+
+
+def _untold(layer: KerasLayer) -> ValueError:
+    return without_config(f"{layer}: its name does not tell what it does")
 
 
 def _class_of_arrays(name: str, weights: list[Weight]) -> str | None:
@@ -149,7 +155,7 @@ def layers_of_numbered(store: NumberedStore, said: Said, source: str) -> list[Ke
             by_class.setdefault(seen.kind, []).append(seen)
     dense, steps = (by_class.pop(kind, []) for kind in _DENSE)
     if dense and steps:
-        raise ValueError(f"the order of Dense and TimeDistributed is not known; {PASS_CONFIG}")
+        raise without_config("the order of Dense and TimeDistributed is not known")
     embedding, one, both, output = (
         by_class.pop(kind, []) for kind in ("Embedding", *_RECURRENT, "Softmax")
     )
@@ -169,7 +175,7 @@ def _see_numbered(store: NumberedStore, base: str, number: int, stored: str) -> 
     layer = KerasLayer(name, kind or base, {}, (name,), ((base, number),))
     if kind is None:
         if base in ("sequential", "functional", "activation", "re_lu", "masking"):
-            raise layer.refuse(f"the file does not say what it does; {PASS_CONFIG}")
+            raise without_config(f"{layer}: the file does not say what it does")
         raise layer.refuse("cannot be explained")
     return _Seen(layer, [] if kind in _WEIGHTLESS else store.weights(layer))
 
@@ -189,7 +195,7 @@ def _in_order(one: list[_Seen], both: list[_Seen], embedding: list[_Seen]) -> li
         if len(fitting) == 1:
             return fitting[0]
         what = "several orders fit" if fitting else "no order fits"
-    raise ValueError(f"the order of LSTM and Bidirectional is not known, {what}; {PASS_CONFIG}")
+    raise without_config(f"the order of LSTM and Bidirectional is not known, {what}")
 
 
 def _fits(order: Sequence[_Seen]) -> bool:
@@ -250,7 +256,7 @@ def _pooling(seen: list[_Seen], last: _Seen, questions: Questions) -> str:
     if any(one.kind == "TimeDistributed" for one in seen):
         stored.append("none")
     if len(stored) > 1:
-        raise ValueError(f"expected one pooling, got {' and '.join(stored):.60}; {PASS_CONFIG}")
+        raise without_config(f"expected one pooling, got {' and '.join(stored):.60}")
     what = (
         f"what is read of {shown(last.layer.name)}: 'last' if its return_sequences is False, else "
         "'mean', 'max' or 'none'"
