@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass
 
 import literal
 import numpy as np
 import pytest
 import torch
 from random_models import QUICK, random_batch, random_gru, random_rnn, relative_error
+from splits import Split, affine
 
 import lrplstm
 from lrplstm.backends import reference
@@ -259,48 +259,6 @@ def test_relevance_is_gradient_times_input_with_gates_held_and_the_secant_of_tan
 
 
 # Decomposition ----------------------------------------------------------------------------------
-
-
-@dataclass
-class Split:
-    """A number in three parts: relevant, irrelevant, and of biases."""
-
-    relevant: np.ndarray
-    irrelevant: np.ndarray
-    bias: np.ndarray
-
-    @property
-    def whole(self):
-        return self.relevant + self.irrelevant + self.bias
-
-    def __add__(self, other):
-        return Split(
-            self.relevant + other.relevant,
-            self.irrelevant + other.irrelevant,
-            self.bias + other.bias,
-        )
-
-    def __mul__(self, other):
-        """Relevant is what has a relevant factor, and none that is irrelevant."""
-        relevant = (
-            self.relevant * other.relevant + self.relevant * other.bias + self.bias * other.relevant
-        )
-        bias = self.bias * other.bias
-        return Split(relevant, self.whole * other.whole - relevant - bias, bias)
-
-    def through(self, W):
-        return Split(W @ self.relevant, W @ self.irrelevant, W @ self.bias)
-
-    def activated(self, f):
-        others = self.irrelevant + self.bias
-        relevant = (f(self.bias + self.relevant) - f(self.bias) + f(self.whole) - f(others)) / 2
-        return Split(relevant, f(self.whole) - f(self.bias) - relevant, f(self.bias))
-
-
-def affine(W, value, bias):
-    """W value + bias of a split value."""
-    of_value = value.through(W)
-    return Split(of_value.relevant, of_value.irrelevant, of_value.bias + bias)
 
 
 def split_step(weights, x, h):

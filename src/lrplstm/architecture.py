@@ -193,6 +193,12 @@ def check_layers(layers: Sequence[Directions]) -> tuple[Directions, ...]:
                     f"layers[{n}]: expected one hidden_size in both directions, "
                     f"got {layer[0].hidden_size} and {layer[1].hidden_size}"
                 )
+        for weights in directions(layer):
+            if weights.variants():
+                raise ValueError(
+                    f"layers[{n}]: expected an LSTM as it is by default, got one with "
+                    f"{', '.join(weights.variants())}; make a lrplstm.Model of it"
+                )
         checked.append(layer)
 
     expected = directions(checked[0])[0].input_size

@@ -108,26 +108,26 @@ class EpsilonRule:
 
 # Products ---------------------------------------------------------------------------------------
 
-ProductRule = Callable[[EpsilonRule, Array, Array, Array], tuple[Array | float, Array]]
+ProductRule = Callable[[EpsilonRule, Array, Array, Array], tuple[Array, Array]]
 
 
-def _all(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array | float, Array]:
+def _all(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array, Array]:
     """All to the signal."""
-    return 0.0, R
+    return np.zeros_like(R), R
 
 
-def _prop(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array | float, Array]:
+def _prop(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array, Array]:
     """In proportion to the values."""
     q = rule.quotient(gate + signal, R)
     return gate * q, signal * q
 
 
-def _abs(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array | float, Array]:
+def _abs(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array, Array]:
     """In proportion to the absolute values."""
     return _prop(rule, np.abs(gate), np.abs(signal), R)
 
 
-def _half(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array | float, Array]:
+def _half(rule: EpsilonRule, gate: Array, signal: Array, R: Array) -> tuple[Array, Array]:
     """Half to each."""
     return R / 2, R / 2
 

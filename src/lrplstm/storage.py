@@ -506,7 +506,7 @@ def _collect_direction(
     if missing:
         raise ValueError(f"{path}: expected a tensor {prefix}{missing[0]}, found none")
     try:
-        arrays = {name: tensors.pop(prefix + name) for name in names}
+        arrays: dict[str, Any] = {name: tensors.pop(prefix + name) for name in names}
         return LSTMWeights(**arrays, reverse=reverse)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {prefix}{error}") from None

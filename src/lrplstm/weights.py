@@ -6,12 +6,14 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.checks import check_shape, to_array
+from lrplstm.activations import Elementwise, Said, to_elementwise
+from lrplstm.checks import check_shape, to_array, to_int
 from lrplstm.texts import shown
 
 __all__ = [
@@ -260,6 +262,20 @@ class LSTMWeights(CellWeights):
         What multiplies the hidden state h_{t-1}.
     bias : array_like of shape (4 * hidden_size,)
         Sum of all biases of a gate.
+    activation, gate_activation : str, or (str, dict of float)
+        Of the cell candidate, and of the three gates; see `lrplstm.activations`.
+    cell_activation : str, or (str, dict of float), optional
+        Of the cell state where the output gate lets it out. Default: `activation`.
+    peepholes : array_like of shape (3, hidden_size), optional
+        What multiplies c_{t-1} in the input gate, c_{t-1} in the forget gate, and c_t in the output
+        gate. Default: none.
+    weight_hr : array_like of shape (output_size, hidden_size), optional
+        Projects the hidden state: ``h = weight_hr @ (o tanh(c))``. Then `weight_hh` has the shape
+        (4 * hidden_size, output_size), and `initial_hidden` (output_size,). Default: none.
+    static_inputs : int
+        So many of the last inputs, such as features of a catchment that are the same at every step,
+        are read by the input gate alone, which reads nothing else; all other weights there have to
+        be zero. It is the entity-aware LSTM. Default: 0, all gates read all inputs.
     initial_hidden, initial_cell : array_like of shape (hidden_size,), optional
         States h_{-1} and c_{-1} before the first step this direction reads. Default: zeros.
     reverse : bool
@@ -271,7 +287,13 @@ class LSTMWeights(CellWeights):
     TypeError
         If an array is neither float32 nor float64.
     ValueError
-        If shapes or dtypes do not fit together, or a value is NaN or infinite.
+        If shapes or dtypes do not fit together, a value is NaN or infinite, or there is no such
+        activation.
+
+    Notes
+    -----
+    Peepholes: Gers and Schmidhuber 2000 (doi 10.1109/IJCNN.2000.861302); projection: Sak et al.
+    2014 (arXiv 1402.1128); entity-aware: Kratzert et al. 2019 (doi 10.5194/hess-23-5089-2019).
 
     Examples
     --------
@@ -286,6 +308,12 @@ class LSTMWeights(CellWeights):
     bias: Array
     initial_hidden: Array
     initial_cell: Array
+    peepholes: Array | None
+    weight_hr: Array | None
+    activation: Said
+    cell_activation: Said | None
+    gate_activation: Said
+    static_inputs: int
 
     def __init__(
         self,
@@ -293,26 +321,87 @@ class LSTMWeights(CellWeights):
         weight_hh: npt.ArrayLike,
         bias: npt.ArrayLike,
         *,
+        activation: Said = "tanh",
+        cell_activation: Said | None = None,
+        gate_activation: Said = "sigmoid",
+        peepholes: npt.ArrayLike | None = None,
+        weight_hr: npt.ArrayLike | None = None,
+        static_inputs: int = 0,
         initial_hidden: npt.ArrayLike | None = None,
         initial_cell: npt.ArrayLike | None = None,
         reverse: bool = False,
     ) -> None:
         weight_ih, H = stacked(weight_ih, 4)
+        P = H
+        if weight_hr is not None:
+            weight_hr = frozen("weight_hr", weight_hr, ("output_size", H))
+            P = len(weight_hr)
+        said = to_elementwise("activation", activation).said
+        of_cell = None
+        if cell_activation is not None:
+            of_cell = to_elementwise("cell_activation", cell_activation).said
         self._freeze(
             {
                 "weight_ih": (weight_ih, (4 * H, "input_size")),
-                "weight_hh": (weight_hh, (4 * H, H)),
+                "weight_hh": (weight_hh, (4 * H, P)),
                 "bias": (bias, (4 * H,)),
-                "initial_hidden": (initial_hidden, (H,)),
+                "initial_hidden": (initial_hidden, (P,)),
                 "initial_cell": (initial_cell, (H,)),
+                "peepholes": (peepholes, (3, H)),
+                "weight_hr": (weight_hr, (P, H)),
             },
+            activation=said,
+            cell_activation=None if of_cell == said else of_cell,
+            gate_activation=to_elementwise("gate_activation", gate_activation).said,
+            static_inputs=to_int("static_inputs", static_inputs, 0, weight_ih.shape[1] - 1),
             reverse=bool(reverse),
         )
+        self._check_static()
+
+    def _check_static(self) -> None:
+        """Raise a ValueError where something is read that `static_inputs` says is not."""
+        H, first = self.hidden_size, self.input_size - self.static_inputs
+        if self.static_inputs == 0:
+            return
+        if self.weight_ih[:H, :first].any() or self.weight_hh[:H].any():
+            raise ValueError(
+                "static_inputs: expected an input gate that reads the last "
+                f"{self.static_inputs} inputs alone, zeros in weight_ih[:{H}, :{first}] and "
+                f"weight_hh[:{H}]"
+            )
+        if self.weight_ih[H:, first:].any():
+            raise ValueError(
+                f"static_inputs: expected the last {self.static_inputs} inputs to be read by the "
+                f"input gate alone, zeros in weight_ih[{H}:, {first}:]"
+            )
+
+    @property
+    def hidden_size(self) -> int:
+        """Number H of its units."""
+        return len(self.bias) // 4
 
     @property
     def rows_g(self) -> slice:
         """Rows of the cell candidate g, the only ones through which relevance passes."""
         return slice(2 * self.hidden_size, 3 * self.hidden_size)
+
+    @property
+    def lower_units(self) -> tuple[int, int, int, int]:
+        """How many units the sums of i, f, g and o have each: inputs, h and, with peepholes, c."""
+        others = self.input_size - self.static_inputs + self.output_size
+        peeped = 0 if self.peepholes is None else self.hidden_size
+        of_i = self.static_inputs or others
+        return of_i + peeped, others + peeped, others, others + peeped
+
+    @cached_property
+    def functions(self) -> tuple[Elementwise, Elementwise, Elementwise]:
+        """The activation of the candidate, that of the cell state, and that of the gates."""
+        of_cell = self.activation if self.cell_activation is None else self.cell_activation
+        return (
+            to_elementwise("activation", self.activation),
+            to_elementwise("cell_activation", of_cell),
+            to_elementwise("gate_activation", self.gate_activation),
+        )
 
 
 def rebuild(cls: Callable[..., Any], arguments: dict[str, Any]) -> Any:

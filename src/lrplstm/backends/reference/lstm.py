@@ -30,72 +30,107 @@ class Step(NamedTuple):
     a: Array
     h_before: Array
     c_before: Array
+    h: Array
     c: Array
 
 
-def _sigmoid(a: Array) -> Array:
-    # exp overflows to infinity for a < -88 in float32; 1 / (1 + inf) is then 0, as it should be.
-    with np.errstate(over="ignore"):
-        return 1 / (1 + np.exp(-a))
+def _peepholes(weights: LSTMWeights) -> Array:
+    """Return what multiplies c in i, f and o: zeros where there are no peepholes."""
+    if weights.peepholes is None:
+        return np.zeros((3, weights.hidden_size), weights.dtype)
+    return weights.peepholes
 
 
 def step(weights: LSTMWeights, W_x: Array, before: States) -> tuple[States, Step]:
     """Return the states after a step, given W_ih x and those before it."""
     h_before, c_before = before
-    a = W_x + weights.weight_hh @ h_before + weights.bias
-    a_i, a_f, a_g, a_o = np.split(a, 4)
-    i, f, o = _sigmoid(a_i), _sigmoid(a_f), _sigmoid(a_o)
-    g = np.tanh(a_g)
+    activation, cell_activation, gate = weights.functions
+    p_i, p_f, p_o = _peepholes(weights)
+    a_i, a_f, a_g, a_o = np.split(W_x + weights.weight_hh @ h_before + weights.bias, 4)
+    a_i, a_f = a_i + p_i * c_before, a_f + p_f * c_before
+    i, f, g = gate(a_i), gate(a_f), activation(a_g)
     c = f * c_before + i * g
-    h = o * np.tanh(c)
-    return (h, c), Step(i, f, g, o, a, h_before, c_before, c)
+    a_o = a_o + p_o * c
+    o = gate(a_o)
+    h = o * cell_activation(c)
+    if weights.weight_hr is not None:
+        h = weights.weight_hr @ h
+    a = np.concatenate([a_i, a_f, a_g, a_o])
+    return (h, c), Step(i, f, g, o, a, h_before, c_before, h, c)
 
 
 def relevance(
     weights: LSTMWeights, past: Step, after: States, rule: EpsilonRule, share_product: ProductRule
 ) -> tuple[States, Array, Array]:
-    """Return R of the states before, given that after, each (K, H); and q and share.
+    """Return R of the states before, given that after, each (K, ...); and q and share.
 
     With these W_ih x gets ``x * (q @ weight_ih) + share``.
     """
-    i, f, g, o, a, h_before, c_before, c = past
+    i, f, g, o, a, h_before, c_before, h, c = past
     R_h, R_c = after
-    K, H = R_h.shape
-    R_a = np.zeros((K, 4, H), R_h.dtype)  # of i, f, g and o
+    m, H = o * weights.functions[1](c), weights.hidden_size
+    p_i, p_f, p_o = _peepholes(weights)
+    a_i, a_f, a_g, a_o = np.split(a, 4)
+    b_i, b_f, b_g, b_o = np.split(weights.bias, 4)
+    N_i, N_f, N_g, N_o = weights.lower_units
 
-    # h = o tanh(c).
-    R_a[:, 3], R_signal = share_product(rule, o, np.tanh(c), R_h)
+    def through(a: Array, R: Array, bias: Array, units: int) -> tuple[Array, Array]:
+        """Return q and the share of a pre-activation. What got nothing hands nothing on."""
+        q = rule.quotient(a, R)
+        return q, rule.share(q, a, bias, units)[:, np.newaxis]
+
+    # h = W_hr m: a linear layer without bias. R_m is that of m = o tanh(c).
+    R_m = R_h
+    if weights.weight_hr is not None:
+        q_h = rule.quotient(h, R_h)
+        R_m = m * (q_h @ weights.weight_hr) + rule.share(q_h, h, 0.0, H)[:, np.newaxis]
+    R_o, R_signal = share_product(rule, o, weights.functions[1](c), R_m)
     R_c = R_c + R_signal
+    q_o, share_o = through(a_o, R_o, b_o, N_o)
+    if weights.peepholes is not None:
+        R_c = R_c + c * p_o * q_o + share_o
 
     # c_t = f c_{t-1} + i g: epsilon rule, identity weights, 2H lower units, no bias.
     q_c = rule.quotient(c, R_c)
     share_c = rule.share(q_c, c, 0.0, 2 * H)[:, np.newaxis]
-    R_a[:, 1], R_c = share_product(rule, f, c_before, f * c_before * q_c + share_c)
-    R_a[:, 0], R_a[:, 2] = share_product(rule, i, g, i * g * q_c + share_c)
+    R_f, R_c = share_product(rule, f, c_before, f * c_before * q_c + share_c)
+    R_i, R_g = share_product(rule, i, g, i * g * q_c + share_c)
 
-    # a = W_ih x_t + W_hh h_{t-1} + b. A gate that got nothing hands nothing on.
-    q = rule.quotient(a, R_a.reshape(K, 4 * H))
-    share = rule.share(q, a, weights.bias, weights.input_size + H)[:, np.newaxis]
+    # a = W_ih x_t + W_hh h_{t-1} + p c + b.
+    q_i, share_i = through(a_i, R_i, b_i, N_i)
+    q_f, share_f = through(a_f, R_f, b_f, N_f)
+    q_g, share_g = through(a_g, R_g, b_g, N_g)
+    if weights.peepholes is not None:
+        R_c = R_c + c_before * (p_i * q_i + p_f * q_f) + share_i + share_f
+    q = np.concatenate([q_i, q_f, q_g, q_o], axis=1)
+    share = share_f + share_g + share_o
+    if weights.static_inputs == 0:
+        share = of_inputs = share + share_i
+    else:  # which the input gate reads, and nothing else
+        others = weights.input_size - weights.static_inputs
+        both = np.repeat(share, others, axis=1), np.repeat(share_i, weights.static_inputs, axis=1)
+        of_inputs = np.concatenate(both, axis=1)
     R_h = h_before * (q @ weights.weight_hh) + share
-    return (R_h, R_c), q, share
+    return (R_h, R_c), q, of_inputs
 
 
 def gradient(weights: LSTMWeights, past: Step, after: States) -> tuple[States, Array]:
-    """Return the gradient of the states before, given that after, each (K, H); and that of a."""
-    i, f, g, o, _, _, c_before, c = past
-    dh, dc = after
-    tanh_c = np.tanh(c)
-    dc = dc + dh * o * (1 - tanh_c**2)
-    da = np.concatenate(
-        [
-            dc * g * i * (1 - i),
-            dc * c_before * f * (1 - f),
-            dc * i * (1 - g**2),
-            dh * tanh_c * o * (1 - o),
-        ],
-        axis=-1,
-    )
-    return (da @ weights.weight_hh, dc * f), da
+    """Return the gradient of the states before, given that after, each (K, ...); and that of a."""
+    i, f, g, o, a, _, c_before, _, c = past
+    dm, dc = after
+    activation, cell_activation, gate = weights.functions
+    p_i, p_f, p_o = _peepholes(weights)
+    a_i, a_f, a_g, a_o = np.split(a, 4)
+    if weights.weight_hr is not None:
+        dm = dm @ weights.weight_hr
+    signal = cell_activation(c)
+    da_o = dm * signal * gate.derivative(a_o, o)
+    dc = dc + dm * o * cell_activation.derivative(c, signal) + da_o * p_o
+    da_i = dc * g * gate.derivative(a_i, i)
+    da_f = dc * c_before * gate.derivative(a_f, f)
+    da_g = dc * i * activation.derivative(a_g, g)
+    da = np.concatenate([da_i, da_f, da_g, da_o], axis=-1)
+    return (da @ weights.weight_hh, dc * f + da_i * p_i + da_f * p_f), da
 
 
 def decompose(weights: LSTMWeights, past: Step, W_x: Array, before: States, phrase: bool) -> States:
@@ -103,14 +138,16 @@ def decompose(weights: LSTMWeights, past: Step, W_x: Array, before: States, phra
 
     `phrase` says whether the step is one of those that are followed.
     """
+    activation, cell_activation, gate = weights.functions
+    p_i, p_f, _ = _peepholes(weights)
     b_i, b_f, b_g, _ = np.split(weights.bias, 4)
-    bias_i, bias_f, bias_g = _sigmoid(b_i), _sigmoid(b_f), np.tanh(b_g)
+    bias_i, bias_f, bias_g = gate(b_i), gate(b_f), activation(b_g)
     a_i, a_f, a_g, _ = np.split(past.a, 4)
     beta_h, beta_c = before
     r_i, r_f, r_g, _ = np.split(W_x + weights.weight_hh @ beta_h, 4)
-    share_i = share_in_activation(_sigmoid, a_i, r_i, b_i)
-    share_f = share_in_activation(_sigmoid, a_f, r_f, b_f)
-    share_g = share_in_activation(np.tanh, a_g, r_g, b_g)
+    share_i = share_in_activation(gate, a_i, r_i + p_i * beta_c, b_i)
+    share_f = share_in_activation(gate, a_f, r_f + p_f * beta_c, b_f)
+    share_g = share_in_activation(activation, a_g, r_g, b_g)
 
     # i g: what has a relevant factor and none that is irrelevant, biases being neither.
     beta_c = (share_f + bias_f) * beta_c
@@ -119,5 +156,7 @@ def decompose(weights: LSTMWeights, past: Step, W_x: Array, before: States, phra
         beta_c = beta_c + bias_i * bias_g
 
     # h = o tanh(c), with o as it is.
-    beta_h = past.o * share_in_activation(np.tanh, past.c, beta_c, np.zeros_like(beta_c))
+    beta_h = past.o * share_in_activation(cell_activation, past.c, beta_c, np.zeros_like(beta_c))
+    if weights.weight_hr is not None:
+        beta_h = weights.weight_hr @ beta_h
     return beta_h, beta_c
