@@ -40,51 +40,22 @@ class LSTMModel(Model):
         What the head reads of the top layer: the "last" hidden state that each direction reaches;
         the "mean", or for each unit the "max", over all steps; or, with "none", the hidden state of
         each step, so that there is a row of scores for each step.
-    embedding : array_like of shape (V, input_size), optional
-        What the first layer reads for each token id.
-    vocabulary : sequence of str, or dict of int by str, optional
-        The token of each id, in order, or the id of each token. Ids that have none, as those after
-        the last of a shorter sequence, are shown as "#" and the id.
-    class_names : sequence of str of length num_classes, optional
-        What the classes, or the outputs of a regression, are called. Two names for one score make
-        it a classifier of two classes: class 1 is explained by the score s, class 0 by -s, and
-        predicted is class 1 where s > 0.
-    unknown_token : str, optional
-        The token of `vocabulary` that stands for all that are not in it. Default: "<unk>" if the
-        vocabulary has that, else none.
-    tokenizer : str, optional
-        Name of the tokenizer that makes this model's tokens from text: "treebank" or "whitespace".
-    mask_id : int, optional
-        Token id that only fills sequences up: its steps are passed over, and get no relevance. With
-        the poolings "max" and "none", which take every step, it may stand at the ends alone, and is
-        cut off there.
-    mask_value : float, optional
-        What all numbers of a step are that only fills a sequence up, for models without embedding:
-        such steps are passed over as those of `mask_id` are.
-    task : {"classification", "regression"}
-        What the scores are for. Of a regression none is predicted: explained is by default the one
-        output, or each of several.
-    origin : mapping of str to str, optional
-        What the parts were called where they come from, such as ``{"lstm": "encoder.rnn"}``.
+    embedding, vocabulary, class_names, unknown_token, tokenizer, mask_id, mask_value, task, origin
+        As for `Model`.
 
     Attributes
     ----------
-    input_size, hidden_size, num_layers, num_classes : int
-        D of the first layer, H of the top one, number of layers, number of scores C.
-    outputs : Outputs
-        What the scores mean, see `lrplstm.outputs`.
+    hidden_size, num_layers : int
+        Width H of the top layer's states, of one direction; number of layers.
     bidirectional : bool
-        Whether the layers have two directions.
-    dtype : numpy.dtype
-        float32 or float64, the one of all its arrays; results have it too.
+        Whether the top layer has two directions.
+
+    Those of `Model`, too.
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or an array neither float32 nor float64.
-    ValueError
-        If shapes, sizes or dtypes do not fit together, a number is NaN or infinite, a token or the
-        name of a class occurs twice, or a class has an empty name.
+    TypeError, ValueError
+        As `Model`.
 
     Examples
     --------

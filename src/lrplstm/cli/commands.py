@@ -17,6 +17,7 @@ import numpy as np
 import lrplstm
 from lrplstm import heatmap
 from lrplstm.attribution import Attribution, Attributions
+from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import Output, naming_output, open_outputs, requested
 from lrplstm.cli.formats import FORMATS, Rows, Settings, given, labelled
@@ -28,19 +29,18 @@ from lrplstm.cli.targets import read_target
 from lrplstm.cli.texts import Portions, open_input, read_text, text_items
 from lrplstm.method_table import TABLE
 from lrplstm.methods import ALIASES, METHODS
-from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 __all__ = ["PREDICTION_FORMATS", "explain", "predict"]
 
 
-def _name(model: LSTMModel, index: int) -> str:
+def _name(model: Model, index: int) -> str:
     """Return the name of a class; its number where it has none."""
     return heatmap.visible(model.outputs.name(index))
 
 
-def _scores(model: LSTMModel, scores: Array) -> str:
+def _scores(model: Model, scores: Array) -> str:
     return ", ".join(f"{_name(model, c)} {score:.3f}" for c, score in enumerate(scores))
 
 
@@ -55,7 +55,7 @@ def _wrapped(text: str, width: int | None) -> str:
 
 
 @contextmanager
-def _reading(options: argparse.Namespace, model: LSTMModel) -> Iterator[Portions]:
+def _reading(options: argparse.Namespace, model: Model) -> Iterator[Portions]:
     """Open what TEXT, --file or --series say."""
     if options.series is not None:
         yield Portions(iter(read_series(options.series, model)))
@@ -183,7 +183,7 @@ def _check_finite(attributions: Attributions, items: Sequence[Item]) -> None:
         raise InputError(f"{items[b].name}: relevance overflowed{hint}")
 
 
-def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) -> dict[str, Any]:
+def _method_options(options: argparse.Namespace, method: str, model: Model) -> dict[str, Any]:
     """Return the given options that only some methods have."""
     chosen = {}
     for name, option in METHODS.options.items():
@@ -206,7 +206,7 @@ def _method_options(options: argparse.Namespace, method: str, model: LSTMModel) 
 
 def _print_explanations(
     options: argparse.Namespace,
-    model: LSTMModel,
+    model: Model,
     items: Sequence[Item],
     attributions: Attributions,
 ) -> None:
@@ -233,7 +233,7 @@ def _print_explanations(
         print()
 
 
-def _prediction(model: LSTMModel, scores: Array) -> list[str]:
+def _prediction(model: Model, scores: Array) -> list[str]:
     """Return the lines that say what was predicted."""
     outputs = model.outputs
     predicted = outputs.predict_given(np.atleast_2d(scores))
@@ -296,7 +296,7 @@ def predict(options: argparse.Namespace) -> None:
     accuracy.show()
 
 
-def _print_prediction(model: LSTMModel, item: Item, scores: Array) -> None:
+def _print_prediction(model: Model, item: Item, scores: Array) -> None:
     predicted = model.outputs.predict_given(np.atleast_2d(scores))
     names = None if predicted is None else [_name(model, int(class_)) for class_ in predicted]
     if scores.ndim == 2:
@@ -322,7 +322,7 @@ class _PredictionLines:
     def __init__(self, file: IO[bytes]) -> None:
         self._lines = JsonLines(file)
 
-    def add(self, model: LSTMModel, items: Sequence[Item], rows: Sequence[Array]) -> None:
+    def add(self, model: Model, items: Sequence[Item], rows: Sequence[Array]) -> None:
         """Write them."""
         added = given(items)
         self._lines.write(
@@ -331,7 +331,7 @@ class _PredictionLines:
         )
 
 
-def _prediction_object(model: LSTMModel, item: Item, scores: Array) -> dict[str, Any]:
+def _prediction_object(model: Model, item: Item, scores: Array) -> dict[str, Any]:
     predicted = model.outputs.predict_given(np.atleast_2d(scores))
     best: Any = None
     names: Any = None
@@ -354,7 +354,7 @@ class _PredictionTable:
         self._rows = Rows(file)
         self._count = 0
 
-    def add(self, model: LSTMModel, items: Sequence[Item], rows: Sequence[Array]) -> None:
+    def add(self, model: Model, items: Sequence[Item], rows: Sequence[Array]) -> None:
         """Write them."""
         outputs = model.outputs
         every_step = model.every_step

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import lrplstm
 from lrplstm import heatmap
+from lrplstm.base_model import Model
 from lrplstm.errors import AboutArgument, Element, MissingArgumentError, Spelling
 from lrplstm.loaders.registry import options as loader_options
 from lrplstm.loaders.registry import read_model
-from lrplstm.model import LSTMModel
 from lrplstm.weights import Array
 
 __all__ = [
@@ -138,8 +138,9 @@ _OTHERWISE = {"num_threads": "threads", "methods": "method"}
 """Arguments that are options of another name."""
 
 
-def load_model(options: argparse.Namespace) -> LSTMModel:
+def load_model(options: argparse.Namespace) -> Model:
     """Return the model of --model, in any format, or the one that is shipped."""
+    model: Model
     if options.model is None:
         model = lrplstm.load_default()
     else:

@@ -12,9 +12,9 @@ from typing import IO
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.cli.inputs import InputError, Item
 from lrplstm.cli.texts import open_input
-from lrplstm.model import LSTMModel
 from lrplstm.sentences import text_lines
 from lrplstm.storage import read_array
 from lrplstm.texts import shown
@@ -28,7 +28,7 @@ _UNNAMED = ("", "unnamed: 0", "index")
 """What a column is called that only counts the rows, in lower case."""
 
 
-def read_series(path: str, model: LSTMModel) -> list[Item]:
+def read_series(path: str, model: Model) -> list[Item]:
     """Return the rows of numbers in a .npy or .csv file: one sequence, or B of one length.
 
     A column of a .csv file that stands before those of the model's variables names the steps.

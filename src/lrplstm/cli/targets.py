@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import did_you_mean
 from lrplstm.cli.inputs import InputError
-from lrplstm.model import LSTMModel
 from lrplstm.texts import shown
 
 __all__ = ["read_target"]
@@ -16,7 +16,7 @@ __all__ = ["read_target"]
 _MOST_DIGITS = 18  # of a number of a class or step: all that numbers have which are any
 
 
-def read_target(given: str | None, model: LSTMModel) -> Any:
+def read_target(given: str | None, model: Model) -> Any:
     """Return what --target means."""
     if given is None or given == "all":
         return given

@@ -12,9 +12,9 @@ from typing import IO
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.cli.inputs import STDIN, InputError, Item
 from lrplstm.evaluation.arguments import has_classes
-from lrplstm.model import LSTMModel
 from lrplstm.sentences import Sentence, labelled_sentences, text_lines, with_an_end
 from lrplstm.texts import shown
 from lrplstm.tokenizers import tokenize
@@ -88,7 +88,7 @@ def open_input(path: str) -> Iterator[tuple[str, IO[bytes]]]:
         yield name, bounded
 
 
-def read_text(options: argparse.Namespace, model: LSTMModel) -> Item:
+def read_text(options: argparse.Namespace, model: Model) -> Item:
     """Return TEXT."""
     # Bytes of the command line that are no UTF-8 arrive as lone surrogates.
     text = options.text.encode(errors="surrogateescape").decode(errors="replace")
@@ -96,7 +96,7 @@ def read_text(options: argparse.Namespace, model: LSTMModel) -> Item:
 
 
 def text_items(
-    file: IO[bytes], name: str, options: argparse.Namespace, model: LSTMModel
+    file: IO[bytes], name: str, options: argparse.Namespace, model: Model
 ) -> Iterator[Item]:
     """Yield the texts of a file, one a line; or its sentences, if the first line is labelled."""
     lines = text_lines(file, name)
@@ -124,7 +124,7 @@ def _chained(
     yield from others
 
 
-def read_labelled(path: str, model: LSTMModel, *, ids: bool) -> list[Item]:
+def read_labelled(path: str, model: Model, *, ids: bool) -> list[Item]:
     """Return the sentences of a file in which all of them have labels."""
     with open_input(path) as (name, file):
         items = [
@@ -136,7 +136,7 @@ def read_labelled(path: str, model: LSTMModel, *, ids: bool) -> list[Item]:
     return items
 
 
-def _labelled(name: str, sentence: Sentence, model: LSTMModel, ids: bool) -> Item:
+def _labelled(name: str, sentence: Sentence, model: Model, ids: bool) -> Item:
     outputs = model.outputs
     if has_classes(outputs) and sentence.label > outputs.count:
         raise InputError(
@@ -148,9 +148,7 @@ def _labelled(name: str, sentence: Sentence, model: LSTMModel, ids: bool) -> Ite
     return Item(name, tokens, sentence.target)
 
 
-def _split(
-    text: str, name: str, options: argparse.Namespace, model: LSTMModel
-) -> list[str] | Array:
+def _split(text: str, name: str, options: argparse.Namespace, model: Model) -> list[str] | Array:
     """Return the tokens, or the ids, of a text."""
     if options.ids:
         return _ids(text.split(), name)

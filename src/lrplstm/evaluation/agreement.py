@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title
 from lrplstm.evaluation.ranks import mean_defined, spearman
 from lrplstm.heatmap.colors import color, ink, to_hex
-from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
 from lrplstm.weights import Array
 
@@ -97,7 +97,7 @@ class Agreement:
 
 
 def agreement(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import check_choice
 from lrplstm.evaluation.arguments import check_one_target, check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import COLORS, axes_or_new, finish
-from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
 from lrplstm.weights import Array
 
@@ -132,7 +132,7 @@ class Conservation:
 
 
 def conservation(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,

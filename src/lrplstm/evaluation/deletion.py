@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import check_choice, to_int
 from lrplstm.errors import ArgumentError
 from lrplstm.evaluation.arguments import (
@@ -19,7 +20,6 @@ from lrplstm.evaluation.arguments import (
 )
 from lrplstm.evaluation.corpus import Corpus, owners
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
-from lrplstm.model import LSTMModel
 from lrplstm.outputs import Outputs
 from lrplstm.plain import plain
 from lrplstm.targets import resolve_target
@@ -211,7 +211,7 @@ class DeletionCurves:
 
 
 def deletion_curve(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     labels: Any = None,
     *,
@@ -239,7 +239,7 @@ def deletion_curve(
 
     Parameters
     ----------
-    model : LSTMModel
+    model : Model
         With one row of scores for a sequence.
     inputs : a batch of sequences
         As for `lrplstm.lrp`: tokens, ids or floats. Padding is left out first.

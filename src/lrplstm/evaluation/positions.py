@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import to_int
 from lrplstm.evaluation.arguments import MethodChoice, check_one_target, resolve_methods
 from lrplstm.evaluation.corpus import Corpus, owners
 from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
-from lrplstm.model import LSTMModel
 from lrplstm.plain import plain
 from lrplstm.weights import Array
 
@@ -82,7 +82,7 @@ class RelevanceByPosition:
 
 
 def relevance_by_position(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = None,
     *,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.drawing import axes_or_new, draw_title
 from lrplstm.heatmap.colors import color, ink, to_hex
 from lrplstm.heatmap.sheets import Font, font_properties
-from lrplstm.model import LSTMModel
 from lrplstm.outputs import Outputs
 from lrplstm.plain import plain
 from lrplstm.texts import visible
@@ -136,7 +136,7 @@ def _short(word: str) -> str:
 
 
 def representative_words(
-    model: LSTMModel,
+    model: Model,
     inputs: Any,
     target: Any = "all",
     *,
@@ -235,7 +235,7 @@ class _Ranked(NamedTuple):
     counts: Array
 
 
-def _is_known(model: LSTMModel, corpus: Corpus) -> Array:
+def _is_known(model: Model, corpus: Corpus) -> Array:
     """Return where a step is a word that the vocabulary has, (steps,)."""
     known = corpus.data != corpus.zero
     if model.vocabulary is not None and model.unknown_token is not None:
@@ -243,7 +243,7 @@ def _is_known(model: LSTMModel, corpus: Corpus) -> Array:
     return known
 
 
-def _words(model: LSTMModel, ids: Array) -> Array:
+def _words(model: Model, ids: Array) -> Array:
     """Return the words of ids, of the same shape."""
     names = (
         map(str, ids.flat)

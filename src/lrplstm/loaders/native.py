@@ -7,7 +7,7 @@ import reprlib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from lrplstm.base_model import Model
 from lrplstm.loaders.arrays import naming
@@ -20,7 +20,7 @@ __all__ = ["load", "load_default"]
 
 
 @with_visible_errors
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str]) -> Model:
     """Read a model that its `save` wrote.
 
     Parameters
@@ -30,8 +30,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    LSTMModel or Model
-        Which of the two was saved.
+    Model
+        An `LSTMModel` if that was saved.
 
     Raises
     ------
@@ -54,7 +54,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     refuse_others(path, "load")
     arguments, sizes = read_folder(path)
     with naming(path):
-        model = (LSTMModel if "head" in arguments else Model)(**arguments)
+        kind: type[Model] = LSTMModel if "head" in arguments else Model
+        model = kind(**arguments)
     for name, size in sizes.items():
         actual = getattr(model, name)
         if size != actual:
@@ -84,5 +85,4 @@ def load_default() -> LSTMModel:
     ('very negative', 'negative', 'neutral', 'positive', 'very positive')
     """
     config = files("lrplstm.default_model").joinpath("config.json")
-    model: LSTMModel = load(Path(str(config)).parent)
-    return model
+    return cast(LSTMModel, load(Path(str(config)).parent))

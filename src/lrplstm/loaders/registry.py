@@ -15,8 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from lrplstm.base_model import Model
 from lrplstm.loaders.convertible import conversion
-from lrplstm.model import LSTMModel
 from lrplstm.texts import shown, with_visible_errors
 
 __all__ = [
@@ -99,9 +99,9 @@ class Loader:
         """What the function is called."""
         return self.function.partition(":")[2]
 
-    def __call__(self, path: str | os.PathLike[str], **options: Any) -> LSTMModel:
+    def __call__(self, path: str | os.PathLike[str], **options: Any) -> Model:
         """Read a model."""
-        model: LSTMModel = self.load()(path, **options)
+        model: Model = self.load()(path, **options)
         return model
 
     def load(self) -> Any:
@@ -199,7 +199,7 @@ def loader_of(path: str | os.PathLike[str]) -> Loader:
     return LOADERS["load"]
 
 
-def read_model(path: str | os.PathLike[str], **options: Any) -> LSTMModel:
+def read_model(path: str | os.PathLike[str], **options: Any) -> Model:
     """Read a model in any format; `options` are those of its loader."""
     return loader_of(path)(path, **options)
 
