@@ -31,12 +31,26 @@ from lrplstm.layers import (
     RNN,
     Activation,
     Add,
+    Average,
     Axis,
     Concatenate,
+    ConcatenateSteps,
+    Flatten,
     Form,
     Layer,
+    Maximum,
+    Multiply,
+    Permute,
     Pool,
     Recurrent,
+    Repeat,
+    Reshape,
+    Reverse,
+    Standardize,
+    Step,
+    Steps,
+    Subtract,
+    Units,
     register,
 )
 from lrplstm.storage import read_folder
@@ -487,7 +501,24 @@ def every_layer():
         Pool("mean"),
         Pool("max"),
         Add(**read_twice),
+        Subtract(**read_twice),
+        Average(**read_twice),
+        Maximum(**read_twice),
+        Multiply(**read_twice),
+        Multiply(gate=1, **read_twice),
         Concatenate(**read_twice),
+        ConcatenateSteps(**read_twice),
+        Step(-2),
+        Steps(-2),
+        Steps(0, -1, 2),
+        Reverse(),
+        Repeat(reads=["final", "first"]),
+        Repeat(3, reads=["final"]),
+        Units(1, -1),
+        Flatten(3),
+        Reshape(2, 3),
+        Permute(3),
+        Standardize(rng.normal(size=6), rng.uniform(0.5, 2, 6)),
         Scale(rng.uniform(0.5, 2, 6)),
         Halved(),
         Plain(plain_weights(rng, 6, 3)),
@@ -507,8 +538,10 @@ def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_pat
         lrplstm.DenseLayer(rng.normal(size=(6, 5)), rng.normal(size=6), name="inputs of it"),
         LSTM(random_weights(rng, 6, 6), name="first"),
     ]
+    if layer.reads is not None and "final" in layer.reads:
+        below.append(Pool("last", name="final"))
     layers = [*below, layer]
-    if not isinstance(layer, Pool):
+    if not isinstance(layer, Pool | Flatten | Step):
         layers.append(Pool("mean"))
     model = lrplstm.Model(layers)
     x = random_batch()[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from lrplstm.layers import (
     directions,
     recurrent,
 )
+from lrplstm.sequences import LengthError
 from lrplstm.texts import shown
 from lrplstm.weights import Array, Cells, CellWeights, Directions, LSTMWeights, frozen, same_dtype
 
@@ -62,6 +63,46 @@ class Graph:
             for layer in self.layers
             for reads in layer.reads or ()
         )
+
+    @property
+    def asks_of_lengths(self) -> bool:
+        """Whether it depends on the number of steps whether a sequence can be read."""
+        return any(type(layer).lengths is not Layer.lengths for layer in self.layers)
+
+    def lengths(self, lengths: Mapping[str, Array]) -> dict[str, Array]:
+        """Return how many steps of each sequence every output has, given those of the inputs.
+
+        Raises
+        ------
+        LengthError
+            If a layer cannot read so many.
+        """
+        every = dict(lengths)
+        for layer in self.layers:
+            every[str(layer.name)] = _lengths(layer, self.forms, every)
+        return every
+
+
+def _changes(layer: Layer, forms: Mapping[str, Form]) -> bool:
+    first, *_ = layer.reads or ()
+    return forms[str(layer.name)].axis != forms[first].axis
+
+
+def _lengths(layer: Layer, forms: Mapping[str, Form], every: Mapping[str, Array]) -> Array:
+    """Return how many steps of each sequence a layer's output has."""
+    read = tuple(every[name] for name in layer.reads or ())
+    if not _changes(layer, forms):
+        return read[0]
+    try:
+        own, axis = layer.lengths(read), forms[str(layer.name)].axis
+    except LengthError as error:
+        raise LengthError(error.sequence, f"layer {shown(layer.name)}: {error}") from None
+    if axis is None or axis.length is not None:
+        return np.full_like(read[0], 1 if axis is None else axis.length)
+    if own.min() < 1:
+        b = int(own.argmin())
+        raise LengthError(b, f"layer {shown(layer.name)}: expected more steps, got {read[0][b]}")
+    return own
 
 
 def _skips(layer: Layer) -> bool:
@@ -106,6 +147,7 @@ def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> G
             forms[str(layer.name)] = layer.form([forms[read] for read in layer.reads or ()])
         except ValueError as error:
             raise ValueError(f"layers[{n}]: {error}") from None
+        _check_fixed(n, layer, forms)
     read_by_some = {read for layer in named for read in layer.reads or ()}
     for n, layer in enumerate(named[:-1]):
         if layer.name not in read_by_some:
@@ -122,6 +164,19 @@ def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> G
     if scores.axis not in (None, Axis(INPUTS)):
         raise ValueError(f"layers: expected scores of each step of the inputs, got {scores.axis}")
     return Graph(tuple(named), forms, scores, same_dtype(arrays), top, pooled)
+
+
+def _check_fixed(n: int, layer: Layer, forms: Mapping[str, Form]) -> None:
+    """Refuse a layer that always reads a number of steps that it cannot read."""
+    read = [forms[name].axis for name in layer.reads or ()]
+    lengths = [1 if axis is None else axis.length for axis in read]
+    if None in lengths:
+        return
+    try:
+        of_one = np.array(lengths)[:, np.newaxis]
+        _lengths(layer, forms, dict(zip(layer.reads or (), of_one, strict=True)))
+    except LengthError as error:
+        raise ValueError(f"layers[{n}]: {error}") from None
 
 
 def _arrays(layers: Sequence[Layer]) -> dict[str, Array]:

@@ -240,9 +240,14 @@ class Model:
             asks_of_each_step=self.graph.asks_of_each_step,
             tokenizer=tokenizer,
             mask_value=mask_value,
+            check=self._check_lengths if self.graph.asks_of_lengths else None,
         )
         self._set(tokenizer=tokenizer, mask_id=mask_id, mask_value=mask_value, encoder=encoder)
         self._set(origin=_check_origin(origin), _prepared={})
+
+    def _check_lengths(self, lengths: Array) -> None:
+        """Raise a LengthError if a sequence has too many steps for the network, or too few."""
+        self.graph.lengths({INPUTS: lengths})
 
     # Sizes --------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ __all__ = [
     "to_array",
     "to_int",
     "to_numbers",
+    "to_whole",
 ]
 
 _LONGEST_NAME = 60
@@ -58,11 +59,16 @@ def did_you_mean(given: str, choices: Iterable[str]) -> str:
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
-def to_int(name: str, value: object, least: int, most: int | None = None) -> int:
-    """Return an integer from `least` to `most`."""
+def to_whole(name: str, value: object) -> int:
+    """Return an integer."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ArgumentTypeError(name, f"expected an int, got {shown(value)}")
-    number = int(value)
+    return int(value)
+
+
+def to_int(name: str, value: object, least: int, most: int | None = None) -> int:
+    """Return an integer from `least` to `most`."""
+    number = to_whole(name, value)
     if number < least:
         raise ArgumentError(name, f"expected at least {least}, got {shown(number)}")
     if most is not None and number > most:

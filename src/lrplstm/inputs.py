@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from numbers import Integral, Real
@@ -15,7 +15,7 @@ import numpy as np
 from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like, unpack
 from lrplstm.errors import ArgumentError, ArgumentTypeError, Element, UnknownTokenError
-from lrplstm.sequences import Batch, Padding, Words, locate, to_offsets
+from lrplstm.sequences import Batch, LengthError, Padding, Words, locate, to_offsets
 from lrplstm.texts import shown
 from lrplstm.tokenizers import TOKENIZERS, tokenize
 from lrplstm.vocabulary import shown_tokens
@@ -197,6 +197,9 @@ class InputEncoder:
         Name of what makes tokens of a text.
     mask_value : float, optional
         What all numbers of a step are that is left out.
+    check : callable, optional
+        Raises an error that is about one sequence, as its `sequence` says, where the network cannot
+        read sequences of some lengths.
     """
 
     input_size: int
@@ -208,6 +211,7 @@ class InputEncoder:
     asks_of_each_step: bool
     tokenizer: str | None
     mask_value: float | None = None
+    check: Callable[[Array], object] | None = None
     shown: tuple[str, ...] | None = field(init=False, repr=False)
     _ids: dict[str, int] = field(init=False, repr=False)
 
@@ -236,7 +240,7 @@ class InputEncoder:
             ]
             kind = self._one_kind(names, sequences)
         if kind == "floats":
-            return self._leave_out(names, self._batch_of_features(names, sequences))
+            return self._checked(names, self._batch_of_features(names, sequences))
         offsets = to_offsets([len(s) for s in sequences])
         if kind == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
@@ -246,7 +250,7 @@ class InputEncoder:
             ids = self._check_ids(names, sequences, offsets)
             words = None if self.shown is None else Words(ids, offsets, self.shown)
             batch = Batch(offsets, ids, self.embedding, words, self._is_unknown(ids), single)
-        return self._leave_out(names, batch)
+        return self._checked(names, batch)
 
     def tokenize(self, argument: str, text: str) -> list[str]:
         """Return the tokens of a text, by the model's tokenizer; `argument` is for errors."""
@@ -285,6 +289,16 @@ class InputEncoder:
                 mask = embedding[mask]
         filled: Any = batch.data == mask
         return filled.all(axis=1) if filled.ndim == 2 else filled, name
+
+    def _checked(self, names: _Names, batch: Batch) -> Batch:
+        """Return a batch without the steps that only fill it up, of lengths that can be read."""
+        batch = self._leave_out(names, batch)
+        if self.check is not None:
+            try:
+                self.check(np.diff(batch.offsets))
+            except LengthError as error:
+                raise ArgumentError(names[error.sequence], str(error)) from None
+        return batch
 
     def _leave_out(self, names: _Names, batch: Batch) -> Batch:
         """Return a batch without the steps that only fill it up."""

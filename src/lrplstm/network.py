@@ -80,7 +80,9 @@ class Reading(NamedTuple):
 class Scan:
     """A recurrent layer as a backend has it, and the slots that it reads and gives."""
 
-    def __init__(self, layer: Recurrent, scans: Scans, reads: int, slots: tuple[int, int]) -> None:
+    def __init__(
+        self, layer: Recurrent, scans: Scans, reads: int, slots: tuple[int, int], steps: bool
+    ) -> None:
         self.scans = layer.scans(scans)
         self.layer = self.scans.prepare_layer(layer.directions)
         self.directions = layer.directions
@@ -88,6 +90,8 @@ class Scan:
         self.hidden, self.final = slots
         # Whether the states of every step are read; set by whoever does.
         self.wanted = False
+        # Whether its steps are those of the inputs.
+        self.reads_steps = steps
         # h_{-1} and c_{-1} (zeros where the cell has none), all directions beside each other.
         states = [one.initial_states for one in layer.directions]
         self.initial_hidden = np.concatenate([h for h, *_ in states])
@@ -135,16 +139,15 @@ def _rows_of(layer: Layer, read: Sequence[Form], given: Form) -> Rows:
     if given.axis == read[0].axis:
         return _as_first
     if given.axis is None:
-        return _one_each
+        return lambda offsets: np.arange(len(offsets[0]))
+    if given.axis.length is not None:
+        length = given.axis.length
+        return lambda offsets: length * np.arange(len(offsets[0]))
     return lambda offsets: to_offsets(layer.lengths(tuple(map(np.diff, offsets))))
 
 
 def _as_first(offsets: tuple[Array, ...]) -> Array:
     return offsets[0]
-
-
-def _one_each(offsets: tuple[Array, ...]) -> Array:
-    return np.arange(len(offsets[0]))
 
 
 class Prepared:
@@ -175,7 +178,8 @@ class Prepared:
             if isinstance(layer, Recurrent):
                 states = slots[name] = self.slots
                 final[states] = states + 1
-                self.nodes.append(Scan(layer, scans, reads[0], (states, states + 1)))
+                steps = graph.forms[name].axis == graph.forms[INPUTS].axis
+                self.nodes.append(Scan(layer, scans, reads[0], (states, states + 1), steps))
                 self.slots += 2
             elif isinstance(layer, Pool) and layer.pooling == "last" and reads[0] in final:
                 slots[name] = final[reads[0]]
@@ -414,8 +418,10 @@ def decompose(
             nothing = node.project(np.zeros_like(x[:1]))
             relevant, rows = node.project(x) - nothing, np.arange(len(x))
         offsets = copies.offsets_like(past.rows[node.reads])
+        # Steps of another kind than the inputs' are in no phrase.
+        in_phrase = phrase if node.reads_steps else np.zeros(len(rows), bool)
         values[node.final], values[node.hidden] = node.scans.decompose_scan(
-            trace, copies.owner, relevant, rows, phrase, offsets, node.wanted
+            trace, copies.owner, relevant, rows, in_phrase, offsets, node.wanted
         )
     scores: Array = values[prepared.scores]
     return scores
@@ -458,12 +464,13 @@ class Descent:
             if above is not None:
                 yield node, trace, above
 
-    def hand_on(self, node: Scan | Node, *values: Array) -> None:
+    def hand_on(self, node: Scan | Node, *values: Array | None) -> None:
         """Add something to each slot that a node read; who is read twice gets the sum."""
         reads = (node.reads,) if isinstance(node, Scan) else node.reads
         for slot, value in zip(reads, values, strict=True):
-            before = self._slots[slot]
-            self._slots[slot] = value if before is None else before + value
+            if value is not None:
+                before = self._slots[slot]
+                self._slots[slot] = value if before is None else before + value
 
     @property
     def inputs(self) -> Any:

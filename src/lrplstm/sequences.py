@@ -10,7 +10,7 @@ import numpy as np
 
 from lrplstm.weights import Array
 
-__all__ = ["Batch", "Part", "Words", "locate", "sum_steps", "to_offsets"]
+__all__ = ["Batch", "LengthError", "Part", "Words", "locate", "sum_steps", "to_offsets"]
 
 _PART_STEPS, _PART_BYTES = 2048, 32 * 2**20
 """Steps, and working memory, of a part of a batch: enough that the calls do not count, and few
@@ -38,6 +38,20 @@ def locate(step: int, offsets: Array) -> tuple[int, int]:
     """Return the sequence that a step of all lies in, and its position there."""
     b = int(offsets.searchsorted(step, side="right")) - 1
     return b, int(step - offsets[b])
+
+
+class LengthError(ValueError):
+    """A sequence has a number of steps that cannot be read.
+
+    Attributes
+    ----------
+    sequence : int
+        Which of the batch.
+    """
+
+    def __init__(self, sequence: int, text: str) -> None:
+        super().__init__(text)
+        self.sequence = sequence
 
 
 @dataclass(frozen=True, eq=False)

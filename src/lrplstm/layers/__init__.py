@@ -13,13 +13,25 @@ from lrplstm.layers.base import (
     Layer,
     Operation,
     Pass,
+    check_lengths,
     no_decomposition,
     register,
 )
 from lrplstm.layers.dense import ACTIVATIONS, Activation, DenseLayer
-from lrplstm.layers.joining import Add, Concatenate
+from lrplstm.layers.joining import (
+    Add,
+    Average,
+    Concatenate,
+    ConcatenateSteps,
+    Maximum,
+    Multiply,
+    Subtract,
+)
 from lrplstm.layers.pooling import POOLINGS, Pool
 from lrplstm.layers.recurrent import GRU, LSTM, RNN, Recurrent, directions, recurrent
+from lrplstm.layers.reshaping import Flatten, Permute, Reshape, Units
+from lrplstm.layers.scaling import Standardize
+from lrplstm.layers.steps import Repeat, Reverse, Step, Steps
 
 __all__ = [
     "ACTIVATIONS",
@@ -31,15 +43,30 @@ __all__ = [
     "RNN",
     "Activation",
     "Add",
+    "Average",
     "Axis",
     "Concatenate",
+    "ConcatenateSteps",
     "DenseLayer",
+    "Flatten",
     "Form",
     "Layer",
+    "Maximum",
+    "Multiply",
     "Operation",
     "Pass",
+    "Permute",
     "Pool",
     "Recurrent",
+    "Repeat",
+    "Reshape",
+    "Reverse",
+    "Standardize",
+    "Step",
+    "Steps",
+    "Subtract",
+    "Units",
+    "check_lengths",
     "directions",
     "no_decomposition",
     "recurrent",

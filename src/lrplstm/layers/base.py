@@ -20,6 +20,7 @@ import numpy.typing as npt
 from lrplstm.copies import Copies
 from lrplstm.rules import EpsilonRule
 from lrplstm.scans import Scans
+from lrplstm.sequences import LengthError
 from lrplstm.texts import shown
 from lrplstm.weights import Array, check_dtype, frozen, rebuild
 
@@ -31,6 +32,7 @@ __all__ = [
     "Layer",
     "Operation",
     "Pass",
+    "check_lengths",
     "no_decomposition",
     "register",
 ]
@@ -147,12 +149,15 @@ class Operation:
 
     def relevance(
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
-    ) -> tuple[Array, ...]:
-        """Return the relevance of each input, (K, n, input size), given (K, n, size)."""
+    ) -> tuple[Array | None, ...]:
+        """Return the relevance of each input, (K, n, input size), given (K, n, size).
+
+        An input that gets none may have None instead.
+        """
         raise NotImplementedError
 
-    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
-        """Return the gradient of each input, (K, n, input size), given (K, n, size)."""
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array | None, ...]:
+        """Return the gradient of each input as `relevance` does, given (K, n, size)."""
         raise NotImplementedError
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
@@ -235,11 +240,19 @@ class Layer(Operation):
             raise ValueError(f"expected to read one layer, got {len(inputs)}")
         return inputs[0]
 
+    @classmethod
+    def of_steps(cls, inputs: Sequence[Form]) -> tuple[int, Axis]:
+        """Return the form of what is read, or raise a ValueError where that is not one of steps."""
+        size, axis = cls.only(inputs)
+        if axis is None:
+            raise ValueError("expected to read steps, got one row a sequence")
+        return size, axis
+
     def lengths(self, lengths: tuple[Array, ...]) -> Array:
         """Return how many steps of each sequence its output has, given those of each input.
 
-        It is asked where the steps of the output are not those of the first input, as `form` says.
-        A ValueError says what the layer cannot read.
+        It is asked where the axis of the output is not that of the first input, and what it returns
+        is used where that axis has no fixed length. `check_lengths` refuses what it cannot read.
         """
         return lengths[0]
 
@@ -315,6 +328,13 @@ class Layer(Operation):
         return f"{type(self).__name__}({inside})"
 
 
+def check_lengths(lengths: Array, fits: Array, expected: str) -> None:
+    """Raise a LengthError of the first sequence that does not fit."""
+    if not fits.all():
+        b = int(fits.argmin())
+        raise LengthError(b, f"expected {expected} steps, got {lengths[b]}")
+
+
 def no_decomposition(layer: Layer) -> ValueError:
     """Return the error that contextual decomposition is not defined for a layer."""
     return ValueError(
@@ -336,11 +356,11 @@ class _Checked(Operation):
 
     def relevance(
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
-    ) -> tuple[Array, ...]:
+    ) -> tuple[Array | None, ...]:
         of_inputs = self.layer.relevance(past, relevance, rule, product_rule)
         return self._of_inputs("relevance", past, relevance, of_inputs)
 
-    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array | None, ...]:
         return self._of_inputs("gradient", past, gradient, self.layer.gradient(past, gradient))
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
@@ -349,15 +369,16 @@ class _Checked(Operation):
         return output
 
     def _of_inputs(
-        self, method: str, past: Pass, given: Array, of_inputs: tuple[Array, ...]
-    ) -> tuple[Array, ...]:
+        self, method: str, past: Pass, given: Array, of_inputs: tuple[Array | None, ...]
+    ) -> tuple[Array | None, ...]:
         if not isinstance(of_inputs, tuple) or len(of_inputs) != len(past.inputs):
             raise TypeError(
                 f"{shown(self.layer.name)}: {method}: expected a tuple of {len(past.inputs)} "
                 f"arrays, one for each input, got {shown(of_inputs)}"
             )
         for x, found in zip(past.inputs, of_inputs, strict=True):
-            self._check(method, found, (len(given), *x.shape), x.dtype)
+            if found is not None:
+                self._check(method, found, (len(given), *x.shape), x.dtype)
         return of_inputs
 
     def _check(

@@ -45,9 +45,7 @@ class Pool(Layer):
 
     def form(self, inputs: Sequence[Form]) -> Form:
         """Return what its output is."""
-        size, axis = self.only(inputs)
-        if axis is None:
-            raise ValueError("expected to read steps, got one row a sequence")
+        size, _ = self.of_steps(inputs)
         return Form(size, None)
 
     def prepare(self, scans: Scans) -> tuple[Operation, ...]:
