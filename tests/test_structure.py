@@ -106,13 +106,14 @@ LAYERS = [
     {"baselines", "compat"},
     {
         "methods.gradients",
-        "methods.growth",
         "methods.hidden",
         "methods.perturbation",
         "methods.quadrature",
         "methods.resuming",
         "methods.signatures",
     },
+    {"methods.result"},
+    {"methods.growth"},
     {"methods.request"},
     {
         "methods.contextual_decomposition",

@@ -465,12 +465,12 @@ class Model:
         source, threads = prepared.source(batch), choose.count_threads(num_threads)
 
         def predict_part(part: Part) -> None:
-            with network.quiet():
-                reading = network.read(prepared, batch, source, part, inputs=False)
-                past = network.forward(prepared, reading, "nothing")
+            reading = network.read(prepared, batch, source, part, inputs=False)
+            past = network.forward(prepared, reading, "nothing")
             scores[part.rows(every_step)] = past.scores
 
-        for_each(predict_part, batch.parts(prepared.bytes_per_step(0), threads), threads)
+        with network.quiet():
+            for_each(predict_part, batch.parts(prepared.bytes_per_step(0), threads), threads)
         if every_step:
             scores = batch.as_given(scores, axis=0, fill=np.nan)
             return scores if batch.single else np.split(scores, batch.given_offsets[1:-1])

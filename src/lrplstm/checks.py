@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,14 @@ __all__ = [
     "did_you_mean",
     "first_line",
     "outer_level",
+    "remembered",
     "to_array",
     "to_int",
     "to_numbers",
     "to_whole",
 ]
+
+_T = TypeVar("_T")
 
 _LONGEST_NAME = 60
 """Nobody means a name of so many letters; comparing texts without end takes time without end."""
@@ -111,6 +115,24 @@ def outer_level() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("lrplstm."):
         level, frame = level + 1, frame.f_back
     return level
+
+
+def remembered(function: Callable[..., _T]) -> Callable[..., _T]:
+    """Return a function that keeps what `function` returned for arguments that can be hashed.
+
+    It is for checks of small arguments, which nearly always are those of the call before.
+    """
+    kept = functools.lru_cache(maxsize=128, typed=True)(function)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> _T:
+        try:
+            hash(arguments)
+        except TypeError:
+            return function(*arguments)
+        return kept(*arguments)
+
+    return call
 
 
 def to_array(name: str, value: Any) -> npt.NDArray[Any]:

@@ -466,8 +466,9 @@ class InputEncoder:
             for b, s in enumerate(sequences)
         ]
         ids = np.concatenate([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
-        if ids.view(np.uintp).max() >= len(self.embedding):  # negative ones are huge, so seen
-            step = int(((ids < 0) | (ids >= len(self.embedding))).argmax())
+        unsigned = ids.view(np.uintp)  # negative ones are huge, so seen
+        if unsigned[unsigned.argmax()] >= len(self.embedding):  # quicker than max()
+            step = int((unsigned >= len(self.embedding)).argmax())
             b, position = locate(step, offsets)
             raise ArgumentError(
                 names[b],

@@ -10,7 +10,6 @@ states of every step and the final ones; every other operation gives one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -236,7 +235,8 @@ class Prepared:
                 return Source(self._project(batch, distinct), rows)
             self._words = np.zeros((words, row.shape[1]), row.dtype), np.zeros(words, bool)
         projection, known = self._words
-        if not known[batch.data].all():
+        of_steps = known[batch.data]
+        if not of_steps[of_steps.argmin()]:  # quicker than all()
             wanted = np.zeros_like(known)
             wanted[batch.data] = True
             missing = np.flatnonzero(wanted & ~known)
@@ -255,8 +255,7 @@ class Prepared:
 # Forward ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class ForwardPass:
+class ForwardPass(NamedTuple):
     """What a forward pass leaves for the way back.
 
     Attributes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
@@ -72,9 +73,12 @@ class Outputs:
 
     def weights(self, chosen: Array, dtype: Any) -> Array:
         """Return how each of `chosen`, (n,), weighs the scores, (n, C)."""
-        if self.binary:
-            return (2 * chosen[:, np.newaxis] - 1).astype(dtype)
-        return (chosen[:, np.newaxis] == np.arange(self.scores)).astype(dtype)
+        return self._weights.take(chosen, axis=0).astype(dtype)
+
+    @cached_property
+    def _weights(self) -> Array:
+        """How each of them weighs the scores, (count, C)."""
+        return np.array([[-1.0], [1.0]]) if self.binary else np.eye(self.scores)
 
     def predict(self, scores: Array) -> Array | None:
         """Return the class that each row of scores, (n, C), speaks for; of a regression None."""

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 __all__ = ["for_each", "look"]
@@ -55,7 +56,7 @@ def look() -> None:
 
 
 def for_each(function: Callable[[_T], None], items: Sequence[_T], threads: int) -> None:
-    """Call `function` with every item, in up to so many threads.
+    """Call `function` with every item, in up to so many threads, which see the caller's context.
 
     The first exception of any call stops the work and is raised. Ctrl-C does not wait for what
     other threads are at: they stop when they look next.
@@ -72,7 +73,7 @@ def for_each(function: Callable[[_T], None], items: Sequence[_T], threads: int) 
         else:
             # Python does not wait for daemon threads at its end; `_stop_all` does, for a while.
             workers = [
-                threading.Thread(target=work.run, name="lrplstm", daemon=True)
+                threading.Thread(target=copy_context().run, args=(work.run,), daemon=True)
                 for _ in range(threads)
             ]
             for worker in workers:

@@ -31,7 +31,7 @@ def to_offsets(lengths: Sequence[int] | Array) -> Array:
 
 def sum_steps(values: Array, offsets: Array) -> Array:
     """Sum each sequence's steps, in float64: (..., steps) -> (..., B)."""
-    return np.asarray(np.add.reduceat(values, offsets[:-1], axis=-1, dtype=np.float64))
+    return np.asarray(np.add.reduceat(values, offsets[:-1], -1, np.float64))
 
 
 def locate(step: int, offsets: Array) -> tuple[int, int]:
@@ -77,8 +77,7 @@ class Words(Sequence[list[str]]):
         return [self.vocabulary[id_] for id_ in self.ids[steps].tolist()]
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
+class Part(NamedTuple):
     """Some sequences of a batch, the longest first.
 
     Attributes

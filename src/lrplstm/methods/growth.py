@@ -9,52 +9,39 @@ import numpy as np
 
 from lrplstm.checks import outer_level
 from lrplstm.errors import AboutArgument, Element
-from lrplstm.sequences import Batch
-from lrplstm.weights import Array
+from lrplstm.methods.result import Result
 
 __all__ = ["GrowthWarning", "warn_of_growth"]
 
 _GROWTH = 1e6
 """Relevance that is so many times what it started from is warned of."""
 
+_QUICKLY = (_GROWTH / 100) ** 2
+"""If all together is no more than that, squared, none is; and so it is nearly always."""
+
 
 class GrowthWarning(AboutArgument, RuntimeWarning):
     """Relevance has become far larger than what it started from."""
 
 
-def warn_of_growth(
-    started: Array,
-    token: Array,
-    delta: Array,
-    batch: Batch,
-    advice: Sequence[str],
-    *,
-    by_step: bool,
-) -> None:
+def warn_of_growth(result: Result, advice: Sequence[str]) -> None:
     """Warn where relevance has become far larger than what it started from.
 
     Parameters
     ----------
-    started : ndarray of shape (B, n) or (steps, n)
-        What relevance started from: scores, weighted, or given relevance.
-    token : ndarray of shape (K, steps)
-        What it has become.
-    delta : ndarray of shape (K, B)
-    batch : Batch
+    result : Result
     advice : sequence of str
         With what it grows less.
-    by_step : bool
-        Whether the rows of `started` are those of steps.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        bound = np.vdot(started, started) * (_GROWTH / 100) ** 2
-        if np.vdot(token, token) <= bound:  # quick, and so for nearly all
-            return
+    token, delta, batch = result.token, result.delta, result.batch
+    started = result.start.weigh_largest(result.scores)
+    if np.vdot(token, token) <= np.vdot(started, started) * _QUICKLY:
+        return
     offsets = batch.offsets[:-1]
     largest = np.maximum.reduceat(np.abs(token).max(axis=0), offsets)
     largest = np.maximum(largest, np.abs(delta).max(axis=0))
     scale = np.abs(started).max(axis=1)
-    if by_step:
+    if result.start.by_step:
         scale = np.maximum.reduceat(scale, offsets)
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = np.where(largest == 0, 0, largest / scale)

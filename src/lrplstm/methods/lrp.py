@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
-from lrplstm.checks import check_choice
+from lrplstm.checks import check_choice, remembered
 from lrplstm.method_table import InputRelevance, Method, Option, register
 from lrplstm.methods.hidden import HiddenRelevance, resolve_hidden
 from lrplstm.methods.request import Request
@@ -45,7 +48,7 @@ class LRP(Method):
     product_rule: str
     hidden: HiddenRelevance | None = None
 
-    @property
+    @cached_property
     def keep(self) -> str:
         """What the forward pass keeps: the gates only for rules that give to them."""
         return "relevance" if self.product_rule == "all" else "gates"
@@ -61,7 +64,7 @@ class LRP(Method):
         }
         return params if self.hidden is None else params | {"hidden_relevance": self.hidden.given}
 
-    @property
+    @cached_property
     def advice(self) -> tuple[str, ...]:
         """What lets relevance grow less."""
         ways = ["a larger epsilon"]
@@ -79,7 +82,7 @@ class LRP(Method):
         else:
             slot = network.pooled if self.hidden.pooled else network.hidden
             descent = Descent(past, slot, weighting)
-        initial = past.no_initial(len(weighting))
+        initial: Any = None
         for node, trace, R in descent:
             if isinstance(node, Node):
                 below = node.operation.relevance(past.of(node), R, rule, product_rule)
@@ -90,10 +93,12 @@ class LRP(Method):
             if node is network.entry:
                 x = past.reading.inputs if level == "input" else None
             read = node.scans.lrp_scan(trace, final, hidden, x, rule, product_rule)
-            initial += read.initial
+            initial = read.initial if initial is None else initial + read.initial
             if read.inputs is None:
                 return InputRelevance(read.token, None, initial)
             descent.hand_on(node, read.inputs)
+        if initial is None:
+            initial = past.no_initial(len(weighting))
         return InputRelevance.of_inputs(descent.inputs, level, initial)
 
 
@@ -219,15 +224,28 @@ def lrp(
     >>> abs(a.delta) < 1e-4
     True
     """
-    rule = EpsilonRule(
-        epsilon, bias_factor, bias_factor if epsilon_factor is None else epsilon_factor
-    )
-    check_choice("product_rule", product_rule, PRODUCT_RULES)
+    if epsilon_factor is None:
+        epsilon_factor = bias_factor
     request = Request(model, inputs, level, unknown, backend, num_threads)
-    rule.check_range(model.dtype)
+    method = _by_rules(epsilon, bias_factor, epsilon_factor, product_rule, model.dtype)
     if hidden_relevance is None:
-        return request.explain(LRP(rule, product_rule), target)
+        return request.explain(method, target)
     if target is not None:
         raise ValueError("target: expected None where hidden_relevance is given")
     hidden = resolve_hidden(hidden_relevance, model, request.batch)
-    return request.explain(LRP(rule, product_rule, hidden), hidden)
+    return request.explain(replace(method, hidden=hidden), hidden)
+
+
+@remembered
+def _by_rules(
+    epsilon: float,
+    bias_factor: float,
+    epsilon_factor: float,
+    product_rule: str,
+    dtype: np.dtype[Any],
+) -> LRP:
+    """Check the rules, for a model of some dtype."""
+    rule = EpsilonRule(epsilon, bias_factor, epsilon_factor)
+    rule.check_range(dtype)
+    check_choice("product_rule", product_rule, PRODUCT_RULES)
+    return LRP(rule, product_rule)
