@@ -346,6 +346,10 @@ def test_convert_and_info(tmp_path):
     (tmp_path / "full" / "notes.txt").write_text("mine")
     assert "new or empty" in fails("convert", tmp_path / "net.pt", tmp_path / "full")
     assert "new or empty" in fails("convert", tmp_path / "net.pt", tmp_path / "words.txt")
+    for other in ('{"model_type": "bert"}', "[]", "model: bert"):
+        (tmp_path / "full" / "config.json").write_text(other)
+        assert "new or empty" in fails("convert", tmp_path / "net.pt", tmp_path / "full")
+        assert (tmp_path / "full" / "config.json").read_text() == other
 
 
 def test_convert_weights_of_keras(tmp_path):

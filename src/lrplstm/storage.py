@@ -194,8 +194,15 @@ def is_model_folder(path: Path) -> bool:
     """Whether a model can be written there: a folder that holds one, or nothing."""
     if not path.is_dir():
         return False
+    if (path / _CONFIG).is_file():
+        try:
+            config = parse_json(read_file(path / _CONFIG), _CONFIG)
+        except ValueError:
+            return False
+        # Other programs write files of this name, too.
+        return isinstance(config, dict) and config.get("format") == _FORMAT
     leftovers = set(path.glob(LEFTOVERS))  # of a first save that was killed
-    return (path / _CONFIG).is_file() or leftovers.issuperset(path.iterdir())
+    return leftovers.issuperset(path.iterdir())
 
 
 def read_file(path: Path, missing: str | None = None) -> bytes:
