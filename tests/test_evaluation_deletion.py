@@ -284,3 +284,21 @@ def test_methods_of_the_paper_on_the_treebank():
     for areas in (found.area_correct, found.area_wrong):
         area = dict(zip(found.methods, areas, strict=True))
         assert area["lrp"] > area["gradient_x_input"] > area["sensitivity"]
+
+
+def test_a_step_that_is_set_to_zero_is_none_of_padding():
+    batch = random_batch(lengths=(5, 3, 7))
+    for pooling in ("last", "max"):
+        values = [
+            deletion_curve(
+                random_model(3, pooling=pooling, mask_value=mask_value),
+                batch,
+                [0, 1, 2],
+                methods=["lrp", "occlusion"],
+                deletions=2,
+                min_length=3,
+                measure="score",
+            ).values
+            for mask_value in (None, 0.0)
+        ]
+        np.testing.assert_array_equal(*values)

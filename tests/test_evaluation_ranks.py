@@ -12,6 +12,7 @@ from lrplstm.evaluation import agreement, randomization_test
 from lrplstm.evaluation.corpus import Corpus
 from lrplstm.evaluation.randomization import _randomized
 from lrplstm.evaluation.ranks import average_ranks, mean_defined, spearman
+from lrplstm.layers import LSTM, Pool
 from lrplstm.sequences import to_offsets
 
 BATCH = random_batch(lengths=(3, 1, 7, 2, 9, 6))
@@ -134,6 +135,25 @@ def test_parts_from_the_scores_down(head):
     assert found.signed.shape == (1, len(names) + 3)
 
 
+def test_layers_of_a_graph_are_called_as_they_are():
+    model = random_model(3, layers=2, vocabulary=list("abcdef"))
+    low, top = model.layers
+    network = [
+        LSTM(*low, name="embedding"),
+        LSTM(*top, name="top"),
+        Pool("last"),
+        lrplstm.DenseLayer(model.head_weight, model.head_bias, name="scores"),
+    ]
+    named = lrplstm.Model(network, embedding=model.embedding)
+    ids = [np.array([0, 3, 2, 5]), np.array([1, 1, 4])]
+    for embedding in (False, True):
+        settings = {"methods": "lrp", "embedding": embedding}
+        found = randomization_test(named, ids, **settings)
+        assert list(found.parts) == ["scores", "top", "embedding"] + ["embedding"] * embedding
+        expected = randomization_test(model, ids, **settings)
+        np.testing.assert_array_equal(found.by_sequence, expected.by_sequence)
+
+
 def test_the_first_part_is_the_same_in_both_modes_and_the_others_are_not():
     model = random_model(3, layers=2)
     one, other = (
@@ -184,7 +204,7 @@ def test_replaced_numbers_have_the_mean_and_deviation_of_the_array():
         class_names=[f"c{c}" for c in range(50)],
         origin={"lstm": "rnn"},
     )
-    other = _randomized(model, ["head", "layer 1"], ["head", "layer 1"], 0)
+    other = _randomized(model, [0, 1], 0)
     pairs = [(model.head_weight, other.head_weight)]
     pairs += [
         (getattr(lstm, name), getattr(other.layers[0], name)) for name in ("weight_ih", "weight_hh")
@@ -200,8 +220,7 @@ def test_replaced_numbers_have_the_mean_and_deviation_of_the_array():
 
 def test_every_part_draws_numbers_of_its_own():
     model = random_model(3, D=8, H=4, layers=2)  # so that both layers have the same shapes
-    parts = ["layer 2", "layer 1"]
-    other = _randomized(model, parts, parts, 0)
+    other = _randomized(model, [1, 2], 0)
     lower, upper = (layer[0].weight_ih.ravel() for layer in other.layers)
     assert lower.shape == upper.shape
     assert abs(np.corrcoef(lower, upper)[0, 1]) < 0.5
@@ -210,7 +229,7 @@ def test_every_part_draws_numbers_of_its_own():
 def test_the_zero_vector_stays_zero_when_the_embedding_goes():
     model = random_model(3, vocabulary=["<unk>", *"abc"])
     corpus = Corpus.encode(model, [["a", "zqxv", "c"]], "zero")
-    other = _randomized(corpus.model, ["embedding"], ["embedding"], 0)
+    other = _randomized(corpus.model, [2], 0)
     assert corpus.data[1] == len(model.embedding)
     np.testing.assert_array_equal(other.embedding[-1], 0)
     assert (other.embedding[:-1] != model.embedding).all()

@@ -70,8 +70,13 @@ class Corpus:
         if batch.embedding is not None:
             zero = np.zeros_like(batch.embedding[:1])
             embedding = np.concatenate([batch.embedding, zero])
+        # What is set to zero later is a step like others, even where padding is zeros.
         reader = model.replaced(
-            embedding=embedding, vocabulary=None, unknown_token=None, mask_id=None
+            embedding=embedding,
+            vocabulary=None,
+            unknown_token=None,
+            mask_id=None,
+            mask_value=None,
         )
         return cls(
             given=model,
@@ -118,7 +123,7 @@ class Corpus:
             word = int(word)
         if isinstance(word, str | int) and not isinstance(word, bool):
             options["baseline"] = features_of_word(word, self.given)[0]
-        found = explain(
+        result = explain(
             self.model,
             self.data if self.single else self.sequences(),
             method.name,
@@ -128,7 +133,7 @@ class Corpus:
             num_threads=self.num_threads,
             **options,
         )
-        finite = np.isfinite(np.atleast_2d(found.token_relevance)).all(axis=0)
+        finite = np.isfinite(np.atleast_2d(result.token_relevance)).all(axis=0)
         if not finite.all():
             b = int(owners(self.offsets)[finite.argmin()])
             name = "inputs" if self.single else Element("inputs", b)
@@ -138,7 +143,7 @@ class Corpus:
                 f"expected finite relevance by {method.label}, got NaN or infinity"
                 f"{hint if self.model.dtype == np.float32 else ''}",
             )
-        return found
+        return result
 
     def relevance(self, method: Method, target: Any) -> Array:
         """Return the relevance of all steps, (R steps,), where R outputs are explained."""

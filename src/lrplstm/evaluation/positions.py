@@ -139,8 +139,8 @@ def relevance_by_position(
         size = np.abs(relevance)
         usual = np.add.reduceat(size, offsets[:-1]) / np.diff(offsets)
         usual = usual[owners(offsets)]
-        some = usual > 0
-        strength[m] = _mean_in_bins(size[some] / usual[some], place[some], P)
+        defined = usual > 0
+        strength[m] = _mean_in_bins(size[defined] / usual[defined], place[defined], P)
     names = tuple(method.label for method in chosen)
     counts = np.bincount(place, minlength=P)
     return RelevanceByPosition(names, np.linspace(0, 1, P + 1), counts, mean, strength)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -178,15 +178,15 @@ def randomization_test(
     if embedding and corpus.model.embedding is None:
         raise ValueError("embedding: expected False where inputs are floats, got True")
     parts = _parts(model, embedding)
-    found = [corpus.explain(method, target) for method in chosen]
-    explained = [result.target for result in found]  # with classes where they were predicted
-    before = [result.token_relevance.ravel() for result in found]
+    results = [corpus.explain(method, target) for method in chosen]
+    explained = [result.target for result in results]  # with classes where they were predicted
+    before = [result.token_relevance.ravel() for result in results]
     offsets = corpus.repeated_offsets(before[0])
     signed = np.empty((len(chosen), len(parts), len(offsets) - 1))
     absolute = np.empty_like(signed)
     for p in range(len(parts)):
-        replaced = parts[: p + 1] if mode == "cascade" else parts[p : p + 1]
-        other = corpus.read_by(_randomized(corpus.model, parts, replaced, seed))
+        replaced = range(0 if mode == "cascade" else p, p + 1)
+        other = corpus.read_by(_randomized(corpus.model, replaced, seed))
         for m, method in enumerate(chosen):
             after = other.relevance(method, explained[m])
             signed[m, p] = spearman(before[m], after, offsets)
@@ -197,42 +197,44 @@ def randomization_test(
 
 def _parts(model: Model, embedding: bool) -> list[str]:
     """Return the names of the parts, from the scores down."""
-    if not isinstance(model, LSTMModel):
-        layers = [str(layer.name) for layer in reversed(model.graph.layers) if layer.arrays()]
-        return layers + ["embedding"] * embedding
-    head = [f"head {n}" for n in range(len(model.head), 0, -1)]
-    layers = [f"layer {n}" for n in range(model.num_layers, 0, -1)]
-    return (["head"] if len(head) == 1 else head) + layers + ["embedding"] * embedding
+    if isinstance(model, LSTMModel):
+        head = [f"head {n}" for n in range(len(model.head), 0, -1)]
+        layers = [f"layer {n}" for n in range(model.num_layers, 0, -1)]
+        layers = (["head"] if len(head) == 1 else head) + layers
+    else:
+        layers = [str(model.graph.layers[n].name) for n in _layers_with_arrays(model)]
+    return layers + ["embedding"] * embedding
 
 
-def _randomized(model: Model, parts: Sequence[str], replaced: Sequence[str], seed: int) -> Model:
+def _layers_with_arrays(model: Model) -> list[int]:
+    """Return which layers of a graph can be replaced, from the scores down."""
+    layers = model.graph.layers
+    return [n for n in range(len(layers) - 1, -1, -1) if layers[n].arrays()]
+
+
+def _randomized(model: Model, replaced: Iterable[int], seed: int) -> Model:
     """Return a model with some of its parts replaced; each draws from a stream of its own."""
-
-    def part(name: str) -> np.random.Generator:
-        return np.random.default_rng([seed, parts.index(name)])
-
-    if not isinstance(model, LSTMModel):
-        found = [
-            _random(part(str(layer.name)), layer) if layer.name in replaced else layer
-            for layer in model.graph.layers
-        ]
-        others = {}
-        if "embedding" in replaced and parts[-1] == "embedding":
-            others["embedding"] = _random_embedding(part("embedding"), model.embedding)
-        return model.replaced(layers=found, **others)
-
-    head: list[Layer] = list(model.head)
-    layers = list(model.layers)
-    changes: dict[str, Any] = {"head": head, "layers": layers}
-    for name in replaced:
-        rng = part(name)
-        kind, _, number = name.partition(" ")
-        n = int(number or 1) - 1
-        if kind == "head":
-            head[n] = _random(rng, head[n])
-        elif kind == "layer":
-            both = _random(rng, LSTM(*directions(layers[n]))).directions
-            layers[n] = both if len(both) == 2 else both[0]
+    changes: dict[str, Any] = {}
+    if isinstance(model, LSTMModel):
+        layers, head = list(model.layers), list(model.head)
+        changes = {"layers": layers, "head": head}
+        for p in replaced:
+            rng = np.random.default_rng([seed, p])
+            n = len(head) - 1 - p  # counted on below the head
+            if n >= 0:
+                head[n] = _random(rng, head[n])
+            elif n >= -len(layers):
+                both = _random(rng, LSTM(*directions(layers[n]))).directions
+                layers[n] = both if len(both) == 2 else both[0]
+            else:
+                changes["embedding"] = _random_embedding(rng, model.embedding)
+        return model.replaced(**changes)
+    graph, places = list(model.graph.layers), _layers_with_arrays(model)
+    changes = {"layers": graph}
+    for p in replaced:
+        rng = np.random.default_rng([seed, p])
+        if p < len(places):
+            graph[places[p]] = _random(rng, graph[places[p]])
         else:
             changes["embedding"] = _random_embedding(rng, model.embedding)
     return model.replaced(**changes)

@@ -214,8 +214,8 @@ def representative_words(
         rows = [_of_words(sign * row, place, count, by)[frequent] for row in relevance]
         best = [np.argsort(-row, kind="stable")[:n] for row in rows]
         values = sign * np.array([row[order] for row, order in zip(rows, best, strict=True)])
-        found = frequent[np.array(best)]
-        return _Ranked(_words(model, ids[found]), values, count[found])
+        words = frequent[np.array(best)]
+        return _Ranked(_words(model, ids[words]), values, count[words])
 
     most, least = ranked(1), ranked(-1)
     return RepresentativeWords(
