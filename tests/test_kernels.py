@@ -602,9 +602,7 @@ def test_the_environment_forces_an_instruction_set(name):
 
 def test_an_instruction_set_that_is_not_there_is_an_error():
     result = run_with("v9", "import lrplstm; lrplstm.load_default().predict(['fine'])")
-    message = (
-        "ValueError: LRPLSTM_INSTRUCTION_SET: expected one of 'baseline', 'v3', 'v4', got 'v9'"
-    )
+    message = "LRPLSTM_INSTRUCTION_SET: expected one of 'baseline', 'v3', 'v4', got 'v9'"
     assert message in result.stderr
 
 

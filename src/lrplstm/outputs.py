@@ -73,7 +73,8 @@ class Outputs:
 
     def weights(self, chosen: Array, dtype: Any) -> Array:
         """Return how each of `chosen`, (n,), weighs the scores, (n, C)."""
-        return self._weights.take(chosen, axis=0).astype(dtype)
+        # What is none of them is of a step that is padding, which is left out afterwards.
+        return self._weights.take(chosen, axis=0, mode="clip").astype(dtype)
 
     @cached_property
     def _weights(self) -> Array:
