@@ -430,7 +430,7 @@ def test_bad_models(arguments, error, match):
     ("arguments", "error", "match"),
     [
         (
-            {"activation": "gelu"},
+            {"activation": "softmax"},
             ValueError,
             "activation: expected one of 'linear', 'relu', 'tanh'",
         ),

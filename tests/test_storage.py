@@ -353,7 +353,11 @@ DEEP = json.loads("[" * 900 + "]" * 900)
         ("num_layers", 10**400, r"expected num_layers 2 in config\.json as .*, got 1000"),
         ("bidirectional", False, r"expected bidirectional True in config\.json as .*, got False"),
         ("num_classes", DEEP, r"expected num_classes 3 in config\.json as .*, got \[\[\["),
-        ("head_activations", "relu", r"config\.json: head_activations: expected a list of linear"),
+        (
+            "head_activations",
+            "relu",
+            r"config\.json: head_activations: expected a list of activations",
+        ),
         ("head_activations", ["relu", 3], r"config\.json: head_activations: .*, got \['relu', 3\]"),
         ("head_activations", [], r"config\.json: head_activations: .*, got \[\]"),
         ("head_activations", ["tanh"], r"expected a tensor head\.0\.weight, found none"),

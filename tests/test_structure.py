@@ -46,6 +46,7 @@ LAYERS = [
     {"backends.reference.dense", "backends.reference.pooling", "backends.reference.scan"},
     {"backends.reference"},
     {"backends.choose", "layers.base"},
+    {"layers.activations"},
     {
         "layers.dense",
         "layers.joining",

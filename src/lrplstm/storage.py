@@ -33,7 +33,8 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 
-from lrplstm.layers import ACTIVATIONS, LSTM, DenseLayer, directions
+from lrplstm.activations import to_elementwise
+from lrplstm.layers import LSTM, DenseLayer, directions
 from lrplstm.plain_json import check_parts, parse_json
 from lrplstm.saving import LEFTOVERS, digest, replace_files
 from lrplstm.stored_layers import pack_layers, unpack_layers
@@ -389,11 +390,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: class_names: expected a list of strings, got {shown(names)}")
     activations = config.get(_HEAD)
     if activations is not None and not (
-        isinstance(activations, list) and activations and all(a in ACTIVATIONS for a in activations)
+        isinstance(activations, list) and activations and all(map(_is_activation, activations))
     ):
         raise ValueError(
-            f"{path}: {_HEAD}: expected a list of {', '.join(ACTIVATIONS)}, "
-            f"got {shown(activations)}"
+            f"{path}: {_HEAD}: expected a list of activations, got {shown(activations)}"
         )
     mask_id = config.get("mask_id")
     if mask_id is not None and type(mask_id) is not int:
@@ -461,6 +461,14 @@ def _decode(path: Path, content: bytes) -> str:
 def _tokens_in(text: str) -> list[str]:
     # Not splitlines: a token may well contain U+0085 or U+2028.
     return text.removesuffix("\n").split("\n")
+
+
+def _is_activation(said: object) -> bool:
+    try:
+        to_elementwise(_HEAD, said)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _collect_head(

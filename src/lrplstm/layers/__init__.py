@@ -5,6 +5,7 @@ Each line below is a file of layers; whoever imports one of their own registers 
 
 from __future__ import annotations
 
+from lrplstm.layers.activations import ACTIVATIONS, Activation, PReLU
 from lrplstm.layers.base import (
     INPUTS,
     LAYERS,
@@ -17,7 +18,7 @@ from lrplstm.layers.base import (
     no_decomposition,
     register,
 )
-from lrplstm.layers.dense import ACTIVATIONS, Activation, DenseLayer
+from lrplstm.layers.dense import DenseLayer
 from lrplstm.layers.joining import (
     Add,
     Average,
@@ -54,6 +55,7 @@ __all__ = [
     "Maximum",
     "Multiply",
     "Operation",
+    "PReLU",
     "Pass",
     "Permute",
     "Pool",

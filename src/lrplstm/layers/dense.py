@@ -1,4 +1,4 @@
-"""Dense layers and activations: a row by itself, be it of a step or of a sequence."""
+"""Dense layers: a row by itself, be it of a step or of a sequence."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.checks import check_choice
+from lrplstm.activations import Said, to_elementwise
 from lrplstm.copies import Copies
+from lrplstm.layers.activations import activation_operation
 from lrplstm.layers.base import Form, Layer, Operation, Pass, register
-from lrplstm.rules import EpsilonRule, share_in_activation
+from lrplstm.rules import EpsilonRule
 from lrplstm.scans import Scans
 from lrplstm.weights import Array, frozen, same_dtype
 
-__all__ = ["ACTIVATIONS", "Activation", "DenseLayer"]
-
-ACTIVATIONS = ("linear", "relu", "tanh")
-"""What a dense layer can do with its sums; "linear" is nothing."""
+__all__ = ["DenseLayer"]
 
 
 class _Linear(Operation):
@@ -46,34 +44,6 @@ class _Linear(Operation):
         return self.scans.linear(self.prepared, y) - bias
 
 
-class _Activation(Operation):
-    """An activation, unit by unit, as a backend computes it.
-
-    `bias` is what it reads where no input says anything.
-    """
-
-    def __init__(self, scans: Scans, function: str, bias: Any) -> None:
-        self.scans, self.function, self.bias = scans, function, bias
-
-    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
-        return self.scans.activate(self.function, inputs[0])
-
-    def relevance(
-        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
-    ) -> tuple[Array, ...]:
-        return (relevance,)  # all of it is handed on
-
-    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
-        return (self.scans.activation_gradient(self.function, past.output, gradient),)
-
-    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
-        (y,), z = relevant, copies.take(past.inputs[0], past.offsets[0])
-        return share_in_activation(self._of, z, y, self.bias)
-
-    def _of(self, z: Array) -> Array:
-        return self.scans.activate(self.function, z)
-
-
 @register
 @dataclass(frozen=True, eq=False, repr=False)
 class DenseLayer(Layer):
@@ -84,7 +54,9 @@ class DenseLayer(Layer):
     weight : array_like of shape (output_size, input_size)
     bias : array_like of shape (output_size,), optional
         Default: none.
-    activation : {"linear", "relu", "tanh"}
+    activation : str, or (str, dict of float)
+        "linear", "relu", "tanh" or any other of `lrplstm.activations.ACTIVATIONS`, with its
+        parameters where it has some: ``("leaky_relu", {"alpha": 0.2})``.
     name, reads
         As of every layer of a `lrplstm.Model`, see `lrplstm.layers.Layer`.
 
@@ -107,18 +79,18 @@ class DenseLayer(Layer):
     kind: ClassVar[str] = "dense"
     weight: Array
     bias: Array | None
-    activation: str
+    activation: Said
 
     def __init__(
         self,
         weight: npt.ArrayLike,
         bias: npt.ArrayLike | None = None,
-        activation: str = "linear",
+        activation: Said = "linear",
         *,
         name: str | None = None,
         reads: Sequence[str] | None = None,
     ) -> None:
-        check_choice("activation", activation, ACTIVATIONS)
+        activation = to_elementwise("activation", activation).said
         weight = frozen("weight", weight, ("output_size", "input_size"))
         if bias is not None:
             bias = frozen("bias", bias, (len(weight),))
@@ -151,7 +123,8 @@ class DenseLayer(Layer):
     def describe(self) -> str:
         """Return in a line what it is."""
         bias = "no bias" if self.bias is None else "bias"
-        return f"{self.activation}, {self.input_size} to {self.output_size}, {bias}"
+        activation = to_elementwise("activation", self.activation)
+        return f"{activation}, {self.input_size} to {self.output_size}, {bias}"
 
     def prepare(self, scans: Scans) -> tuple[Operation, ...]:
         """Return what a backend does for it: the sums, and then the activation."""
@@ -159,34 +132,11 @@ class DenseLayer(Layer):
         if self.activation == "linear":
             return (linear,)
         zeros = np.zeros((1, self.input_size), self.dtype)
-        return linear, _Activation(scans, self.activation, scans.linear(linear.prepared, zeros))
+        bias = scans.linear(linear.prepared, zeros)
+        return linear, activation_operation(scans, self.activation, bias)
 
     def __repr__(self) -> str:
         return (
             f"DenseLayer(input_size={self.input_size}, output_size={self.output_size}, "
             f"activation={self.activation!r}, dtype={self.dtype})"
         )
-
-
-@register
-@dataclass(frozen=True, eq=False, repr=False)
-class Activation(Layer):
-    """A function of each unit by itself, which hands all relevance on.
-
-    Parameters
-    ----------
-    function : {"relu", "tanh"}
-    name, reads
-        As of every `Layer`.
-    """
-
-    kind: ClassVar[str] = "activation"
-    function: str
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("function", self.function, ACTIVATIONS[1:])
-
-    def prepare(self, scans: Scans) -> tuple[Operation, ...]:
-        """Return what a backend does for it."""
-        return (_Activation(scans, self.function, np.zeros((1, 1), np.float32)),)

@@ -272,7 +272,7 @@ def _heads(
     head: Sequence[DenseLayer],
 ) -> Iterator[tuple[tuple[str, ...], list[tuple[DenseLayer | None, str]]]]:
     """Yield heads with other activations: of the states, and of each layer; the likeliest first."""
-    given = tuple(layer.activation for layer in head)
+    given = tuple(str(layer.activation) for layer in head)
     own = [given] if len(head) > _MOST_VARIED else list(product(ACTIVATIONS, repeat=len(head)))
     choices = [(first, *rest) for first in ACTIVATIONS for rest in own] if head else [()]
     changed = {c: sum(a != b for a, b in zip(c, ("linear", *given), strict=False)) for c in choices}
