@@ -298,9 +298,8 @@ class Multiply(Layer):
         of_gate, of_signal = PRODUCT_RULES[chosen](rule, y[gate], y[1 - gate], relevance)
         both = (of_gate, of_signal) if gate == 0 else (of_signal, of_gate)
         return tuple(
-            # A rule that gives one of them nothing says so with a number.
-            None if np.ndim(R) == 0 else _as_wide(np.asarray(R), x)
-            for R, x in zip(both, past.inputs, strict=True)
+            None if chosen == "all" and n == gate else _as_wide(R, x)
+            for n, (R, x) in enumerate(zip(both, past.inputs, strict=True))
         )
 
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
