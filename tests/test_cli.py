@@ -121,6 +121,7 @@ def test_help_says_when_to_use_which_method():
         (["--method", "gi", "--target", "very positive"], "gradient_x_input", 4, {}),
         (["--target", "all"], "lrp", "all", {}),
         (["--target=-1,0,0,0,1"], "lrp", [-1.0, 0, 0, 0, 1], {}),
+        (["--target", "-1,0,0,0,1"], "lrp", [-1.0, 0, 0, 0, 1], {}),
         (
             ["--epsilon", "0.01", "--bias-factor", "1", "--epsilon-factor", "0.5"],
             "lrp",

@@ -465,3 +465,15 @@ def test_a_native_model_is_converted_to_the_same(step_model, tmp_path):
         lrplstm.load(path).predict(words) for path in (tmp_path / "copy", step_model)
     )
     assert np.array_equal(found, expected)
+
+
+def test_one_score_at_every_step_has_no_name_of_a_class(tmp_path):
+    model = random_model(C=1, vocabulary=["a", "b"], pooling="none", class_names=["no", "yes"])
+    model.save(tmp_path)
+    (score,), _ = model.predict(["a", "b"])
+    first = run("predict", "--tokenized", "a b", "--model", tmp_path).stdout.splitlines()[0]
+    assert first == f"{'yes' if score > 0 else 'no'}\ta\tscore: {score:.3f}"
+    model.replaced(class_names=None).save(tmp_path)
+    options = ("--tokenized", "a b", "--model", tmp_path)
+    assert run("predict", *options).stdout.splitlines()[0] == f"a\tscore: {score:.3f}"
+    assert "predicted" not in run("explain", *options).stdout

@@ -41,7 +41,11 @@ def _name(model: Model, index: int) -> str:
 
 
 def _scores(model: Model, scores: Array) -> str:
-    return ", ".join(f"{_name(model, c)} {score:.3f}" for c, score in enumerate(scores))
+    """Return the scores of one row, in words."""
+    if len(scores) == 1:  # a class' name would be that of a score against it, where there are two
+        return f"score: {scores[0]:.3f}"
+    listed = ", ".join(f"{_name(model, c)} {score:.3f}" for c, score in enumerate(scores))
+    return f"{'outputs' if model.outputs.regression else 'scores'}: {listed}"
 
 
 def _wrapped(text: str, width: int | None) -> str:
@@ -238,16 +242,14 @@ def _prediction(model: Model, scores: Array) -> list[str]:
     outputs = model.outputs
     predicted = outputs.predict_given(np.atleast_2d(scores))
     if scores.ndim == 2:  # of every step
-        if predicted is None:
+        if predicted is None or outputs.count == 1:
             return []
         names = " ".join(_name(model, int(best)) for best in predicted)
         return [f"predicted at each step: {names}"]
     lines = []
     if predicted is not None and outputs.count > 1:
         lines.append(f"predicted: {_name(model, int(predicted[0]))}")
-    if len(scores) == 1:
-        return [*lines, f"score: {scores[0]:.3f}"]
-    return [*lines, f"{'outputs' if predicted is None else 'scores'}: {_scores(model, scores)}"]
+    return [*lines, _scores(model, scores)]
 
 
 def _relevance(a: Attribution) -> str:
@@ -298,22 +300,23 @@ def predict(options: argparse.Namespace) -> None:
 
 def _print_prediction(model: Model, item: Item, scores: Array) -> None:
     predicted = model.outputs.predict_given(np.atleast_2d(scores))
-    names = None if predicted is None else [_name(model, int(class_)) for class_ in predicted]
+    names = None
+    if predicted is not None and model.outputs.count > 1:
+        names = [_name(model, int(class_)) for class_ in predicted]
     if scores.ndim == 2:
         for t, scores_of_step in enumerate(scores):
             word = f"t={t}" if item.words is None else item.words[t]
             cells = [] if names is None else [names[t]]
-            cells += [heatmap.visible(word), f"scores: {_scores(model, scores_of_step)}"]
+            cells += [heatmap.visible(word), _scores(model, scores_of_step)]
             print("\t".join(cells))
         print()
         return
     text = heatmap.visible(item.text)
     if len(scores) == 1:
-        cells = [names[0]] if names and model.outputs.count > 1 else []
-        print("\t".join([*cells, f"score: {scores[0]:.3f}", text]))
+        print("\t".join([*(names or []), _scores(model, scores), text]))
         return
     print(f"{names[0]}\t{text}" if names else text)
-    print(f"    {'scores' if names else 'outputs'}: {_scores(model, scores)}")
+    print(f"    {_scores(model, scores)}")
 
 
 class _PredictionLines:

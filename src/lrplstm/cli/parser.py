@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import lrplstm
@@ -59,13 +60,27 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return what the command line says; exit where it says nothing that can be understood."""
-    options, others = make_parser().parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options, others = make_parser().parse_known_args(list(_with_negative_targets(given)))
     if others:
         options.parser.refuse(others)
     for name, value in vars(options).items():
         if isinstance(value, list) and (not value or [] in value):  # of `--option=--`
             options.parser.error(f"argument --{name.replace('_', '-')}: expected a value, got '--'")
     return options
+
+
+def _with_negative_targets(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield `--target -1:yes` as `--target=-1:yes`: argparse would take -1:yes for an option."""
+    remaining = iter(arguments)
+    for argument in remaining:
+        value = next(remaining, None) if argument == "--target" else None
+        if value is None:
+            yield argument
+        elif value[:1] == "-" and value[1:2].isdigit():
+            yield f"{argument}={value}"
+        else:
+            yield from (argument, value)
 
 
 def _short(text: str) -> str:
