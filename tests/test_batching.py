@@ -14,7 +14,7 @@ from pairwise import pairwise
 from random_models import ONE_WAY_BACK, QUICK, random_model, relative_error
 
 import lrplstm
-from lrplstm import network
+from lrplstm import prepared
 
 VOCABULARY = [f"w{n}" for n in range(50)]
 FIELDS = ("token_relevance", "input_relevance", "scores", "initial_relevance", "delta")
@@ -97,7 +97,7 @@ def test_a_vocabulary_too_large_to_keep_changes_no_bit(dtype, monkeypatch):
     tokens = [[VOCABULARY[id_] for id_ in ids] for ids in batch]
     tokens[3][0] = tokens[5][-1] = "unseen"
     expected = lrplstm.lrp(model, tokens, unknown="zero")
-    monkeypatch.setattr(network, "_WORD_TABLE_BYTES", 0)
+    monkeypatch.setattr(prepared, "_WORD_TABLE_BYTES", 0)
     model, _ = make("60", dtype)
     same(lrplstm.lrp(model, tokens, unknown="zero"), expected)
     assert expected.unknown.sum() == 2

@@ -20,7 +20,7 @@ import lrplstm
 from lrplstm import _kernels, parallel
 from lrplstm.backends import choose, reference
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
-from lrplstm.scans import Scans
+from lrplstm.scans import DecomposeResult, ForwardResult, LRPResult, Scans
 
 
 def build_for(instruction_set):
@@ -146,6 +146,11 @@ def call(module, name, *, sides=2, **changed):
 
 
 def arrays(result):
+    """All arrays of a result but those of states other than h, which the reference alone gives."""
+    if isinstance(result, ForwardResult | DecomposeResult):
+        result = result._replace(others=())
+    if isinstance(result, LRPResult):
+        result = result._replace(states=())
     if isinstance(result, tuple):
         return [a for part in result if part is not None for a in arrays(part)]
     return [result]

@@ -35,6 +35,7 @@ from lrplstm.layers import (
     Axis,
     Concatenate,
     ConcatenateSteps,
+    FinalState,
     Flatten,
     Form,
     Layer,
@@ -512,6 +513,8 @@ def every_layer():
         Multiply(gate=1, **read_twice),
         Concatenate(**read_twice),
         ConcatenateSteps(**read_twice),
+        FinalState("cell", reads=["first"]),
+        LSTM(random_weights(rng, 6, 6), name="second", reads=["inputs of it", "final"]),
         Step(-2),
         Steps(-2),
         Steps(0, -1, 2),
@@ -545,7 +548,7 @@ def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_pat
     if layer.reads is not None and "final" in layer.reads:
         below.append(Pool("last", name="final"))
     layers = [*below, layer]
-    if not isinstance(layer, Pool | Flatten | Step):
+    if not isinstance(layer, FinalState | Flatten | Pool | Step):
         layers.append(Pool("mean"))
     model = lrplstm.Model(layers)
     x = random_batch()[0]

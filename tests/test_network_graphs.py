@@ -10,6 +10,7 @@ from torch import nn
 
 import lrplstm
 from lrplstm.layers import (
+    GRU,
     LSTM,
     Activation,
     Add,
@@ -17,6 +18,7 @@ from lrplstm.layers import (
     Concatenate,
     ConcatenateSteps,
     DenseLayer,
+    FinalState,
     Flatten,
     Maximum,
     Multiply,
@@ -47,14 +49,21 @@ def dense(seed, input_size, output_size, activation="linear", **named):
     return DenseLayer(weight, bias, activation, **named)
 
 
-def lstm(one, x):
-    """PyTorch's LSTM with these weights, over (T, D): h of every step."""
+def lstm_with_states(one, x, start=None):
+    """PyTorch's LSTM with these weights, over (T, D): h of every step, and the final states."""
     module = nn.LSTM(one.input_size, one.hidden_size, batch_first=True).double()
     arrays = {"weight_ih_l0": one.weight_ih, "weight_hh_l0": one.weight_hh, "bias_ih_l0": one.bias}
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(torch.tensor(arrays.get(name, np.zeros(len(one.bias)))))
-    return module(x[None])[0][0]
+    states = None if start is None else tuple(state[None, None] for state in start)
+    output, finals = module(x[None], states)
+    return output[0], *(final[0, 0] for final in finals)
+
+
+def lstm(one, x):
+    """The same, h of every step alone."""
+    return lstm_with_states(one, x)[0]
 
 
 def linear(layer, x):
@@ -154,7 +163,40 @@ def joined():
     return layers, scores
 
 
-@pytest.mark.parametrize("network", [picked, of_fixed_length, joined])
+def with_states():
+    """An encoder whose states a decoder goes on from, and cells that start from a computed h."""
+    second, third = weights(9, D), weights(10, H)
+    layers = [
+        FIRST,
+        FinalState("hidden", name="final h"),
+        FinalState("cell", name="final c", reads=["h"]),
+        dense(11, H, H, "tanh", name="other c"),
+        Reverse(name="backwards", reads=["inputs"]),
+        LSTM(second, name="decoder", reads=["backwards", "final h", "other c"]),
+        FinalState("cell", name="last c"),
+        Pool("last", name="last h", reads=["decoder"]),
+        Multiply(name="start", reads=["last h", "final c"]),
+        Repeat(4, name="four", reads=["last c"]),
+        LSTM(third, name="from h alone", reads=["four", "start"]),
+        Pool("mean", name="mean"),
+        Concatenate(reads=["mean", "last c"]),
+    ]
+
+    def scores(x):
+        _, h, c = lstm_with_states(BELOW, x)
+        start = (h, linear(layers[3], c).tanh())
+        _, h_2, c_2 = lstm_with_states(second, x.flip(0), start)
+        start = (h_2 * c, torch.zeros(H, dtype=torch.float64))
+        above, *_ = lstm_with_states(third, c_2.repeat(4, 1), start)
+        return torch.cat([above.mean(0), c_2])
+
+    return layers, scores
+
+
+NETWORKS = [picked, of_fixed_length, joined, with_states]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
 def test_scores_and_gradients_are_those_of_pytorch(network):
     layers, scores = network()
     model = lrplstm.Model(layers)
@@ -168,7 +210,7 @@ def test_scores_and_gradients_are_those_of_pytorch(network):
         assert relative_error(gradient, tensor.grad.numpy() * x) < 1e-11
 
 
-@pytest.mark.parametrize("network", [picked, of_fixed_length, joined])
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("product_rule", ["all", "half"])
 def test_relevance_is_conserved(network, product_rule):
     model = lrplstm.Model(network()[0])
@@ -183,7 +225,7 @@ def test_relevance_is_conserved(network, product_rule):
     np.testing.assert_allclose(whole.delta, 0, atol=1e-9)
 
 
-@pytest.mark.parametrize("network", [picked, of_fixed_length, joined])
+@pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("method", METHODS)
 def test_backends_batches_and_files_agree(network, method, tmp_path):
     model = lrplstm.Model(network()[0])
@@ -254,6 +296,15 @@ def test_what_does_not_fit_is_named():
             r"got .*'inputs' and .*\(length-2",
         ),
         ([FIRST, Multiply()], "expected to read two layers, got 1"),
+        (
+            [FIRST, Reverse(), FinalState("cell")],
+            r"layers\[2\]: expected to read a recurrent",
+        ),
+        ([FIRST, FinalState("gate")], "state: expected hidden or cell, got 'gate'"),
+        ([*row, LSTM(ABOVE, reads=["h", "static"])], "expected input_size 4, got 8"),
+        ([*row, LSTM(weights(1, H), reads=["h", "h"])], "state of 4, .* got 4, at every step"),
+        ([*row, LSTM(weights(1, H, 3), reads=["h", "static"])], "state of 3, .* got 4, one row"),
+        ([*row, LSTM(weights(1, H), reads=["h", *["static"] * 3])], "at most 2 initial .*, got 3"),
     ]
     for layers, text in cases:
         with pytest.raises(ValueError, match=text):
@@ -277,3 +328,36 @@ def test_sequences_of_another_length_are_refused_by_name():
     model = lrplstm.Model([FIRST, Steps(2, -1), Activation("tanh"), Pool("mean")])
     with pytest.raises(ValueError, match=r"^inputs: layer 'steps': .* at least 4 steps, got 3"):
         lrplstm.lrp(model, random_batch()[0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_arrives_at_computed_states_goes_on_to_their_layers(backend):
+    """Two directions of a GRU that start from what a dense layer makes of the first step.
+
+    With inputs of zeros but there all relevance comes through those states. As the copies of a
+    model whose own initial states they are, relevance of these is the same.
+    """
+    rng = np.random.default_rng(12)
+    shapes = [(9, D), (9, 3), (9,), (9,)]
+    both = [lrplstm.GRUWeights(*(rng.normal(0, 0.4, s) for s in shapes)) for _ in range(2)]
+    start = dense(13, D, 6, "tanh")
+    layers = [
+        Step(0, name="first"),
+        DenseLayer(start.weight, start.bias, "tanh", name="start"),
+        GRU(*both, name="gru", reads=["inputs", "start"]),
+        Pool("mean"),
+    ]
+    model = lrplstm.Model(layers)
+    x = random_batch()[2]
+    h = np.tanh(start.weight @ x[0] + start.bias)
+    own = [
+        one.replaced(initial_hidden=part) for one, part in zip(both, np.split(h, 2), strict=True)
+    ]
+    other = lrplstm.Model([tuple(own), Pool("mean")])
+    np.testing.assert_allclose(model.predict(x), other.predict(x), rtol=1e-12)
+    options = {"target": 1, "backend": backend, "bias_factor": 1.0}
+    found, expected = (lrplstm.lrp(m, x, **options) for m in (model, other))
+    assert found.initial_relevance == 0
+    beyond = (found.input_relevance - expected.input_relevance).sum(axis=1)
+    np.testing.assert_allclose(beyond[0], expected.initial_relevance, rtol=1e-9)
+    np.testing.assert_allclose(beyond[1:], 0, atol=1e-12)

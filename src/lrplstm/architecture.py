@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from lrplstm.layers import (
     INPUTS,
     Axis,
     DenseLayer,
+    FinalState,
     Form,
     Layer,
     Pool,
@@ -54,6 +55,10 @@ class Graph:
     dtype: np.dtype[Any]
     top: Recurrent | None
     pooled: str | None
+
+    def recurrent(self, name: str) -> Recurrent:
+        """Return the recurrent layer of that name."""
+        return next(one for one in self.layers if one.name == name and isinstance(one, Recurrent))
 
     @property
     def asks_of_each_step(self) -> bool:
@@ -106,7 +111,7 @@ def _lengths(layer: Layer, forms: Mapping[str, Form], every: Mapping[str, Array]
 
 
 def _skips(layer: Layer) -> bool:
-    return isinstance(layer, Pool) and layer.pooling != "max"
+    return isinstance(layer, FinalState) or (isinstance(layer, Pool) and layer.pooling != "max")
 
 
 def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> Graph:
@@ -144,7 +149,7 @@ def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> G
     forms = {INPUTS: Form(input_size or _input_size(named), Axis(INPUTS))}
     for n, layer in enumerate(named):
         try:
-            forms[str(layer.name)] = layer.form([forms[read] for read in layer.reads or ()])
+            forms[str(layer.name)] = _form(layer, forms, named)
         except ValueError as error:
             raise ValueError(f"layers[{n}]: {error}") from None
         _check_fixed(n, layer, forms)
@@ -164,6 +169,16 @@ def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> G
     if scores.axis not in (None, Axis(INPUTS)):
         raise ValueError(f"layers: expected scores of each step of the inputs, got {scores.axis}")
     return Graph(tuple(named), forms, scores, same_dtype(arrays), top, pooled)
+
+
+def _form(layer: Layer, forms: Mapping[str, Form], layers: Sequence[Layer]) -> Form:
+    """Return what a layer's output is, given what those are that it reads."""
+    form = layer.form([forms[read] for read in layer.reads or ()])
+    if isinstance(layer, FinalState):
+        below = next((one for one in layers if one.name in (layer.reads or ())), None)
+        layer.number(below)  # is an error where it has none
+        return layer.form_of(cast(Recurrent, below))
+    return form
 
 
 def _check_fixed(n: int, layer: Layer, forms: Mapping[str, Form]) -> None:

@@ -20,6 +20,7 @@ from lrplstm.inputs import InputEncoder, check_mask_id, check_mask_value
 from lrplstm.layers import INPUTS, Layer
 from lrplstm.outputs import TASKS, Outputs
 from lrplstm.parallel import for_each
+from lrplstm.prepared import Prepared
 from lrplstm.sequences import Part
 from lrplstm.texts import shown, visible
 from lrplstm.verification import verify
@@ -145,7 +146,7 @@ class Model:
     dtype: np.dtype[Any] = field(init=False)
     outputs: Outputs = field(init=False)
     encoder: InputEncoder = field(init=False)
-    _prepared: dict[str, network.Prepared] = field(init=False)
+    _prepared: dict[str, Prepared] = field(init=False)
 
     def __init__(
         self,
@@ -290,11 +291,11 @@ class Model:
         """Return the parts of `astype`."""
         return {"layers": [layer.astype(dtype) for layer in self.graph.layers]}
 
-    def prepared(self, backend: str) -> network.Prepared:
+    def prepared(self, backend: str) -> Prepared:
         """Return the model as a backend wants it, made when it is first asked for."""
         name = choose.resolve(backend)
         if name not in self._prepared:
-            self._prepared[name] = network.Prepared(self.graph, choose.scans(backend))
+            self._prepared[name] = Prepared(self.graph, choose.scans(backend))
         return self._prepared[name]
 
     # What a model does --------------------------------------------------------------------------

@@ -40,12 +40,15 @@ class ForwardResult(NamedTuple):
         What the way back reads.
     states : tuple of ndarrays of shape (steps, width), or None
         All states of the cell after every step, h and c of an LSTM; where "states" were kept.
+    others : tuple of ndarray of shape (B, width)
+        The other final states, of an LSTM c; none where the backend does not give them.
     """
 
     final: Array
     hidden: Any
     trace: Any
     states: Any = None
+    others: tuple[Array, ...] = ()
 
 
 class LRPResult(NamedTuple):
@@ -59,11 +62,14 @@ class LRPResult(NamedTuple):
         Of every input; where they were given.
     initial : ndarray of shape (K, B)
         What ended on h_{-1} and c_{-1} of all directions.
+    states : tuple of ndarray of shape (K, B, width)
+        The same of each number of each state; none where the backend does not give them.
     """
 
     token: Any
     inputs: Any
     initial: Array
+    states: tuple[Array, ...] = ()
 
 
 class GradientResult(NamedTuple):
@@ -94,10 +100,13 @@ class DecomposeResult(NamedTuple):
         Of the last state that each direction reached.
     hidden : ndarray of shape (steps, width), or None
         Of h_t of every step, where it was asked for.
+    others : tuple of ndarray of shape (n, width)
+        Of the other final states; none where the backend does not give them.
     """
 
     final: Array
     hidden: Any
+    others: tuple[Array, ...] = ()
 
 
 class Scans(Protocol):
@@ -167,8 +176,8 @@ class Scans(Protocol):
 
         `keep` is one of `KEEP`, and `hidden` whether h_t of every step is returned. `start` has
         the states that each sequence begins from instead of the layer's initial ones, h and c of
-        an LSTM, each (B, width); the way back knows initial ones alone, so with it only "nothing"
-        or "states" can be kept.
+        an LSTM, each (B, width). The way back of the kernels knows initial ones alone, so that with
+        it they can keep "nothing" or "states" only.
         """
 
     def lrp_scan(
@@ -179,12 +188,14 @@ class Scans(Protocol):
         inputs: Array | None,
         rule: EpsilonRule,
         product_rule: str,
+        others: tuple[Any, ...] = (),
     ) -> LRPResult:
         """Run relevance back over every sequence; `product_rule` is one of `PRODUCT_RULES`.
 
         It starts from relevance of the final states, (K, B, width), from that of the hidden states
         of every step, (K, steps, width), or from both. With `inputs`, of shape (steps, D), the
-        result is the relevance of each of them, without it that of each step.
+        result is the relevance of each of them, without it that of each step. `others` has that of
+        each other final state, or None, of backends that give them.
         """
 
     def gradient_scan(
@@ -193,6 +204,7 @@ class Scans(Protocol):
         final_gradient: Array | None,
         hidden_gradient: Array | None,
         times_input: bool,
+        others: tuple[Any, ...] = (),
     ) -> GradientResult:
         """Run gradients back over every sequence, from where `lrp_scan` does.
 
@@ -208,6 +220,7 @@ class Scans(Protocol):
         phrase: Array,
         offsets: Array,
         hidden: bool,
+        start: tuple[Array, ...] | None = None,
     ) -> DecomposeResult:
         """Contextual decomposition: follow the part of the states that comes from some inputs.
 
@@ -218,5 +231,6 @@ class Scans(Protocol):
         ``rows[t]`` of `relevant`, which has the columns of a projection without what that has of
         every x alike. ``phrase[t]``, of dtype bool, says whether step t is in the phrase, to which
         then the product of its input gate's and candidate's biases belongs. `hidden` is whether h_t
-        of every step is returned.
+        of every step is returned. `start` has the relevant parts of the states that copies begin
+        from, (n, width) each, of backends that take them; else nothing in these is.
         """

@@ -29,7 +29,7 @@ from lrplstm.layers.joining import (
     Subtract,
 )
 from lrplstm.layers.pooling import POOLINGS, Pool
-from lrplstm.layers.recurrent import GRU, LSTM, RNN, Recurrent, directions, recurrent
+from lrplstm.layers.recurrent import GRU, LSTM, RNN, FinalState, Recurrent, directions, recurrent
 from lrplstm.layers.reshaping import Flatten, Permute, Reshape, Units
 from lrplstm.layers.scaling import Standardize
 from lrplstm.layers.steps import Repeat, Reverse, Step, Steps
@@ -49,6 +49,7 @@ __all__ = [
     "Concatenate",
     "ConcatenateSteps",
     "DenseLayer",
+    "FinalState",
     "Flatten",
     "Form",
     "Layer",

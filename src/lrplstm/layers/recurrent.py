@@ -15,7 +15,7 @@ from lrplstm.scans import Scans
 from lrplstm.texts import shown
 from lrplstm.weights import Array, CellWeights, Directions, LSTMWeights
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "directions", "recurrent"]
+__all__ = ["GRU", "LSTM", "RNN", "FinalState", "Recurrent", "directions", "recurrent"]
 
 
 def directions(layer: Directions) -> tuple[LSTMWeights, ...]:
@@ -86,15 +86,34 @@ class Recurrent(Layer):
         """Width of its hidden states, all directions together."""
         return sum(weights.output_size for weights in self.directions)
 
+    @property
+    def state_widths(self) -> tuple[int, ...]:
+        """Width of each of its states, h first, all directions together."""
+        states = zip(*(weights.initial_states for weights in self.directions), strict=True)
+        return tuple(sum(map(len, of_directions)) for of_directions in states)
+
     def form(self, inputs: Sequence[Form]) -> Form:
         """Return what its output is."""
-        size, axis = self.only(inputs)
+        size, axis = self.only(inputs[:1])
+        self._check_states(inputs[1:])
         for weights in self.directions:
             if weights.input_size != size:
                 raise ValueError(f"expected input_size {size}, got {weights.input_size}")
         if axis is None:
             raise ValueError("expected to read steps, got one row a sequence")
         return Form(self.width, axis)
+
+    def _check_states(self, given: Sequence[Form]) -> None:
+        """Refuse initial states that other layers do not give as the cell has them."""
+        widths = self.state_widths
+        if len(given) > len(widths):
+            raise ValueError(
+                f"expected to read at most {len(widths)} initial states, got {len(given)}"
+            )
+        for (size, axis), width in zip(given, widths, strict=False):
+            if axis is not None or size != width:
+                what = f"{size}, " + ("one row a sequence" if axis is None else "at every step")
+                raise ValueError(f"expected an initial state of {width}, a sequence's, got {what}")
 
     def arrays(self) -> dict[str, Array]:
         """All its arrays by their names, each with its direction."""
@@ -141,10 +160,13 @@ class Recurrent(Layer):
             text += f", {name} {value.shape if isinstance(value, np.ndarray) else value}"
         return f"{type(self).__name__}, {kind}, {text}"
 
-    def scans(self, scans: Scans) -> Scans:
-        """Return the backend that runs this cell, of which the network's is `scans`."""
-        compiled = self.compiled and not any(weights.variants() for weights in self.directions)
-        return scans if compiled else cast(Scans, reference)
+    def scans(self, scans: Scans, *, full: bool = False) -> Scans:
+        """Return the backend that runs this cell, of which the network's is `scans`.
+
+        With `full` other layers give initial states, or read final ones other than h.
+        """
+        plain = not full and not any(weights.variants() for weights in self.directions)
+        return scans if self.compiled and plain else cast(Scans, reference)
 
 
 @register
@@ -201,6 +223,71 @@ class RNN(Recurrent):
 
     kind: ClassVar[str] = "rnn"
     cell: ClassVar[type[CellWeights]] = RNNWeights
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class FinalState(Layer):
+    """A final state of the recurrent layer that it reads, as a row: those of all directions.
+
+    Parameters
+    ----------
+    state : str
+        Which: "hidden", or of an LSTM "cell".
+    name, reads
+        As of every `Layer`.
+
+    Examples
+    --------
+    An LSTM goes on where another has ended.
+
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import LSTM, FinalState, Pool, Reverse
+    >>> rng = np.random.default_rng(0)
+    >>> first, second = (
+    ...     lrplstm.LSTMWeights(*(rng.normal(0, 0.3, s) for s in [(8, 3), (8, 2), (8,)]))
+    ...     for _ in range(2)
+    ... )
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         LSTM(first, name="encoder"),
+    ...         FinalState("hidden", name="h"),
+    ...         FinalState("cell", name="c", reads=["encoder"]),
+    ...         Reverse(name="backwards", reads=["inputs"]),
+    ...         LSTM(second, name="decoder", reads=["backwards", "h", "c"]),
+    ...         Pool("last"),
+    ...     ]
+    ... )
+    >>> lrplstm.lrp(model, rng.normal(size=(6, 3)), target=1).token_relevance.shape
+    (6,)
+    """
+
+    kind: ClassVar[str] = "final_state"
+    state: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.state, str):
+            raise TypeError(f"state: expected a name, got {shown(self.state)}")
+
+    def form(self, inputs: Sequence[Form]) -> Form:
+        """Return what its output is, as wide as h; see `form_of`."""
+        size, _ = self.of_steps(inputs)
+        return Form(size, None)
+
+    def form_of(self, layer: Recurrent) -> Form:
+        """Return what its output is where it reads this layer."""
+        return Form(layer.state_widths[self.number(layer)], None)
+
+    def number(self, layer: Layer | None) -> int:
+        """Return which of the states of a layer it is, or raise a ValueError if it has none."""
+        if not isinstance(layer, Recurrent):
+            raise ValueError("expected to read a recurrent layer")
+        names = [name.removeprefix("initial_") for name in layer.cell.STATES]
+        if self.state not in names:
+            raise ValueError(f"state: expected {' or '.join(names)}, got {shown(self.state)}")
+        return names.index(self.state)
 
 
 def recurrent(*directions: Any) -> Recurrent:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrplstm.network import Descent, ForwardPass, Node, Scan
+from lrplstm.network import Descent, ForwardPass
+from lrplstm.prepared import Node, Scan
 from lrplstm.scans import GradientResult
 from lrplstm.weights import Array
 
@@ -39,11 +40,10 @@ def gradients(past: ForwardPass, weighting: Array, *, times_input: bool = False)
         if isinstance(node, Node):
             descent.hand_on(node, *node.operation.gradient(past.of(node), gradient))
             continue
-        final, hidden = gradient
         at_entry = times_input and node is prepared.entry
-        below = node.scans.gradient_scan(trace, final, hidden, at_entry)
+        below, given = node.gradient(trace, gradient, at_entry)
         states.append((node, below))
         if at_entry:
             return Gradients(None, below.token, states)
-        descent.hand_on(node, below.inputs)
+        descent.hand_on(node, below.inputs, *given)
     return Gradients(descent.inputs, None, states)

@@ -15,7 +15,8 @@ from lrplstm.method_table import InputRelevance, Method, Option, register
 from lrplstm.methods.hidden import HiddenRelevance, resolve_hidden
 from lrplstm.methods.request import Request
 from lrplstm.methods.signatures import typed
-from lrplstm.network import Descent, ForwardPass, Node
+from lrplstm.network import Descent, ForwardPass
+from lrplstm.prepared import Node
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
@@ -88,15 +89,14 @@ class LRP(Method):
                 below = node.operation.relevance(past.of(node), R, rule, product_rule)
                 descent.hand_on(node, *below)
                 continue
-            final, hidden = R
-            x = past.values[node.reads]
+            x = past.values[node.reads[0]]
             if node is network.entry:
                 x = past.reading.inputs if level == "input" else None
-            read = node.scans.lrp_scan(trace, final, hidden, x, rule, product_rule)
+            read, states = node.relevance(trace, R, x, rule, product_rule)
             initial = read.initial if initial is None else initial + read.initial
             if read.inputs is None:
                 return InputRelevance(read.token, None, initial)
-            descent.hand_on(node, read.inputs)
+            descent.hand_on(node, read.inputs, *states)
         if initial is None:
             initial = past.no_initial(len(weighting))
         return InputRelevance.of_inputs(descent.inputs, level, initial)

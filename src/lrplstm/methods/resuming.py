@@ -13,7 +13,8 @@ import numpy as np
 
 from lrplstm import network
 from lrplstm.copies import Copies, remaining
-from lrplstm.network import ForwardPass, Reading, Scan
+from lrplstm.network import ForwardPass, Reading
+from lrplstm.prepared import Scan
 from lrplstm.weights import Array
 
 __all__ = ["Followed", "Resumed"]

@@ -104,7 +104,7 @@ def forward_scan(
 ) -> ForwardResult:
     """Run the cell over every sequence; see `lrplstm.scans`."""
     widths, dtype = _widths(layer), projection.dtype
-    final = np.empty((len(offsets) - 1, widths[0]), dtype)
+    finals = tuple(np.empty((len(offsets) - 1, width), dtype) for width in widths)
     all_states = tuple(np.empty((len(rows), width), dtype) for width in widths)
     kept: list[list[Any]] = [[None] * len(rows) for _ in layer]
     for (weights, cell, reverse, of_direction, projected), own in zip(layer, kept, strict=True):
@@ -119,20 +119,23 @@ def forward_scan(
                 states, own[t] = cell.step(weights, W_x[t], states)
                 for of_all, columns, state in zip(all_states, of_direction, states, strict=True):
                     of_all[t, columns] = state
-            final[b, of_direction[0]] = states[0]
+            for final, columns, state in zip(finals, of_direction, states, strict=True):
+                final[b, columns] = state
     trace = Trace(layer, projection, rows, offsets, kept)
     return ForwardResult(
-        final,
+        finals[0],
         all_states[0] if hidden else None,
         None if keep in ("nothing", "states") else trace,
         all_states if keep == "states" else None,
+        finals[1:],
     )
 
 
-def _started(trace: Trace, final: Any, hidden: Any) -> Array:
+def _started(trace: Trace, final: Any, hidden: Any, others: tuple[Any, ...]) -> Array:
     """Return what starts at each step, (K, steps, width), given that of final and all states."""
     if hidden is None:
-        started = np.zeros((len(final), len(trace.rows), final.shape[2]), final.dtype)
+        K, dtype = next((len(R), R.dtype) for R in (final, *others) if R is not None)
+        started = np.zeros((K, len(trace.rows), _widths(trace.layer)[0]), dtype)
     else:
         started = np.array(hidden)
     if final is not None:
@@ -148,6 +151,15 @@ def _nothing(direction: Direction, K: int, dtype: np.dtype[Any]) -> tuple[Array,
     return tuple(np.zeros((K, len(state)), dtype) for state in direction.weights.initial_states)
 
 
+def _at_end(
+    direction: Direction, nothing: tuple[Array, ...], others: tuple[Any, ...], sequence: int
+) -> tuple[Array, ...]:
+    """Return what starts at the final states of a sequence, at those of h with its last step."""
+    of_h, *rest = nothing
+    given = zip(rest, others or [None] * len(rest), direction.states[1:], strict=True)
+    return of_h, *(zero if R is None else R[:, sequence, own] for zero, R, own in given)
+
+
 def lrp_scan(
     trace: Trace,
     final_relevance: Array | None,
@@ -155,30 +167,35 @@ def lrp_scan(
     inputs: Array | None,
     rule: EpsilonRule,
     product_rule: str,
+    others: tuple[Any, ...] = (),
 ) -> LRPResult:
     """Run relevance back over every sequence; see `lrplstm.scans`."""
-    started = _started(trace, final_relevance, hidden_relevance)
+    started = _started(trace, final_relevance, hidden_relevance, others)
     share_product = PRODUCT_RULES[product_rule]
     (K, n, _), dtype = started.shape, started.dtype
     token = np.zeros((K, n), dtype)
-    initial = np.zeros((K, len(trace.offsets) - 1), dtype)
+    B = len(trace.offsets) - 1
+    initial = np.zeros((K, B), dtype)
+    states = tuple(np.zeros((K, B, width), dtype) for width in _widths(trace.layer))
     R_x = None if inputs is None else np.zeros((K, *inputs.shape), dtype)
     for direction, kept in zip(trace.layer, trace.directions, strict=True):
         weights, cell, reverse, of_direction, columns = direction
         W_x, D = trace.projection[trace.rows, columns], weights.input_size
         for sequence, steps in _steps(trace.offsets, reverse):
-            R_h, *others = _nothing(direction, K, dtype)
+            R_h, *R_others = _at_end(direction, _nothing(direction, K, dtype), others, sequence)
             for t in reversed(steps):
-                after = (R_h + started[:, t, of_direction[0]], *others)
-                (R_h, *others), q, share = cell.relevance(
+                after = (R_h + started[:, t, of_direction[0]], *R_others)
+                (R_h, *R_others), q, share = cell.relevance(
                     weights, kept[t], after, rule, share_product
                 )
                 if R_x is not None and inputs is not None:
                     R_x[:, t] += inputs[t] * (q @ weights.weight_ih) + share
                 # The sum over D of that, without its D parts.
                 token[:, t] += q @ W_x[t] + np.broadcast_to(share, (K, D)).sum(axis=1)
-            initial[:, sequence] += sum(R.sum(axis=-1) for R in (R_h, *others))
-    return LRPResult(token if R_x is None else None, R_x, initial)
+            initial[:, sequence] += sum(R.sum(axis=-1) for R in (R_h, *R_others))
+            for of_state, own, R in zip(states, of_direction, (R_h, *R_others), strict=True):
+                of_state[:, sequence, own] = R
+    return LRPResult(token if R_x is None else None, R_x, initial, states)
 
 
 def gradient_scan(
@@ -186,9 +203,10 @@ def gradient_scan(
     final_gradient: Array | None,
     hidden_gradient: Array | None,
     times_input: bool,
+    others: tuple[Any, ...] = (),
 ) -> GradientResult:
     """Run gradients back over every sequence; see `lrplstm.scans`."""
-    started = _started(trace, final_gradient, hidden_gradient)
+    started = _started(trace, final_gradient, hidden_gradient, others)
     (K, n, _), dtype = started.shape, started.dtype
     D = trace.layer[0].weights.input_size
     token = np.zeros((K, n), dtype) if times_input else None
@@ -200,15 +218,15 @@ def gradient_scan(
         weights, cell, reverse, of_direction, columns = direction
         W_x = trace.projection[trace.rows, columns]
         for sequence, steps in _steps(trace.offsets, reverse):
-            dh, *others = _nothing(direction, K, dtype)
+            dh, *d_others = _at_end(direction, _nothing(direction, K, dtype), others, sequence)
             for t in reversed(steps):
-                after = (dh + started[:, t, of_direction[0]], *others)
-                (dh, *others), da = cell.gradient(weights, kept[t], after)
+                after = (dh + started[:, t, of_direction[0]], *d_others)
+                (dh, *d_others), da = cell.gradient(weights, kept[t], after)
                 if dx is not None:
                     dx[:, t] += da @ weights.weight_ih
                 if token is not None:
                     token[:, t] += da @ W_x[t]  # x . (W_ih.T @ da), the other way round
-            for of_state, own, found in zip(initial, of_direction, (dh, *others), strict=False):
+            for of_state, own, found in zip(initial, of_direction, (dh, *d_others), strict=False):
                 of_state[:, sequence, own] = found
     return GradientResult(token, dx, *initial)
 
@@ -221,20 +239,26 @@ def decompose_scan(
     phrase: Array,
     offsets: Array,
     hidden: bool,
+    start: tuple[Array, ...] | None = None,
 ) -> DecomposeResult:
     """Follow the part of the states that comes from some inputs; see `lrplstm.scans`."""
-    width = _widths(trace.layer)[0]
-    final = np.empty((len(owner), width), relevant.dtype)
-    h = np.empty((len(rows), width), relevant.dtype)
+    widths, dtype = _widths(trace.layer), relevant.dtype
+    finals = tuple(np.empty((len(owner), width), dtype) for width in widths)
+    h = np.empty((len(rows), widths[0]), dtype)
     for direction, kept in zip(trace.layer, trace.directions, strict=True):
         weights, cell, reverse, of_direction, columns = direction
         originals = dict(_steps(trace.offsets, reverse))
         for copy, steps in _steps(offsets, reverse):
-            beta = tuple(state[0] for state in _nothing(direction, 1, relevant.dtype))
+            if start is None:
+                beta = tuple(state[0] for state in _nothing(direction, 1, dtype))
+            else:
+                given = zip(start, of_direction, strict=True)
+                beta = tuple(state[copy, own] for state, own in given)
             read = originals[int(owner[copy])][-len(steps) :]
             for t, original in zip(steps, read, strict=True):
                 W_x = relevant[rows[t], columns]
                 beta = cell.decompose(weights, kept[original], W_x, beta, bool(phrase[t]))
                 h[t, of_direction[0]] = beta[0]
-            final[copy, of_direction[0]] = beta[0]
-    return DecomposeResult(final, h if hidden else None)
+            for final, own, state in zip(finals, of_direction, beta, strict=True):
+                final[copy, own] = state
+    return DecomposeResult(finals[0], h if hidden else None, finals[1:])
