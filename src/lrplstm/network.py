@@ -266,9 +266,7 @@ class Descent:
             if isinstance(node, Scan):
                 final, hidden = slots[node.finals[0]], slots[node.hidden]
                 others = tuple([slots[slot] for slot in node.finals[1:]]) if node.full else ()
-                reached = (
-                    final is not None or hidden is not None or others.count(None) < len(others)
-                )
+                reached = any(part is not None for part in (final, hidden, *others))
                 above = Arrived(final, hidden, others) if reached else None
                 slots[node.finals[0]] = slots[node.hidden] = None
             else:
