@@ -110,6 +110,8 @@ def arguments(module, directions=2, dtype=np.float64):
             "gradient": final,
         },
         "prepare_layer": {"directions": weights(directions)},
+        "has_cell": {"weights": weights(1)[0]},
+        "bytes_per_step": {"layer": layer},
         "project": {"layer": layer, "x": x},
         "forward_scan": scan | {"keep": "nothing"},
         "lrp_scan": {

@@ -1,103 +1,76 @@
-"""exp and expm1 in a form in which the compiler turns loops of them into vectors.
+"""exp and expm1 of whole vectors, of which sigmoid and tanh are made: no branches, no calls."""
 
-No branches, no calls, and every constant is of the type it meets: a double among floats would
-halve the width of the vectors.
-"""
-
-from cython cimport floating as real
-
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <string.h>
-
-    /* The smaller of x and a positive limit. Bits of floats order as whole numbers do if one is
-       positive, and the smaller of these takes one instruction; of long ones it would take many. */
-    static inline float float_at_most(float x, float limit) {
-        int32_t bits, most;
-        memcpy(&bits, &x, 4);
-        memcpy(&most, &limit, 4);
-        bits = bits < most ? bits : most;
-        memcpy(&x, &bits, 4);
-        return x;
-    }
-    static inline double double_at_most(double x, double limit) {
-        return x < limit ? x : limit;
-    }
-
-    /* 2^n for the n that sits in the lowest bits of n + ROUNDER; 0 for the least, -127 or -1023. */
-    static inline float float_power_of_2(float rounded) {
-        uint32_t bits;
-        memcpy(&bits, &rounded, 4);
-        bits = (bits << 23) + 0x3F800000u;
-        memcpy(&rounded, &bits, 4);
-        return rounded;
-    }
-    static inline double double_power_of_2(double rounded) {
-        uint64_t bits;
-        memcpy(&bits, &rounded, 8);
-        bits = (bits << 52) + 0x3FF0000000000000u;
-        memcpy(&rounded, &bits, 8);
-        return rounded;
-    }
-    """
-    float float_at_most(float x, float limit) nogil
-    double double_at_most(double x, double limit) nogil
-    float float_power_of_2(float rounded) nogil
-    double double_power_of_2(double rounded) nogil
+from lrplstm._vectors cimport (
+    at_least, at_most, double_vector, float_vector, power_of_2, vector, where_above,
+)
 
 
-cdef inline void _exp_parts(real x, int factor, real* scale, real* fraction) noexcept nogil:
-    """Find scale = 2^n and fraction = 2^r - 1 so that exp(factor x) = scale (1 + fraction).
+cdef inline void _exp_parts(vector x, int factor, vector* scale, vector* fraction) noexcept nogil:
+    """Find scale = 2^m and fraction = 2^r - 1 so that exp(factor x) = scale (1 + fraction).
 
-    factor x = (n + r) log 2 with a whole n and |r| <= 1/2. The polynomials for (2^r - 1) / r have
+    factor x = (m + r) log 2 with a whole m and |r| <= 1/2. The polynomials for (2^r - 1) / r have
     the smallest largest relative error there is, 1.1e-8 in float32, 1.8e-17 in float64 (Remez).
     Above 43, in float64 350, factor x is cut: sigmoid and tanh are 1 long before, and products of
     two such numbers are still finite. Below the range of exponents it means nothing; callers see
     to that. `factor` is a positive constant where this is inlined, and costs nothing.
     """
-    cdef real factor_log2_e = factor * 1.4426950408889634, rounder, rounded, r, r2, p
-    cdef real most = (43.0 if real is float else 350.0) / factor
-    # Adding the rounder leaves no bits for a fraction.
-    if real is float:
-        x = float_at_most(x, most)
-        rounder = 12582912  # 1.5 * 2**23
-    else:
-        x = double_at_most(x, most)
-        rounder = 6755399441055744  # 1.5 * 2**52
-    rounded = x * factor_log2_e + rounder
-    r = x * factor_log2_e - (rounded - rounder)
-    if real is float:
-        scale[0] = float_power_of_2(rounded)
+    cdef vector shifted, r, p
+    if vector is float_vector:
+        x = at_most(x, 43.0 / factor)
+        # Adding 1.5 * 2**23 leaves no bits for a fraction.
+        shifted = x * <float> (factor * 1.4426950408889634) + <float> 12582912
+        r = x * <float> (factor * 1.4426950408889634) - (shifted - <float> 12582912)
         p = <float> 1.5403512367553546e-4 * r + <float> 1.3390735477607874e-3
         p = p * r + <float> 9.6182374949070143e-3
         p = p * r + <float> 5.5503574336426599e-2
         p = p * r + <float> 2.4022649794962265e-1
         p = p * r + <float> 6.9314718792669306e-1
-    else:  # in pairs, a long chain of which each link waits for the one before it
-        r2 = r * r
-        scale[0] = double_power_of_2(rounded)
-        p = 4.4455372281544427e-10 * r2 + (7.0725617019303205e-9 * r + 1.0178121299165704e-7)
-        p = p * r2 + (1.3215442724231128e-6 * r + 1.5252733701214656e-5)
-        p = p * r2 + (1.5403530441480680e-4 * r + 1.3333558146531633e-3)
-        p = p * r2 + (9.6181291076070657e-3 * r + 5.5504108664821237e-2)
-        p = p * r2 + (2.4022650695910098e-1 * r + 6.9314718055994531e-1)
+    else:  # 1.5 * 2**52, and in pairs: in a long chain each link waits for the one before it
+        x = at_most(x, 350.0 / factor)
+        shifted = x * (factor * 1.4426950408889634) + 6755399441055744.0
+        r = x * (factor * 1.4426950408889634) - (shifted - 6755399441055744.0)
+        p = 4.4455372281544427e-10 * (r * r) + (7.0725617019303205e-9 * r + 1.0178121299165704e-7)
+        p = p * (r * r) + (1.3215442724231128e-6 * r + 1.5252733701214656e-5)
+        p = p * (r * r) + (1.5403530441480680e-4 * r + 1.3333558146531633e-3)
+        p = p * (r * r) + (9.6181291076070657e-3 * r + 5.5504108664821237e-2)
+        p = p * (r * r) + (2.4022650695910098e-1 * r + 6.9314718055994531e-1)
+    scale[0] = power_of_2(shifted)
     fraction[0] = p * r
 
 
-cdef inline real exp(real x) noexcept nogil:
+cdef inline vector exp(vector x) noexcept nogil:
     """e^x, and 0 where that would be below the normal numbers."""
-    cdef real scale, fraction, zero = 0
-    cdef real least = (-127 if real is float else -1023) * 0.6931471805599453
+    cdef double least = (-127 if vector is float_vector else -1023) * 0.6931471805599453
+    cdef vector scale, fraction
     _exp_parts(x, 1, &scale, &fraction)
-    scale += scale * fraction
-    return scale if x > least else zero
+    return where_above(x, least, scale + scale * fraction)
 
 
-cdef inline real expm1_twice(real x) noexcept nogil:
-    """e^2x - 1, precise for small x too."""
-    cdef real scale, fraction, one = 1
-    cdef real least = -(43.0 if real is float else 350.0) / 2  # it is -1 long before
-    _exp_parts(x, 2, &scale, &fraction)
-    scale = scale * fraction + (scale - one)
-    return scale if x > least else -one
+cdef inline vector expm1_twice(vector x) noexcept nogil:
+    """e^2x - 1, precise for small x too; it is -1 long before the least x there is."""
+    cdef double least = -(43.0 if vector is float_vector else 350.0) / 2
+    cdef vector scale, fraction
+    _exp_parts(at_least(x, least), 2, &scale, &fraction)
+    return scale * fraction + (scale - 1)
+
+
+cdef inline vector sigmoid(vector a) noexcept nogil:
+    """e^a / (1 + e^a).
+
+    A closed gate is as small as e^a, and 0 where that is; of e^-a, which overflows there, it would
+    stay at the inverse of the largest.
+    """
+    cdef vector exp_a = exp(a)
+    return exp_a / (1 + exp_a)
+
+
+cdef inline vector tanh(vector a) noexcept nogil:
+    """(e^2a - 1) / (e^2a + 1)."""
+    cdef vector expm1_2a = expm1_twice(a)
+    return expm1_2a / (2 + expm1_2a)
+
+
+cdef inline vector gated_tanh(vector exp_a, vector expm1_2b) noexcept nogil:
+    """sigmoid(a) tanh(b), of e^a and e^2b - 1, with one division, as long as ten products."""
+    cdef vector above = 2 + expm1_2b
+    return exp_a * expm1_2b / (above + exp_a * above)

@@ -1,64 +1,215 @@
-"""Whole vectors of the processor, and the block product that the kernels spend their time in.
+"""Whole vectors of the processor, declared as numbers: + - * and / of them read like the paper.
 
-How wide a vector is depends on the instruction set that a build is for; nothing else does.
+How wide a vector is depends on the instruction set that a build is for; nothing else does. Types
+and operations are those of GCC and Clang, not of one family of processors. A row of units is `n`
+vectors.
 """
 
 from cython cimport floating as real
 
 cdef extern from *:
     """
-    /* LANES rows times 3 vectors of columns, with a vector of weights and a spread number, fill the
-       registers: 8 * 3 of 32 with AVX-512, 4 * 3 of 16 elsewhere. */
+    #include <stdint.h>
+
     #if defined(__AVX512F__)
-    enum { VECTOR_BYTES = 64, LANES = 8 };
+    enum { VECTOR_BYTES = 64 };
     #elif defined(__AVX__)
-    enum { VECTOR_BYTES = 32, LANES = 4 };
+    enum { VECTOR_BYTES = 32 };
     #else
-    enum { VECTOR_BYTES = 16, LANES = 4 };
+    enum { VECTOR_BYTES = 16 };
     #endif
-    enum { MOST_VECTORS = 3, MOST_COLUMNS = MOST_VECTORS * VECTOR_BYTES / sizeof(float) };
 
-    typedef float float_vector __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
-    typedef double double_vector __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+    /* A compiler may compute a sum of products in one step or in two. What has to be the same
+       wherever it is inlined is set apart from what it is a sum of. */
+    #if defined(__AVX512F__)
+    #define LRPLSTM_APART(x) __asm__("" : "+v"(x))
+    #elif defined(__x86_64__) || defined(__i386__)
+    #define LRPLSTM_APART(x) __asm__("" : "+x"(x))
+    #elif defined(__aarch64__)
+    #define LRPLSTM_APART(x) __asm__("" : "+w"(x))
+    #else
+    #define LRPLSTM_APART(x) __asm__("" : "+m"(x))
+    #endif
 
-    static inline void float_copy(float *y, const float *x) {
-        *(float_vector *)y = *(const float_vector *)x;
+    /* VECTOR may stand at any number, INTEGER and WHOLE are its bits with and without sign. */
+    #define LRPLSTM_VECTOR(REAL, SIGNED, UNSIGNED, DIGITS, ONE)                                  \\
+    typedef REAL REAL##_vector                                                                   \\
+        __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));            \\
+    typedef SIGNED REAL##_bits __attribute__((vector_size(VECTOR_BYTES), may_alias));            \\
+    typedef UNSIGNED REAL##_whole __attribute__((vector_size(VECTOR_BYTES), may_alias));         \\
+    enum { REAL##_width = VECTOR_BYTES / sizeof(REAL) };                                         \\
+    static inline REAL##_vector REAL##_every(REAL x) {                                           \\
+        const REAL##_vector zero = {0};                                                          \\
+        return x - zero;                                                                         \\
+    }                                                                                            \\
+    static inline REAL##_vector REAL##_at_most(REAL##_vector x, REAL limit) {                    \\
+        const REAL##_vector limits = REAL##_every(limit);                                        \\
+        const REAL##_bits below = (REAL##_bits)(x < limits);                                     \\
+        return (REAL##_vector)(((REAL##_bits)x & below) | ((REAL##_bits)limits & ~below));       \\
+    }                                                                                            \\
+    static inline REAL##_vector REAL##_at_least(REAL##_vector x, REAL limit) {                   \\
+        const REAL##_vector limits = REAL##_every(limit);                                        \\
+        const REAL##_bits above = (REAL##_bits)(x > limits);                                     \\
+        return (REAL##_vector)(((REAL##_bits)x & above) | ((REAL##_bits)limits & ~above));       \\
+    }                                                                                            \\
+    static inline REAL##_vector REAL##_where_above(                                              \\
+        REAL##_vector x, REAL limit, REAL##_vector y) {                                          \\
+        return (REAL##_vector)((REAL##_bits)y & (REAL##_bits)(x > REAL##_every(limit)));         \\
+    }                                                                                            \\
+    static inline REAL##_vector REAL##_where_not_0(REAL##_vector x, REAL##_vector y) {           \\
+        const REAL##_vector zero = {0};                                                          \\
+        return (REAL##_vector)((REAL##_bits)y & (REAL##_bits)(x != zero));                       \\
+    }                                                                                            \\
+    static inline REAL##_vector REAL##_absolute(REAL##_vector x) {                               \\
+        return (REAL##_vector)((REAL##_whole)x << 1 >> 1);                                       \\
+    }                                                                                            \\
+    static inline REAL##_vector REAL##_with_sign(REAL##_vector x, REAL##_vector z) {             \\
+        const REAL##_whole sign = (REAL##_whole)REAL##_every(-(REAL)0);                          \\
+        const REAL##_vector zero = {0}; /* -0 + 0 is +0 */                                       \\
+        return (REAL##_vector)((REAL##_whole)x ^ ((REAL##_whole)(z + zero) & sign));             \\
+    }                                                                                            \\
+    static inline REAL##_vector REAL##_power_of_2(REAL##_vector rounded) {                       \\
+        return (REAL##_vector)(((REAL##_whole)rounded << DIGITS) + ONE);                         \\
+    }                                                                                            \\
+    static inline REAL##_vector REAL##_apart(REAL##_vector x) {                                  \\
+        LRPLSTM_APART(x);                                                                        \\
+        return x;                                                                                \\
+    }                                                                                            \\
+    static inline REAL REAL##_total(REAL##_vector x) {                                           \\
+        for (int n = REAL##_width / 2; n > 0; n /= 2)                                            \\
+            for (int v = 0; v < n; v++) x[v] += x[n + v];                                        \\
+        return x[0];                                                                             \\
     }
-    static inline void double_copy(double *y, const double *x) {
-        *(double_vector *)y = *(const double_vector *)x;
-    }
-    static inline void float_add_product(float *y, float a, const float *x) {
-        *(float_vector *)y += a * *(const float_vector *)x;
-    }
-    static inline void double_add_product(double *y, double a, const double *x) {
-        *(double_vector *)y += a * *(const double_vector *)x;
-    }
+
+    LRPLSTM_VECTOR(float, int32_t, uint32_t, 23, 0x3F800000u)
+    LRPLSTM_VECTOR(double, int64_t, uint64_t, 52, 0x3FF0000000000000u)
     """
     enum: VECTOR_BYTES
-    enum: LANES
-    enum: MOST_VECTORS
-    enum: MOST_COLUMNS
+    ctypedef float float_vector
+    ctypedef double double_vector
+    float_vector float_every(float x) nogil
+    double_vector double_every(double x) nogil
+    float_vector float_at_most(float_vector x, float limit) nogil
+    double_vector double_at_most(double_vector x, double limit) nogil
+    float_vector float_at_least(float_vector x, float limit) nogil
+    double_vector double_at_least(double_vector x, double limit) nogil
+    float_vector float_where_above(float_vector x, float limit, float_vector y) nogil
+    double_vector double_where_above(double_vector x, double limit, double_vector y) nogil
+    float_vector float_where_not_0(float_vector x, float_vector y) nogil
+    double_vector double_where_not_0(double_vector x, double_vector y) nogil
+    float_vector float_absolute(float_vector x) nogil
+    double_vector double_absolute(double_vector x) nogil
+    float_vector float_with_sign(float_vector x, float_vector z) nogil
+    double_vector double_with_sign(double_vector x, double_vector z) nogil
+    float_vector float_power_of_2(float_vector rounded) nogil
+    double_vector double_power_of_2(double_vector rounded) nogil
+    float_vector float_apart(float_vector x) nogil
+    double_vector double_apart(double_vector x) nogil
+    float float_total(float_vector x) nogil
+    double double_total(double_vector x) nogil
     void __builtin_prefetch(const void* address) nogil
-    void float_copy(float* y, const float* x) nogil
-    void double_copy(double* y, const double* x) nogil
-    void float_add_product(float* y, float a, const float* x) nogil
-    void double_add_product(double* y, double a, const double* x) nogil
+
+ctypedef fused vector:
+    float_vector
+    double_vector
 
 
-cdef inline void copy_vector(real* y, const real* x) noexcept nogil:
-    """y = x, for one vector."""
-    if real is float:
-        float_copy(y, x)
+cdef inline void fill(vector* y, double x) noexcept nogil:
+    """Every number of y is x."""
+    if vector is float_vector:
+        y[0] = float_every(<float> x)
     else:
-        double_copy(y, x)
+        y[0] = double_every(x)
 
 
-cdef inline void add_product(real* y, real a, const real* x) noexcept nogil:
-    """y += a x, for one vector."""
-    if real is float:
-        float_add_product(y, a, x)
+cdef inline vector at_most(vector x, double limit) noexcept nogil:
+    if vector is float_vector:
+        return float_at_most(x, <float> limit)
     else:
-        double_add_product(y, a, x)
+        return double_at_most(x, limit)
+
+
+cdef inline vector at_least(vector x, double limit) noexcept nogil:
+    if vector is float_vector:
+        return float_at_least(x, <float> limit)
+    else:
+        return double_at_least(x, limit)
+
+
+cdef inline vector where_above(vector x, double limit, vector y) noexcept nogil:
+    """y where x > limit, else 0."""
+    if vector is float_vector:
+        return float_where_above(x, <float> limit, y)
+    else:
+        return double_where_above(x, limit, y)
+
+
+cdef inline vector absolute(vector x) noexcept nogil:
+    if vector is float_vector:
+        return float_absolute(x)
+    else:
+        return double_absolute(x)
+
+
+cdef inline vector power_of_2(vector rounded) noexcept nogil:
+    """2^m for the m that sits in the lowest bits of m + rounder; 0 for the least m there is."""
+    if vector is float_vector:
+        return float_power_of_2(rounded)
+    else:
+        return double_power_of_2(rounded)
+
+
+cdef inline vector apart(vector x) noexcept nogil:
+    """x, rounded by itself also where it is a product in a sum."""
+    if vector is float_vector:
+        return float_apart(x)
+    else:
+        return double_apart(x)
+
+
+cdef inline double total(vector x) noexcept nogil:
+    """The sum of all numbers of x, by halves."""
+    if vector is float_vector:
+        return float_total(x)
+    else:
+        return double_total(x)
+
+
+cdef inline vector stabilizer(vector z, vector epsilon) noexcept nogil:
+    """eps(z): epsilon with the sign of z, that of 0 being +."""
+    if vector is float_vector:
+        return float_with_sign(epsilon, z)
+    else:
+        return double_with_sign(epsilon, z)
+
+
+cdef inline vector quotient(vector z, vector R, vector epsilon) noexcept nogil:
+    """q = R / (z + eps(z)), and 0 where that denominator is 0."""
+    cdef vector denominator = z + stabilizer(z, epsilon)
+    if vector is float_vector:
+        return float_where_not_0(denominator, R / denominator)
+    else:
+        return double_where_not_0(denominator, R / denominator)
+
+
+cdef inline const vector* beyond(const vector* row, Py_ssize_t numbers) noexcept nogil:
+    """Where a row is so many numbers behind its beginning."""
+    if vector is float_vector:
+        return <const vector*> (<const float*> row + numbers)
+    else:
+        return <const vector*> (<const double*> row + numbers)
+
+
+cdef inline void add(real* y, const real* x, Py_ssize_t n) noexcept nogil:
+    """y += x, for n numbers."""
+    cdef Py_ssize_t width = VECTOR_BYTES // <Py_ssize_t> sizeof(real), whole = n // width, v, j
+    for v in range(whole):
+        if real is float:
+            (<float_vector*> y)[v] += (<const float_vector*> x)[v]
+        else:
+            (<double_vector*> y)[v] += (<const double_vector*> x)[v]
+    for j in range(whole * width, n):
+        y[j] += x[j]
 
 
 cdef inline void prefetch(const real* x, Py_ssize_t n) noexcept nogil:
@@ -66,109 +217,3 @@ cdef inline void prefetch(const real* x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t line, lines = n * <Py_ssize_t> sizeof(real) // 64
     for line in range(lines):
         __builtin_prefetch(<const char*> x + 64 * line)
-
-
-cdef inline Py_ssize_t panel_vectors(Py_ssize_t left) noexcept nogil:
-    """How many of the `left` last vectors of columns the next panel takes: 3, or 2 + 2 of 4."""
-    return 2 if left == 4 else min(left, <Py_ssize_t> MOST_VECTORS)
-
-
-cdef inline void _multiply_block(
-    const real* x, Py_ssize_t x_stride, Py_ssize_t segments, Py_ssize_t segment_stride,
-    const real* panel, Py_ssize_t n, const real* start, const Py_ssize_t* start_offsets,
-    real* y, Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors,
-) noexcept nogil:
-    """y = start + x @ panel for at most LANES rows and 3 vectors of columns.
-
-    `rows` and `vectors` are constants where this is inlined, so that `sums` are registers. Every
-    number of y is added up in the order of the columns of x, whatever the block it is in.
-    """
-    cdef real sums[LANES][MOST_COLUMNS]
-    cdef Py_ssize_t width = VECTOR_BYTES // sizeof(real), segment, k, r, v
-    for r in range(rows):
-        for v in range(vectors):
-            copy_vector(&sums[r][v * width], start + start_offsets[r] + v * width)
-    for segment in range(segments):
-        for k in range(n):
-            for r in range(rows):
-                for v in range(vectors):
-                    add_product(
-                        &sums[r][v * width],
-                        x[r * x_stride + segment * segment_stride + k],
-                        panel + v * width,
-                    )
-            panel += vectors * width
-    for r in range(rows):
-        for v in range(vectors):
-            copy_vector(y + r * y_stride + v * width, &sums[r][v * width])
-
-
-cdef inline void _multiply_panel(
-    const real* x, Py_ssize_t x_stride, Py_ssize_t segments, Py_ssize_t segment_stride,
-    const real* panel, Py_ssize_t n, const real* start, const Py_ssize_t* start_offsets,
-    real* y, Py_ssize_t y_stride, Py_ssize_t rows, Py_ssize_t vectors,
-) noexcept nogil:
-    """y = start + x @ panel for any number of rows, in blocks of LANES, 4, 2 and 1."""
-    cdef Py_ssize_t block, r = 0
-    while r < rows:
-        if rows - r >= LANES:
-            block = LANES
-            _multiply_block(
-                x + r * x_stride, x_stride, segments, segment_stride, panel, n,
-                start, start_offsets + r, y + r * y_stride, y_stride, LANES, vectors,
-            )
-        elif rows - r >= 4:
-            block = 4
-            _multiply_block(
-                x + r * x_stride, x_stride, segments, segment_stride, panel, n,
-                start, start_offsets + r, y + r * y_stride, y_stride, 4, vectors,
-            )
-        elif rows - r >= 2:
-            block = 2
-            _multiply_block(
-                x + r * x_stride, x_stride, segments, segment_stride, panel, n,
-                start, start_offsets + r, y + r * y_stride, y_stride, 2, vectors,
-            )
-        else:
-            block = 1
-            _multiply_block(
-                x + r * x_stride, x_stride, segments, segment_stride, panel, n,
-                start, start_offsets + r, y + r * y_stride, y_stride, 1, vectors,
-            )
-        r += block
-
-
-cdef inline void multiply(
-    const real* x, Py_ssize_t x_stride, Py_ssize_t segments, Py_ssize_t segment_stride,
-    const real* panels, Py_ssize_t n, Py_ssize_t vectors,
-    const real* start, const Py_ssize_t* start_offsets,
-    real* y, Py_ssize_t y_stride, Py_ssize_t rows,
-) noexcept nogil:
-    """y = start + x @ matrix, for a matrix that was packed in panels.
-
-    A row of x is `segments` runs of n numbers, `segment_stride` apart. Row r of `start` begins at
-    `start_offsets[r]`. Rows of y and of start are read and written in whole vectors: `vectors` of
-    them.
-    """
-    cdef Py_ssize_t width = VECTOR_BYTES // sizeof(real), taken
-    while vectors > 0:
-        taken = panel_vectors(vectors)
-        if taken == 3:
-            _multiply_panel(
-                x, x_stride, segments, segment_stride, panels, n, start, start_offsets,
-                y, y_stride, rows, 3,
-            )
-        elif taken == 2:
-            _multiply_panel(
-                x, x_stride, segments, segment_stride, panels, n, start, start_offsets,
-                y, y_stride, rows, 2,
-            )
-        else:
-            _multiply_panel(
-                x, x_stride, segments, segment_stride, panels, n, start, start_offsets,
-                y, y_stride, rows, 1,
-            )
-        panels += segments * n * taken * width
-        start += taken * width
-        y += taken * width
-        vectors -= taken

@@ -254,13 +254,11 @@ class Prepared:
             scan.wanted = scan.hidden in by_nodes or scan.hidden in by_scans
         readers = [scan for scan in scanned if scan.reads[0] == 0 and 0 not in by_nodes]
         self.entry = readers[0] if len(readers) == 1 and not readers[0].full else None
-        # Numbers that a step takes: in any case, and again for each target.
-        self._numbers = sum(rows[s] for s in by_nodes if s in rows)
-        self._by_target = self._numbers
-        for scan in scanned:
-            for weights in scan.directions:
-                self._numbers += 12 * weights.hidden_size + weights.input_size
-                self._by_target += weights.input_size
+        # Bytes that a step takes: in any case, and again for each target.
+        numbers = sum(rows[s] for s in by_nodes if s in rows)
+        numbers += sum(weights.input_size for scan in scanned for weights in scan.directions)
+        self._by_target = self._bytes = numbers * self.dtype.itemsize
+        self._bytes += sum(scan.scans.bytes_per_step(scan.layer) for scan in scanned)
         # Rows of W_ih x of the vocabulary's words, and which of them have been computed.
         self._words: tuple[Array, Array] | None = None
 
@@ -297,4 +295,4 @@ class Prepared:
 
     def bytes_per_step(self, targets: int) -> int:
         """Return about how much working memory one step takes while `targets` are explained."""
-        return (self._numbers + targets * self._by_target) * self.dtype.itemsize
+        return self._bytes + targets * self._by_target

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lrplstm.rules import EpsilonRule
-from lrplstm.weights import Array, LSTMWeights
+from lrplstm.weights import Array, CellWeights
 
 __all__ = ["KEEP", "DecomposeResult", "ForwardResult", "GradientResult", "LRPResult", "Scans"]
 
@@ -152,8 +152,14 @@ class Scans(Protocol):
     def pool_gradient(self, pooling: str, hidden: Array, offsets: Array, gradient: Array) -> Array:
         """Return the gradient of what was pooled, (K, steps, width), given (K, B, width)."""
 
-    def prepare_layer(self, directions: Sequence[LSTMWeights]) -> Any:
-        """Return an LSTM layer for the functions below."""
+    def has_cell(self, weights: CellWeights) -> bool:
+        """Whether the functions below know the cell of some weights."""
+
+    def prepare_layer(self, directions: Sequence[CellWeights]) -> Any:
+        """Return a recurrent layer, of one direction or of two, for the functions below."""
+
+    def bytes_per_step(self, layer: Any) -> int:
+        """Return how much a step takes from `project` to the way back, inputs not counted."""
 
     def project(self, layer: Any, x: Array) -> Array:
         """Return what the scans read of inputs x of shape (n, D): a row for each row of x.

@@ -45,13 +45,12 @@ class Recurrent(Layer):
 
     Notes
     -----
-    `cell` is the type of the weights, see `lrplstm.weights.CellWeights`. `compiled` says whether
-    the kernels have the cell, without any variants; else both backends run its steps in
+    `cell` is the type of the weights, see `lrplstm.weights.CellWeights`. Where the kernels do not
+    have the cell, or not this variant of it, both backends run its steps in
     `lrplstm.backends.reference`.
     """
 
     cell: ClassVar[type[CellWeights]]
-    compiled: ClassVar[bool] = False
     directions: tuple[Any, ...]
 
     def __init__(
@@ -165,8 +164,8 @@ class Recurrent(Layer):
 
         With `full` other layers give initial states, or read final ones other than h.
         """
-        plain = not full and not any(weights.variants() for weights in self.directions)
-        return scans if self.compiled and plain else cast(Scans, reference)
+        compiled = not full and all(scans.has_cell(weights) for weights in self.directions)
+        return scans if compiled else cast(Scans, reference)
 
 
 @register
@@ -185,7 +184,6 @@ class LSTM(Recurrent):
 
     kind: ClassVar[str] = "lstm"
     cell: ClassVar[type[CellWeights]] = LSTMWeights
-    compiled: ClassVar[bool] = True
 
 
 @register

@@ -19,9 +19,11 @@ from lrplstm.backends.reference.dense import (
 )
 from lrplstm.backends.reference.pooling import pool, pool_gradient, pool_lrp
 from lrplstm.backends.reference.scan import (
+    bytes_per_step,
     decompose_scan,
     forward_scan,
     gradient_scan,
+    has_cell,
     lrp_scan,
     prepare_layer,
     project,
@@ -30,9 +32,11 @@ from lrplstm.backends.reference.scan import (
 __all__ = [
     "activate",
     "activation_gradient",
+    "bytes_per_step",
     "decompose_scan",
     "forward_scan",
     "gradient_scan",
+    "has_cell",
     "linear",
     "linear_gradient",
     "linear_lrp",

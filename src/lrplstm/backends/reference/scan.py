@@ -13,13 +13,15 @@ from lrplstm.cells import GRUWeights, RNNWeights
 from lrplstm.parallel import look
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import DecomposeResult, ForwardResult, GradientResult, LRPResult
-from lrplstm.weights import Array, LSTMWeights
+from lrplstm.weights import Array, CellWeights, LSTMWeights
 
 __all__ = [
     "CELLS",
+    "bytes_per_step",
     "decompose_scan",
     "forward_scan",
     "gradient_scan",
+    "has_cell",
     "lrp_scan",
     "prepare_layer",
     "project",
@@ -53,7 +55,12 @@ class Trace(NamedTuple):
     directions: list[list[Any]]
 
 
-def prepare_layer(directions: Sequence[Any]) -> list[Direction]:
+def has_cell(weights: CellWeights) -> bool:
+    """Whether there are steps of the cell of some weights."""
+    return type(weights) in CELLS
+
+
+def prepare_layer(directions: Sequence[CellWeights]) -> list[Direction]:
     """Return a recurrent layer; see `lrplstm.scans`."""
     layer: list[Direction] = []
     widths, columns = [0] * len(directions[0].initial_states), 0
@@ -73,6 +80,12 @@ def prepare_layer(directions: Sequence[Any]) -> list[Direction]:
         )
         columns += rows
     return layer
+
+
+def bytes_per_step(layer: list[Direction]) -> int:
+    """Return about how much a step takes: its projection, all its gates, and its states."""
+    sizes = [3 * len(one.weights.weight_ih) + 4 * one.weights.hidden_size for one in layer]
+    return sum(sizes) * layer[0].weights.dtype.itemsize
 
 
 def _widths(layer: list[Direction]) -> list[int]:

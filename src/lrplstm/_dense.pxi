@@ -1,0 +1,156 @@
+"""Linear layers and activations."""
+
+from cython cimport floating as real
+
+from libc.string cimport memcpy, memset
+
+from lrplstm._activations cimport tanh
+from lrplstm._vectors cimport double_vector, float_vector
+
+# Of a vector.
+cdef enum:
+    MOST_NUMBERS = VECTOR_BYTES // sizeof(float)
+
+
+cdef inline real _stabilizer(real z, real epsilon) noexcept nogil:
+    """eps(z): epsilon with the sign of z."""
+    return epsilon if z >= 0 else -epsilon
+
+
+cdef inline real _quotient(real z, real relevance, real epsilon) noexcept nogil:
+    """q = R / (z + eps(z)), and 0 where that denominator is 0."""
+    cdef real denominator = z + _stabilizer(z, epsilon), zero = 0
+    return relevance / denominator if denominator != 0 else zero
+
+
+# Linear layers ----------------------------------------------------------------------------------
+
+cdef class _Linear:
+    """z = y @ weight.T + bias."""
+
+    cdef object dtype, bias, start, zero
+    cdef _Matrix forward, back
+
+    def __cinit__(self, weight, bias):
+        self.dtype = weight.dtype
+        self.forward = _Matrix(weight.T)
+        self.back = _Matrix(weight)
+        self.bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
+        self.start = _padded(self.bias, self.forward.padded_columns)
+        self.zero = _zeros((self.back.padded_columns,), weight.dtype)
+
+
+def prepare_linear(weight, bias):
+    """Return a linear layer; see `lrplstm.scans`."""
+    if not isinstance(weight, np.ndarray) or weight.ndim != 2 or 0 in weight.shape:
+        raise TypeError("weight: expected a 2-dimensional ndarray of sizes from 1")
+    if weight.dtype != np.float32 and weight.dtype != np.float64:
+        raise TypeError(f"weight: expected float32 or float64, got {weight.dtype}")
+    if bias is not None:
+        _check("bias", bias, (len(weight),), weight.dtype)
+    return _Linear(weight, bias)
+
+
+def linear(_Linear layer not None, y):
+    """Return z of y; see `lrplstm.scans`."""
+    return _product(_check_rows("y", y, layer.forward.n, layer.dtype), layer.forward, layer.start)
+
+
+def linear_lrp(_Linear layer not None, y, z, relevance, rule):
+    """Return the relevance of y, given that of z; see `lrplstm.scans`.
+
+    R_y = y * (W.T @ q) + share, with q = R_z / (z + eps(z)).
+    """
+    y = _check_rows("y", y, layer.forward.n, layer.dtype)
+    z = _check_rows("z", z, layer.back.n, layer.dtype)
+    _check("z", z, (len(y), layer.back.n), layer.dtype)
+    relevance = _check_targets("relevance", relevance, len(y), layer.back.n, layer.dtype)
+    q = np.empty(relevance.shape, layer.dtype)
+    shares = np.empty(relevance.shape[:2], layer.dtype)
+    if layer.forward.single:
+        _quotients[float](layer.bias, z, relevance, rule, q, shares)
+    else:
+        _quotients[double](layer.bias, z, relevance, rule, q, shares)
+    W_q = _product(q.reshape(-1, layer.back.n), layer.back, layer.zero)
+    R_y = y * W_q.reshape(len(q), *y.shape)
+    R_y += shares[..., np.newaxis] / y.shape[1]
+    return R_y
+
+
+cdef int _quotients(
+    const real[::1] bias, const real[:, ::1] z, const real[:, :, ::1] R_z, rule,
+    real[:, :, ::1] q, real[:, ::1] shares,
+) except -1:
+    """Set q, and what all lower units of a row share of biases and stabilizers."""
+    cdef real epsilon = rule.epsilon, bias_factor = rule.bias_factor
+    cdef real epsilon_factor = rule.epsilon_factor
+    cdef Py_ssize_t k, b, j
+    for k in range(R_z.shape[0]):
+        for b in range(z.shape[0]):
+            shares[k, b] = 0
+            for j in range(z.shape[1]):
+                q[k, b, j] = _quotient(z[b, j], R_z[k, b, j], epsilon)
+                shares[k, b] += q[k, b, j] * (
+                    bias_factor * bias[j] + epsilon_factor * _stabilizer(z[b, j], epsilon)
+                )
+    return 0
+
+
+def linear_gradient(_Linear layer not None, gradient):
+    """Return the gradient of y, given that of z; see `lrplstm.scans`."""
+    if not isinstance(gradient, np.ndarray) or gradient.ndim != 3:
+        raise TypeError("gradient: expected a 3-dimensional ndarray")
+    gradient = _check_targets("gradient", gradient, gradient.shape[1], layer.back.n, layer.dtype)
+    rows = gradient.reshape(-1, layer.back.n)
+    return _product(rows, layer.back, layer.zero).reshape(*gradient.shape[:2], layer.forward.n)
+
+
+# Activations ------------------------------------------------------------------------------------
+
+def activate(str activation, z):
+    """Return what an activation makes of z; see `lrplstm.scans`."""
+    cdef bint to_tanh = _is_tanh(activation)
+    z = _check_numbers("z", z)
+    value = np.empty(z.shape, z.dtype)
+    if z.dtype == np.float32:
+        _activate[float](to_tanh, z.reshape(-1), value.reshape(-1))
+    else:
+        _activate[double](to_tanh, z.reshape(-1), value.reshape(-1))
+    return value
+
+
+cdef bint _is_tanh(str activation) except? True:
+    if activation not in ("relu", "tanh"):
+        raise ValueError(f"activation: expected 'relu' or 'tanh', got {activation!r}")
+    return activation == "tanh"
+
+
+cdef int _activate(bint to_tanh, const real[::1] z, real[::1] value) except -1:
+    """In whole vectors, so that each number is computed in the same way wherever it stands."""
+    cdef real numbers[MOST_NUMBERS]
+    cdef real zero = 0
+    cdef Py_ssize_t width = VECTOR_BYTES // sizeof(real), first = 0, rest, v, work = 0
+    memset(numbers, 0, sizeof(numbers))
+    with nogil:
+        while first < z.shape[0]:
+            rest = min(width, z.shape[0] - first)
+            memcpy(numbers, &z[first], rest * sizeof(real))
+            if not to_tanh:
+                for v in range(width):
+                    numbers[v] = numbers[v] if numbers[v] > zero else zero
+            elif real is float:
+                (<float_vector*> numbers)[0] = tanh((<float_vector*> numbers)[0])
+            else:
+                (<double_vector*> numbers)[0] = tanh((<double_vector*> numbers)[0])
+            memcpy(&value[first], numbers, rest * sizeof(real))
+            first += rest
+            _poll(&work, 16 * width)
+    return 0
+
+
+def activation_gradient(str activation, value, gradient):
+    """Return the gradient of z, given that of its activation; see `lrplstm.scans`."""
+    cdef bint of_tanh = _is_tanh(activation)
+    value = _check_numbers("value", value)
+    gradient = _check_targets("gradient", gradient, len(value), value.shape[1], value.dtype)
+    return gradient * (1 - value * value if of_tanh else value > 0)

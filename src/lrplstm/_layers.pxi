@@ -1,0 +1,175 @@
+"""Recurrent layers: the weights of one or two directions, packed, and the cell that they are of."""
+
+from lrplstm cimport _lstm
+from lrplstm._tiles cimport (
+    FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, MOST_STATES, TILE, Cell, Gates, Tile,
+)
+
+from lrplstm.weights import LSTMWeights
+
+# Recurrent weights of this size stay in the cache next to the core. Half a tile is then enough to
+# fill the registers many times, and its rows stay there too.
+_SMALL_BYTES = 2**19
+
+
+cdef bint _describe(weights, Cell* cell) except -1:
+    """Find the cell of some weights, if there is one: the one table of cells."""
+    if weights.variants():
+        return False
+    if isinstance(weights, LSTMWeights):
+        _lstm.describe(cell)
+        return True
+    return False
+
+
+def has_cell(weights):
+    """Return whether there is the cell of some weights; see `lrplstm.scans`."""
+    cdef Cell cell
+    return _describe(weights, &cell)
+
+
+cdef class _Direction:
+    """One direction of a layer; matrices of ways back are packed when they are first needed."""
+
+    cdef object weights
+    cdef list rows
+    cdef bint reverse
+    cdef Py_ssize_t hidden_size, first_state, first_projected
+    cdef const void* bias
+    cdef const void* initial[MOST_STATES]
+    cdef const void* initial_projected
+    cdef _Matrix recurrent
+    cdef dict packed
+
+    def __cinit__(self, weights, Py_ssize_t number, Py_ssize_t padded, Py_ssize_t stride):
+        self.weights = weights
+        self.reverse = weights.reverse or number == 1
+        self.hidden_size = weights.hidden_size
+        self.first_state = number * weights.hidden_size
+        self.first_projected = number * stride
+        self.recurrent = _Matrix(weights.weight_hh.T)
+        self.packed = {}
+        # Step 0 is the same for all sequences: W_hh h_{-1}.
+        hidden, zero = weights.initial_states[0][np.newaxis], _zeros((stride,), weights.dtype)
+        projected = _padded(_product(hidden, self.recurrent, zero)[0], stride)
+        states = [_padded(state, padded) for state in weights.initial_states]
+        self.rows = [_padded(weights.bias, stride), projected, *states]
+        self.bias = _address(self.rows[0])
+        self.initial_projected = _address(self.rows[1])
+        for number, state in enumerate(states):
+            self.initial[number] = _address(state)
+
+    cdef _Matrix inputs(self):
+        """What makes a projection of inputs."""
+        matrix = self.packed.get("inputs")
+        if matrix is None:
+            matrix = self.packed["inputs"] = _Matrix(self.weights.weight_ih.T)
+        return matrix
+
+    cdef _Matrix back(self, str name, const Gates* gates):
+        """The rows of `weight_hh` or `weight_ih` that belong to some gates, a segment for each."""
+        cdef Py_ssize_t i, H = self.hidden_size
+        numbers = tuple([gates.gate[i] for i in range(gates.count)])
+        matrix = self.packed.get((name, numbers))
+        if matrix is None:
+            weight = getattr(self.weights, name)
+            rows = np.concatenate([weight[gate * H:(gate + 1) * H] for gate in numbers])
+            matrix = self.packed[name, numbers] = _Matrix(rows, len(numbers))
+        return matrix
+
+
+cdef class _Layer:
+    """A recurrent layer of one or two directions."""
+
+    cdef Cell cell
+    cdef object dtype
+    cdef bint single
+    cdef Py_ssize_t input_size, hidden_size, width, padded, stride, lanes
+    cdef list directions, rows
+    cdef const void* mask
+    cdef const void* zero
+
+    def __cinit__(self, list directions):
+        cdef Py_ssize_t H, width
+        first = directions[0]
+        _describe(first, &self.cell)
+        self.dtype = first.dtype
+        self.single = self.dtype == np.float32
+        self.input_size = first.input_size
+        self.hidden_size = H = first.hidden_size
+        self.width = len(directions) * H
+        width = VECTOR_BYTES // self.dtype.itemsize
+        self.padded = _round_up(H, width)
+        self.lanes = TILE // 2 if first.weight_hh.nbytes <= _SMALL_BYTES else TILE
+        # A row of all gates, behind which whole vectors of the last one can be read.
+        self.stride = _round_up((self.cell.gates - 1) * H + self.padded, width)
+        self.directions = [
+            _Direction(weights, number, self.padded, self.stride)
+            for number, weights in enumerate(directions)
+        ]
+        self.rows = [
+            _padded(np.ones(H, self.dtype), self.padded),
+            _zeros((max(self.stride, self.padded_inputs()),), self.dtype),
+        ]
+        # 1 for each unit, and 0 for the places beyond: what keeps their relevance 0.
+        self.mask = _address(self.rows[0])
+        # What products without anything to add to start from.
+        self.zero = _address(self.rows[1])
+
+    cdef Py_ssize_t projected(self):
+        return len(self.directions) * self.stride
+
+    cdef Py_ssize_t padded_inputs(self):
+        return _round_up(self.input_size, VECTOR_BYTES // self.dtype.itemsize)
+
+    cdef void set_tile(self, Tile* tile, Py_ssize_t columns, void* spare) noexcept:
+        """Fill in the sizes, of rows of scratch of so many numbers, and what is the same always."""
+        cdef Py_ssize_t width = VECTOR_BYTES // self.dtype.itemsize
+        tile.hidden_size, tile.input_size = self.hidden_size, self.input_size
+        tile.n, tile.row, tile.states = self.padded // width, columns // width, self.stride // width
+        tile.mask, tile.spare = self.mask, spare
+
+
+def prepare_layer(directions):
+    """Return a recurrent layer; see `lrplstm.scans`."""
+    cdef Cell cell
+    directions = list(directions)
+    if len(directions) not in (1, 2):
+        raise ValueError(f"directions: expected one or two, got {len(directions)}")
+    first = directions[0]
+    if not _describe(first, &cell):
+        raise ValueError(f"directions: expected a cell that is compiled, got {first!r}")
+    D, H, dtype = first.input_size, first.hidden_size, first.dtype
+    rows = cell.gates * H
+    for weights in directions:
+        if type(weights) is not type(first):
+            raise TypeError(f"directions: expected two {type(first).__name__}")
+        _check("weight_ih", weights.weight_ih, (rows, D), dtype)
+        _check("weight_hh", weights.weight_hh, (rows, H), dtype)
+        _check("bias", weights.bias, (rows,), dtype)
+        for state in weights.initial_states:
+            _check("initial state", state, (H,), dtype)
+    return _Layer(directions)
+
+
+def project(_Layer layer not None, x):
+    """Return W_ih x + b of all directions, each in a row of its own stride; see `lrplstm.scans`."""
+    cdef _Direction direction
+    cdef _Matrix inputs
+    cdef Py_ssize_t first
+    x = _check_rows("x", x, layer.input_size, layer.dtype)
+    projection = _aligned(np.empty, (len(x), layer.projected()), layer.dtype)
+    for direction in layer.directions:
+        inputs, first = direction.inputs(), direction.first_projected
+        _multiply_rows(x, inputs, direction.rows[0], projection, first)
+        projection[:, first + inputs.padded_columns:first + layer.stride] = 0
+    return projection
+
+
+def bytes_per_step(_Layer layer not None):
+    """Return what projection and trace of a step take; see `lrplstm.scans`."""
+    cdef Py_ssize_t rows = max(
+        layer.cell.trace_rows[keep] for keep in (FOR_RELEVANCE, FOR_GATES, FOR_GRADIENT)
+    )
+    numbers = layer.projected() + len(layer.directions) * (rows + 1) * layer.padded
+    return numbers * layer.dtype.itemsize

@@ -1,0 +1,482 @@
+"""The steps of an LSTM, forward and back.
+
+Formulas: Hochreiter and Schmidhuber's cell with forget gates; Arras et al. 2017, section 2, for
+relevance; Murdoch et al. 2018, section 3, for decomposition. They stand, to be read, in
+`lrplstm.backends.reference.lstm`. What belongs to all gates, i, f, g and o, is H numbers for each
+in `a`, projections and biases, and a row of n vectors for each in a trace and in scratch.
+"""
+
+from lrplstm._activations cimport exp, expm1_twice, gated_tanh, sigmoid, tanh
+from lrplstm._tiles cimport (
+    CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
+    Gates, Step, Tile,
+)
+from lrplstm._rules cimport kept, share_product, shares_nothing
+from lrplstm._vectors cimport (
+    apart, beyond, double_vector, fill, float_vector, quotient, stabilizer, total, vector,
+)
+
+# What a trace keeps of a step, in rows of units.
+cdef enum:
+    KEPT = 0
+    ADDED = 1
+    PREACTIVATION_G = 2
+    HIDDEN_BEFORE = 3
+    RELEVANCE_ROWS = 4
+
+cdef enum:
+    GATES = 0
+    A = 4
+    CELL_BEFORE = 8
+    TANH_C = 9
+    HIDDEN_OF_GATES = 10
+    GATES_ROWS = 11
+
+cdef enum:
+    DC_DH = 0
+    DA_O = 1
+    DA_I = 2
+    DA_F = 3
+    DA_G = 4
+    FORGET = 5
+    GRADIENT_ROWS = 6
+
+
+# Forward ----------------------------------------------------------------------------------------
+
+cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
+    """Take h and c of each lane one step on."""
+    if tile.keep == FOR_RELEVANCE:
+        _forward(tile, rows, FOR_RELEVANCE)
+    elif tile.keep == FOR_GATES:
+        _forward(tile, rows, FOR_GATES)
+    elif tile.keep == FOR_GRADIENT:
+        _forward(tile, rows, FOR_GRADIENT)
+    else:
+        _forward(tile, rows, NOTHING)
+
+
+cdef inline void _forward(Tile* tile, vector* rows, int keep) noexcept nogil:
+    """`keep` is a constant where this is inlined.
+
+    There are two loops, each short enough for the processor to work on several rounds at once.
+    """
+    cdef Py_ssize_t n = tile.n, lane, u
+    cdef const vector* a
+    cdef const vector* a_f
+    cdef const vector* a_g
+    cdef const vector* a_o
+    cdef vector* h
+    cdef vector* c
+    cdef vector* trace
+    cdef vector exp_i, exp_f, exp_o, expm1_g, expm1_c, i, f, g, o, tanh_c, f_c, i_g
+    for lane in range(tile.first, tile.end):
+        a = rows + lane * tile.row
+        a_f = beyond(a, tile.hidden_size)
+        a_g = beyond(a, 2 * tile.hidden_size)
+        a_o = beyond(a, 3 * tile.hidden_size)
+        h = rows + lane * tile.row + tile.states
+        c = h + n
+        trace = <vector*> tile.trace[lane]
+        for u in range(n):
+            exp_i = exp(a[u])
+            exp_f = exp(a_f[u])
+            expm1_g = expm1_twice(a_g[u])
+            f = exp_f / (1 + exp_f)
+            f_c = apart(f * c[u])
+            i_g = apart(gated_tanh(exp_i, expm1_g))
+            if keep == FOR_RELEVANCE:
+                trace[KEPT * n + u] = f_c
+                trace[ADDED * n + u] = i_g
+                trace[PREACTIVATION_G * n + u] = a_g[u]
+                trace[HIDDEN_BEFORE * n + u] = h[u]
+            elif keep == FOR_GRADIENT:
+                i = exp_i / (1 + exp_i)
+                g = expm1_g / (2 + expm1_g)
+                trace[DA_I * n + u] = i_g * (1 - i)
+                trace[DA_F * n + u] = f_c * (1 - f)
+                trace[DA_G * n + u] = i * (1 - g * g)
+                trace[FORGET * n + u] = f
+            elif keep == FOR_GATES:
+                trace[GATES * n + u] = exp_i / (1 + exp_i)
+                trace[(GATES + 1) * n + u] = f
+                trace[(GATES + 2) * n + u] = expm1_g / (2 + expm1_g)
+                trace[A * n + u] = a[u]
+                trace[(A + 1) * n + u] = a_f[u]
+                trace[(A + 2) * n + u] = a_g[u]
+                trace[(A + 3) * n + u] = a_o[u]
+                trace[CELL_BEFORE * n + u] = c[u]
+                trace[HIDDEN_OF_GATES * n + u] = h[u]
+            c[u] = f_c + i_g
+        for u in range(n):
+            exp_o = exp(a_o[u])
+            expm1_c = expm1_twice(c[u])
+            h[u] = gated_tanh(exp_o, expm1_c)
+            if keep == FOR_GRADIENT:
+                o = exp_o / (1 + exp_o)
+                tanh_c = expm1_c / (2 + expm1_c)
+                trace[DC_DH * n + u] = o * (1 - tanh_c * tanh_c)
+                trace[DA_O * n + u] = h[u] * (1 - o)
+            elif keep == FOR_GATES:
+                trace[(GATES + 3) * n + u] = exp_o / (1 + exp_o)
+                trace[TANH_C * n + u] = expm1_c / (2 + expm1_c)
+
+
+# Relevance, all to the signal -------------------------------------------------------------------
+
+cdef enum:
+    Q = OWN
+    RELEVANCE_SCRATCH = Q + 1
+
+
+cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
+    """Take relevance of each lane and target down to c_{t-1} and to q of a^g."""
+    if shares_nothing(&tile.rule):
+        _relevance_of_products(tile, rows)
+    else:
+        _relevance_with_shares(tile, rows)
+
+
+cdef inline void _relevance_of_products(Tile* tile, vector* rows) noexcept nogil:
+    """What relevance is multiplied by is the same for all targets, and takes one division."""
+    cdef Py_ssize_t n = tile.n, lane, r, u
+    cdef const vector* W_x
+    cdef const vector* bias = beyond(<const vector*> tile.bias, 2 * tile.hidden_size)
+    cdef const vector* trace
+    cdef const vector* h
+    cdef vector* row
+    cdef vector* of_c = <vector*> tile.spare
+    cdef vector* of_q = of_c + n
+    cdef vector* of_x = of_q + n
+    cdef vector epsilon, z_c, z_g, inverse, R, q, token
+    fill(&epsilon, tile.rule.epsilon)
+    for lane in range(tile.first, tile.end):
+        W_x = beyond(<const vector*> tile.projection[lane], 2 * tile.hidden_size)
+        trace = <const vector*> tile.trace[lane]
+        h = <const vector*> tile.h[lane]
+        for u in range(n):
+            z_c = trace[KEPT * n + u] + trace[ADDED * n + u]
+            z_c = z_c + stabilizer(z_c, epsilon)
+            z_g = trace[PREACTIVATION_G * n + u]
+            z_g = z_g + stabilizer(z_g, epsilon)
+            inverse = 1 / (z_c * z_g)
+            of_c[u] = trace[KEPT * n + u] * (z_g * inverse)
+            of_q[u] = trace[ADDED * n + u] * inverse
+            of_x[u] = W_x[u] - bias[u]
+        for r in range(lane * tile.targets, (lane + 1) * tile.targets):
+            row = rows + r * tile.row
+            fill(&token, 0)
+            for u in range(n):
+                # R_h = h * (W_hh^g.T @ q), and h = o tanh(c) gives it all to c.
+                R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u]
+                if tile.from_hidden:
+                    R = R + row[STARTED * n + u]
+                q = of_q[u] * R
+                row[CARRIED * n + u] = of_c[u] * R
+                row[Q * n + u] = q
+                token = token + q * of_x[u]
+            tile.token[r] = total(token)
+
+
+cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil:
+    cdef Py_ssize_t n = tile.n, K = tile.targets, lane, r, u
+    cdef const vector* mask = <const vector*> tile.mask
+    cdef const vector* W_x
+    cdef const vector* bias = beyond(<const vector*> tile.bias, 2 * tile.hidden_size)
+    cdef const vector* trace
+    cdef const vector* h
+    cdef vector* row
+    cdef vector epsilon, nothing, z, R, q, share_h, share_c, shares, token
+    fill(&epsilon, tile.rule.epsilon)
+    fill(&nothing, 0)
+    for r in range(tile.first * K, tile.end * K):
+        lane = r // K
+        row = rows + r * tile.row
+        W_x = beyond(<const vector*> tile.projection[lane], 2 * tile.hidden_size)
+        trace = <const vector*> tile.trace[lane]
+        h = <const vector*> tile.h[lane]
+        fill(&share_h, tile.share[r])
+        shares = nothing
+        # R_h = h * (W_hh^g.T @ q) + share, and h = o tanh(c) gives it all to c.
+        for u in range(n):
+            R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u] + share_h * mask[u]
+            if tile.from_hidden:
+                R = R + row[STARTED * n + u]
+            row[CARRIED * n + u] = R
+            z = trace[KEPT * n + u] + trace[ADDED * n + u]
+            shares = shares + kept(quotient(z, R, epsilon), z, nothing, &tile.rule)
+        # c_t = f c_{t-1} + i g: identity weights, no bias, 2H units.
+        fill(&share_c, total(shares) / (2 * tile.hidden_size))
+        shares = nothing
+        token = nothing
+        for u in range(n):
+            z = trace[KEPT * n + u] + trace[ADDED * n + u]
+            q = quotient(z, row[CARRIED * n + u], epsilon)
+            row[CARRIED * n + u] = trace[KEPT * n + u] * q + share_c * mask[u]
+            R = trace[ADDED * n + u] * q + share_c * mask[u]
+            # a^g = W_ih^g x_t + W_hh^g h_{t-1} + b^g: D + H units.
+            z = trace[PREACTIVATION_G * n + u]
+            q = quotient(z, R, epsilon)
+            row[Q * n + u] = q
+            token = token + q * (W_x[u] - bias[u])
+            shares = shares + kept(q, z, bias[u], &tile.rule)
+        tile.share[r] = total(shares) / (tile.input_size + tile.hidden_size)
+        tile.token[r] = total(token) + tile.input_size * tile.share[r]
+
+
+cdef inline void end_relevance(Tile* tile, vector* rows) noexcept nogil:
+    """Relevance of c_{-1}, and of h_{-1} * (W_hh^g.T @ q) + share: q . (W_hh^g @ h_{-1}) + H share.
+    """
+    cdef Py_ssize_t n = tile.n, r, u
+    cdef const vector* W_h = beyond(<const vector*> tile.initial_projected, 2 * tile.hidden_size)
+    cdef vector* row
+    cdef vector R
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + r * tile.row
+        fill(&R, 0)
+        for u in range(n):
+            R = R + row[CARRIED * n + u] + row[Q * n + u] * W_h[u]
+        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
+
+
+# Relevance, to gates too ------------------------------------------------------------------------
+
+cdef enum:
+    Q_GATES = OWN
+    GATES_SCRATCH = Q_GATES + 4
+
+
+cdef inline void relevance_of_gates(Tile* tile, vector* rows) noexcept nogil:
+    """Take relevance of each lane and target down to c_{t-1} and to q of all gates."""
+    cdef Py_ssize_t lane, r
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        lane = r // tile.targets
+        _relevance_of_gates(tile, lane, rows + r * tile.row, &tile.share[r], &tile.token[r])
+
+
+cdef inline void _relevance_of_gates(
+    const Tile* tile, Py_ssize_t lane, vector* row, double* share, double* of_token
+) noexcept nogil:
+    cdef Py_ssize_t n = tile.n, gate, u
+    cdef const vector* mask = <const vector*> tile.mask
+    cdef const vector* trace = <const vector*> tile.trace[lane]
+    cdef const vector* i = trace + GATES * n
+    cdef const vector* f = trace + (GATES + 1) * n
+    cdef const vector* g = trace + (GATES + 2) * n
+    cdef const vector* o = trace + (GATES + 3) * n
+    cdef const vector* a = trace + A * n
+    cdef const vector* c_before = trace + CELL_BEFORE * n
+    cdef const vector* tanh_c = trace + TANH_C * n
+    cdef const vector* h = <const vector*> tile.h[lane]
+    cdef const vector* W_x
+    cdef const vector* bias
+    cdef vector* R_c = row + CARRIED * n
+    cdef vector* q = row + Q_GATES * n
+    cdef vector epsilon, nothing, z, R, R_gate, R_signal, q_c, q_a, share_h, share_c, token, shares
+    fill(&epsilon, tile.rule.epsilon)
+    fill(&nothing, 0)
+    fill(&share_h, share[0])
+    shares = nothing
+    # h = o tanh(c); R_h = h * (W_hh.T @ q) + share, and what starts here.
+    for u in range(n):
+        R = h[u] * row[HANDED * n + u] + share_h * mask[u]
+        if tile.from_hidden:
+            R = R + row[STARTED * n + u]
+        share_product(o[u], tanh_c[u], R, &tile.rule, &R_gate, &R_signal)
+        q[3 * n + u] = R_gate
+        R_c[u] = R_c[u] + R_signal
+        z = f[u] * c_before[u] + i[u] * g[u]
+        shares = shares + kept(quotient(z, R_c[u], epsilon), z, nothing, &tile.rule)
+    # c_t = f c_{t-1} + i g: identity weights, no bias, 2H units.
+    fill(&share_c, total(shares) / (2 * tile.hidden_size))
+    for u in range(n):
+        q_c = quotient(f[u] * c_before[u] + i[u] * g[u], R_c[u], epsilon)
+        R = f[u] * c_before[u] * q_c + share_c * mask[u]
+        share_product(f[u], c_before[u], R, &tile.rule, &R_gate, &R_signal)
+        q[n + u] = R_gate
+        R_c[u] = R_signal
+        R = i[u] * g[u] * q_c + share_c * mask[u]
+        share_product(i[u], g[u], R, &tile.rule, &R_gate, &R_signal)
+        q[u] = R_gate
+        q[2 * n + u] = R_signal
+    # a = W_ih x_t + W_hh h_{t-1} + b of each gate: D + H units.
+    shares = nothing
+    token = nothing
+    for gate in range(4):
+        W_x = beyond(<const vector*> tile.projection[lane], gate * tile.hidden_size)
+        bias = beyond(<const vector*> tile.bias, gate * tile.hidden_size)
+        for u in range(n):
+            q_a = quotient(a[gate * n + u], q[gate * n + u], epsilon)
+            q[gate * n + u] = q_a
+            token = token + q_a * (W_x[u] - bias[u])
+            shares = shares + kept(q_a, a[gate * n + u], bias[u], &tile.rule)
+    share[0] = total(shares) / (tile.input_size + tile.hidden_size)
+    of_token[0] = total(token) + tile.input_size * share[0]
+
+
+cdef inline void end_relevance_of_gates(Tile* tile, vector* rows) noexcept nogil:
+    """Relevance of c_{-1} and of h_{-1} * (W_hh.T @ q) + share: q . (W_hh @ h_{-1}) + H share."""
+    cdef Py_ssize_t n = tile.n, r, gate, u
+    cdef const vector* W_h
+    cdef vector* row
+    cdef vector R
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + r * tile.row
+        fill(&R, 0)
+        for u in range(n):
+            R = R + row[CARRIED * n + u]
+        for gate in range(4):
+            W_h = beyond(<const vector*> tile.initial_projected, gate * tile.hidden_size)
+            for u in range(n):
+                R = R + row[(Q_GATES + gate) * n + u] * W_h[u]
+        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
+
+
+# Gradient ---------------------------------------------------------------------------------------
+
+cdef enum:
+    DA = OWN
+    GRADIENT_SCRATCH = DA + 4
+
+
+cdef inline void gradient(Tile* tile, vector* rows) noexcept nogil:
+    """Take the gradients of h_t and c_t to those of c_{t-1} and of the pre-activations."""
+    cdef Py_ssize_t n = tile.n, r, gate, u
+    cdef const vector* trace
+    cdef const vector* W_x
+    cdef const vector* bias
+    cdef vector* row
+    cdef vector dh, dc, token
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + r * tile.row
+        trace = <const vector*> tile.trace[r // tile.targets]
+        for u in range(n):
+            dh = row[HANDED * n + u]
+            if tile.from_hidden:
+                dh = dh + row[STARTED * n + u]
+            dc = row[CARRIED * n + u] + dh * trace[DC_DH * n + u]
+            row[DA * n + u] = dc * trace[DA_I * n + u]
+            row[(DA + 1) * n + u] = dc * trace[DA_F * n + u]
+            row[(DA + 2) * n + u] = dc * trace[DA_G * n + u]
+            row[(DA + 3) * n + u] = dh * trace[DA_O * n + u]
+            row[CARRIED * n + u] = dc * trace[FORGET * n + u]
+        if not tile.times_input:
+            continue
+        fill(&token, 0)  # x . (W_ih.T @ da), which is da . (W_ih @ x)
+        for gate in range(4):
+            W_x = beyond(
+                <const vector*> tile.projection[r // tile.targets], gate * tile.hidden_size
+            )
+            bias = beyond(<const vector*> tile.bias, gate * tile.hidden_size)
+            for u in range(n):
+                token = token + row[(DA + gate) * n + u] * (W_x[u] - bias[u])
+        tile.token[r] = total(token)
+
+
+# Contextual decomposition -----------------------------------------------------------------------
+
+cdef inline void begin_decompose(Tile* tile, vector* rows) noexcept nogil:
+    """What the biases alone make of i, f and g."""
+    cdef Py_ssize_t n = tile.n, u
+    cdef const vector* b = <const vector*> tile.bias
+    cdef const vector* b_f = beyond(b, tile.hidden_size)
+    cdef const vector* b_g = beyond(b, 2 * tile.hidden_size)
+    cdef vector* of_bias = <vector*> tile.spare
+    for u in range(n):
+        of_bias[u] = sigmoid(b[u])
+        of_bias[n + u] = sigmoid(b_f[u])
+        of_bias[2 * n + u] = tanh(b_g[u])
+
+
+cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
+    """Take the relevant parts of h and c of each lane one step on, given those of a."""
+    cdef Py_ssize_t lane
+    for lane in range(tile.first, tile.end):
+        _decompose(tile, lane, rows + lane * tile.row)
+
+
+cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noexcept nogil:
+    """Take the relevant parts of one lane one step on.
+
+    The share in gate = sigmoid(a) of a part of a is what adding it changes, the mean of first and
+    last of the part and the rest, the bias always there; and so in g = tanh(a). Of i g what has a
+    relevant factor and none that is irrelevant is relevant, biases being neither; o is as it is.
+    """
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
+    cdef const vector* trace = <const vector*> tile.trace[lane]
+    cdef const vector* i = trace + GATES * n
+    cdef const vector* f = i + n
+    cdef const vector* g = f + n
+    cdef const vector* o = g + n
+    cdef const vector* a = trace + A * n
+    cdef const vector* c_before = trace + CELL_BEFORE * n
+    cdef const vector* tanh_c = trace + TANH_C * n
+    cdef const vector* part_i = row
+    cdef const vector* part_f = beyond(part_i, H)
+    cdef const vector* part_g = beyond(part_i, 2 * H)
+    cdef const vector* b = <const vector*> tile.bias
+    cdef const vector* b_f = beyond(b, H)
+    cdef const vector* b_g = beyond(b, 2 * H)
+    cdef const vector* bias_i = <const vector*> tile.spare
+    cdef const vector* bias_f = bias_i + n
+    cdef const vector* bias_g = bias_f + n
+    cdef vector* h_part = row + tile.states
+    cdef vector* c_part = h_part + n
+    cdef vector first, last, share_i, share_f, share_g, part
+    for u in range(n):
+        first = sigmoid(b[u] + part_i[u]) - bias_i[u]
+        last = i[u] - sigmoid(a[u] - part_i[u])
+        share_i = (first + last) / 2
+        first = sigmoid(b_f[u] + part_f[u]) - bias_f[u]
+        last = f[u] - sigmoid(a[n + u] - part_f[u])
+        share_f = (first + last) / 2
+        first = tanh(b_g[u] + part_g[u]) - bias_g[u]
+        last = g[u] - tanh(a[2 * n + u] - part_g[u])
+        share_g = (first + last) / 2
+        part = (share_f + bias_f[u]) * c_part[u]
+        part = part + share_i * (share_g + bias_g[u]) + bias_i[u] * share_g
+        if tile.in_phrase[lane]:
+            part = part + bias_i[u] * bias_g[u]
+        c_part[u] = part
+    for u in range(n):
+        first = tanh(c_part[u])
+        last = tanh_c[u] - tanh(f[u] * c_before[u] + i[u] * g[u] - c_part[u])
+        h_part[u] = o[u] * (first + last) / 2
+
+
+# The cell ---------------------------------------------------------------------------------------
+
+cdef inline void describe(Cell* cell) noexcept:
+    """What the drivers are to know of it."""
+    cell.states, cell.gates = 2, 4
+    cell.trace_rows[NOTHING] = 0
+    cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, HIDDEN_BEFORE
+    cell.trace_rows[FOR_GATES], cell.trace_h[FOR_GATES] = GATES_ROWS, HIDDEN_OF_GATES
+    cell.trace_rows[FOR_GRADIENT], cell.trace_h[FOR_GRADIENT] = GRADIENT_ROWS, 0
+    cell.forward = Step(forward[float_vector], forward[double_vector])
+    cell.begin_decompose = Step(begin_decompose[float_vector], begin_decompose[double_vector])
+    cell.decompose = Step(decompose[float_vector], decompose[double_vector])
+    cell.relevance = Back(
+        FOR_RELEVANCE,
+        RELEVANCE_SCRATCH,
+        Step(relevance[float_vector], relevance[double_vector]),
+        Step(end_relevance[float_vector], end_relevance[double_vector]),
+        Gates(1, Q, [2, 0, 0, 0]),
+        Gates(1, Q, [2, 0, 0, 0]),
+    )
+    cell.relevance_of_gates = Back(
+        FOR_GATES,
+        GATES_SCRATCH,
+        Step(relevance_of_gates[float_vector], relevance_of_gates[double_vector]),
+        Step(end_relevance_of_gates[float_vector], end_relevance_of_gates[double_vector]),
+        Gates(4, Q_GATES, [0, 1, 2, 3]),
+        Gates(4, Q_GATES, [0, 1, 2, 3]),
+    )
+    cell.gradient = Back(
+        FOR_GRADIENT,
+        GRADIENT_SCRATCH,
+        Step(gradient[float_vector], gradient[double_vector]),
+        Step(NULL, NULL),
+        Gates(4, DA, [0, 1, 2, 3]),
+        Gates(4, DA, [0, 1, 2, 3]),
+    )

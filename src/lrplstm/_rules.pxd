@@ -1,0 +1,39 @@
+"""The rules of relevance on whole vectors; `lrplstm.rules` has them to be read."""
+
+from lrplstm._tiles cimport ABS, HALF, Rule
+from lrplstm._vectors cimport absolute, fill, quotient, stabilizer, vector
+
+
+cdef inline bint shares_nothing(const Rule* rule) noexcept nogil:
+    """Whether units get nothing but products, and two quotients can be had by one division.
+
+    The square of such an epsilon is still a normal number.
+    """
+    return rule.bias_factor == 0 and rule.epsilon_factor == 0 and rule.epsilon >= 1e-6
+
+
+cdef inline vector kept(vector q, vector z, vector bias, const Rule* rule) noexcept nogil:
+    """(bias_factor b + epsilon_factor eps(z)) q: what a unit shares out among all below it."""
+    cdef vector epsilon, bias_factor, epsilon_factor
+    fill(&epsilon, rule.epsilon)
+    fill(&bias_factor, rule.bias_factor)
+    fill(&epsilon_factor, rule.epsilon_factor)
+    return (bias_factor * bias + epsilon_factor * stabilizer(z, epsilon)) * q
+
+
+cdef inline void share_product(
+    vector gate, vector signal, vector R, const Rule* rule, vector* R_gate, vector* R_signal
+) noexcept nogil:
+    """Share relevance of a product out between gate and signal."""
+    cdef vector epsilon, q
+    if rule.product == HALF:
+        R_gate[0] = R / 2
+        R_signal[0] = R / 2
+        return
+    if rule.product == ABS:
+        gate = absolute(gate)
+        signal = absolute(signal)
+    fill(&epsilon, rule.epsilon)
+    q = quotient(gate + signal, R, epsilon)
+    R_gate[0] = gate * q
+    R_signal[0] = signal * q

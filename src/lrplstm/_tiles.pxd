@@ -1,0 +1,121 @@
+"""What a driver and the steps of a cell tell each other: neither knows more of the other.
+
+A driver takes the sequences of a tile, its *lanes*, through a layer, step by step. It hands the
+step of a cell all lanes at once, each a row of scratch in vectors. A cell is its steps and how
+many rows of units it needs for what.
+"""
+
+from lrplstm._vectors cimport double_vector, float_vector
+
+# At most so many sequences are a tile, and so many targets go back side by side.
+cdef enum:
+    TILE = 64
+    TARGETS = 8
+
+# What a trace keeps of each step.
+cdef enum:
+    NOTHING = 0
+    FOR_RELEVANCE = 1
+    FOR_GATES = 2
+    FOR_GRADIENT = 3
+    TRACES = 4
+
+# How relevance of a product of gate and signal is shared.
+cdef enum:
+    ALL = 0
+    PROP = 1
+    ABS = 2
+    HALF = 3
+
+# The first rows of units of a lane and target on the way back; a cell's own stand behind them.
+cdef enum:
+    HANDED = 0  # what the product with the recurrent weights hands from the next step to h
+    CARRIED = 1  # what the next step hands on beside it, to c or to h
+    STARTED = 2  # what starts at h of this step
+    OWN = 3
+
+cdef struct Rule:
+    # The epsilon rule and the rule for products of gate and signal.
+    double epsilon
+    double bias_factor
+    double epsilon_factor
+    int product
+
+cdef struct Tile:
+    # Some lanes at one step: those from `first` to `end`, of which each has a row of scratch, on
+    # the way back `targets` of them.
+    Py_ssize_t first
+    Py_ssize_t end
+    Py_ssize_t targets
+    # Sizes: H and D; in vectors those of a row of units, a row of scratch, and what it has before
+    # the states.
+    Py_ssize_t hidden_size
+    Py_ssize_t input_size
+    Py_ssize_t n
+    Py_ssize_t row
+    Py_ssize_t states
+    # What the forward step keeps; on the way back the rule, whether anything starts at h,
+    # and whether gradients are multiplied by the input.
+    int keep
+    Rule rule
+    bint from_hidden
+    bint times_input
+    # The biases; W_hh h_{-1}; 1 for each unit and 0 for the places beyond, whose relevance it keeps
+    # 0; and a row that is the cell's own from the first step to the last.
+    const void* bias
+    const void* initial_projected
+    const void* mask
+    void* spare
+    # Of each lane what it reads of the projection, W_ih x_t + b; its trace; on the way back also h
+    # of this step, and in a decomposition whether the step is in the phrase.
+    const void* projection[TILE]
+    void* trace[TILE]
+    const void* h[TILE]
+    bint in_phrase[TILE]
+    # Of each row on the way back: what each lower unit gets of biases and stabilizers, from the
+    # next step and then for the one before; and the relevance, or gradient times input, of x_t.
+    double share[TILE * TARGETS]
+    double token[TILE * TARGETS]
+
+ctypedef void (*FloatStep)(Tile* tile, float_vector* rows) noexcept nogil
+ctypedef void (*DoubleStep)(Tile* tile, double_vector* rows) noexcept nogil
+
+cdef struct Step:
+    FloatStep of_floats
+    DoubleStep of_doubles
+
+cdef enum:
+    MOST_GATES = 4
+    MOST_STATES = 2
+
+cdef struct Gates:
+    # Rows of the weights, H for each of `count` gates, and where quotients or gradients of theirs
+    # stand in a row of scratch, one gate's after the other's.
+    Py_ssize_t count
+    Py_ssize_t at
+    Py_ssize_t gate[MOST_GATES]
+
+cdef struct Back:
+    # A way back: which trace it reads, and how many rows of units of scratch it takes; its steps;
+    # and the products that hand on what they leave, with W_hh to h_{t-1} and with W_ih to x_t.
+    int keep
+    Py_ssize_t rows
+    Step step
+    Step end
+    Gates recurrent
+    Gates inputs
+
+cdef struct Cell:
+    # States, of which h is the first; gates, of H rows of the weights each; rows of units in a
+    # trace, and which of them is what `HANDED` is multiplied by to become relevance.
+    Py_ssize_t states
+    Py_ssize_t gates
+    Py_ssize_t trace_rows[TRACES]
+    Py_ssize_t trace_h[TRACES]
+    Step forward
+    # Before all steps of a decomposition, and each.
+    Step begin_decompose
+    Step decompose
+    Back relevance
+    Back relevance_of_gates
+    Back gradient
