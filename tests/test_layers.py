@@ -35,6 +35,7 @@ from lrplstm.layers import (
     Axis,
     Concatenate,
     ConcatenateSteps,
+    Convolution,
     FinalState,
     Flatten,
     Form,
@@ -53,6 +54,7 @@ from lrplstm.layers import (
     Steps,
     Subtract,
     Units,
+    WindowPool,
     register,
 )
 from lrplstm.storage import read_folder
@@ -526,6 +528,10 @@ def every_layer():
         Reshape(2, 3),
         Permute(3),
         Standardize(rng.normal(size=6), rng.uniform(0.5, 2, 6)),
+        Convolution(rng.normal(size=(4, 6, 3)), rng.normal(size=4)),
+        Convolution(rng.normal(size=(6, 2, 2)), None, 2, "same", groups=3),
+        WindowPool("max", 2, 1),
+        WindowPool("mean", 2, 1, padding="causal"),
         Scale(rng.uniform(0.5, 2, 6)),
         Halved(),
         Plain(plain_weights(rng, 6, 3)),

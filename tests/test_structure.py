@@ -46,8 +46,9 @@ LAYERS = [
     {"backends.reference.dense", "backends.reference.pooling", "backends.reference.scan"},
     {"backends.reference"},
     {"backends.choose", "layers.base"},
-    {"layers.activations"},
+    {"layers.activations", "layers.windows"},
     {
+        "layers.convolution",
         "layers.dense",
         "layers.joining",
         "layers.pooling",
@@ -55,6 +56,7 @@ LAYERS = [
         "layers.reshaping",
         "layers.scaling",
         "layers.steps",
+        "layers.window_pooling",
     },
     {"layers"},
     {"architecture", "stored_layers"},

@@ -18,6 +18,7 @@ from lrplstm.layers.base import (
     no_decomposition,
     register,
 )
+from lrplstm.layers.convolution import Convolution
 from lrplstm.layers.dense import DenseLayer
 from lrplstm.layers.joining import (
     Add,
@@ -33,6 +34,7 @@ from lrplstm.layers.recurrent import GRU, LSTM, RNN, FinalState, Recurrent, dire
 from lrplstm.layers.reshaping import Flatten, Permute, Reshape, Units
 from lrplstm.layers.scaling import Standardize
 from lrplstm.layers.steps import Repeat, Reverse, Step, Steps
+from lrplstm.layers.window_pooling import WindowPool
 
 __all__ = [
     "ACTIVATIONS",
@@ -48,6 +50,7 @@ __all__ = [
     "Axis",
     "Concatenate",
     "ConcatenateSteps",
+    "Convolution",
     "DenseLayer",
     "FinalState",
     "Flatten",
@@ -69,6 +72,7 @@ __all__ = [
     "Steps",
     "Subtract",
     "Units",
+    "WindowPool",
     "check_lengths",
     "directions",
     "no_decomposition",
