@@ -635,12 +635,20 @@ def test_numbers_in_lists(kind):
 # ONNX's own cases -------------------------------------------------------------------------------
 
 
+RECURRENT = ("lstm", "gru", "rnn")
+
+
 def node_cases():
-    """The test cases of the LSTM operator that come with the package onnx."""
-    importlib.import_module("onnx.backend.test.case.node.lstm")  # makes them
+    """The test cases of recurrent operators that come with the package onnx."""
+    for name in RECURRENT:
+        importlib.import_module(f"onnx.backend.test.case.node.{name}")  # makes them
     cases = sys.modules["onnx.backend.test.case.node"]
     # `collect_testcases` makes those of all operators, which takes long.
-    return {case.name: case for case in cases._NodeTestCases if case.name.startswith("test_lstm")}
+    return {
+        case.name: case
+        for case in cases._NodeTestCases
+        if case.name.startswith(tuple(f"test_{name}" for name in (*RECURRENT, "simple_rnn")))
+    }
 
 
 CASES_OF_ONNX = node_cases()
@@ -657,16 +665,10 @@ def as_constants(case):
     return proto, inputs[0], dict(zip([v.name for v in proto.graph.output], outputs, strict=True))
 
 
-def test_the_case_of_onnx_with_peepholes():
-    proto, *_ = as_constants(CASES_OF_ONNX["test_lstm_with_peepholes"])
-    with refused(r"\(LSTM\): it has peepholes \(P\)"):
-        lrplstm.from_onnx(proto)
-
-
-@pytest.mark.parametrize("name", sorted(set(CASES_OF_ONNX) - {"test_lstm_with_peepholes"}))
+@pytest.mark.parametrize("name", sorted(CASES_OF_ONNX))
 def test_cases_of_onnx(name):
     proto, x, outputs = as_constants(CASES_OF_ONNX[name])
-    batchwise = name == "test_lstm_batchwise"
+    batchwise = name.endswith("batchwise")
     batch = x if batchwise else x.swapaxes(0, 1)
     seen = 0
     for output, expected in outputs.items():

@@ -11,19 +11,19 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from lrplstm.graph.operations import Graph, Input, Node
 from lrplstm.loaders.arrays import bfloat16_as_float32
-from lrplstm.loaders.refusals import RefusedError, Room
+from lrplstm.loaders.refusals import RefusedError, Room, saying
 from lrplstm.storage import read_file
-from lrplstm.texts import first_line, shown
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["Graph", "Input", "Node", "quoted", "read_graph", "refusing", "saying"]
+__all__ = ["File", "open_file", "refusing"]
 
 _OLDEST_OPSET = 7  # the first in which Add and others broadcast as NumPy does
 _OWN_DOMAINS = ("", "ai.onnx")
@@ -34,81 +34,26 @@ _MOST_AXES, _MOST_INPUT_AXES = 16, 3
 _MOST_LETTERS = 80
 
 
-@dataclass(frozen=True)
-class Input:
-    """An input of a graph.
+class Constants(Mapping[str, Array]):
+    """The initializers of a graph, each read when it is asked for."""
 
-    Attributes
-    ----------
-    name : str
-    integers : bool
-        Whether it is of integers, as ids are.
-    shape : tuple of (int or None)
-        None where a size is left open.
-    """
+    def __init__(self, initializers: Mapping[str, Any], tensors: TensorReader) -> None:
+        self._initializers, self._tensors = initializers, tensors
+        self._known: dict[str, Array] = {}
 
-    name: str
-    integers: bool
-    shape: tuple[int | None, ...]
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._known:
+            self._known[name] = self._tensors.read(self._initializers[name])
+        return self._known[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._initializers
 
-@dataclass(frozen=True)
-class Node:
-    """A node: names of what it reads and gives, "" where it has none, and its attributes.
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._initializers)
 
-    `label` is what errors call it, `title` what a model says that it was made from.
-    """
-
-    operator: str
-    label: str
-    title: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Graph:
-    """The nodes of a graph in their order, and all that they read.
-
-    Nodes, inputs and initializers stay as protobuf has them until they are asked for one by one.
-    """
-
-    nodes: tuple[Any, ...]
-    inputs: Mapping[str, Any]
-    outputs: tuple[str, ...]
-    initializers: Mapping[str, Any]
-    opset: int
-    tensors: TensorReader
-    room: Room
-
-    def input(self, name: str) -> Input:
-        """Return an input that is no initializer."""
-        return _read_input(self.inputs[name])
-
-    def node(self, proto: Any) -> Node:
-        """Return a node as plain data, or raise a RefusedError that names it."""
-        return _read_node(proto, self.tensors)
-
-    def initializer(self, name: str) -> Array:
-        """Return the numbers of an initializer."""
-        return self.tensors.read(self.initializers[name])
-
-
-def quoted(name: str) -> str:
-    """Return a name of a file's own for an error of one line."""
-    return f"{shown(name)}"
-
-
-@contextmanager
-def saying(what: str) -> Iterator[None]:
-    """Put in front of whatever goes wrong inside what it was about."""
-    try:
-        yield
-    except RefusedError as error:
-        raise RefusedError(f"{what}: {error}") from None
-    except Exception as error:  # of what does not fit together, NumPy says so in many ways
-        raise RefusedError(f"{what}: {first_line(error)} ({type(error).__name__})") from None
+    def __len__(self) -> int:
+        return len(self._initializers)
 
 
 @contextmanager
@@ -121,8 +66,54 @@ def refusing(name: str) -> Iterator[None]:
         raise ValueError(str(error)) from None
 
 
-def read_graph(source: str | os.PathLike[str] | Any) -> tuple[str, Graph]:
-    """Return what errors call a file or a ModelProto, and the graph in it.
+class File:
+    """An ONNX file or ModelProto.
+
+    Attributes
+    ----------
+    name : str
+        What errors call it.
+    outputs : tuple of str
+    operators : set of str
+        All that its nodes have.
+    room : Room
+        How many bytes reading it may take.
+    """
+
+    def __init__(self, name: str, model: Any, size: int, folder: Path | None) -> None:
+        graph = model.graph
+        if not graph.node:
+            raise RefusedError("not an ONNX model: it has no graph with nodes")
+        most = _BYTES_TO_COMPUTE + _TIMES_TO_COMPUTE * size
+        self.name, self.room = name, Room(most, "; batches of a fixed size need most")
+        self.outputs = tuple(value.name for value in graph.output)
+        self.operators = {proto.op_type for proto in graph.node}
+        self._nodes, self._opset = graph.node, _opset(model)
+        self._tensors = TensorReader(folder, self.room)
+        # Inputs that have initial values are weights, as older files have them.
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._inputs = [value for value in graph.input if value.name not in self._initializers]
+        if len(self._initializers) != len(graph.initializer):
+            raise RefusedError("two of its initializers have one name")
+
+    def graph(self, output: str) -> Graph:
+        """Return what an output depends on; of the rest nothing is read."""
+        kept, read = [], {output}
+        for proto in reversed(self._nodes):
+            if not read.isdisjoint(proto.output):
+                kept.append(proto)
+                read.update(filter(None, proto.input))
+        return Graph(
+            inputs=tuple(_read_input(value) for value in self._inputs if value.name in read),
+            constants=Constants(self._initializers, self._tensors),
+            nodes=tuple(_read_node(proto, self._tensors) for proto in reversed(kept)),
+            outputs=(output,),
+            opset=self._opset,
+        )
+
+
+def open_file(source: str | os.PathLike[str] | Any) -> File:
+    """Return what is in a file or a ModelProto.
 
     Raises
     ------
@@ -140,7 +131,7 @@ def read_graph(source: str | os.PathLike[str] | Any) -> tuple[str, Graph]:
 
     if isinstance(source, onnx.ModelProto):
         with refusing("source"):
-            return "source", _check_model(source, source.ByteSize(), None)
+            return File("source", source, source.ByteSize(), None)
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             "source: expected the path of an .onnx file or a ModelProto, "
@@ -152,7 +143,7 @@ def read_graph(source: str | os.PathLike[str] | Any) -> tuple[str, Graph]:
         _check_parts(content, onnx.ModelProto.DESCRIPTOR)
         with saying("not a readable ONNX file"):
             model = onnx.ModelProto.FromString(content)
-        return str(path), _check_model(model, len(content), path.parent)
+        return File(str(path), model, len(content), path.parent)
 
 
 def _check_parts(content: bytes, descriptor: Any) -> None:
@@ -202,27 +193,6 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
     raise RefusedError("not a readable ONNX file (it is cut short or damaged)")
 
 
-def _check_model(model: Any, size: int, folder: Path | None) -> Graph:
-    graph = model.graph
-    if not graph.node:
-        raise RefusedError("not an ONNX model: it has no graph with nodes")
-    size_to_compute = _BYTES_TO_COMPUTE + _TIMES_TO_COMPUTE * size
-    room = Room(size_to_compute, "; batches of a fixed size need most")
-    initializers = {tensor.name: tensor for tensor in graph.initializer}
-    inputs = {value.name: value for value in graph.input if value.name not in initializers}
-    if len(initializers) != len(graph.initializer):
-        raise RefusedError("two of its initializers have one name")
-    return Graph(
-        nodes=tuple(graph.node),
-        inputs=inputs,
-        outputs=tuple(value.name for value in graph.output),
-        initializers=initializers,
-        opset=_opset(model),
-        tensors=TensorReader(folder, room),
-        room=room,
-    )
-
-
 def _opset(model: Any) -> int:
     from onnx.defs import onnx_opset_version
 
@@ -238,6 +208,11 @@ def _opset(model: Any) -> int:
 
 
 def _read_input(value: Any) -> Input:
+    with saying(f"input {shown(value.name)}"):
+        return _input(value)
+
+
+def _input(value: Any) -> Input:
     from onnx import TensorProto
 
     tensor = value.type.tensor_type
@@ -252,7 +227,7 @@ def _read_input(value: Any) -> Input:
         raise RefusedError(
             f"expected up to {_MOST_INPUT_AXES} axes, of sizes of at least 1, got {shown(shape)}"
         )
-    return Input(value.name, tensor.elem_type in integers, tuple(shape))
+    return Input(value.name, tuple(shape), tensor.elem_type in integers)
 
 
 def _type_name(code: int) -> str:
@@ -267,20 +242,21 @@ def _type_name(code: int) -> str:
 def _read_node(proto: Any, tensors: TensorReader) -> Node:
     title = (proto.name or next(filter(None, proto.output), ""))[:_MOST_LETTERS]
     what = "node" if proto.name else "the node that gives"
-    label = f"{what} {quoted(title)} ({proto.op_type:.40})"
+    label = f"{what} {shown(title)} ({proto.op_type:.40})"
     if not label.isprintable():
-        label = f"{what} {quoted(title)}"
+        label = f"{what} {shown(title)}"
     if proto.domain not in _OWN_DOMAINS:
         raise RefusedError(
-            f"{label}: an operator of the domain {quoted(proto.domain)}; expected ONNX's own"
+            f"{label}: an operator of the domain {shown(proto.domain)}; expected ONNX's own"
         )
     attributes: dict[str, Any] = {}
     with saying(label):
         for item in proto.attribute:
             if item.name in attributes:
-                raise RefusedError(f"attribute {quoted(item.name)} is there twice")
+                raise RefusedError(f"attribute {shown(item.name)} is there twice")
             attributes[item.name] = _read_attribute(item, tensors)
-    return Node(proto.op_type, label, title, tuple(proto.input), tuple(proto.output), attributes)
+    names = tuple(proto.input), tuple(proto.output)
+    return Node(proto.op_type, *names, attributes, place=label, title=title)
 
 
 def _read_attribute(proto: Any, tensors: TensorReader) -> Any:
@@ -303,7 +279,7 @@ def _read_attribute(proto: Any, tensors: TensorReader) -> Any:
             return [text.decode("utf-8", "replace") for text in proto.strings]
     known = proto.type in AttributeProto.AttributeType.values()
     kind = AttributeProto.AttributeType.Name(proto.type) if known else proto.type
-    raise RefusedError(f"attribute {quoted(proto.name)} is of the kind {kind}, which is not read")
+    raise RefusedError(f"attribute {shown(proto.name)} is of the kind {kind}, which is not read")
 
 
 # Tensors ----------------------------------------------------------------------------------------
@@ -326,7 +302,7 @@ class TensorReader:
 
     def read(self, tensor: Any) -> Array:
         """Return a tensor's numbers, or raise a RefusedError that names it."""
-        with saying(f"tensor {quoted(tensor.name)}"):
+        with saying(f"tensor {shown(tensor.name)}"):
             return self._read(tensor)
 
     def _read(self, tensor: Any) -> Array:
@@ -390,7 +366,7 @@ class TensorReader:
                 unread = self._unread.setdefault(path, found)
                 if start + size > found or size > unread:
                     raise RefusedError(
-                        f"expected {size} bytes from byte {start} of {quoted(path.name)}, which "
+                        f"expected {size} bytes from byte {start} of {shown(path.name)}, which "
                         f"has {found}, of which {unread} are left to be read"
                     )
                 self._unread[path] -= size
@@ -398,9 +374,9 @@ class TensorReader:
                 file.seek(start)
                 content = file.read(size)
         except OSError as error:
-            raise RefusedError(f"{quoted(path.name)} cannot be read: {error.strerror}") from None
+            raise RefusedError(f"{shown(path.name)} cannot be read: {error.strerror}") from None
         if len(content) != size:
-            raise RefusedError(f"{quoted(path.name)} changes while it is read")
+            raise RefusedError(f"{shown(path.name)} changes while it is read")
         return content
 
     def _external_path(self, location: str) -> Path:
@@ -417,7 +393,7 @@ class TensorReader:
         except (OSError, RuntimeError):  # there is none, or its name cannot be one
             pass
         raise RefusedError(
-            f"its numbers are in {quoted(location)}; expected a file in the model's own folder"
+            f"its numbers are in {shown(location)}; expected a file in the model's own folder"
         )
 
 
@@ -426,5 +402,5 @@ def _number(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise RefusedError(f"expected a number of bytes, got {quoted(text)}")
+        raise RefusedError(f"expected a number of bytes, got {shown(text)}")
     return int(text)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["RefusedError", "Room"]
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lrplstm.texts import first_line
+
+__all__ = ["RefusedError", "Room", "saying"]
 
 
 class RefusedError(ValueError):
@@ -37,3 +42,14 @@ class Room:
         """Note that more was found to read."""
         self._most += size
         self._left += size
+
+
+@contextmanager
+def saying(what: str) -> Iterator[None]:
+    """Put in front of whatever goes wrong inside what it was about."""
+    try:
+        yield
+    except RefusedError as error:
+        raise type(error)(f"{what}: {error}") from None
+    except Exception as error:  # of what does not fit together, NumPy says so in many ways
+        raise RefusedError(f"{what}: {first_line(error)} ({type(error).__name__})") from None

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lrplstm.loaders.onnx_files import Node
-from lrplstm.loaders.onnx_tracing import QUANTITY, Traced
+from lrplstm.graph.operations import Node
+from lrplstm.graph.signals import Network
+from lrplstm.graph.tracing import Traced
 from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.texts import shown
 from lrplstm.weights import Array
@@ -24,29 +25,14 @@ from lrplstm.weights import Array
 __all__ = [
     "OPERATORS",
     "Call",
-    "Given",
     "Unreadable",
     "Value",
-    "compute",
-    "move_axis",
     "operator",
     "take",
 ]
 
 _MOST_AXES = 16
 _MOST_NUMBERS = 256
-
-
-@dataclass(frozen=True)
-class Given:
-    """An input of the graph, as a quantity: the three columns after the first are its axes.
-
-    `sizes` are how far each of the three goes; 1 where there are fewer axes.
-    """
-
-    title: str
-    sizes: tuple[int, int, int]
-    reads: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,17 +55,23 @@ class Call:
     values : tuple of Value or None
         None for an optional input that is left out.
     opset : int
-    room : Room
-    quantities : list
-        What traced tensors are made of; their coordinates are places in it. Operators may add to
-        it, and nothing else.
+    network : Network
+        What is read so far; operators add to it, and change nothing else.
     """
 
     node: Node
     values: tuple[Value | None, ...]
     opset: int
-    room: Room
-    quantities: list[Any]
+    network: Network
+
+    @property
+    def room(self) -> Room:
+        """How much may still be made."""
+        return self.network.room
+
+    def add(self, layer: Any, reads: Sequence[str], width: int, steps: int | None) -> int:
+        """Add a layer that was made of this node; return the number of the signal it gives."""
+        return self.network.add(layer, reads, width, steps, self.node.title, self.node.place)
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute, which has to be of the type of the default, if that has one."""
@@ -112,14 +104,10 @@ class Call:
         return value
 
     def traced(self, n: int) -> Traced:
-        """Return what it reads there: not known, and not yet through a softmax or sigmoid."""
+        """Return what it reads there, which has to depend on the input."""
         value = self.value(n)
         if not isinstance(value, Traced):
             raise RefusedError(f"expected states or scores as input {n}, got a constant")
-        if value.squashed:
-            raise RefusedError(
-                f"it reads what {value.squashed} gives; expected nothing after it but the output"
-            )
         return value
 
     def numbers(self, name: str, n: int) -> list[int] | None:
@@ -175,13 +163,6 @@ def take(call: Call, value: Array | Traced, indices: Array, axis: int) -> Array 
         return value.take(indices, axis)
     call.afford((*value.shape[:axis], indices.size, *value.shape[axis + 1 :]), value.dtype)
     return np.asarray(value.take(indices, axis))
-
-
-def move_axis(value: Traced, start: int, stop: int) -> Traced:
-    """Return it with one axis in another place among the others."""
-    order = [axis for axis in range(value.ndim) if axis != start]
-    order.insert(stop, start)
-    return value.transpose(order)
 
 
 def _reshape(call: Call, value: Array | Traced, shape: Sequence[int]) -> Array | Traced:
@@ -286,20 +267,6 @@ def _split(call: Call) -> tuple[Value, ...]:
     )
 
 
-@operator("Concat", attributes=("axis",))
-def _concat(call: Call) -> Value:
-    values = [call.value(n) for n in range(len(call.values))]
-    axis = call.axis(call.attribute("axis", 0), values[0].ndim)
-    traced = [value for value in values if isinstance(value, Traced)]
-    known = [value for value in values if not isinstance(value, Traced)]
-    if not known:
-        return traced[0].joined(traced[1:], axis)
-    if traced:
-        raise RefusedError("it joins constants with what the input decides")
-    call.room.take(sum(value.size * value.itemsize for value in known))
-    return np.concatenate(known, axis)
-
-
 @operator("Expand")
 def _expand(call: Call) -> Value:
     value, wanted = call.value(0), call.numbers("shape", 1) or []
@@ -334,7 +301,7 @@ def _cast(call: Call) -> Value:
         return value.astype(dtype)
     if dtype.kind == "f" and not value.integers:
         return value
-    if dtype.kind == "i" and isinstance(call.quantities[value.first[QUANTITY]], Given):
+    if dtype.kind == "i" and call.network.is_input(value):
         return replace(value, integers=True)  # ids, perhaps handed over as floats
     raise RefusedError("it turns numbers that the input decides into another kind")
 
@@ -373,15 +340,6 @@ def _range(call: Call) -> Value:
     return np.arange(*bounds).astype(start.dtype)
 
 
-@operator("Tile")
-def _tile(call: Call) -> Value:
-    value, times = call.constant(0), call.numbers("repeats", 1) or []
-    if len(times) != value.ndim or min(times, default=1) < 0:
-        raise RefusedError(f"expected {value.ndim} numbers of times, got {shown(times)}")
-    call.afford([n * size for n, size in zip(times, value.shape, strict=True)], value.dtype)
-    return np.tile(value, times)
-
-
 @operator("ReduceProd", attributes=("axes", "keepdims", "noop_with_empty_axes"))
 def _product(call: Call) -> Value:
     axes, keep = call.numbers("axes", 1), bool(call.attribute("keepdims", 1))
@@ -396,19 +354,3 @@ def _where(call: Call) -> Value:
     shape = np.broadcast_shapes(*(part.shape for part in parts))
     call.afford(shape, parts[1].dtype)
     return np.where(*parts)
-
-
-_ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Equal": np.equal,
-}
-
-
-@operator(*_ARITHMETIC)
-def compute(call: Call) -> Value:
-    """Return what arithmetic makes of two constants."""
-    parts = [call.constant(n) for n in range(2)]
-    call.afford(np.broadcast_shapes(*(part.shape for part in parts)), parts[0].dtype)
-    return np.asarray(_ARITHMETIC[call.node.operator](*parts))

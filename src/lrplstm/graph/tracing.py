@@ -23,12 +23,16 @@ from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["QUANTITY", "SEQUENCE", "STEP", "UNIT", "Traced"]
+__all__ = ["SEQUENCE", "SIGNAL", "STEP", "UNIT", "LyingError", "Traced", "along"]
 
-QUANTITY, UNIT, STEP, SEQUENCE = range(4)
+SIGNAL, UNIT, STEP, SEQUENCE = range(4)
 """The columns of coordinates."""
 
 _DTYPE = np.int32
+
+
+class LyingError(RefusedError):
+    """Axes lie otherwise than they should: those of an input may have been taken for others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,25 +48,18 @@ class Traced:
     room : Room
     integers : bool
         Whether the numbers are integers, as ids are.
-    pooling : str
-        "mean" or "max" if each number is one over all steps, "last" if it is of each direction's
-        final state; then the step has no meaning. Otherwise empty.
-    squashed : str
-        The softmax or sigmoid that it went through, if any; else empty.
     """
 
     first: Array
     axes: tuple[Array, ...]
     room: Room
     integers: bool = False
-    pooling: str = ""
-    squashed: str = ""
 
     @classmethod
     def of(cls, quantity: int, axes: Sequence[tuple[int, int]], room: Room) -> Self:
         """Return a whole quantity, whose axes run along these columns and have these sizes."""
         first = np.zeros(4, _DTYPE)
-        first[QUANTITY] = quantity
+        first[SIGNAL] = quantity
         return cls(first, tuple(along(column, size, room) for column, size in axes), room)
 
     @property
@@ -163,8 +160,6 @@ class Traced:
                     f"it joins what belongs to different steps or sequences, "
                     f"in shapes {self.shape} and {other.shape}"
                 )
-            if (other.pooling, other.squashed) != (self.pooling, self.squashed):
-                raise RefusedError("it joins what was made of the states in different ways")
             parts.append(other.at(axis))
         self.room.take(sum(map(len, parts)) * 4 * 4)
         whole = np.concatenate(parts)

@@ -1,0 +1,95 @@
+"""From a network that was read to a model: an `LSTMModel` where it has that shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lrplstm.base_model import Model
+from lrplstm.graph.reading import Reading
+from lrplstm.graph.signals import Part
+from lrplstm.layers import INPUTS, LSTM, Activation, DenseLayer, Pool, Recurrent
+from lrplstm.loaders.refusals import RefusedError
+from lrplstm.model import LSTMModel
+
+__all__ = ["to_model"]
+
+
+def to_model(reading: Reading, **names: Any) -> Model:
+    """Return the model of a network; `names` are arguments of models, such as `vocabulary`."""
+    if len(reading.inputs) != 1:
+        raise RefusedError(f"expected one input, got {', '.join(map(repr, reading.inputs))}")
+    dtype = _dtype(reading.parts)
+    title, embedding = reading.embeddings.get(INPUTS, (None, None))
+    if embedding is None and reading.inputs[INPUTS].integers:
+        raise RefusedError("it reads ids without an embedding")
+    with np.errstate(over="ignore"):  # infinite numbers are refused by what they end up in
+        layers = [part.layer.astype(dtype).called(part.name, part.reads) for part in reading.parts]
+        table = None if embedding is None else embedding.astype(dtype, copy=False)
+    origin = {"input": reading.inputs[INPUTS].name}
+    if title is not None:
+        origin["embedding"] = title
+    chain = _chain(reading.parts, dtype)
+    if chain is not None:
+        origin |= _titles(reading.parts) | {"output": reading.output}
+        return LSTMModel(**chain, embedding=table, origin=origin, **names)
+    origin |= {part.name: part.title for part in reading.parts if part.title}
+    origin["output"] = reading.output
+    return Model(layers, embedding=table, origin=origin, **names)
+
+
+def _dtype(parts: Sequence[Part]) -> np.dtype[Any]:
+    """Return the dtype of recurrent layers, or of all where there are none; the wider of two."""
+    recurrent = [part.layer for part in parts if isinstance(part.layer, Recurrent)]
+    arrays = [
+        array
+        for layer in recurrent or [part.layer for part in parts]
+        for array in layer.arrays().values()
+    ]
+    return np.result_type(np.float32, *arrays)
+
+
+def _chain(parts: Sequence[Part], dtype: np.dtype[Any]) -> dict[str, Any] | None:
+    """Return the arguments of an LSTMModel, or None where the network has another shape."""
+    below = INPUTS
+    for part in parts:
+        if part.reads != (below,):
+            return None
+        below = part.name
+    remaining = [part.layer for part in parts]
+    lstms = _take(remaining, LSTM)
+    sides = [[side.astype(dtype) for side in lstm.directions] for lstm in lstms]
+    if not lstms or any(side.variants() for layer in sides for side in layer):
+        return None
+    pooling = remaining.pop(0).pooling if remaining and isinstance(remaining[0], Pool) else "none"
+    if remaining and isinstance(remaining[0], Activation):
+        # Of the states themselves: a layer with the identity as its weights.
+        identity = np.eye(lstms[-1].width, dtype=dtype)
+        remaining[0] = DenseLayer(identity, activation=remaining[0].function)
+    head = _take(remaining, DenseLayer)
+    if remaining:
+        return None
+    return {
+        "layers": [layer if layer[1:] else layer[0] for layer in sides],
+        "head": [layer.astype(dtype) for layer in head],
+        "pooling": pooling,
+    }
+
+
+def _take(layers: list[Any], kind: type) -> list[Any]:
+    """Return the layers of a kind that come first, and take them away."""
+    number = next((n for n, layer in enumerate(layers) if not isinstance(layer, kind)), len(layers))
+    taken = layers[:number]
+    del layers[:number]
+    return taken
+
+
+def _titles(parts: Sequence[Part]) -> dict[str, str]:
+    """Return what the LSTM and the head were made from."""
+    titles: dict[str, dict[str, None]] = {"lstm": {}, "head": {}}
+    for part in parts:
+        if part.title and not isinstance(part.layer, Pool):
+            titles["lstm" if isinstance(part.layer, LSTM) else "head"][part.title] = None
+    return {name: ", ".join(found) for name, found in titles.items() if found}
