@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -23,7 +23,7 @@ from lrplstm.wording import Wording
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Attribution", "Attributions"]
+__all__ = ["Attribution", "Attributions", "one_of"]
 
 """What relevance says where it is neither for nor against the explained class."""
 
@@ -473,40 +473,7 @@ class Attributions(Sequence[Attribution]):
         if isinstance(index, slice):
             return [self[b] for b in range(*index.indices(len(self)))]
         b = range(len(self))[index]  # also checks, and counts from the end
-        steps = slice(self.offsets[b], self.offsets[b + 1])
-        target: Any = self.target
-        if isinstance(target, np.ndarray):
-            target = int(target[b]) if target.ndim == 1 else target[b].copy()
-        elif isinstance(target, list):
-            target = target[b].copy() if isinstance(target[b], np.ndarray) else target[b]
-        rows = steps if self.every_step else b
-        predicted: Any = None if self.predicted is None else self.predicted[rows]
-        if predicted is not None:
-            predicted = predicted.copy() if self.every_step else int(predicted)
-        params = dict(self.params)
-        for name in ("hidden_relevance", "baseline"):
-            value = params.get(name)
-            if isinstance(value, list):  # an array for each sequence
-                value = value[b]
-            if isinstance(value, np.ndarray):
-                params[name] = value.copy()
-        return Attribution(
-            tokens=None if self.tokens is None else list(self.tokens[b]),
-            unknown=self.unknown[steps].copy(),
-            scores=self.scores[rows].copy(),
-            predicted=predicted,
-            target=target,
-            token_relevance=self.token_relevance[..., steps].copy(),
-            input_relevance=(
-                None if self.input_relevance is None else self.input_relevance[..., steps, :].copy()
-            ),
-            initial_relevance=_number_or_row(self.initial_relevance[..., b]),
-            delta=_number_or_row(self.delta[..., b]),
-            method=self.method,
-            params=params,
-            class_names=self.class_names,
-            task=self.task,
-        )
+        return one_of(vars(self), b)
 
     def __iter__(self) -> Iterator[Attribution]:
         return (self[b] for b in range(len(self)))
@@ -528,6 +495,47 @@ class Attributions(Sequence[Attribution]):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
+
+
+def one_of(several: Mapping[str, Any], b: int) -> Attribution:
+    """Return what one sequence has of the fields of `Attributions`, all arrays its own."""
+    first, last = several["offsets"][b : b + 2].tolist()
+    steps = slice(first, last)
+    every_step, tokens = several["every_step"], several["tokens"]
+    rows = steps if every_step else b
+    predicted = several["predicted"]
+    if predicted is not None:
+        predicted = predicted[rows].copy() if every_step else int(predicted[b])
+    by_input = several["input_relevance"]
+    return Attribution(
+        tokens=None if tokens is None else list(tokens[b]),
+        unknown=several["unknown"][steps].copy(),
+        scores=several["scores"][rows].copy(),
+        predicted=predicted,
+        target=_target_of(several["target"], b),
+        token_relevance=several["token_relevance"][..., steps].copy(),
+        input_relevance=None if by_input is None else by_input[..., steps, :].copy(),
+        initial_relevance=_number_or_row(several["initial_relevance"][..., b]),
+        delta=_number_or_row(several["delta"][..., b]),
+        method=several["method"],
+        params={name: _own(value, b) for name, value in several["params"].items()},
+        class_names=several["class_names"],
+        task=several["task"],
+    )
+
+
+def _target_of(target: Any, b: int) -> Any:
+    """Return what was explained of one sequence."""
+    if isinstance(target, np.ndarray):
+        return int(target[b]) if target.ndim == 1 else target[b].copy()
+    return _own(target, b)
+
+
+def _own(value: Any, b: int) -> Any:
+    """Return what belongs to a sequence, if the value is a list for each; an array as a copy."""
+    if isinstance(value, list):
+        value = value[b]
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _number_or_row(values: Any) -> Any:

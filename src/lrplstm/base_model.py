@@ -463,7 +463,7 @@ class Model:
         rows = int(batch.offsets[-1]) if every_step else len(batch)
         scores = np.empty((rows, self.num_classes), self.dtype)
 
-        source, threads = prepared.source(batch), choose.count_threads(num_threads)
+        source, threads = prepared.source(batch), choose.count_threads(num_threads, len(batch))
 
         def predict_part(part: Part) -> None:
             reading = network.read(prepared, batch, source, part, inputs=False)

@@ -465,7 +465,7 @@ class InputEncoder:
             s if isinstance(s, np.ndarray) else to_array(names[b], s)
             for b, s in enumerate(sequences)
         ]
-        ids = np.concatenate([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
+        ids = _joined([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
         unsigned = ids.view(np.uintp)  # negative ones are huge, so seen
         if unsigned[unsigned.argmax()] >= len(self.embedding):  # quicker than max()
             step = int((unsigned >= len(self.embedding)).argmax())
@@ -482,6 +482,11 @@ class InputEncoder:
         if self.unknown_token is None:
             return np.zeros(len(ids), bool)
         return ids == self._ids[self.unknown_token]
+
+
+def _joined(arrays: list[Array]) -> Array:
+    """Return them one after the other, as an array of its own."""
+    return arrays[0].copy() if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _to_intp(ids: Array) -> Array:

@@ -184,7 +184,7 @@ def forward(
 
 def _run_sides(entry: Scan, reading: Reading, keep: str) -> list[ForwardResult]:
     """Run each direction of the first layer by itself."""
-    of_sides = np.split(reading.projection[reading.rows], len(entry.directions), axis=1)
+    of_sides = entry.of_sides(reading.projection[reading.rows])
     rows = np.arange(len(reading.rows))
     return [
         entry.scans.forward_scan(layer, columns, rows, reading.offsets, keep, entry.wanted)

@@ -109,6 +109,12 @@ class Scan:
         """Return what the scan reads of x, see `lrplstm.scans`."""
         return self.scans.project(self.layer, x)
 
+    def of_sides(self, columns: Array) -> list[Array]:
+        """Return the columns of a projection that each direction reads."""
+        sides = len(self.directions)
+        width = columns.shape[1] // sides
+        return [columns[:, d * width : (d + 1) * width] for d in range(sides)]
+
     def start(self, values: Sequence[Any]) -> tuple[Array, ...] | None:
         """Return the initial states, (B, width) each, where other layers give some of them."""
         if len(self.reads) == 1:

@@ -84,12 +84,12 @@ def instruction_set() -> str:
     return name
 
 
-def count_threads(num_threads: int | None) -> int:
-    """Return how many threads `num_threads` means: all processors for None."""
-    if num_threads is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-    return to_int("num_threads", num_threads, 1)
+def count_threads(num_threads: int | None, sequences: int) -> int:
+    """Return how many threads share out sequences: for None as many as there are processors."""
+    if num_threads is not None:
+        return min(to_int("num_threads", num_threads, 1), sequences)
+    if sequences == 1:
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), sequences)
+    return min(os.cpu_count() or 1, sequences)

@@ -64,8 +64,6 @@ class Occlusion(Method):
         """Take away each step, or input: its effect, (K, steps, 1) or (K, steps, D)."""
         prepared, reading = past.prepared, past.reading
         steps, D = len(reading.rows), baseline.shape[1]
-        # One for all steps, or one each.
-        of_step = np.broadcast_to(np.arange(len(baseline)), steps)
         of_baseline = prepared.project(baseline)
         each = D if by_input else 1
         started = explained(past, weighting, self.measure)
@@ -74,12 +72,14 @@ class Occlusion(Method):
         for some, step, marked, number in copies_for_steps(
             past.offsets, each, prepared.bytes_per_step(0)
         ):
+            # Of the baseline there is one row for all steps, or one each.
+            stand_ins = np.minimum(step, len(baseline) - 1)
             if by_input:
                 taken = number[:, np.newaxis] == np.arange(D)
-                stand_in = np.where(taken, baseline[of_step[step]], past.reading.inputs[step])
+                stand_in = np.where(taken, baseline[stand_ins], past.reading.inputs[step])
                 changed = prepared.project(stand_in)
             else:
-                changed = of_baseline[of_step[step]]
+                changed = of_baseline[stand_ins]
             if resumed is None:
                 whole = reading.projection[reading.rows[some.steps]]
                 whole[marked] = changed

@@ -42,7 +42,7 @@ class Request:
         self.batch: Batch = model.encoder.encode(inputs, unknown)
         self.level = level or ("input" if self.batch.from_features else "token")
         self.prepared = model.prepared(backend)
-        self.threads = choose.count_threads(num_threads)
+        self.threads = choose.count_threads(num_threads, len(self.batch))
         self.every_step = self.prepared.every_step
         self.params = {
             "level": self.level,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution, Attributions, one_of
 from lrplstm.base_model import Model
 from lrplstm.method_table import InputRelevance
 from lrplstm.methods.hidden import HiddenRelevance
@@ -71,21 +71,21 @@ class Result:
             return array if every_class else array[0]
 
         relevance = None if self.input is None else targets(batch.as_given(self.input, axis=1))
-        results = Attributions(
-            offsets=batch.given_offsets,
-            scores=scores,
-            predicted=predicted,
-            target=start.explained(predicted, batch.given_offsets),
-            token_relevance=targets(batch.as_given(self.token, axis=1)),
-            input_relevance=relevance,
-            initial_relevance=targets(self.initial),
-            delta=targets(self.delta),
-            unknown=batch.unknown,
-            method=method,
-            params=params,
-            class_names=model.class_names,
-            task=model.task,
-            tokens=batch.tokens,
-            every_step=model.every_step,
-        )
-        return results[0] if batch.single else results
+        fields: dict[str, Any] = {
+            "offsets": batch.given_offsets,
+            "scores": scores,
+            "predicted": predicted,
+            "target": start.explained(predicted, batch.given_offsets),
+            "token_relevance": targets(batch.as_given(self.token, axis=1)),
+            "input_relevance": relevance,
+            "initial_relevance": targets(self.initial),
+            "delta": targets(self.delta),
+            "unknown": batch.unknown,
+            "method": method,
+            "params": params,
+            "class_names": model.class_names,
+            "task": model.task,
+            "tokens": batch.tokens,
+            "every_step": model.every_step,
+        }
+        return one_of(fields, 0) if batch.single else Attributions(**fields)

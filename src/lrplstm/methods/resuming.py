@@ -58,21 +58,21 @@ class Resumed:
         self._past, self._entry = past, entry
         reading = past.reading
         self._steps = len(reading.rows)
-        of_sides = np.split(reading.projection[reading.rows], len(entry.directions), axis=1)
+        of_sides = entry.of_sides(reading.projection[reading.rows])
         self._sides = []
         for (weights, layer), columns, run in zip(entry.sides, of_sides, past.sides, strict=True):
             # With room behind it for what copies read instead.
             projection = np.empty((self._steps + _ROOM, columns.shape[1]), columns.dtype)
             projection[: self._steps] = columns
             states = tuple(
-                np.concatenate([state, [before]])
+                np.concatenate([state, before[np.newaxis]])
                 for state, before in zip(run.states, weights.initial_states, strict=True)
             )
             self._sides.append(_Side(layer, weights.reverse, projection, states))
 
     def forward(self, copies: Copies, step: Array, changed: Array) -> ForwardPass:
         """Run copies that read `changed`, (n, columns), at one `step` each, (n,), of the part."""
-        of_sides = np.split(changed, len(self._sides), axis=1)
+        of_sides = self._entry.of_sides(changed)
         both = zip(self._sides, of_sides, strict=True)
         ran = [self._run(side, copies, step, columns) for side, columns in both]
         final = np.concatenate([final for final, _ in ran], axis=1)
@@ -141,7 +141,7 @@ class Followed:
         row, in which nothing is, at all others.
         """
         ran = []
-        of_sides = np.split(relevant, len(self._sides), axis=1)
+        of_sides = self._entry.of_sides(relevant)
         for (reverse, trace), columns in zip(self._sides, of_sides, strict=True):
             rest = remaining(copies, step, self._past.offsets, reverse)
             rows = np.full(len(rest.steps), len(step))
