@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,13 @@ class Copies(NamedTuple):
     number: Array
     steps: Array
     offsets: Array
+
+    def by_sequence(self) -> Iterator[tuple[int, slice, slice]]:
+        """Yield each sequence that there are copies of, which copies they are, and their steps."""
+        change = np.flatnonzero(self.owner[1:] != self.owner[:-1]) + 1
+        for start, stop in pairwise([0, *change.tolist(), len(self.owner)]):
+            steps = slice(int(self.offsets[start]), int(self.offsets[stop]))
+            yield int(self.owner[start]), slice(start, stop), steps
 
     def take(self, values: Array, offsets: Array) -> Array:
         """Return the rows of the copies, given those of the sequences, which begin at `offsets`."""

@@ -75,14 +75,20 @@ class IntegratedGradients(Method):
         for some in copies(offsets, counts, prepared.bytes_per_step(len(weighting))):
             alpha = self.path.points(some.number).astype(towards_x.dtype)
             weights = self.path.weights(some.number).astype(towards_x.dtype)
-            alpha = np.repeat(alpha, np.diff(some.offsets))[:, np.newaxis]
-            path = of_baseline[some.steps] + alpha * towards_x[some.steps]
+            path = np.empty((len(some.steps), towards_x.shape[1]), towards_x.dtype)
+            for b, which, steps in some.by_sequence():
+                own = slice(offsets[b], offsets[b + 1])
+                points = path[steps].reshape(-1, *towards_x[own].shape)
+                np.multiply.outer(alpha[which], towards_x[own], out=points)
+                points += of_baseline[own]
             run = network.forward(prepared, reading_of(some, path), "gradient")
             gradient = gradients(run, weighting[:, some.rows(past.every_step)]).inputs
             # One after the other, so that a sum does not depend on how copies were grouped.
-            for copy, b in enumerate(some.owner):
-                own = gradient[:, some.offsets[copy] : some.offsets[copy + 1]]
-                total[:, offsets[b] : offsets[b + 1]] += weights[copy] * own
+            for b, which, steps in some.by_sequence():
+                sums = total[:, np.newaxis, offsets[b] : offsets[b + 1]]
+                terms = gradient[:, steps].reshape(len(sums), -1, *sums.shape[2:])
+                terms = weights[which, np.newaxis, np.newaxis] * terms
+                sums[:, 0] = np.add.reduce(np.concatenate([sums, terms], axis=1), axis=1)
 
         relevance = (x - baseline) * (total / self.path.whole)
         started = explained(past, weighting) - _explained_of_baseline(past, weighting, of_baseline)
