@@ -15,7 +15,7 @@ import numpy as np
 
 from lrplstm.copies import Copies
 from lrplstm.layers import Pass
-from lrplstm.prepared import Arrived, Node, Prepared, Scan, Source
+from lrplstm.prepared import Node, Prepared, Scan, Source
 from lrplstm.scans import ForwardResult
 from lrplstm.sequences import Batch, Part
 from lrplstm.weights import Array
@@ -242,8 +242,8 @@ class Descent:
     """Relevance or gradients on their way down: the only loop over the layers from top to bottom.
 
     It is a loop over the nodes that something has arrived at, the top one first: each with its
-    trace and what has arrived, for a scan at its final states and at those of every step. Who runs
-    it says what a node hands on.
+    trace and what has arrived, for a scan see `Scan.arrived`. Who runs it says what a node hands
+    on.
 
     Parameters
     ----------
@@ -264,10 +264,7 @@ class Descent:
         nodes = reversed(self._past.prepared.nodes)
         for node, trace in zip(nodes, reversed(self._past.traces), strict=True):
             if isinstance(node, Scan):
-                final, hidden = slots[node.finals[0]], slots[node.hidden]
-                others = tuple([slots[slot] for slot in node.finals[1:]]) if node.full else ()
-                reached = any(part is not None for part in (final, hidden, *others))
-                above = Arrived(final, hidden, others) if reached else None
+                above = node.arrived(slots)
                 slots[node.finals[0]] = slots[node.hidden] = None
             else:
                 above, slots[node.gives] = slots[node.gives], None

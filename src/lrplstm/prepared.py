@@ -14,12 +14,11 @@ import numpy as np
 
 from lrplstm.architecture import Graph
 from lrplstm.layers import INPUTS, FinalState, Form, Layer, Operation, Pool, Recurrent
-from lrplstm.rules import EpsilonRule
 from lrplstm.scans import GradientResult, LRPResult, Scans
 from lrplstm.sequences import Batch, to_offsets
 from lrplstm.weights import Array
 
-__all__ = ["Arrived", "Node", "Prepared", "Scan", "Source"]
+__all__ = ["Node", "Prepared", "Scan", "Source"]
 
 _WORD_TABLE_BYTES = 48 * 2**20
 """Projections of a whole vocabulary are kept with the model if they take no more than this."""
@@ -39,24 +38,6 @@ class Source(NamedTuple):
 
     projection: Array | None
     rows: Array | None
-
-
-class Arrived(NamedTuple):
-    """What has arrived at a recurrent layer on the way back; None where nothing has.
-
-    Attributes
-    ----------
-    final : ndarray of shape (K, B, width), or None
-        At the final h.
-    hidden : ndarray of shape (K, steps, width), or None
-        At h_t of every step.
-    others : tuple of ndarray of shape (K, B, width), or None
-        At the other final states.
-    """
-
-    final: Any
-    hidden: Any
-    others: tuple[Any, ...]
 
 
 class Scan:
@@ -129,33 +110,35 @@ class Scan:
         own = (self.initial_hidden, self.initial_cell)[len(given) : len(self.finals)]
         return (*given, *(np.zeros((B, len(state)), state.dtype) for state in own))
 
-    def relevance(
-        self, trace: Any, above: Arrived, x: Array | None, rule: EpsilonRule, product_rule: str
-    ) -> tuple[LRPResult, tuple[Array, ...]]:
-        """Return relevance as `lrplstm.scans` says, and that of each slot of initial states.
+    def arrived(self, slots: Sequence[Any]) -> tuple[Any, ...] | None:
+        """Return what a scan back starts from, of what each slot has got; None if that is nothing.
 
-        What these get has not ended here, so it is no part of the first.
+        That is what has arrived at the final h and at h_t of every step, and if the scan is `full`
+        at the other final states.
         """
-        final, hidden, others = above
+        final, hidden = slots[self.finals[0]], slots[self.hidden]
         if not self.full:
-            return self.scans.lrp_scan(trace, final, hidden, x, rule, product_rule), ()
-        below = self.scans.lrp_scan(trace, final, hidden, x, rule, product_rule, others)
+            return None if final is None and hidden is None else (final, hidden)
+        others = tuple([slots[slot] for slot in self.finals[1:]])
+        reached = any(part is not None for part in (final, hidden, *others))
+        return (final, hidden, others) if reached else None
+
+    def split_relevance(self, below: LRPResult) -> tuple[Array, tuple[Array, ...]]:
+        """Return what ended on its own initial states, (K, B), and that of others' states.
+
+        What states get that other layers give has not ended here.
+        """
+        if not self.full:
+            return below.initial, ()
         number = len(self.reads) - 1
         own = [state.sum(axis=-1) for state in below.states[number:]]
-        initial = np.sum([np.zeros_like(below.initial), *own], axis=0)
-        return below._replace(initial=initial), below.states[:number]
+        initial: Array = np.sum([np.zeros_like(below.initial), *own], axis=0)
+        return initial, below.states[:number]
 
-    def gradient(
-        self, trace: Any, above: Arrived, times_input: bool
-    ) -> tuple[GradientResult, tuple[Array, ...]]:
-        """Return gradients as `lrplstm.scans` says, and that of each slot of initial states.
-
-        States that other layers give are not the layer's own, whose gradient is then zero.
-        """
-        final, hidden, others = above
+    def split_gradient(self, below: GradientResult) -> tuple[GradientResult, tuple[Array, ...]]:
+        """Return the gradients, zero at the states of others, and those of these states."""
         if not self.full:
-            return self.scans.gradient_scan(trace, final, hidden, times_input), ()
-        below = self.scans.gradient_scan(trace, final, hidden, times_input, others)
+            return below, ()
         names, number = ("initial_hidden", "initial_cell"), len(self.reads) - 1
         given = tuple(getattr(below, name) for name in names[:number])
         none = {n: np.zeros_like(state) for n, state in zip(names, given, strict=False)}

@@ -41,7 +41,9 @@ def gradients(past: ForwardPass, weighting: Array, *, times_input: bool = False)
             descent.hand_on(node, *node.operation.gradient(past.of(node), gradient))
             continue
         at_entry = times_input and node is prepared.entry
-        below, given = node.gradient(trace, gradient, at_entry)
+        final, hidden, *others = gradient
+        read = node.scans.gradient_scan(trace, final, hidden, at_entry, *others)
+        below, given = node.split_gradient(read)
         states.append((node, below))
         if at_entry:
             return Gradients(None, below.token, states)

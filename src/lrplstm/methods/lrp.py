@@ -92,8 +92,10 @@ class LRP(Method):
             x = past.values[node.reads[0]]
             if node is network.entry:
                 x = past.reading.inputs if level == "input" else None
-            read, states = node.relevance(trace, R, x, rule, product_rule)
-            initial = read.initial if initial is None else initial + read.initial
+            final, hidden, *others = R
+            read = node.scans.lrp_scan(trace, final, hidden, x, rule, product_rule, *others)
+            ended, states = node.split_relevance(read)
+            initial = ended if initial is None else initial + ended
             if read.inputs is None:
                 return InputRelevance(read.token, None, initial)
             descent.hand_on(node, read.inputs, *states)
