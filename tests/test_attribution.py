@@ -134,6 +134,9 @@ def test_html_has_words_classes_and_marks(recwarn):
     assert "vocabulary" in html
     batch = lrplstm.lrp(MODEL, TOKENS, 0)
     assert batch._repr_html_().count("<figure") == 3
+    many = lrplstm.lrp(MODEL, [TOKENS[0]] * 130, 0)._repr_html_()
+    assert many.count("<figure") == 100
+    assert many.endswith("<p>... and 30 more</p>")
 
 
 def test_text_forms():

@@ -246,8 +246,11 @@ def test_what_overflowed_can_be_printed():
     model, x = explosive(np.float32)
     with pytest.warns(RuntimeWarning, match="overflowed, and delta with it.*float64"):
         a = lrplstm.lrp(model, x, 0, epsilon=1e-12, product_rule="prop")
+    with pytest.warns(RuntimeWarning, match="overflowed"):
+        batch = lrplstm.lrp(model, [x, x[:1]], 0, epsilon=1e-12, product_rule="prop")
     assert str(a) == f"{a!r}, with infinite relevance or NaN"
     assert a._repr_html_() is None
+    assert "with infinite relevance or NaN</p><figure" in batch._repr_html_()
 
 
 def test_what_does_not_grow_is_not_warned_of(recwarn):

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Attribution", "Attributions", "one_of"]
 
-"""What relevance says where it is neither for nor against the explained class."""
-
 _MOST_LETTERS = 60
 """An array is written out in so many letters, not in more."""
+
+_MOST_FIGURES = 100
+"""So many sequences of a batch a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -491,7 +493,11 @@ class Attributions(Sequence[Attribution]):
         return records(self)
 
     def _repr_html_(self) -> str:
-        return "".join(attribution.to_html() for attribution in self)
+        first = self[:_MOST_FIGURES]
+        parts = [a._repr_html_() or f"<p>{escape(str(a))}</p>" for a in first]
+        if len(first) < len(self):
+            parts.append(f"<p>... and {len(self) - len(first):,} more</p>")
+        return "".join(parts)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
