@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,14 @@ def short(name):
 def test_every_module_has_its_layer():
     shipped_folders = {"default_model", "sample_data"}
     assert {short(name) for name in MODULES} - shipped_folders == set(LEVEL)
+
+
+def test_every_package_is_in_the_wheel():
+    root = Path(__file__).parents[1]
+    listed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = (path.parent for path in (root / "src").rglob("__init__.py"))
+    there = {".".join(folder.relative_to(root / "src").parts) for folder in folders}
+    assert set(listed) == there | {"lrplstm.default_model", "lrplstm.sample_data"}
 
 
 @pytest.mark.parametrize(
