@@ -31,15 +31,19 @@ from lrplstm.layers import (
     RNN,
     Activation,
     Add,
+    AdditiveAttention,
+    Affine,
     Average,
     Axis,
     Concatenate,
     ConcatenateSteps,
     Convolution,
+    DotProductAttention,
     FinalState,
     Flatten,
     Form,
     Layer,
+    LayerNormalization,
     Maximum,
     Multiply,
     Permute,
@@ -49,11 +53,13 @@ from lrplstm.layers import (
     Repeat,
     Reshape,
     Reverse,
+    RMSNormalization,
     Standardize,
     Step,
     Steps,
     Subtract,
     Units,
+    WeightedSum,
     WindowPool,
     register,
 )
@@ -530,6 +536,12 @@ def every_layer():
         Standardize(rng.normal(size=6), rng.uniform(0.5, 2, 6)),
         Convolution(rng.normal(size=(4, 6, 3)), rng.normal(size=4)),
         Convolution(rng.normal(size=(6, 2, 2)), None, 2, "same", groups=3),
+        Affine(rng.uniform(0.5, 2, 6), rng.normal(size=6)),
+        LayerNormalization(6, rng.normal(size=6), rng.normal(size=6), epsilon=0.1),
+        RMSNormalization(6, rng.normal(size=6), epsilon=0.1),
+        WeightedSum(**read_twice),
+        DotProductAttention(2, reads=["first", "inputs of it", "first"]),
+        AdditiveAttention(rng.normal(size=6), reads=["first", "first", "inputs of it"]),
         WindowPool("max", 2, 1),
         WindowPool("mean", 2, 1, padding="causal"),
         Scale(rng.uniform(0.5, 2, 6)),
@@ -554,7 +566,7 @@ def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_pat
     if layer.reads is not None and "final" in layer.reads:
         below.append(Pool("last", name="final"))
     layers = [*below, layer]
-    if not isinstance(layer, FinalState | Flatten | Pool | Step):
+    if not isinstance(layer, FinalState | Flatten | Pool | Step | WeightedSum):
         layers.append(Pool("mean"))
     model = lrplstm.Model(layers)
     x = random_batch()[0]

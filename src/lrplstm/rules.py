@@ -21,7 +21,13 @@ from lrplstm.errors import ArgumentError, ArgumentTypeError
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["PRODUCT_RULES", "EpsilonRule", "ProductRule", "share_in_activation"]
+__all__ = [
+    "PRODUCT_RULES",
+    "EpsilonRule",
+    "ProductRule",
+    "share_in_activation",
+    "through_weighted_sum",
+]
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,41 @@ class EpsilonRule:
         zero = np.zeros(np.broadcast_shapes(z.shape, relevance.shape), relevance.dtype)
         return np.divide(relevance, denominator, out=zero, where=denominator != 0)
 
-    def share(self, q: Array, z: Array, bias: Array | float, units: int) -> Array:
+    def share(self, q: Array, z: Array, bias: Array | float, units: int | Array) -> Array:
         """Return what each of the N = `units` lower units gets of biases and stabilizers."""
         kept = self.bias_factor * bias + self.epsilon_factor * self.stabilizer(z)
         return (kept * q).sum(axis=-1) / units
+
+
+# Sums -------------------------------------------------------------------------------------------
+
+
+def through_weighted_sum(
+    rule: EpsilonRule, weights: Array, seen: Array, values: Array, z: Array, relevance: Array
+) -> Array:
+    """Return the relevance of the values of sums z = weights @ values, whose weights get none.
+
+    The epsilon rule without bias; N is the number of all values that a sum has, T * K.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (..., S, T)
+        Of S sums.
+    seen : ndarray of shape (S, T)
+        1 for each value that a sum has, 0 for what is masked.
+    values : ndarray of shape (..., T, K)
+    z : ndarray of shape (..., S, K)
+        The sums.
+    relevance : ndarray of shape (targets, ..., S, K)
+        That of the sums.
+
+    Returns
+    -------
+    ndarray of shape (targets, ..., T, K)
+    """
+    q = rule.quotient(z, relevance)
+    share = rule.share(q, z, 0.0, seen.sum(axis=1) * values.shape[-1])
+    return values * (np.swapaxes(weights, -1, -2) @ q) + (share @ seen)[..., np.newaxis]
 
 
 # Products ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Each line below is a file of layers; whoever imports one of their own registers 
 from __future__ import annotations
 
 from lrplstm.layers.activations import ACTIVATIONS, Activation, PReLU
+from lrplstm.layers.attention import AdditiveAttention, DotProductAttention, WeightedSum
 from lrplstm.layers.base import (
     INPUTS,
     LAYERS,
@@ -20,6 +21,7 @@ from lrplstm.layers.base import (
 )
 from lrplstm.layers.convolution import Convolution
 from lrplstm.layers.dense import DenseLayer
+from lrplstm.layers.folding import fold
 from lrplstm.layers.joining import (
     Add,
     Average,
@@ -29,6 +31,7 @@ from lrplstm.layers.joining import (
     Multiply,
     Subtract,
 )
+from lrplstm.layers.normalization import Affine, LayerNormalization, RMSNormalization
 from lrplstm.layers.pooling import POOLINGS, Pool
 from lrplstm.layers.recurrent import GRU, LSTM, RNN, FinalState, Recurrent, directions, recurrent
 from lrplstm.layers.reshaping import Flatten, Permute, Reshape, Units
@@ -46,16 +49,20 @@ __all__ = [
     "RNN",
     "Activation",
     "Add",
+    "AdditiveAttention",
+    "Affine",
     "Average",
     "Axis",
     "Concatenate",
     "ConcatenateSteps",
     "Convolution",
     "DenseLayer",
+    "DotProductAttention",
     "FinalState",
     "Flatten",
     "Form",
     "Layer",
+    "LayerNormalization",
     "Maximum",
     "Multiply",
     "Operation",
@@ -63,6 +70,7 @@ __all__ = [
     "Pass",
     "Permute",
     "Pool",
+    "RMSNormalization",
     "Recurrent",
     "Repeat",
     "Reshape",
@@ -72,9 +80,11 @@ __all__ = [
     "Steps",
     "Subtract",
     "Units",
+    "WeightedSum",
     "WindowPool",
     "check_lengths",
     "directions",
+    "fold",
     "no_decomposition",
     "recurrent",
     "register",

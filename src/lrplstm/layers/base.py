@@ -278,8 +278,10 @@ class Layer(Operation):
 
     def replaced(self, arrays: Mapping[str, Array] | None = None, **settings: Any) -> Self:
         """Return a layer like this one but for some of its arrays and settings."""
+        changed = self.arrays() | dict(arrays or {})
+        others = {name: value for name, value in self.settings().items() if name not in changed}
         named = {"name": self.name, "reads": self.reads}
-        return self.made_of(self.arrays() | dict(arrays or {}), self.settings() | named | settings)
+        return self.made_of(changed, others | named | settings)
 
     def called(self, name: str | None, reads: Sequence[str] | None) -> Self:
         """Return the same layer under another name, or reading others."""

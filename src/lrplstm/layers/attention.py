@@ -1,0 +1,347 @@
+"""Attention: sums of values whose weights are a softmax of scores.
+
+The weights are a gate: relevance goes through the sum alone, by the epsilon rule with these
+weights, without bias, N = T * K with K the width of the values (of a head), as for a mean over
+steps. What scores are made of gets nothing; gradients go through the scores as well.
+
+Source: Ali et al. 2022 (arXiv 2202.07304), who hold the weights constant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from lrplstm.checks import to_int
+from lrplstm.layers.base import Form, Layer, Pass, register
+from lrplstm.rules import EpsilonRule, through_weighted_sum
+from lrplstm.weights import Array, frozen
+
+__all__ = ["AdditiveAttention", "DotProductAttention", "WeightedSum"]
+
+
+def softmax(scores: Array, axis: int) -> Array:
+    """Return weights that are positive and add up to one along an axis."""
+    exponentials = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    return exponentials / exponentials.sum(axis=axis, keepdims=True)
+
+
+def softmax_gradient(weights: Array, gradient: Array, axis: int) -> Array:
+    """Return the gradient of the scores, given that of the weights."""
+    return weights * (gradient - (weights * gradient).sum(axis=axis, keepdims=True))
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class WeightedSum(Layer):
+    """The sum of all steps of a sequence, each with a weight that a softmax makes of its score.
+
+    It reads values and scores, both of the same steps, and gives one row a sequence. There is one
+    score for each step; or several, one for each head, which then weigh equal parts of the values.
+
+    Parameters
+    ----------
+    name, reads
+        As of every `Layer`: reads values first, then scores.
+
+    Examples
+    --------
+    Attention with a learned vector over the states of an LSTM.
+
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import LSTM, WeightedSum
+    >>> rng = np.random.default_rng(0)
+    >>> lstm = lrplstm.LSTMWeights(*(rng.normal(0, 0.3, s) for s in [(8, 3), (8, 2), (8,)]))
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         LSTM(lstm, name="states"),
+    ...         lrplstm.DenseLayer(rng.normal(size=(1, 2)), activation="tanh", name="scores"),
+    ...         WeightedSum(reads=["states", "scores"]),
+    ...     ]
+    ... )
+    >>> model.predict(rng.normal(size=(6, 3))).shape
+    (2,)
+    """
+
+    kind: ClassVar[str] = "weighted_sum"
+
+    def form(self, inputs: Sequence[Form]) -> Form:
+        """Return what its output is."""
+        if len(inputs) != 2:
+            raise ValueError(f"expected to read values and scores, got {len(inputs)} layers")
+        values, scores = inputs
+        if values.axis is None or values.axis != scores.axis:
+            raise ValueError(
+                "expected values and scores of the same steps, got "
+                f"{values.axis or 'one row a sequence'} and {scores.axis or 'one row a sequence'}"
+            )
+        if values.size % scores.size:
+            raise ValueError(
+                f"expected a number of scores that divides {values.size} values, got {scores.size}"
+            )
+        return Form(values.size, None)
+
+    def _heads(self, values: Array, scores: Array) -> Array:
+        """Return values with an axis for the heads, (n, heads, K)."""
+        return values.reshape(len(values), scores.shape[1], -1)
+
+    def _weights(self, scores: Array, offsets: Array) -> Array:
+        """Return the softmax over the steps of each sequence, (n, heads, 1)."""
+        lengths = np.diff(offsets)
+        largest = np.maximum.reduceat(scores, offsets[:-1], axis=0)
+        exponentials = np.exp(scores - np.repeat(largest, lengths, axis=0))
+        total = np.add.reduceat(exponentials, offsets[:-1], axis=0)
+        return (exponentials / np.repeat(total, lengths, axis=0))[..., np.newaxis]
+
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
+        """Return the output; see `Operation`."""
+        values, scores = inputs
+        weighed = self._heads(values, scores) * self._weights(scores, offsets[0])
+        return np.add.reduceat(weighed.reshape(values.shape), offsets[0][:-1], axis=0)
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array | None, ...]:
+        """Return the relevance of the values; scores get none."""
+        (values, scores), z, (offsets, _), _ = past
+        lengths, heads = np.diff(offsets), scores.shape[1]
+        weighed = self._heads(values, scores) * self._weights(scores, offsets)
+        z = z.reshape(len(z), heads, -1)
+        q = rule.quotient(z, relevance.reshape(-1, *z.shape))
+        units = (lengths * z.shape[2]).astype(z.dtype)[:, np.newaxis]
+        share = rule.share(q, z, 0.0, units)[..., np.newaxis]
+        of_steps = weighed * np.repeat(q, lengths, axis=1) + np.repeat(share, lengths, axis=1)
+        return of_steps.reshape(len(relevance), *values.shape), None
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        """Return the gradient of values and scores; see `Operation`."""
+        (values, scores), _, (offsets, _), _ = past
+        lengths = np.diff(offsets)
+        weights, y = self._weights(scores, offsets), self._heads(values, scores)
+        g = np.repeat(gradient, lengths, axis=1).reshape(-1, *y.shape)
+        of_weights = (g * y).sum(axis=-1)
+        weighed = of_weights * weights[..., 0]
+        mean = np.repeat(np.add.reduceat(weighed, offsets[:-1], axis=1), lengths, axis=1)
+        of_scores = weights[..., 0] * (of_weights - mean)
+        return (g * weights).reshape(len(gradient), *values.shape), of_scores
+
+
+# Queries ----------------------------------------------------------------------------------------
+
+
+class _One(NamedTuple):
+    """The queries, keys and values of one sequence, by head: (heads, rows, K) each."""
+
+    queries: Array
+    keys: Array
+    values: Array
+
+
+class _Attention(Layer):
+    """Queries that weigh values by the scores of their keys.
+
+    It reads queries, keys and values; the last two have the same steps. Its output has a row for
+    each query.
+    """
+
+    heads: int
+    causal: bool
+
+    def form(self, inputs: Sequence[Form]) -> Form:
+        """Return what its output is."""
+        if len(inputs) != 3:
+            raise ValueError(f"expected to read queries, keys and values, got {len(inputs)} layers")
+        queries, keys, values = inputs
+        if keys.axis is None or keys.axis != values.axis:
+            raise ValueError("expected keys and values of the same steps")
+        if queries.size != keys.size:
+            raise ValueError(
+                f"expected queries and keys of one size, got {queries.size} and {keys.size}"
+            )
+        for one in inputs:
+            if one.size % self.heads:
+                raise ValueError(f"heads: expected a divisor of {one.size}, got {self.heads}")
+        if self.causal and queries.axis != keys.axis:
+            raise ValueError("causal: expected queries and keys of the same steps")
+        return Form(values.size, queries.axis)
+
+    def _sequences(
+        self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]
+    ) -> Iterator[tuple[tuple[slice, slice], _One]]:
+        """Yield each sequence: rows of its queries and of its keys, and what it reads."""
+        for (start, stop), (begin, end) in zip(
+            pairwise(offsets[0]), pairwise(offsets[1]), strict=True
+        ):
+            of_queries, of_keys = slice(start, stop), slice(begin, end)
+            rows = (of_queries, of_keys, of_keys)
+            parts = [self._split(x[own]) for x, own in zip(inputs, rows, strict=True)]
+            yield (of_queries, of_keys), _One(*parts)
+
+    def _split(self, x: Array) -> Array:
+        """Return (..., rows, heads * K) as (..., heads, rows, K)."""
+        return np.swapaxes(x.reshape(*x.shape[:-1], self.heads, -1), -2, -3)
+
+    def _join(self, x: Array) -> Array:
+        """Return the opposite of `_split`."""
+        swapped = np.swapaxes(x, -2, -3)
+        return swapped.reshape(*swapped.shape[:-2], -1)
+
+    def _scores(self, one: _One) -> Array:
+        """Return the score of each key for each query, (heads, queries, keys)."""
+        raise NotImplementedError
+
+    def _scores_gradient(self, one: _One, gradient: Array) -> tuple[Array, Array]:
+        """Return the gradient of queries and keys, (K, heads, rows, K), given that of scores."""
+        raise NotImplementedError
+
+    def _weights(self, one: _One) -> Array:
+        scores = self._scores(one)
+        return softmax(np.where(self._seen(one), scores, -np.inf).astype(scores.dtype), axis=-1)
+
+    def _seen(self, one: _One) -> Array:
+        """Return 1 for each key that a query sees, (queries, keys), else 0."""
+        seen = np.ones((one.queries.shape[1], one.keys.shape[1]), one.keys.dtype)
+        return np.tril(seen) if self.causal else seen
+
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
+        """Return the output; see `Operation`."""
+        output = np.empty((len(inputs[0]), inputs[2].shape[1]), inputs[2].dtype)
+        for (queries, _), one in self._sequences(inputs, offsets):
+            output[queries] = self._join(self._weights(one) @ one.values)
+        return output
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array | None, ...]:
+        """Return the relevance of the values; queries and keys get none."""
+        of_values = np.empty((len(relevance), *past.inputs[2].shape), relevance.dtype)
+        for (queries, keys), one in self._sequences(past.inputs, past.offsets):
+            z, R = self._split(past.output[queries]), self._split(relevance[:, queries])
+            weights, seen = self._weights(one), self._seen(one)
+            R_values = through_weighted_sum(rule, weights, seen, one.values, z, R)
+            of_values[:, keys] = self._join(R_values)
+        return None, None, of_values
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        """Return the gradient of queries, keys and values; see `Operation`."""
+        of_all = tuple(np.empty((len(gradient), *x.shape), gradient.dtype) for x in past.inputs)
+        for (queries, keys), one in self._sequences(past.inputs, past.offsets):
+            weights, g = self._weights(one), self._split(gradient[:, queries])
+            of_scores = softmax_gradient(weights, g @ np.swapaxes(one.values, -1, -2), axis=-1)
+            of_queries, of_keys = self._scores_gradient(one, of_scores)
+            of_values = np.swapaxes(weights, -1, -2) @ g
+            for found, rows, of_one in zip(
+                of_all, (queries, keys, keys), (of_queries, of_keys, of_values), strict=True
+            ):
+                found[:, rows] = self._join(of_one)
+        return of_all
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class DotProductAttention(_Attention):
+    """Attention whose scores are products of queries and keys: softmax(scale Q K^T) V.
+
+    It reads queries, keys and values, and gives a row for each query: with queries of one row a
+    sequence, such as a final state, one row a sequence; with those of the same steps it is
+    self-attention. With dense layers around it, which project in and out, it is multi-head
+    attention.
+
+    Parameters
+    ----------
+    heads : int
+        Into so many equal parts queries, keys and values are divided, each of which has weights of
+        its own.
+    scale : float, optional
+        Default: 1 / sqrt(K) with K the width of a head's keys. Keras' ``Attention`` has 1, or what
+        it learned.
+    causal : bool
+        Whether a query sees no keys behind its own step.
+    name, reads
+        As of every `Layer`: reads queries, keys and values.
+
+    Notes
+    -----
+    Vaswani et al. 2017 (arXiv 1706.03762).
+    """
+
+    kind: ClassVar[str] = "dot_product_attention"
+    heads: int = 1
+    scale: float | None = None
+    causal: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scale = None if self.scale is None else float(self.scale)
+        if scale is not None and not math.isfinite(scale):
+            raise ValueError(f"scale: expected a finite number, got {scale}")
+        self._set(heads=to_int("heads", self.heads, 1), scale=scale, causal=bool(self.causal))
+
+    def _factor(self, one: _One) -> float:
+        return 1 / math.sqrt(one.keys.shape[-1]) if self.scale is None else self.scale
+
+    def _scores(self, one: _One) -> Array:
+        return self._factor(one) * (one.queries @ np.swapaxes(one.keys, -1, -2))
+
+    def _scores_gradient(self, one: _One, gradient: Array) -> tuple[Array, Array]:
+        scaled = self._factor(one) * gradient
+        return scaled @ one.keys, np.swapaxes(scaled, -1, -2) @ one.queries
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class AdditiveAttention(_Attention):
+    """Attention whose scores are a weighted sum of tanh(query + key): sum_k weight_k tanh(q + k)_k.
+
+    It reads queries, keys and values, and gives a row for each query. With dense layers before
+    queries and keys it is the attention of Bahdanau et al.
+
+    Parameters
+    ----------
+    weight : array_like of shape (K,)
+        Of each number of queries and keys: Keras' scale, ones if there is none.
+    causal : bool
+        Whether a query sees no keys behind its own step.
+    name, reads
+        As of every `Layer`: reads queries, keys and values.
+
+    Notes
+    -----
+    Bahdanau et al. 2015 (arXiv 1409.0473).
+    """
+
+    kind: ClassVar[str] = "additive_attention"
+    weight: Array
+    causal: bool = False
+    heads: int = field(default=1, init=False)
+
+    def __post_init__(self) -> None:
+        self._set(weight=frozen("weight", self.weight, ("size",)), causal=bool(self.causal))
+        super().__post_init__()
+
+    def form(self, inputs: Sequence[Form]) -> Form:
+        """Return what its output is."""
+        form = super().form(inputs)
+        if inputs[1].size != len(self.weight):
+            raise ValueError(f"expected keys of size {len(self.weight)}, got {inputs[1].size}")
+        return form
+
+    def _inner(self, one: _One) -> Array:
+        """Return tanh(query + key), (heads, queries, keys, K)."""
+        return np.tanh(one.queries[..., :, np.newaxis, :] + one.keys[..., np.newaxis, :, :])
+
+    def _scores(self, one: _One) -> Array:
+        return (self._inner(one) * self.weight).sum(axis=-1)
+
+    def _scores_gradient(self, one: _One, gradient: Array) -> tuple[Array, Array]:
+        slope = (1 - self._inner(one) ** 2) * self.weight
+        return (
+            np.einsum("...qk,...qkc->...qc", gradient, slope),
+            np.einsum("...qk,...qkc->...kc", gradient, slope),
+        )
