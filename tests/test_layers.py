@@ -556,20 +556,25 @@ def test_every_kind_is_among_these():
     assert {layer.kind for layer in every_layer()} == set(LAYERS)
 
 
-@pytest.mark.parametrize("n", range(len(every_layer())))
-def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_path):
-    layer, rng = every_layer()[n], np.random.default_rng(7)
-    below = [
+def model_with(layer):
+    """A network with a layer among its steps, and scores of a sequence."""
+    rng = np.random.default_rng(7)
+    layers = [
         lrplstm.DenseLayer(rng.normal(size=(6, 5)), rng.normal(size=6), name="inputs of it"),
         LSTM(random_weights(rng, 6, 6), name="first"),
     ]
     if layer.reads is not None and "final" in layer.reads:
-        below.append(Pool("last", name="final"))
-    layers = [*below, layer]
+        layers.append(Pool("last", name="final"))
+    layers.append(layer)
     if not isinstance(layer, FinalState | Flatten | Pool | Step | WeightedSum):
         layers.append(Pool("mean"))
-    model = lrplstm.Model(layers)
-    x = random_batch()[0]
+    return lrplstm.Model(layers)
+
+
+@pytest.mark.parametrize("n", range(len(every_layer())))
+def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_path):
+    layer, rng = every_layer()[n], np.random.default_rng(8)
+    model, x = model_with(layer), random_batch()[0]
     weights = rng.normal(size=model.num_classes)
     moved = np.empty_like(x)
     for t, d in np.ndindex(x.shape):
