@@ -63,10 +63,10 @@ Columns = dict[str, Any]
 
 def records(attributions: Any) -> list[dict[str, Any]]:
     """Return the records of `Attributions`, as `record` makes them."""
-    found = columns(attributions)
-    if found is None:
+    as_columns = columns(attributions)
+    if as_columns is None:
         return [record(a) for a in attributions]
-    first, differing = found
+    first, differing = as_columns
     return _rows(first, differing)
 
 
@@ -131,8 +131,8 @@ def _by_sequence(values: Array, ends: list[int]) -> list[Any]:
 
 def _sums(a: Any, first: dict[str, Any]) -> Columns:
     arrived = sum_steps(a.token_relevance, a.offsets)
-    initial, rest = a.initial_relevance.astype(np.float64), a.delta.astype(np.float64)
+    initial, delta = a.initial_relevance.astype(np.float64), a.delta.astype(np.float64)
     sums = {"inputs": arrived, "initial_states": initial}
     if first["rest"] is not None:
-        sums |= {"shared_out": arrived + initial + rest, "rest": rest}
+        sums |= {"shared_out": arrived + initial + delta, "rest": delta}
     return {name: values.T.tolist() for name, values in sums.items()}

@@ -157,8 +157,8 @@ def _encode(name: str, text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        found = text[error.start : error.end]
-        raise ValueError(f"{name}: expected valid Unicode, got {shown(found)}") from None
+        surrogates = text[error.start : error.end]
+        raise ValueError(f"{name}: expected valid Unicode, got {shown(surrogates)}") from None
 
 
 def _encode_vocabulary(vocabulary: Sequence[str | None]) -> bytes:
@@ -185,10 +185,10 @@ def model_folder(path: str | os.PathLike[str]) -> Path:
     try:
         if folder.is_dir():
             return folder
-        found = "a file" if folder.exists() else "nothing"
+        there = "a file" if folder.exists() else "nothing"
     except OSError as error:
-        found = f"none ({error.strerror})"
-    raise ValueError(f"{folder}: expected a model folder, found {found}")
+        there = f"none ({error.strerror})"
+    raise ValueError(f"{folder}: expected a model folder, found {there}")
 
 
 def is_model_folder(path: Path) -> bool:
@@ -339,20 +339,20 @@ def _check_count(
     path: Path, text: str | None, config: dict[str, Any], embedding: Array | None
 ) -> None:
     """Refuse a vocabulary of another size before it is made: tokens take more than their text."""
-    found = None
+    tokens = None
     if text is not None:
-        found = text.count("\n") + (not text.endswith("\n"))
-    expected = config.get("vocabulary_size", found)
-    if found != expected:
+        tokens = text.count("\n") + (not text.endswith("\n"))
+    expected = config.get("vocabulary_size", tokens)
+    if tokens != expected:
         raise ValueError(
-            f"{path}: expected {_count(expected)} as {_CONFIG} has it, found {_count(found)}"
+            f"{path}: expected {_count(expected)} as {_CONFIG} has it, found {_count(tokens)}"
         )
-    if found is not None and embedding is None:
+    if tokens is not None and embedding is None:
         raise ValueError(f"{path}: vocabulary: expected None where there is no embedding")
-    if found is not None and embedding is not None and found > len(embedding):
+    if tokens is not None and embedding is not None and tokens > len(embedding):
         raise ValueError(
             f"{path}: vocabulary: expected {len(embedding)} tokens as the embedding has rows, or "
-            f"fewer, got {found}"
+            f"fewer, got {tokens}"
         )
 
 

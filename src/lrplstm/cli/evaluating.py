@@ -96,10 +96,10 @@ def _object(
     sentences: int, accuracy: Accuracy, curves: DeletionCurves, kept: Conservation
 ) -> dict[str, Any]:
     """Return it all, ready for JSON; there is no accuracy where nothing is predicted."""
-    found: dict[str, Any] = {"sentences": sentences}
+    counts: dict[str, Any] = {"sentences": sentences}
     if accuracy.count:
-        found |= {"correct": accuracy.right, "accuracy": accuracy.right / accuracy.count}
-    return found | {"deletion": curves.to_dict(), "conservation": kept.to_dict()}
+        counts |= {"correct": accuracy.right, "accuracy": accuracy.right / accuracy.count}
+    return counts | {"deletion": curves.to_dict(), "conservation": kept.to_dict()}
 
 
 def _print_curves(curves: DeletionCurves) -> None:

@@ -32,12 +32,12 @@ class JsonLines:
 
 def encode_records(attributions: Attributions, added: Columns) -> list[str]:
     """Return the record of each sequence as JSON, with what columns add to it."""
-    found = columns(attributions)
-    if found is None:
+    as_columns = columns(attributions)
+    if as_columns is None:
         names = tuple(added)
         records = zip(attributions.to_dicts(), *added.values(), strict=True)
         return [_encode(record | dict(zip(names, row, strict=True))) for record, *row in records]
-    first, differing = found
+    first, differing = as_columns
     # Columns are encoded as a whole, and what is the same in all records once.
     lists: list[Iterable[str]] = []
     first |= {name: column[0] for name, column in added.items()}

@@ -60,17 +60,17 @@ def _read_table(file: IO[bytes], name: str, width: int) -> Item:
             numbers.append(_number(cells[k], f"{where}, cell {k + 1}", hint=k == 0, width=width))
     if not columns:
         raise InputError(f"{name}: expected rows of numbers, found none")
-    found = columns - bool(labels)
-    if header is not None and len(header) not in (columns, found):
+    variables = columns - bool(labels)
+    if header is not None and len(header) not in (columns, variables):
         raise InputError(f"{name}: expected {columns} names in its header, got {len(header)}")
     if labels and not _can_be_labels(labels, header if header and len(header) == columns else None):
         raise InputError(
             f"{name}: expected {width} numbers in a row, got {columns}; a first column of numbers "
             "names the steps only where they rise"
         )
-    variables = None if header is None else header[len(header) - found :]
-    rows = np.array(numbers).reshape(-1, found)
-    return Item(name, rows, variables=variables, steps=labels or None)
+    names = None if header is None else header[len(header) - variables :]
+    rows = np.array(numbers).reshape(-1, variables)
+    return Item(name, rows, variables=names, steps=labels or None)
 
 
 def _cells(file: IO[bytes], name: str) -> Iterator[tuple[str, list[str]]]:

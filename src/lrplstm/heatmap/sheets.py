@@ -109,10 +109,10 @@ def _families(chars: set[str]) -> tuple[list[str], set[str]]:
     for family in dict.fromkeys([*preferred, "DejaVu Sans", *_MORE_FONTS]):
         if family in installed:
             face = get_font(findfont(font_properties([family])))
-            found = {char for char in missing if face.get_char_index(ord(char))}
-            if found:
+            drawable = {char for char in missing if face.get_char_index(ord(char))}
+            if drawable:
                 families.append(family)
-                missing -= found
+                missing -= drawable
     return families, missing
 
 
