@@ -107,6 +107,7 @@ LAYERS = [
     {"graph.operators"},
     {"graph.linear", "graph.recurrent"},
     {"graph.attention", "graph.simplifying", "graph.steps"},
+    {"graph.windows"},
     {"graph.reading"},
     {"graph.assembling"},
     {"graph"},

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.graph import attention, recurrent, steps  # noqa: F401 (they enter their operators)
+from lrplstm.graph import attention, recurrent, steps, windows  # noqa: F401 (their operators)
 from lrplstm.graph.operations import Graph, Input, Node
 from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value
 from lrplstm.graph.signals import Network, Part

@@ -177,6 +177,12 @@ class Network:
         signal = self.signals[int(value.first[SIGNAL])]
         return signal.is_input and not any(value.varies(n, SIGNAL) for n in range(value.ndim))
 
+    def only_signal(self, value: Traced) -> Signal | None:
+        """Return the signal that all numbers of a tensor are of, if there is one."""
+        if any(value.varies(n, SIGNAL) for n in range(value.ndim)):
+            return None
+        return self.signals[int(value.first[SIGNAL])]
+
     def whole(self, signal: int) -> Traced:
         """Return a signal as (sequences, steps, units)."""
         of = self.signals[signal]

@@ -134,31 +134,6 @@ def _pool_globally(call: Call) -> Value:
     return pool(call, value, range(2, value.ndim), how, keep=True)
 
 
-@operator(
-    "AveragePool",
-    "MaxPool",
-    attributes=(
-        "auto_pad",
-        "ceil_mode",
-        "count_include_pad",
-        "dilations",
-        "kernel_shape",
-        "pads",
-        "storage_order",
-        "strides",
-    ),
-)
-def _pool_in_windows(call: Call) -> Value:
-    window, value = call.attribute("kernel_shape", []), call.traced(0)
-    spread = {*call.attribute("pads", [0])} != {0} or {*call.attribute("dilations", [1])} != {1}
-    if tuple(window) != value.shape[2:] or spread:
-        raise RefusedError(
-            f"expected one window over all steps, {value.shape[2:]}, got {shown(window)}"
-        )
-    how = "max" if "Max" in call.node.operator else "mean"
-    return pool(call, value, range(2, value.ndim), how, keep=True)
-
-
 def pool(call: Call, value: Traced, axes: Sequence[int], how: str, *, keep: bool) -> Traced:
     """Return the mean, maximum or sum over some axes: of all steps, of units, or of both."""
     long = [axis for axis in axes if value.shape[axis] > 1]
