@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrplstm.graph.layouts import Rows
-from lrplstm.graph.operators import Call, Unreadable, Value, operator
+from lrplstm.graph.operators import Call, Value, operator
 from lrplstm.graph.signals import Part, Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced, along
 from lrplstm.layers import GRU, LSTM, RNN, Recurrent
@@ -202,8 +202,8 @@ def _of_sides(call: Call, n: int, name: str, shape: tuple[int, ...]) -> Sequence
 
 
 def _initial(call: Call, n: int, sides: int, width: int) -> Sequence[Array | None]:
-    """Return the initial state of each direction, the same for all sequences."""
-    if call.optional(n) is None:
+    """Return the initial state of each direction, the same for all sequences; None of others."""
+    if call.optional(n) is None or isinstance(call.optional(n), Traced):
         return [None] * sides
     state, name = call.constant(n), ("initial_h", "initial_c")[n - 5]
     if call.attribute("layout", 0) == 1 and state.ndim == 3:
@@ -216,6 +216,29 @@ def _initial(call: Call, n: int, sides: int, width: int) -> Sequence[Array | Non
     if (state != state[:, :1]).any():
         raise RefusedError(f"{name}: expected the same for all sequences of a batch")
     return list(state[:, 0])
+
+
+def _states(call: Call, cell: Cell, sides: int) -> list[str]:
+    """Return the names of layers that give initial states, those of all directions side by side."""
+    names = []
+    for n in range(5, 5 + cell.states):
+        state = call.optional(n)
+        if not isinstance(state, Traced):
+            names.append("")
+            continue
+        if state.ndim != 3:
+            raise RefusedError(f"an initial state: expected three axes, got shape {state.shape}")
+        if call.attribute("layout", 0) == 0:
+            state = state.transpose((1, 0, 2))
+        rows = call.network.rows(state.reshape((state.shape[0], sides * state.shape[2])), [1])
+        if rows.steps is not None or rows.repeated > 1:
+            raise LyingError("an initial state: expected one of each sequence")
+        names.append(call.network.signals[call.network.in_order(rows)].name)
+    while names and not names[-1]:
+        names.pop()
+    if "" in names:
+        raise RefusedError("initial_c depends on the input, and initial_h does not")
+    return names
 
 
 def _said(call: Call, cell: Cell, sides: int) -> list[list[Any]]:
@@ -274,7 +297,8 @@ def _recurrent(call: Call) -> tuple[Value, ...]:
         arguments["weight_ih"] = arguments["weight_ih"][:, columns]
         arguments["initial_hidden"] = arrays["initial_h"]
         weights.append(arguments)
-    group, first_unit = _enter(call, cell, rows, weights, backward)
+    states = _states(call, cell, sides)
+    group, first_unit = _enter(call, cell, rows, weights, backward, states)
     return _outputs(call, rows, group, first_unit, weights, backward, batch_first)
 
 
@@ -317,6 +341,7 @@ def _enter(
     rows: Rows,
     weights: Sequence[dict[str, Any]],
     backward: Sequence[bool],
+    states: Sequence[str],
 ) -> tuple[Group, int]:
     """Add a layer, or a direction to one; return it and the first of the node's own units."""
     network = call.network
@@ -328,7 +353,7 @@ def _enter(
     sides = {way: kind(**one, reverse=way) for way, one in zip(reverse, weights, strict=True)}
     key = (cell.kind, rows.signal, width)
     pair = None
-    if len(weights) == 1:
+    if len(weights) == 1 and not states:
         network.note_side(call.node.outputs, key, reverse[0])
         pair = network.pair_of(call.node.outputs)
     if pair is not None and pair in network.groups:
@@ -343,7 +368,7 @@ def _enter(
     ends = (steps - 1, 0) if both else (0,) if reverse[0] else (steps - 1,)
     signal = network.enter(Signal(name, width * (1 + both), steps, call.node.title, ends=ends))
     group = Group(cell.kind, signal, sides)
-    part = Part(name, (rows.name,), call.node.title, make=group.make, place=call.node.place)
+    part = Part(name, (rows.name, *states), call.node.title, make=group.make, place=call.node.place)
     network.append(part)
     if pair is not None:
         network.groups[pair] = group
@@ -381,7 +406,13 @@ def _outputs(
     y_h = Traced(first, (both, whole.axes[0], along(UNIT, width, call.room)), call.room)
     if batch_first:
         y, y_h = y.transpose((2, 0, 1, 3)), y_h.transpose((1, 0, 2))
-    given: tuple[Value, ...] = (y, y_h)
-    if call.node.operator == "LSTM":
-        given += (Unreadable(f"Y_c, the cell state, of {call.node.place}"),)
-    return given
+    if call.node.operator != "LSTM":
+        return y, y_h
+    size = len(weights[0]["bias"]) // 4
+    cells = network.final_cells(group.signal, size)
+    axes = [(UNIT, network.signals[cells].width), (SEQUENCE, network.sequences)]
+    whole = Traced.of(cells, axes, call.room)
+    first = first_unit // width * size
+    y_c = whole.take(np.arange(first, first + sides * size).reshape(sides, size), 0)
+    y_c = y_c.transpose((0, 2, 1))
+    return y, y_h, y_c.transpose((1, 0, 2)) if batch_first else y_c

@@ -21,6 +21,7 @@ from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Trac
 from lrplstm.layers import (
     Concatenate,
     DenseLayer,
+    FinalState,
     Flatten,
     Layer,
     Pool,
@@ -359,6 +360,14 @@ class Network:
         return self._helper(
             ("pool", signal, pooling),
             lambda: self.add(Pool(pooling), [of.name], of.width, None, title),
+        )
+
+    def final_cells(self, signal: int, size: int) -> int:
+        """Return the signal of the final cell states of an LSTM, `size` of each direction."""
+        of = self.signals[signal]
+        return self._helper(
+            ("cells", signal),
+            lambda: self.add(FinalState("cell"), [of.name], size * len(of.ends), None),
         )
 
     def reversed(self, signal: int) -> int:

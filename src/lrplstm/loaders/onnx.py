@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -117,19 +116,18 @@ def from_onnx(
 
 
 _UNROLLED = (
-    "some exporters (Keras' own, with some backends) write an LSTM as many matrix products, which "
-    "are not read: use tf2onnx or torch.onnx, or read the .keras file with from_keras"
+    "it has no recurrent node: some exporters (Keras' own, with some backends) write a layer as many "
+    "matrix products, which are not read: use tf2onnx or torch.onnx, or read the .keras file with "
+    "from_keras"
 )
 
 
 @contextmanager
 def _saying_what_is_missing(file: File) -> Iterator[None]:
-    """Where there is no recurrent node at all, let errors say that first."""
+    """Where there is no recurrent node at all, let errors say so, too."""
     try:
         yield
     except RefusedError as error:
         if file.operators & {"LSTM", "GRU", "RNN"}:
             raise
-        others = sorted(name for name in file.operators if re.search("LSTM|Loop|Scan", name))
-        found = f"only {', '.join(map(shown, others[:4]))}" if others else f"none; {_UNROLLED}"
-        raise RefusedError(f"expected a recurrent node, found {found}; {error}") from None
+        raise RefusedError(f"{error}; {_UNROLLED}") from None
