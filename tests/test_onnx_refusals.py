@@ -225,15 +225,6 @@ def test_shapes_of_inputs(shape, match):
         (
             [
                 LSTM,
-                node("Transpose", "Y", "t", perm=[1, 2, 3, 0]),
-                node("Squeeze", "t zero", "channels"),
-                node("MaxPool", "channels", "pooled", kernel_shape=[9], pads=[1, 1]),
-            ],
-            r"expected one window over all steps, \(9,\), got \[9\]",
-        ),
-        (
-            [
-                LSTM,
                 LAST,
                 node("Split", "state", "a b", axis=0),
                 node("Split", "a", "c d", axis=1),

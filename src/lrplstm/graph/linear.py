@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -13,21 +12,12 @@ from lrplstm.graph.layouts import Rows
 from lrplstm.graph.operators import Call, Value, operator
 from lrplstm.graph.signals import Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
-from lrplstm.layers import Activation, Add, DenseLayer
+from lrplstm.layers import Activation, Add, Affine, DenseLayer
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["Affine", "aligned", "compute", "dense", "matmul", "of_two"]
-
-
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """``scale * y + shift``, unit by unit; no layer yet: what is near it may take it in."""
-
-    kind: ClassVar[str] = "affine"
-    scale: Array
-    shift: Array
+__all__ = ["aligned", "compute", "dense", "matmul", "of_two"]
 
 
 # Matrices ---------------------------------------------------------------------------------------

@@ -411,8 +411,6 @@ def _outputs(
     size = len(weights[0]["bias"]) // 4
     cells = network.final_cells(group.signal, size)
     axes = [(UNIT, network.signals[cells].width), (SEQUENCE, network.sequences)]
-    whole = Traced.of(cells, axes, call.room)
-    first = first_unit // width * size
-    y_c = whole.take(np.arange(first, first + sides * size).reshape(sides, size), 0)
-    y_c = y_c.transpose((0, 2, 1))
+    own = first_unit // width * size + np.arange(sides * size).reshape(sides, size)
+    y_c = Traced.of(cells, axes, call.room).take(own, 0).transpose((0, 2, 1))
     return y, y_h, y_c.transpose((1, 0, 2)) if batch_first else y_c

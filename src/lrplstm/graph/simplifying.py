@@ -12,10 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.graph.linear import Affine
 from lrplstm.graph.signals import Part
-from lrplstm.layers import INPUTS, Activation, DenseLayer, Pool, Recurrent, Standardize, Step
-from lrplstm.weights import Array
+from lrplstm.layers import (
+    INPUTS,
+    Activation,
+    Affine,
+    DenseLayer,
+    Pool,
+    Recurrent,
+    Standardize,
+    Step,
+)
+from lrplstm.layers.folding import into_reader, into_source
 
 __all__ = ["simplified"]
 
@@ -75,54 +83,47 @@ class _Simplifier:
     # Affine functions ---------------------------------------------------------------------------
 
     def _settle(self, part: Part) -> None:
-        """Let a layer near it take an affine function in, or make it a layer of its own."""
+        """Let layers near it take an affine function in, or leave it as a layer of its own."""
         scale, shift = part.layer.scale, part.layer.shift
-        if part.reads[0] in self.raw:
-            if scale.all():
-                self._replace(part, Standardize(-shift / scale, 1 / scale))
+        if part.reads[0] in self.raw and scale.all():
+            self._replace(part, Standardize(-shift / scale, 1 / scale))
+            return
+        ways = [self._into_readers, self._into_source]
+        if (scale == 1).all():  # a bias
+            ways.reverse()
+        for way in ways:
+            if way(part):
                 return
-        else:
-            ways = [self._into_reader, self._into_before]
-            if (scale == 1).all():  # a bias
-                ways.reverse()
-            if any(way(part) for way in ways):
-                return
-        self._replace(part, DenseLayer(np.diag(scale), _bias(shift)))
 
-    def _into_before(self, part: Part) -> bool:
+    def _into_source(self, part: Part) -> bool:
         before = self.parts.get(part.reads[0])
-        if before is None or not self._only_reader(before, part) or not _is_linear(before.layer):
+        if before is None or not self._only_reader(before, part):
             return False
-        scale, shift = part.layer.scale, part.layer.shift
-        layer = before.layer
-        dtype = np.result_type(layer.dtype, scale)
-        weight = layer.weight * scale[:, np.newaxis]
-        bias = shift if layer.bias is None else layer.bias * scale + shift
-        merged = DenseLayer(weight.astype(dtype), _bias(bias.astype(dtype)))
+        merged = into_source(*_of_one_dtype(before, part))
+        if merged is None:
+            return False
         self._merge(before, part, merged)
         return True
 
-    def _into_reader(self, part: Part) -> bool:
-        """Multiply it into the layer that reads it: ``W (s y + t) + b = (W s) y + (W t + b)``."""
+    def _into_readers(self, part: Part) -> bool:
+        """Multiply it into the layers that read it: ``W (s y + t) + b = (W s) y + (W t + b)``."""
         readers = self.readers.get(part.name, [])
-        if part.name == self.last or len(readers) != 1:
+        if part.name == self.last or not readers or len(set(readers)) != len(readers):
             return False
-        reader = self.parts[readers[0]]
-        scale, shift = part.layer.scale, part.layer.shift
-        layer: Any
-        match reader.layer:
-            case Affine() as above:
-                layer = Affine(above.scale * scale, above.scale * shift + above.shift)
-            case DenseLayer() as above:
-                bias = above.weight @ shift.astype(above.dtype)
-                bias = bias if above.bias is None else bias + above.bias
-                weight = above.weight * scale.astype(above.dtype)
-                layer = DenseLayer(weight, _bias(bias), above.activation)
-            case _:
-                return False
-        self._replace(reader, layer)
+        changed = [self._read_behind(self.parts[name], part) for name in readers]
+        if any(layer is None for layer in changed):
+            return False
+        for name, layer in zip(readers, changed, strict=True):
+            self._replace(self.parts[name], layer)
         self._drop(part)
         return True
+
+    def _read_behind(self, reader: Part, part: Part) -> Any:
+        """Return the layer that reads what an affine one reads, or None."""
+        layer, affine = _of_one_dtype(reader, part)
+        if isinstance(layer, Affine):
+            return Affine(layer.scale * affine.scale, layer.scale * affine.shift + layer.shift)
+        return into_reader(layer, affine)
 
     # Activations --------------------------------------------------------------------------------
 
@@ -180,5 +181,8 @@ def _is_linear(layer: Any) -> bool:
     return isinstance(layer, DenseLayer) and layer.activation == "linear"
 
 
-def _bias(shift: Array) -> Array | None:
-    return shift if shift.any() else None
+def _of_one_dtype(part: Part, affine: Part) -> tuple[Any, Any]:
+    """Return a layer and an affine one, named as they are, in the dtype of the first."""
+    dtype = np.result_type(*part.layer.arrays().values(), np.float32)
+    layer = part.layer.called(part.name, part.reads)
+    return layer, affine.layer.astype(dtype).called(affine.name, affine.reads)

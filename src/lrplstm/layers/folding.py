@@ -15,7 +15,7 @@ from lrplstm.layers.normalization import Affine
 from lrplstm.layers.recurrent import Recurrent
 from lrplstm.weights import Array
 
-__all__ = ["fold"]
+__all__ = ["fold", "into_reader", "into_source"]
 
 
 def fold(layers: Sequence[Layer]) -> list[Layer]:
@@ -44,12 +44,12 @@ def fold(layers: Sequence[Layer]) -> list[Layer]:
         (source,) = affine.reads or ("",)
         readers = [layer for layer in folded if affine.name in (layer.reads or ())]
         changed: dict[int, Layer | None] = {
-            id(reader): _reading(reader, affine) for reader in readers
+            id(reader): into_reader(reader, affine) for reader in readers
         }
         if not readers or None in changed.values():
             before = [layer for layer in folded if layer.name == source]
             alone = sum((layer.reads or ()).count(source) for layer in folded) == 1
-            changed = {id(layer): _read_by(layer, affine) for layer in before if alone}
+            changed = {id(layer): into_source(layer, affine) for layer in before if alone}
             if not changed or None in changed.values():
                 continue
         others = [layer for layer in folded if layer is not affine]
@@ -57,7 +57,7 @@ def fold(layers: Sequence[Layer]) -> list[Layer]:
     return folded
 
 
-def _reading(layer: Layer, affine: Affine) -> Layer | None:
+def into_reader(layer: Layer, affine: Affine) -> Layer | None:
     """Return the layer that reads what an affine one reads, or None where it cannot take it in."""
     source, states = (affine.reads or ("",))[0], (layer.reads or ())[1:]
     if affine.name in states or (states and not isinstance(layer, Recurrent)):
@@ -73,7 +73,7 @@ def _reading(layer: Layer, affine: Affine) -> Layer | None:
     return None if changed is None else changed.called(layer.name, (source, *states))
 
 
-def _read_by(layer: Layer, affine: Affine) -> Layer | None:
+def into_source(layer: Layer, affine: Affine) -> Layer | None:
     """Return the layer with an affine one behind it, or None where it cannot take it in."""
     if not isinstance(layer, DenseLayer | Convolution):
         return None

@@ -116,9 +116,9 @@ def from_onnx(
 
 
 _UNROLLED = (
-    "it has no recurrent node: some exporters (Keras' own, with some backends) write a layer as many "
-    "matrix products, which are not read: use tf2onnx or torch.onnx, or read the .keras file with "
-    "from_keras"
+    "it has no recurrent node: some exporters (Keras' own, with some backends) write a layer as "
+    "many matrix products, which are not read: use tf2onnx or torch.onnx, or read the .keras file "
+    "with from_keras"
 )
 
 
