@@ -24,6 +24,8 @@ cdef class _BackRun:
     cdef _Trace trace
     cdef Back way
     cdef Rule rule
+    # What tokens are of: a projection, and which row of it each step reads.
+    cdef object projection, rows
     # What starts at the final states, and at those of all steps or None: an array of each target.
     cdef object final, hidden
     # Of each step: its relevance, or gradient times input; and that of its inputs; either or both.
@@ -36,6 +38,7 @@ cdef class _BackRun:
         """The same for some of the targets."""
         cdef _BackRun part = _BackRun()
         part.trace, part.way, part.rule = self.trace, self.way, self.rule
+        part.projection, part.rows = self.projection, self.rows
         part.final, part.hidden, part.token, part.inputs, part.initial = [
             None if array is None else array[targets]
             for array in (self.final, self.hidden, self.token, self.inputs, self.initial)
@@ -80,13 +83,19 @@ def lrp_scan(
     return LRPResult(None, run.inputs, run.initial)
 
 
-def gradient_scan(_Trace trace not None, final_gradient, hidden_gradient, bint times_input):
+def gradient_scan(
+    _Trace trace not None, final_gradient, hidden_gradient, bint times_input, *, times=None
+):
     """Run gradients back over every sequence; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
     cdef _BackRun run = _BackRun()
     run.way = layer.cell.gradient
     K = _start_back(run, trace, "gradient", final_gradient, hidden_gradient)
     B, steps, dtype = len(trace.offsets) - 1, len(trace.rows), layer.dtype
+    if times is not None:
+        projection, run.rows = times
+        run.projection = _check_rows("times", projection, layer.projected(), dtype)
+        _check_steps(run.rows, trace.offsets, len(projection))
     if times_input:
         run.token = np.zeros((K, steps), dtype)
     else:
@@ -115,6 +124,7 @@ cdef Py_ssize_t _start_back(_BackRun run, _Trace trace, str keep, final, hidden)
     if hidden is not None and len(final) != len(hidden):
         raise ValueError(f"expected one number of targets, got {len(final)} and {len(hidden)}")
     run.trace, run.final, run.hidden = trace, final, hidden
+    run.projection, run.rows = trace.projection, trace.rows
     return len(final)
 
 
@@ -129,9 +139,9 @@ cdef int _run_back(_BackRun run) except -1:
     for first in range(0, K, TARGETS):
         part = run if K <= TARGETS else run.part(slice(first, first + TARGETS))
         if layer.single:
-            _back[float](part, part.trace.projection, lanes, part.trace.kept)
+            _back[float](part, part.projection, lanes, part.trace.kept)
         else:
-            _back[double](part, part.trace.projection, lanes, part.trace.kept)
+            _back[double](part, part.projection, lanes, part.trace.kept)
     return 0
 
 
@@ -140,7 +150,7 @@ cdef int _back(
 ) except -1:
     cdef _Layer layer = run.trace.layer
     cdef _Direction direction
-    cdef const Py_ssize_t[::1] rows = run.trace.rows
+    cdef const Py_ssize_t[::1] rows = run.rows
     cdef const Py_ssize_t[::1] offsets = run.trace.offsets
     cdef const real[:, :, ::1] final = run.final
     cdef const real[:, :, ::1] hidden = run.hidden

@@ -46,6 +46,8 @@ def gradient_scan(
     final_gradient: Array | None,
     hidden_gradient: Array | None,
     times_input: bool,
+    *,
+    times: tuple[Array, Array] | None = None,
 ) -> GradientResult: ...
 def decompose_scan(
     trace: Any,

@@ -211,10 +211,14 @@ class Scans(Protocol):
         hidden_gradient: Array | None,
         times_input: bool,
         others: tuple[Any, ...] = (),
+        *,
+        times: tuple[Array, Array] | None = None,
     ) -> GradientResult:
         """Run gradients back over every sequence, from where `lrp_scan` does.
 
         With `times_input` the result is gradient times input of each step, else the gradients.
+        `times` are others to multiply by than the inputs that were read: a projection of them, and
+        which row of it belongs to each step.
         """
 
     def decompose_scan(

@@ -31,8 +31,18 @@ class Gradients(NamedTuple):
     states: list[tuple[Scan, GradientResult]]
 
 
-def gradients(past: ForwardPass, weighting: Array, *, times_input: bool = False) -> Gradients:
-    """Return the gradients of ``weighting . scores``, of K targets."""
+def gradients(
+    past: ForwardPass,
+    weighting: Array,
+    *,
+    times_input: bool = False,
+    times: tuple[Array, Array] | None = None,
+) -> Gradients:
+    """Return the gradients of ``weighting . scores``, of K targets.
+
+    With `times_input` gradient times input of each step is enough, where one layer alone reads the
+    inputs. `times` are others to multiply by, see `Scans.gradient_scan`.
+    """
     prepared = past.prepared
     descent = Descent(past, prepared.scores, np.asarray(weighting, past.scores.dtype))
     states = []
@@ -42,7 +52,8 @@ def gradients(past: ForwardPass, weighting: Array, *, times_input: bool = False)
             continue
         at_entry = times_input and node is prepared.entry
         final, hidden, *others = gradient
-        read = node.scans.gradient_scan(trace, final, hidden, at_entry, *others)
+        of_entry = times if at_entry else None
+        read = node.scans.gradient_scan(trace, final, hidden, at_entry, *others, times=of_entry)
         below, given = node.split_gradient(read)
         states.append((node, below))
         if at_entry:

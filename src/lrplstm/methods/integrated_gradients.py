@@ -11,7 +11,7 @@ from lrplstm import network
 from lrplstm.attribution import Attribution, Attributions
 from lrplstm.base_model import Model
 from lrplstm.baselines import BASELINE, Baseline, resolve_baseline
-from lrplstm.copies import copies
+from lrplstm.copies import Copies, copies
 from lrplstm.method_table import InputRelevance, Method, Option, register
 from lrplstm.methods.gradients import gradients
 from lrplstm.methods.perturbation import explained, reading_of
@@ -69,12 +69,14 @@ class IntegratedGradients(Method):
         of_baseline = prepared.project(baseline)
         towards_x = past.reading.projection[past.reading.rows] - of_baseline
         of_baseline = np.broadcast_to(of_baseline, towards_x.shape)
-        total = np.zeros((len(weighting), *np.shape(x)), towards_x.dtype)
+        # Of a step alone, the sum over its inputs can be taken on the way: no (steps, D) is needed.
+        summed = level == "token" and prepared.entry is not None
+        times = prepared.project(x - baseline) if summed else None
+        total = np.zeros((len(weighting), *np.shape(x)[: 1 if summed else 2]), towards_x.dtype)
 
         counts = np.full(len(offsets) - 1, self.path.steps)
         for some in copies(offsets, counts, prepared.bytes_per_step(len(weighting))):
             alpha = self.path.points(some.number).astype(towards_x.dtype)
-            weights = self.path.weights(some.number).astype(towards_x.dtype)
             path = np.empty((len(some.steps), towards_x.shape[1]), towards_x.dtype)
             for b, which, steps in some.by_sequence():
                 own = slice(offsets[b], offsets[b + 1])
@@ -82,18 +84,31 @@ class IntegratedGradients(Method):
                 np.multiply.outer(alpha[which], towards_x[own], out=points)
                 points += of_baseline[own]
             run = network.forward(prepared, reading_of(some, path), "gradient")
-            gradient = gradients(run, weighting[:, some.rows(past.every_step)]).inputs
-            # One after the other, so that a sum does not depend on how copies were grouped.
-            for b, which, steps in some.by_sequence():
-                sums = total[:, np.newaxis, offsets[b] : offsets[b + 1]]
-                terms = gradient[:, steps].reshape(len(sums), -1, *sums.shape[2:])
-                terms = weights[which, np.newaxis, np.newaxis] * terms
-                sums[:, 0] = np.add.reduce(np.concatenate([sums, terms], axis=1), axis=1)
+            weights = weighting[:, some.rows(past.every_step)]
+            if times is None:
+                self._add(total, offsets, some, gradients(run, weights).inputs)
+            else:
+                multiplied = gradients(run, weights, times_input=True, times=(times, some.steps))
+                self._add(total, offsets, some, multiplied.token)
 
-        relevance = (x - baseline) * (total / self.path.whole)
+        mean = total / self.path.whole
         started = explained(past, weighting) - _explained_of_baseline(past, weighting, of_baseline)
         initial = past.no_initial(len(weighting))
-        return InputRelevance.of_inputs(relevance, level, initial, started)
+        if summed:
+            return InputRelevance(mean, None, initial, started)
+        return InputRelevance.of_inputs((x - baseline) * mean, level, initial, started)
+
+    def _add(self, total: Array, offsets: Array, some: Copies, gradient: Array) -> None:
+        """Add gradients at some points of the path, (K, steps of the copies, ...), to a total.
+
+        One after the other, so that a sum does not depend on how copies were grouped.
+        """
+        weights = self.path.weights(some.number).astype(total.dtype)
+        for b, which, steps in some.by_sequence():
+            sums = total[:, np.newaxis, offsets[b] : offsets[b + 1]]
+            terms = gradient[:, steps].reshape(len(sums), -1, *sums.shape[2:])
+            terms = weights[which].reshape(-1, *[1] * (total.ndim - 1)) * terms
+            sums[:, 0] = np.add.reduce(np.concatenate([sums, terms], axis=1), axis=1)
 
 
 def _explained_of_baseline(past: ForwardPass, weighting: Array, of_baseline: Array) -> Array:

@@ -217,6 +217,8 @@ def gradient_scan(
     hidden_gradient: Array | None,
     times_input: bool,
     others: tuple[Any, ...] = (),
+    *,
+    times: tuple[Array, Array] | None = None,
 ) -> GradientResult:
     """Run gradients back over every sequence; see `lrplstm.scans`."""
     started = _started(trace, final_gradient, hidden_gradient, others)
@@ -229,7 +231,8 @@ def gradient_scan(
     initial = [np.zeros((K, len(trace.offsets) - 1, width), dtype) for width in (of_h, of_c)]
     for direction, kept in zip(trace.layer, trace.directions, strict=True):
         weights, cell, reverse, of_direction, columns = direction
-        W_x = trace.projection[trace.rows, columns]
+        projection, rows = (trace.projection, trace.rows) if times is None else times
+        W_x = projection[rows, columns]
         for sequence, steps in _steps(trace.offsets, reverse):
             dh, *d_others = _at_end(direction, _nothing(direction, K, dtype), others, sequence)
             for t in reversed(steps):
