@@ -18,7 +18,9 @@ from lrplstm.layers import (
     LSTM,
     AdditiveAttention,
     DotProductAttention,
+    Multiply,
     Pool,
+    Softmax,
     Step,
     WeightedSum,
 )
@@ -231,6 +233,27 @@ def test_saved_and_in_any_batch(layers, tmp_path):
         ValueError, match=r"contextual_decomposition is not defined .*attention|sum"
     ):
         lrplstm.contextual_decomposition(model, batch[0], 0)
+
+
+def test_a_softmax_of_units_or_of_steps_weighs_what_reads_it():
+    """Over steps it is a sum with these weights, in two layers more."""
+    values, scores = dense("values", K, 1), dense("scores", K, 2)
+    weighed = Multiply(1, "all", reads=["values", "weights"], name="weighed")
+    softmax = Softmax("steps", reads=["scores"], name="weights")
+    model = lrplstm.Model([values, scores, softmax, weighed, Pool("sum")])
+    same = lrplstm.Model([values, scores, WeightedSum(reads=["values", "scores"])])
+    batch = random_batch(lengths=LENGTHS)
+    assert relative_error(model.predict(batch), same.predict(batch)) < 1e-12
+    for method, options in [("gradient_x_input", {}), ("lrp", {"epsilon": 0.0})]:
+        found, expected = (lrplstm.explain(m, batch, method, 1, **options) for m in (model, same))
+        assert relative_error(found.input_relevance, expected.input_relevance) < 1e-10
+    model = lrplstm.Model([values, scores, Softmax(reads=["scores"], name="weights"), weighed])
+    weights = torch.softmax(torch.tensor(lrplstm.Model([scores]).predict(batch[0])), 1).numpy()
+    expected = weights * lrplstm.Model([values]).predict(batch[0])
+    assert relative_error(model.predict(batch[0]), expected) < 1e-12
+    signal = lrplstm.Model([scores, Softmax(name="mine"), Pool("mean")])
+    with pytest.raises(ValueError, match=r"lrp is not defined for the layer 'mine' \(softmax\)"):
+        lrplstm.lrp(signal, batch[0], 1)
 
 
 def test_attention_that_does_not_fit():

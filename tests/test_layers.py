@@ -54,6 +54,7 @@ from lrplstm.layers import (
     Reshape,
     Reverse,
     RMSNormalization,
+    Softmax,
     Standardize,
     Step,
     Steps,
@@ -513,6 +514,9 @@ def every_layer():
         Pool("last"),
         Pool("mean"),
         Pool("max"),
+        Pool("sum"),
+        Softmax("units"),
+        Softmax("steps"),
         Add(**read_twice),
         Subtract(**read_twice),
         Average(**read_twice),
@@ -566,6 +570,9 @@ def model_with(layer):
     if layer.reads is not None and "final" in layer.reads:
         layers.append(Pool("last", name="final"))
     layers.append(layer)
+    if isinstance(layer, Softmax):  # the weights of a product
+        layers[-1] = layer.called("weights", None)
+        layers.append(Multiply(1, "all", reads=["first", "weights"]))
     if not isinstance(layer, FinalState | Flatten | Pool | Step | WeightedSum):
         layers.append(Pool("mean"))
     return lrplstm.Model(layers)

@@ -16,6 +16,7 @@ from splits import Split, affine
 
 import lrplstm
 from lrplstm.activations import to_elementwise
+from lrplstm.backends import choose
 from lrplstm.layers import LSTM, Pool
 
 METHODS = [method for method in lrplstm.METHODS if method != "random"]
@@ -376,7 +377,7 @@ def test_every_method_saved_loaded_and_in_batches(variant, tmp_path):
 def test_plain_weights_run_on_the_kernels_and_others_do_not():
     rng = np.random.default_rng(8)
     plain, peeped = random_variant(rng, D, H), random_variant(rng, D, H, peepholes=True)
-    kernels = object()
+    kernels = choose.scans("kernel")
     assert LSTM(plain).scans(kernels) is kernels
     assert LSTM(plain.replaced(activation="tanh", cell_activation="tanh")).scans(kernels) is kernels
     assert LSTM(plain, peeped).scans(kernels) is not kernels

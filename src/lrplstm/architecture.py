@@ -111,7 +111,9 @@ def _lengths(layer: Layer, forms: Mapping[str, Form], every: Mapping[str, Array]
 
 
 def _skips(layer: Layer) -> bool:
-    return isinstance(layer, FinalState) or (isinstance(layer, Pool) and layer.pooling != "max")
+    return isinstance(layer, FinalState) or (
+        isinstance(layer, Pool) and layer.pooling in ("last", "mean")
+    )
 
 
 def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> Graph:

@@ -9,7 +9,7 @@ Sources: Bach et al. 2015 (doi 10.1371/journal.pone.0130140); Arras et al. 2017
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from types import MappingProxyType
@@ -26,6 +26,9 @@ __all__ = [
     "EpsilonRule",
     "ProductRule",
     "share_in_activation",
+    "through_diagonal",
+    "through_linear",
+    "through_sum",
     "through_weighted_sum",
 ]
 
@@ -113,6 +116,31 @@ class EpsilonRule:
 
 
 # Sums -------------------------------------------------------------------------------------------
+
+
+def through_linear(
+    rule: EpsilonRule, y: Array, weight: Array, bias: Array | float, z: Array, relevance: Array
+) -> Array:
+    """Return the relevance of y, (K, n, N), of z = y @ weight.T + bias, given (K, n, M)."""
+    q = rule.quotient(z, relevance)
+    return y * (q @ weight) + rule.share(q, z, bias, y.shape[-1])[..., np.newaxis]
+
+
+def through_sum(
+    rule: EpsilonRule, terms: Sequence[Array], z: Array, relevance: Array
+) -> tuple[Array, ...]:
+    """Return the relevance of each term, of z which is their sum: N is the units of all."""
+    q = rule.quotient(z, relevance)
+    share = rule.share(q, z, 0.0, len(terms) * z.shape[-1])[..., np.newaxis]
+    return tuple(term * q + share for term in terms)
+
+
+def through_diagonal(
+    rule: EpsilonRule, y: Array, scale: Array, bias: Array | float, z: Array, relevance: Array
+) -> Array:
+    """Return the relevance of y, of z = scale * y + bias: as of a diagonal matrix, N = K."""
+    q = rule.quotient(z, relevance)
+    return y * scale * q + rule.share(q, z, bias, y.shape[-1])[..., np.newaxis]
 
 
 def through_weighted_sum(

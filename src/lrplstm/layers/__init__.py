@@ -6,7 +6,12 @@ Each line below is a file of layers; whoever imports one of their own registers 
 from __future__ import annotations
 
 from lrplstm.layers.activations import ACTIVATIONS, Activation, PReLU
-from lrplstm.layers.attention import AdditiveAttention, DotProductAttention, WeightedSum
+from lrplstm.layers.attention import (
+    AdditiveAttention,
+    DotProductAttention,
+    Softmax,
+    WeightedSum,
+)
 from lrplstm.layers.base import (
     INPUTS,
     LAYERS,
@@ -75,6 +80,7 @@ __all__ = [
     "Repeat",
     "Reshape",
     "Reverse",
+    "Softmax",
     "Standardize",
     "Step",
     "Steps",

@@ -17,12 +17,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from lrplstm.checks import to_int
+from lrplstm.checks import check_choice, to_int
 from lrplstm.layers.base import Form, Layer, Pass, register
 from lrplstm.rules import EpsilonRule, through_weighted_sum
+from lrplstm.texts import shown
 from lrplstm.weights import Array, frozen
 
-__all__ = ["AdditiveAttention", "DotProductAttention", "WeightedSum"]
+__all__ = ["AdditiveAttention", "DotProductAttention", "Softmax", "WeightedSum"]
 
 
 def softmax(scores: Array, axis: int) -> Array:
@@ -34,6 +35,74 @@ def softmax(scores: Array, axis: int) -> Array:
 def softmax_gradient(weights: Array, gradient: Array, axis: int) -> Array:
     """Return the gradient of the scores, given that of the weights."""
     return weights * (gradient - (weights * gradient).sum(axis=axis, keepdims=True))
+
+
+def softmax_of_steps(scores: Array, offsets: Array) -> Array:
+    """Return the softmax over the steps of each sequence, of each column of (n, heads)."""
+    lengths = np.diff(offsets)
+    largest = np.maximum.reduceat(scores, offsets[:-1], axis=0)
+    exponentials = np.exp(scores - np.repeat(largest, lengths, axis=0))
+    total = np.add.reduceat(exponentials, offsets[:-1], axis=0)
+    weights: Array = exponentials / np.repeat(total, lengths, axis=0)
+    return weights
+
+
+def softmax_of_steps_gradient(weights: Array, gradient: Array, offsets: Array) -> Array:
+    """Return the gradient of the scores, (K, n, heads), given that of the weights."""
+    mean = np.add.reduceat(weights * gradient, offsets[:-1], axis=1)
+    centered: Array = weights * (gradient - np.repeat(mean, np.diff(offsets), axis=1))
+    return centered
+
+
+@register
+@dataclass(frozen=True, eq=False, repr=False)
+class Softmax(Layer):
+    """Positive weights that add up to one: of the units of each row, or of the steps of a sequence.
+
+    They are gates, which get no relevance: it reads scores, and a `Multiply` with
+    ``product_rule="all"`` reads it. Where something else hands it relevance, it refuses.
+
+    Parameters
+    ----------
+    over : {"units", "steps"}
+        What adds up to one.
+    name, reads
+        As of every `Layer`.
+    """
+
+    kind: ClassVar[str] = "softmax"
+    over: str = "units"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("over", self.over, ("units", "steps"))
+
+    def form(self, inputs: Sequence[Form]) -> Form:
+        """Return what its output is."""
+        return Form(*self.of_steps(inputs)) if self.over == "steps" else super().form(inputs)
+
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
+        """Return the output; see `Operation`."""
+        if self.over == "units":
+            return softmax(inputs[0], axis=1)
+        return softmax_of_steps(inputs[0], offsets[0])
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array | None, ...]:
+        """Return none, or raise a ValueError if there is some."""
+        if relevance.any():
+            raise ValueError(
+                f"method: lrp is not defined for the layer {shown(self.name)} (softmax) where its "
+                "output is more than weights of a product; choose another method"
+            )
+        return (None,)
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        """Return the gradient of the input; see `Operation`."""
+        if self.over == "units":
+            return (softmax_gradient(past.output, gradient, axis=-1),)
+        return (softmax_of_steps_gradient(past.output, gradient, past.offsets[0]),)
 
 
 @register
@@ -91,18 +160,12 @@ class WeightedSum(Layer):
         """Return values with an axis for the heads, (n, heads, K)."""
         return values.reshape(len(values), scores.shape[1], -1)
 
-    def _weights(self, scores: Array, offsets: Array) -> Array:
-        """Return the softmax over the steps of each sequence, (n, heads, 1)."""
-        lengths = np.diff(offsets)
-        largest = np.maximum.reduceat(scores, offsets[:-1], axis=0)
-        exponentials = np.exp(scores - np.repeat(largest, lengths, axis=0))
-        total = np.add.reduceat(exponentials, offsets[:-1], axis=0)
-        return (exponentials / np.repeat(total, lengths, axis=0))[..., np.newaxis]
-
     def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         """Return the output; see `Operation`."""
         values, scores = inputs
-        weighed = self._heads(values, scores) * self._weights(scores, offsets[0])
+        weighed = (
+            self._heads(values, scores) * softmax_of_steps(scores, offsets[0])[..., np.newaxis]
+        )
         return np.add.reduceat(weighed.reshape(values.shape), offsets[0][:-1], axis=0)
 
     def relevance(
@@ -111,7 +174,7 @@ class WeightedSum(Layer):
         """Return the relevance of the values; scores get none."""
         (values, scores), z, (offsets, _), _ = past
         lengths, heads = np.diff(offsets), scores.shape[1]
-        weighed = self._heads(values, scores) * self._weights(scores, offsets)
+        weighed = self._heads(values, scores) * softmax_of_steps(scores, offsets)[..., np.newaxis]
         z = z.reshape(len(z), heads, -1)
         q = rule.quotient(z, relevance.reshape(-1, *z.shape))
         units = (lengths * z.shape[2]).astype(z.dtype)[:, np.newaxis]
@@ -123,13 +186,11 @@ class WeightedSum(Layer):
         """Return the gradient of values and scores; see `Operation`."""
         (values, scores), _, (offsets, _), _ = past
         lengths = np.diff(offsets)
-        weights, y = self._weights(scores, offsets), self._heads(values, scores)
+        weights, y = softmax_of_steps(scores, offsets), self._heads(values, scores)
         g = np.repeat(gradient, lengths, axis=1).reshape(-1, *y.shape)
-        of_weights = (g * y).sum(axis=-1)
-        weighed = of_weights * weights[..., 0]
-        mean = np.repeat(np.add.reduceat(weighed, offsets[:-1], axis=1), lengths, axis=1)
-        of_scores = weights[..., 0] * (of_weights - mean)
-        return (g * weights).reshape(len(gradient), *values.shape), of_scores
+        of_scores = softmax_of_steps_gradient(weights, (g * y).sum(axis=-1), offsets)
+        of_values = (g * weights[..., np.newaxis]).reshape(len(gradient), *values.shape)
+        return of_values, of_scores
 
 
 # Queries ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 from lrplstm.checks import check_choice
 from lrplstm.copies import Copies
 from lrplstm.layers.base import Axis, Form, Layer, Pass, register
-from lrplstm.rules import PRODUCT_RULES, EpsilonRule
+from lrplstm.rules import PRODUCT_RULES, EpsilonRule, through_sum
 from lrplstm.sequences import to_offsets
 from lrplstm.weights import Array
 
@@ -136,11 +136,8 @@ class _Sum(Layer):
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
     ) -> tuple[Array, ...]:
         """Return the relevance of each input; see `Operation`."""
-        z = past.output
-        q = rule.quotient(z, relevance)
-        share = rule.share(q, z, 0.0, len(past.inputs) * z.shape[1])[..., np.newaxis]
-        weights = self.weights(len(past.inputs))
-        return tuple(_times(w, y) * q + share for w, y in zip(weights, past.inputs, strict=True))
+        terms = tuple(map(_times, self.weights(len(past.inputs)), past.inputs))
+        return through_sum(rule, terms, past.output, relevance)
 
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
         """Return the gradient of each input; see `Operation`."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lrplstm.checks import to_array
 from lrplstm.copies import Copies
 from lrplstm.layers.base import Form, Layer, Pass, register
-from lrplstm.rules import EpsilonRule
+from lrplstm.rules import EpsilonRule, through_diagonal
 from lrplstm.weights import Array, frozen, same_dtype
 
 __all__ = ["Affine", "LayerNormalization", "RMSNormalization"]
@@ -101,10 +101,8 @@ class Affine(Layer):
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
     ) -> tuple[Array, ...]:
         """Return the relevance of the input; see `Operation`."""
-        q = rule.quotient(past.output, relevance)
-        bias: Any = 0.0 if self.shift is None else self.shift
-        share = rule.share(q, past.output, bias, self.input_size)[..., np.newaxis]
-        return (past.inputs[0] * self.scale * q + share,)
+        (y,), z, bias = past.inputs, past.output, 0.0 if self.shift is None else self.shift
+        return (through_diagonal(rule, y, self.scale, bias, z, relevance),)
 
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
         """Return the gradient of the input; see `Operation`."""

@@ -29,9 +29,9 @@ class Pool(Layer):
 
     Parameters
     ----------
-    pooling : {"last", "mean", "max"}
-        The mean or maximum over all steps; or the last: of a recurrent layer the state that each
-        direction reaches, of others the last step.
+    pooling : {"last", "mean", "max", "sum"}
+        The mean, maximum or sum over all steps; or the last: of a recurrent layer the state that
+        each direction reaches, of others the last step.
     name, reads
         As of every `Layer`.
     """
@@ -41,7 +41,7 @@ class Pool(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("pooling", self.pooling, POOLINGS[:-1])
+        check_choice("pooling", self.pooling, (*POOLINGS[:-1], "sum"))
 
     def form(self, inputs: Sequence[Form]) -> Form:
         """Return what its output is."""
@@ -50,7 +50,9 @@ class Pool(Layer):
 
     def prepare(self, scans: Scans) -> tuple[Operation, ...]:
         """Return what a backend does for it."""
-        return (_Last() if self.pooling == "last" else _Pool(scans, self.pooling),)
+        if self.pooling in ("mean", "max"):
+            return (_Pool(scans, self.pooling),)
+        return (_Last() if self.pooling == "last" else _Sum(),)
 
 
 class _Pool(Operation):
@@ -82,6 +84,28 @@ class _Pool(Operation):
         winners = np.array([states.argmax(axis=0) for states in of_each])
         first = own[:-1, np.newaxis]
         return np.take_along_axis(y, first + winners[copies.owner], axis=0)
+
+
+class _Sum(Operation):
+    """The sum over steps: epsilon rule with weights 1, without bias, N = T * K."""
+
+    def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
+        return np.add.reduceat(inputs[0], offsets[0][:-1], axis=0)
+
+    def relevance(
+        self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
+    ) -> tuple[Array, ...]:
+        (x,), z, (offsets,), _ = past
+        lengths = np.diff(offsets)
+        q = rule.quotient(z, relevance)
+        share = rule.share(q, z, 0.0, (lengths * x.shape[1]).astype(x.dtype))[..., np.newaxis]
+        return (x * np.repeat(q, lengths, axis=1) + np.repeat(share, lengths, axis=1),)
+
+    def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
+        return (np.repeat(gradient, np.diff(past.offsets[0]), axis=1),)
+
+    def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
+        return self.forward(relevant, (copies.offsets_like(past.offsets[0]),))
 
 
 class _Last(Operation):

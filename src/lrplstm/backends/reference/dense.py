@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrplstm.rules import EpsilonRule
+from lrplstm.rules import EpsilonRule, through_linear
 from lrplstm.weights import Array
 
 __all__ = [
@@ -39,9 +39,8 @@ def linear(layer: Linear, y: Array) -> Array:
 
 def linear_lrp(layer: Linear, y: Array, z: Array, relevance: Array, rule: EpsilonRule) -> Array:
     """Return the relevance of y, given that of z; see `lrplstm.scans`."""
-    q = rule.quotient(z, relevance)
-    share = rule.share(q, z, 0.0 if layer.bias is None else layer.bias, units=y.shape[1])
-    return y * (q @ layer.weight) + share[..., np.newaxis]
+    bias = 0.0 if layer.bias is None else layer.bias
+    return through_linear(rule, y, layer.weight, bias, z, relevance)
 
 
 def linear_gradient(layer: Linear, gradient: Array) -> Array:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lrplstm.cells import GRUWeights
-from lrplstm.rules import EpsilonRule, ProductRule, share_in_activation
+from lrplstm.rules import EpsilonRule, ProductRule, share_in_activation, through_sum
 from lrplstm.weights import Array
 
 __all__ = ["Step", "decompose", "gradient", "relevance", "step"]
@@ -74,11 +74,10 @@ def relevance(
     R_a = np.zeros((K, 3, H), R_h.dtype)  # of r, z and n; r is a constant and gets nothing
 
     # h_t = (1 - z) n + z h_{t-1}: epsilon rule, identity weights, 2H lower units, no bias.
-    q_h = rule.quotient(h, R_h)
-    share_h = rule.share(q_h, h, 0.0, 2 * H)[:, np.newaxis]
-    R_keep, R_h = share_product(rule, z, h_before, z * h_before * q_h + share_h)
-    R_renew, R_a[:, 2] = share_product(rule, 1 - z, n, (1 - z) * n * q_h + share_h)
-    R_a[:, 1] = R_keep + R_renew
+    R_new, R_old = through_sum(rule, ((1 - z) * n, z * h_before), h, R_h)
+    R_of_new, R_a[:, 2] = share_product(rule, 1 - z, n, R_new)
+    R_of_old, R_h = share_product(rule, z, h_before, R_old)
+    R_a[:, 1] = R_of_new + R_of_old  # what both give to z
 
     # a^z = W_iz x + W_hz h_{t-1} + b, and a^n = W_in x + (W_hn h_{t-1}, effectively) + b.
     q = rule.quotient(a, R_a.reshape(K, 3 * H))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrplstm.rules import EpsilonRule, ProductRule, share_in_activation
+from lrplstm.rules import EpsilonRule, ProductRule, share_in_activation, through_linear, through_sum
 from lrplstm.weights import Array, LSTMWeights
 
 __all__ = ["Step", "decompose", "gradient", "relevance", "step"]
@@ -68,7 +68,7 @@ def relevance(
     """
     i, f, g, o, a, h_before, c_before, h, c = past
     R_h, R_c = after
-    m, H = o * weights.functions[1](c), weights.hidden_size
+    m = o * weights.functions[1](c)
     p_i, p_f, p_o = _peepholes(weights)
     a_i, a_f, a_g, a_o = np.split(a, 4)
     b_i, b_f, b_g, b_o = np.split(weights.bias, 4)
@@ -82,8 +82,7 @@ def relevance(
     # h = W_hr m: a linear layer without bias. R_m is that of m = o tanh(c).
     R_m = R_h
     if weights.weight_hr is not None:
-        q_h = rule.quotient(h, R_h)
-        R_m = m * (q_h @ weights.weight_hr) + rule.share(q_h, h, 0.0, H)[:, np.newaxis]
+        R_m = through_linear(rule, m, weights.weight_hr, 0.0, h, R_h)
     R_o, R_signal = share_product(rule, o, weights.functions[1](c), R_m)
     R_c = R_c + R_signal
     q_o, share_o = through(a_o, R_o, b_o, N_o)
@@ -91,10 +90,9 @@ def relevance(
         R_c = R_c + c * p_o * q_o + share_o
 
     # c_t = f c_{t-1} + i g: epsilon rule, identity weights, 2H lower units, no bias.
-    q_c = rule.quotient(c, R_c)
-    share_c = rule.share(q_c, c, 0.0, 2 * H)[:, np.newaxis]
-    R_f, R_c = share_product(rule, f, c_before, f * c_before * q_c + share_c)
-    R_i, R_g = share_product(rule, i, g, i * g * q_c + share_c)
+    R_old, R_new = through_sum(rule, (f * c_before, i * g), c, R_c)
+    R_f, R_c = share_product(rule, f, c_before, R_old)
+    R_i, R_g = share_product(rule, i, g, R_new)
 
     # a = W_ih x_t + W_hh h_{t-1} + p c + b.
     q_i, share_i = through(a_i, R_i, b_i, N_i)
