@@ -27,7 +27,11 @@ def test_loaders_are_functions_wherever_they_are_taken_from():
         assert {name} <= set(dir(lrplstm)) & set(dir(loaders))
         assert pickle.loads(pickle.dumps(function)) is function
         if name != "load_default":
-            assert next(iter(inspect.signature(function).parameters)) in ("source", "path")
+            assert next(iter(inspect.signature(function).parameters)) in (
+                "source",
+                "path",
+                "params",
+            )
             assert "Parameters\n" in function.__doc__
     for module in (lrplstm, loaders):
         with pytest.raises(AttributeError, match="no attribute 'from_nowhere'"):

@@ -34,6 +34,7 @@ from lrplstm.weights import LSTMWeights
 if TYPE_CHECKING:
     from lrplstm.loaders import (
         from_arras,
+        from_flax,
         from_keras,
         from_onnx,
         from_torch,
@@ -70,6 +71,7 @@ __all__ = [
     "contextual_decomposition",
     "explain",
     "from_arras",
+    "from_flax",
     "from_keras",
     "from_onnx",
     "from_torch",

@@ -16,6 +16,7 @@ from lrplstm.tokenizers import TOKENIZERS
 
 if TYPE_CHECKING:
     from lrplstm.loaders.arras import from_arras
+    from lrplstm.loaders.flax import from_flax
     from lrplstm.loaders.keras import from_keras
     from lrplstm.loaders.native import load, load_default
     from lrplstm.loaders.onnx import from_onnx
@@ -27,6 +28,10 @@ else:
             from lrplstm.loaders.native import load_default
 
             return load_default
+        if name == "from_flax":  # it reads no files
+            from lrplstm.loaders.flax import from_flax
+
+            return from_flax
         if name in __all__:
             return LOADERS[name].load()
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -35,7 +40,15 @@ else:
         return sorted({*globals(), *__all__})
 
 
-__all__ = ["from_arras", "from_keras", "from_onnx", "from_torch", "load", "load_default"]
+__all__ = [
+    "from_arras",
+    "from_flax",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
+    "load",
+    "load_default",
+]
 
 
 # Options that several take ----------------------------------------------------------------------
