@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -14,13 +15,20 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from random_models import random_batch, random_model, random_weights, relative_error
+from random_models import (
+    random_batch,
+    random_gru,
+    random_model,
+    random_rnn,
+    random_weights,
+    relative_error,
+)
 
 import lrplstm
 from lrplstm import _kernels, parallel
 from lrplstm.backends import choose, reference
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
-from lrplstm.scans import DecomposeResult, ForwardResult, LRPResult, Scans
+from lrplstm.scans import KEEP, DecomposeResult, ForwardResult, LRPResult, Scans
 
 
 def build_for(instruction_set):
@@ -52,15 +60,24 @@ def draw(*shape, seed=1, dtype=np.float64):
     return np.random.default_rng(seed).normal(0, 0.5, shape).astype(dtype)
 
 
-def weights(directions, dtype=np.float64, hidden_size=H, input_size=D):
+CELLS = {
+    "lstm": random_weights,
+    "gru": random_gru,
+    "gru, reset before the product": functools.partial(random_gru, reset_after=False),
+    "rnn": random_rnn,
+    "rnn, relu": functools.partial(random_rnn, activation="relu"),
+}
+
+
+def weights(directions, dtype=np.float64, hidden_size=H, input_size=D, cell="lstm"):
     rng = np.random.default_rng(7)
-    return [random_weights(rng, input_size, hidden_size, dtype) for _ in range(directions)]
+    return [CELLS[cell](rng, input_size, hidden_size, dtype) for _ in range(directions)]
 
 
-def arguments(module, directions=2, dtype=np.float64):
+def arguments(module, directions=2, dtype=np.float64, cell="lstm"):
     """Arguments of every function of a backend, by its name."""
     linear = module.prepare_linear(draw(C, 5, seed=2, dtype=dtype), draw(C, seed=3, dtype=dtype))
-    layer = module.prepare_layer(weights(directions, dtype))
+    layer = module.prepare_layer(weights(directions, dtype, cell=cell))
     width = directions * H
     x = draw(6, D, seed=4, dtype=dtype)
     scan = {
@@ -110,7 +127,7 @@ def arguments(module, directions=2, dtype=np.float64):
             "gradient": final,
         },
         "prepare_layer": {"directions": weights(directions)},
-        "has_cell": {"weights": weights(1)[0]},
+        "has_cell": {"directions": weights(1)},
         "bytes_per_step": {"layer": layer},
         "project": {"layer": layer, "x": x},
         "forward_scan": scan | {"keep": "nothing"},
@@ -140,8 +157,8 @@ def arguments(module, directions=2, dtype=np.float64):
     }
 
 
-def call(module, name, *, sides=2, **changed):
-    given = arguments(module, sides)
+def call(module, name, *, sides=2, cell="lstm", **changed):
+    given = arguments(module, sides, cell=cell)
     if changed.get("product_rule", "all") != "all":
         changed["trace"] = given["decompose_scan"]["trace"]
     return getattr(module, name)(**(given[name] | changed))
@@ -210,6 +227,28 @@ def test_backends_agree(name, changed, directions, kernels):
     for found, wanted in zip(arrays(kernel), arrays(expected), strict=True):
         if isinstance(wanted, np.ndarray):
             assert relative_error(found, wanted) < 1e-12
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_backends_agree_on_every_cell(cell, kernels):
+    assert kernels.has_cell(weights(2, cell=cell))
+    for name, changed in CASES:
+        if name.endswith("scan"):
+            kernel, expected = (call(m, name, cell=cell, **changed) for m in (kernels, reference))
+            for found, wanted in zip(arrays(kernel), arrays(expected), strict=True):
+                if isinstance(wanted, np.ndarray) and wanted.any():
+                    assert relative_error(found, wanted) < 1e-12, (name, changed)
+
+
+@pytest.mark.parametrize("hidden_size", [H, 19])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell", CELLS)
+def test_states_are_the_same_bits_whatever_is_kept(cell, dtype, hidden_size, kernels):
+    layer = kernels.prepare_layer(weights(2, dtype, hidden_size, cell=cell))
+    x = 3 * draw(6, D, seed=4, dtype=dtype)
+    scan = layer, kernels.project(layer, x), ROWS, OFFSETS
+    of_all = [kernels.forward_scan(*scan, keep, True).hidden for keep in KEEP]
+    assert all((states == of_all[0]).all() for states in of_all)
 
 
 @pytest.mark.parametrize("directions", [1, 2])

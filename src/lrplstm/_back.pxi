@@ -9,7 +9,8 @@ from libc.string cimport memcpy, memset
 
 from lrplstm._products cimport Product
 from lrplstm._tiles cimport (
-    ABS, ALL, HALF, HANDED, OWN, PROP, STARTED, TARGETS, Back, Rule, Tile,
+    ABS, ALL, HALF, HANDED, MOST_STAGES, OWN, PROP, SPARE_ROWS, STARTED, TARGETS, Back, BackStage,
+    Rule, Tile,
 )
 from lrplstm._vectors cimport add, prefetch
 
@@ -129,12 +130,12 @@ cdef Py_ssize_t _start_back(_BackRun run, _Trace trace, str keep, final, hidden)
 
 
 cdef int _run_back(_BackRun run) except -1:
-    """For each lane and target a row of what a cell needs, and of x; behind them one row more."""
+    """For each lane and target there is a row of what the cell needs, and of what x gets."""
     cdef _Layer layer = run.trace.layer
     cdef _BackRun part
     K, B = len(run.final), len(run.trace.offsets) - 1
     columns = run.way.rows * layer.padded + layer.padded_inputs()
-    number = min(B, layer.lanes) * min(K, <Py_ssize_t> TARGETS) + 1
+    number = min(B, layer.lanes) * min(K, <Py_ssize_t> TARGETS)
     lanes = _zeros((number, columns), layer.dtype)
     for first in range(0, K, TARGETS):
         part = run if K <= TARGETS else run.part(slice(first, first + TARGETS))
@@ -169,25 +170,34 @@ cdef int _back(
     cdef const double* of_token
     cdef const void* zero = layer.zero
     cdef real* initial_gradient[MOST_STATES]
-    cdef Product to_hidden, to_input
+    cdef const BackStage* stage
+    cdef Product to_hidden[MOST_STAGES]
+    cdef Product to_input
     cdef Tile tile
     for i in range(layer.cell.states):
         initial_gradient[i] = NULL
         if run.initial_gradient[i] is not None:
             initial_gradient[i] = <real*> _address(run.initial_gradient[i])
-    layer.set_tile(&tile, scratch.shape[1], &scratch[scratch.shape[0] - 1, 0])
+    spare = _zeros((SPARE_ROWS * padded,), layer.dtype)
+    layer.set_tile(&tile, scratch.shape[1], _address(spare))
     tile.targets, tile.rule, tile.first = K, run.rule, 0
     tile.from_hidden, tile.times_input = run.hidden is not None, to_tokens
     # Where inputs get relevance of their own, a token is what each of them gets beside its product.
     of_token = &tile.share[0] if to_inputs else &tile.token[0]
-    to_hidden.x, to_hidden.y = &scratch[0, run.way.recurrent.at * padded], &scratch[0, HANDED]
-    to_hidden.x_stride = to_hidden.y_stride = scratch.shape[1]
-    to_hidden.segment_stride, to_hidden.start, to_hidden.start_step = padded, &zero, 0
-    to_input = to_hidden
     to_input.x, to_input.y = &scratch[0, run.way.inputs.at * padded], &scratch[0, below]
+    to_input.x_stride = to_input.y_stride = scratch.shape[1]
+    to_input.start, to_input.start_step, to_input.start_at = &zero, 0, 0
+    to_input.segment_stride = padded
+    for i in range(run.way.stages):
+        stage = &run.way.stage[i]
+        to_hidden[i] = to_input
+        to_hidden[i].x = &scratch[0, stage.recurrent.at * padded]
+        to_hidden[i].y = &scratch[0, stage.writes * padded]
     for d in range(len(layer.directions)):
         direction = layer.directions[d]
-        direction.back("weight_hh", &run.way.recurrent).set_product(&to_hidden)
+        for i in range(run.way.stages):
+            stage = &run.way.stage[i]
+            direction.back("weight_hh", &stage.recurrent).set_product(&to_hidden[i])
         if to_inputs:
             direction.back("weight_ih", &run.way.inputs).set_product(&to_input)
         tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
@@ -229,9 +239,14 @@ cdef int _back(
                             t = _step(offsets, first + lane, s - 1, direction.reverse)
                             prefetch(&projection[rows[t], first_projected], gates * padded)
                     after = tile.end = active
-                    to_hidden.rows = to_input.rows = active * K
-                    _take[real](&run.way.step, &tile, &scratch[0, 0])
+                    for i in range(run.way.stages):
+                        _take[real](&run.way.stage[i].step, &tile, &scratch[0, 0])
+                        # Relevance of h_{-1} is a number, which needs no product.
+                        if s > 0 or not ends_in_number or i + 1 < run.way.stages:
+                            to_hidden[i].rows = active * K
+                            _times_matrix(&to_hidden[i], <const real*> to_hidden[i].panels)
                     if to_inputs:
+                        to_input.rows = active * K
                         _times_matrix(&to_input, <const real*> to_input.panels)
                     for lane in range(active):
                         t = _step(offsets, first + lane, s, direction.reverse)
@@ -241,9 +256,7 @@ cdef int _back(
                                 token[k, t] += of_token[r]
                             if to_inputs:
                                 add(&inputs[k, t, 0], &scratch[r, below], D)
-                    if s > 0 or not ends_in_number:
-                        _times_matrix(&to_hidden, <const real*> to_hidden.panels)
-                    _poll(&work, _work(active * K, run.way.recurrent.count * padded, columns))
+                    _poll(&work, _work(active * K, gates * padded, columns))
                 row += offsets[first + size] - offsets[first]
                 tile.end = size
                 if run.way.end.of_floats != NULL:

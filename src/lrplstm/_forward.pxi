@@ -9,9 +9,7 @@ from cython cimport floating as real
 from libc.string cimport memcpy
 
 from lrplstm._products cimport Product
-from lrplstm._tiles cimport (
-    FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, NOTHING, Step, Tile,
-)
+from lrplstm._tiles cimport MOST_STAGES, NOTHING, SPARE_ROWS, Stage, Step, Tile
 from lrplstm._vectors cimport add, double_vector, float_vector, prefetch
 
 from lrplstm.scans import KEEP, DecomposeResult, ForwardResult
@@ -178,10 +176,10 @@ cdef struct States:
 
 
 cdef int _run_forward(_Run run) except -1:
-    """For each lane a row of pre-activations and the cell's states; behind them one row more."""
+    """For each lane there is a row of pre-activations and the cell's states."""
     cdef _Layer layer = run.layer
-    columns = layer.stride + layer.cell.states * layer.padded
-    lanes = _zeros((min(len(run.offsets) - 1, layer.lanes) + 1, columns), layer.dtype)
+    columns = layer.stride + (layer.cell.states + layer.cell.own) * layer.padded
+    lanes = _zeros((min(len(run.offsets) - 1, layer.lanes), columns), layer.dtype)
     trace_rows = None if run.originals is None else _trace_rows(run.originals, layer.lanes)
     if layer.single:
         return _forward[float](run, run.projection, lanes, run.trace, trace_rows)
@@ -201,22 +199,24 @@ cdef int _forward(
     cdef const unsigned char[::1] phrase = run.phrase
     cdef real[:, ::1] final = run.final
     cdef Py_ssize_t H = layer.hidden_size, padded = layer.padded, stride = layer.stride
-    cdef Py_ssize_t B = offsets.shape[0] - 1, lanes = scratch.shape[0] - 1
-    cdef Py_ssize_t d, first, active, s, lane, t, row, work = 0
+    cdef Py_ssize_t B = offsets.shape[0] - 1, lanes = scratch.shape[0]
+    cdef Py_ssize_t d, first, active, s, lane, t, row, i, work = 0
     cdef bint started = run.start[0] is not None
-    cdef Step step = layer.cell.decompose if run.decomposes else layer.cell.forward
+    cdef const Stage* stage
     cdef States states
-    cdef Product product
+    cdef Product product[MOST_STAGES]
     cdef Tile tile
+    spare = _zeros((SPARE_ROWS * padded,), layer.dtype)
     _find_states(run, &states)
-    layer.set_tile(&tile, scratch.shape[1], &scratch[lanes, 0])
+    layer.set_tile(&tile, scratch.shape[1], _address(spare))
     tile.keep = run.keep
-    product.x_stride = product.y_stride = scratch.shape[1]
-    product.segment_stride, product.start_step = 0, 1
     for d in range(len(layer.directions)):
         direction = layer.directions[d]
-        direction.recurrent.set_product(&product)
         _begin(run, direction, &states, &tile)
+        for i in range(layer.cell.stages):
+            direction.set_product(i, &product[i])
+            product[i].x_stride = product[i].y_stride = scratch.shape[1]
+            product[i].start_at = layer.cell.stage[i].writes * H
         row = first = 0
         with nogil:
             if run.decomposes:
@@ -250,14 +250,20 @@ cdef int _forward(
                     while tile.first < active:
                         tile.end = min(tile.first + <Py_ssize_t> AT_ONCE, active)
                         lane = tile.first
-                        if s == 0 and not started:
-                            _add_initial(&tile, &scratch[0, 0], stride)
-                        else:  # a = W_ih x_t + b + W_hh h_{t-1}
-                            product.start = &tile.projection[lane]
-                            product.x, product.y = &scratch[lane, stride], &scratch[lane, 0]
-                            product.rows = tile.end - lane
-                            _times_matrix(&product, <const real*> product.panels)
-                        _take[real](&step, &tile, &scratch[0, 0])
+                        for i in range(layer.cell.stages):
+                            stage = &layer.cell.stage[i]
+                            if s == 0 and i == 0 and not started:
+                                _add_initial(&tile, &scratch[0, 0], stride)
+                            else:  # a = W_ih x_t + b + W_hh h_{t-1}
+                                product[i].start = &tile.projection[lane]
+                                product[i].x = &scratch[lane, stride + stage.recurrent.at * padded]
+                                product[i].y = &scratch[lane, stage.writes * H]
+                                product[i].rows = tile.end - lane
+                                _times_matrix(&product[i], <const real*> product[i].panels)
+                            _take[real](
+                                &stage.decompose if run.decomposes else &stage.forward,
+                                &tile, &scratch[0, 0],
+                            )
                         tile.first = tile.end
                     for lane in range(active):
                         t = _step(offsets, first + lane, s, direction.reverse)

@@ -1,10 +1,11 @@
 """Recurrent layers: the weights of one or two directions, packed, and the cell that they are of."""
 
-from lrplstm cimport _lstm
+from lrplstm cimport _gru, _lstm, _rnn
 from lrplstm._tiles cimport (
     FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, MOST_STATES, TILE, Cell, Gates, Tile,
 )
 
+from lrplstm.cells import GRUWeights, RNNWeights
 from lrplstm.weights import LSTMWeights
 
 # Recurrent weights of this size stay in the cache next to the core. Half a tile is then enough to
@@ -14,18 +15,46 @@ _SMALL_BYTES = 2**19
 
 cdef bint _describe(weights, Cell* cell) except -1:
     """Find the cell of some weights, if there is one: the one table of cells."""
-    if weights.variants():
-        return False
-    if isinstance(weights, LSTMWeights):
+    variants = weights.variants()
+    if isinstance(weights, LSTMWeights) and not variants:
         _lstm.describe(cell)
-        return True
-    return False
+    elif isinstance(weights, GRUWeights) and variants.keys() <= {"reset_after"}:
+        _gru.describe(cell, weights.reset_after)
+    elif isinstance(weights, RNNWeights) and weights.activation in ("tanh", "relu"):
+        _rnn.describe(cell, weights.activation == "relu")
+    else:
+        return False
+    return True
 
 
-def has_cell(weights):
-    """Return whether there is the cell of some weights; see `lrplstm.scans`."""
+cdef tuple _projected(weights):
+    """Return the rows of W_ih and of the biases whose products with x are a projection.
+
+    Of a GRU they are r, z, what r multiplies, which has a bias alone, and n.
+    """
+    if not isinstance(weights, GRUWeights):
+        return weights.weight_ih, weights.bias
+    bias = weights.bias_ih + weights.bias_hh
+    if not weights.reset_after:
+        return weights.weight_ih, bias
+    first = 2 * weights.hidden_size
+    W_n, b_in, b_hn = weights.weight_ih[first:], weights.bias_ih[first:], weights.bias_hh[first:]
+    rows = weights.weight_ih[:first], np.zeros_like(W_n), W_n
+    return np.concatenate(rows), np.concatenate([bias[:first], b_hn, b_in])
+
+
+def has_cell(directions):
+    """Return whether there is the cell of a layer's directions; see `lrplstm.scans`."""
     cdef Cell cell
-    return _describe(weights, &cell)
+    cells = set()
+    for weights in directions:
+        if not _describe(weights, &cell):
+            return False
+        cells.add((type(weights), cell.variant))
+    return len(cells) == 1
+
+
+cdef class _Layer
 
 
 cdef class _Direction:
@@ -38,43 +67,55 @@ cdef class _Direction:
     cdef const void* bias
     cdef const void* initial[MOST_STATES]
     cdef const void* initial_projected
-    cdef _Matrix recurrent
+    cdef _Matrix inputs
+    cdef list recurrent
     cdef dict packed
 
-    def __cinit__(self, weights, Py_ssize_t number, Py_ssize_t padded, Py_ssize_t stride):
+    cdef int pack(self, _Layer layer, weights, Py_ssize_t number) except -1:
+        cdef Py_ssize_t stride = layer.stride, i
         self.weights = weights
         self.reverse = weights.reverse or number == 1
         self.hidden_size = weights.hidden_size
         self.first_state = number * weights.hidden_size
         self.first_projected = number * stride
-        self.recurrent = _Matrix(weights.weight_hh.T)
         self.packed = {}
+        weight_ih, bias = _projected(weights)
+        self.inputs = _Matrix(weight_ih.T)
+        self.recurrent = [
+            _Matrix(self.rows_of(weights.weight_hh, &layer.cell.stage[i].recurrent).T)
+            for i in range(layer.cell.stages)
+        ]
         # Step 0 is the same for all sequences: W_hh h_{-1}.
         hidden, zero = weights.initial_states[0][np.newaxis], _zeros((stride,), weights.dtype)
-        projected = _padded(_product(hidden, self.recurrent, zero)[0], stride)
-        states = [_padded(state, padded) for state in weights.initial_states]
-        self.rows = [_padded(weights.bias, stride), projected, *states]
+        projected = _padded(_product(hidden, self.recurrent[0], zero)[0], stride)
+        states = [_padded(state, layer.padded) for state in weights.initial_states]
+        self.rows = [_padded(bias, stride), projected, *states]
         self.bias = _address(self.rows[0])
         self.initial_projected = _address(self.rows[1])
-        for number, state in enumerate(states):
-            self.initial[number] = _address(state)
+        for i in range(layer.cell.states):
+            self.initial[i] = _address(states[i])
+        return 0
 
-    cdef _Matrix inputs(self):
-        """What makes a projection of inputs."""
-        matrix = self.packed.get("inputs")
-        if matrix is None:
-            matrix = self.packed["inputs"] = _Matrix(self.weights.weight_ih.T)
-        return matrix
+    cdef object rows_of(self, weight, const Gates* gates):
+        """The rows of some gates."""
+        cdef Py_ssize_t i, H = self.hidden_size
+        return np.concatenate(
+            [weight[gates.gate[i] * H:(gates.gate[i] + 1) * H] for i in range(gates.count)]
+        )
+
+    cdef void set_product(self, Py_ssize_t stage, Product* product) noexcept:
+        """Fill in what the product of a stage of the forward step needs to know."""
+        (<_Matrix> self.recurrent[stage]).set_product(product)
+        product.segment_stride, product.start_step = 0, 1
 
     cdef _Matrix back(self, str name, const Gates* gates):
         """The rows of `weight_hh` or `weight_ih` that belong to some gates, a segment for each."""
-        cdef Py_ssize_t i, H = self.hidden_size
-        numbers = tuple([gates.gate[i] for i in range(gates.count)])
-        matrix = self.packed.get((name, numbers))
+        cdef Py_ssize_t i
+        key = name, *[gates.gate[i] for i in range(gates.count)]
+        matrix = self.packed.get(key)
         if matrix is None:
-            weight = getattr(self.weights, name)
-            rows = np.concatenate([weight[gate * H:(gate + 1) * H] for gate in numbers])
-            matrix = self.packed[name, numbers] = _Matrix(rows, len(numbers))
+            rows = self.rows_of(getattr(self.weights, name), gates)
+            matrix = self.packed[key] = _Matrix(rows, gates.count)
         return matrix
 
 
@@ -90,6 +131,7 @@ cdef class _Layer:
     cdef const void* zero
 
     def __cinit__(self, list directions):
+        cdef _Direction direction
         cdef Py_ssize_t H, width
         first = directions[0]
         _describe(first, &self.cell)
@@ -102,11 +144,12 @@ cdef class _Layer:
         self.padded = _round_up(H, width)
         self.lanes = TILE // 2 if first.weight_hh.nbytes <= _SMALL_BYTES else TILE
         # A row of all gates, behind which whole vectors of the last one can be read.
-        self.stride = _round_up((self.cell.gates - 1) * H + self.padded, width)
-        self.directions = [
-            _Direction(weights, number, self.padded, self.stride)
-            for number, weights in enumerate(directions)
-        ]
+        self.stride = _round_up((self.cell.projected - 1) * H + self.padded, width)
+        self.directions = []
+        for number, weights in enumerate(directions):
+            direction = _Direction()
+            direction.pack(self, weights, number)
+            self.directions.append(direction)
         self.rows = [
             _padded(np.ones(H, self.dtype), self.padded),
             _zeros((max(self.stride, self.padded_inputs()),), self.dtype),
@@ -127,7 +170,7 @@ cdef class _Layer:
         cdef Py_ssize_t width = VECTOR_BYTES // self.dtype.itemsize
         tile.hidden_size, tile.input_size = self.hidden_size, self.input_size
         tile.n, tile.row, tile.states = self.padded // width, columns // width, self.stride // width
-        tile.mask, tile.spare = self.mask, spare
+        tile.variant, tile.mask, tile.spare = self.cell.variant, self.mask, spare
 
 
 def prepare_layer(directions):
@@ -137,16 +180,15 @@ def prepare_layer(directions):
     if len(directions) not in (1, 2):
         raise ValueError(f"directions: expected one or two, got {len(directions)}")
     first = directions[0]
-    if not _describe(first, &cell):
+    if not has_cell(directions):
         raise ValueError(f"directions: expected a cell that is compiled, got {first!r}")
+    _describe(first, &cell)
     D, H, dtype = first.input_size, first.hidden_size, first.dtype
     rows = cell.gates * H
     for weights in directions:
-        if type(weights) is not type(first):
-            raise TypeError(f"directions: expected two {type(first).__name__}")
         _check("weight_ih", weights.weight_ih, (rows, D), dtype)
         _check("weight_hh", weights.weight_hh, (rows, H), dtype)
-        _check("bias", weights.bias, (rows,), dtype)
+        _check("bias", _projected(weights)[1], (cell.projected * H,), dtype)
         for state in weights.initial_states:
             _check("initial state", state, (H,), dtype)
     return _Layer(directions)
@@ -160,7 +202,7 @@ def project(_Layer layer not None, x):
     x = _check_rows("x", x, layer.input_size, layer.dtype)
     projection = _aligned(np.empty, (len(x), layer.projected()), layer.dtype)
     for direction in layer.directions:
-        inputs, first = direction.inputs(), direction.first_projected
+        inputs, first = direction.inputs, direction.first_projected
         _multiply_rows(x, inputs, direction.rows[0], projection, first)
         projection[:, first + inputs.padded_columns:first + layer.stride] = 0
     return projection

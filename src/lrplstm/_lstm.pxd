@@ -448,35 +448,32 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
 
 cdef inline void describe(Cell* cell) noexcept:
     """What the drivers are to know of it."""
-    cell.states, cell.gates = 2, 4
+    cdef Back* way
+    cell.gates = cell.projected = 4
+    cell.states, cell.own, cell.variant, cell.stages = 2, 0, 0, 1
     cell.trace_rows[NOTHING] = 0
     cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, HIDDEN_BEFORE
     cell.trace_rows[FOR_GATES], cell.trace_h[FOR_GATES] = GATES_ROWS, HIDDEN_OF_GATES
     cell.trace_rows[FOR_GRADIENT], cell.trace_h[FOR_GRADIENT] = GRADIENT_ROWS, 0
-    cell.forward = Step(forward[float_vector], forward[double_vector])
+    cell.stage[0].recurrent, cell.stage[0].writes = Gates(4, 0, [0, 1, 2, 3]), 0
+    cell.stage[0].forward = Step(forward[float_vector], forward[double_vector])
+    cell.stage[0].decompose = Step(decompose[float_vector], decompose[double_vector])
     cell.begin_decompose = Step(begin_decompose[float_vector], begin_decompose[double_vector])
-    cell.decompose = Step(decompose[float_vector], decompose[double_vector])
-    cell.relevance = Back(
-        FOR_RELEVANCE,
-        RELEVANCE_SCRATCH,
-        Step(relevance[float_vector], relevance[double_vector]),
-        Step(end_relevance[float_vector], end_relevance[double_vector]),
-        Gates(1, Q, [2, 0, 0, 0]),
-        Gates(1, Q, [2, 0, 0, 0]),
-    )
-    cell.relevance_of_gates = Back(
-        FOR_GATES,
-        GATES_SCRATCH,
-        Step(relevance_of_gates[float_vector], relevance_of_gates[double_vector]),
-        Step(end_relevance_of_gates[float_vector], end_relevance_of_gates[double_vector]),
-        Gates(4, Q_GATES, [0, 1, 2, 3]),
-        Gates(4, Q_GATES, [0, 1, 2, 3]),
-    )
-    cell.gradient = Back(
-        FOR_GRADIENT,
-        GRADIENT_SCRATCH,
-        Step(gradient[float_vector], gradient[double_vector]),
-        Step(NULL, NULL),
-        Gates(4, DA, [0, 1, 2, 3]),
-        Gates(4, DA, [0, 1, 2, 3]),
-    )
+    way = &cell.relevance
+    way.keep, way.rows, way.stages = FOR_RELEVANCE, RELEVANCE_SCRATCH, 1
+    way.stage[0].step = Step(relevance[float_vector], relevance[double_vector])
+    way.stage[0].recurrent, way.stage[0].writes = Gates(1, Q, [2, 0, 0, 0]), HANDED
+    way.inputs = way.stage[0].recurrent
+    way.end = Step(end_relevance[float_vector], end_relevance[double_vector])
+    way = &cell.relevance_of_gates
+    way.keep, way.rows, way.stages = FOR_GATES, GATES_SCRATCH, 1
+    way.stage[0].step = Step(relevance_of_gates[float_vector], relevance_of_gates[double_vector])
+    way.stage[0].recurrent, way.stage[0].writes = Gates(4, Q_GATES, [0, 1, 2, 3]), HANDED
+    way.inputs = way.stage[0].recurrent
+    way.end = Step(end_relevance_of_gates[float_vector], end_relevance_of_gates[double_vector])
+    way = &cell.gradient
+    way.keep, way.rows, way.stages = FOR_GRADIENT, GRADIENT_SCRATCH, 1
+    way.stage[0].step = Step(gradient[float_vector], gradient[double_vector])
+    way.stage[0].recurrent, way.stage[0].writes = Gates(4, DA, [0, 1, 2, 3]), HANDED
+    way.inputs = way.stage[0].recurrent
+    way.end = Step(NULL, NULL)

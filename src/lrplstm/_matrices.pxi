@@ -73,7 +73,7 @@ cdef int _multiply(
     cdef Product product
     matrix.set_product(&product)
     product.x_stride, product.segment_stride, product.y_stride = n, 0, out.shape[1]
-    product.start, product.start_step = &start_row, 0
+    product.start, product.start_step, product.start_at = &start_row, 0, 0
     with nogil:
         while row < x.shape[0]:
             product.rows = min(<Py_ssize_t> TOGETHER, x.shape[0] - row)

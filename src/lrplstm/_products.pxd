@@ -23,8 +23,8 @@ cdef struct Product:
     # y = start + x @ matrix, for rows of float or of double; strides are in numbers.
     #
     # A row of x is `segments` runs of n numbers. The matrix was packed in panels; `vectors` whole
-    # vectors are read of a row of start, and written of one of y. Row r starts from the row at
-    # start[r * start_step]: with 0 all rows from one.
+    # vectors are read of a row of start, and written of one of y. Row r starts from what stands
+    # `start_at` numbers behind start[r * start_step]: with a step of 0 all rows from the same.
     const void* x
     Py_ssize_t x_stride
     Py_ssize_t segments
@@ -34,6 +34,7 @@ cdef struct Product:
     Py_ssize_t vectors
     const void* const* start
     Py_ssize_t start_step
+    Py_ssize_t start_at
     void* y
     Py_ssize_t y_stride
     Py_ssize_t rows
@@ -72,12 +73,14 @@ cdef inline void _multiply_block(
     cdef real sums[LANES][MOST_COLUMNS]
     cdef const real* x = <const real*> p.x + row * p.x_stride
     cdef const void* const* start = p.start + row * p.start_step
+    cdef const real* begin
     cdef real* y = <real*> p.y + row * p.y_stride + column
     cdef Py_ssize_t width = VECTOR_BYTES // sizeof(real), n = p.n, stride = p.x_stride
     cdef Py_ssize_t _segment, k, r, v
     for r in range(rows):
+        begin = <const real*> start[r * p.start_step] + p.start_at + column
         for v in range(vectors):
-            _copy(&sums[r][v * width], <const real*> start[r * p.start_step] + column + v * width)
+            _copy(&sums[r][v * width], begin + v * width)
     for _segment in range(p.segments):
         for k in range(n):
             for r in range(rows):

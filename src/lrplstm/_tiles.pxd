@@ -54,6 +54,7 @@ cdef struct Tile:
     Py_ssize_t n
     Py_ssize_t row
     Py_ssize_t states
+    int variant
     # What the forward step keeps; on the way back the rule, whether anything starts at h,
     # and whether gradients are multiplied by the input.
     int keep
@@ -87,35 +88,58 @@ cdef struct Step:
 cdef enum:
     MOST_GATES = 4
     MOST_STATES = 2
+    MOST_STAGES = 2
+    SPARE_ROWS = 4
 
 cdef struct Gates:
-    # Rows of the weights, H for each of `count` gates, and where quotients or gradients of theirs
-    # stand in a row of scratch, one gate's after the other's.
+    # Rows of the weights, H for each of `count` gates, and where quotients or gradients of theirs,
+    # or what is multiplied by them, stand in a row of scratch: in rows of units.
     Py_ssize_t count
     Py_ssize_t at
     Py_ssize_t gate[MOST_GATES]
 
+cdef struct Stage:
+    # A part of a forward step: a product of h, or of a row behind the states, with W_hh, whose
+    # result stands behind so many gates of the pre-activations; and what the cell makes of it.
+    Gates recurrent
+    Py_ssize_t writes
+    Step forward
+    Step decompose
+
+cdef struct BackStage:
+    # A part of a step back: what the cell does, and the product with W_hh of what that left, whose
+    # result becomes a row of units, `HANDED` where it is the last.
+    Step step
+    Gates recurrent
+    Py_ssize_t writes
+
 cdef struct Back:
-    # A way back: which trace it reads, and how many rows of units of scratch it takes; its steps;
-    # and the products that hand on what they leave, with W_hh to h_{t-1} and with W_ih to x_t.
+    # A way back: which trace it reads, and how many rows of units of scratch; its parts; the
+    # product with W_ih that hands on to x_t; and what happens before the first step.
     int keep
     Py_ssize_t rows
-    Step step
-    Step end
-    Gates recurrent
+    Py_ssize_t stages
+    BackStage stage[MOST_STAGES]
     Gates inputs
+    Step end
 
 cdef struct Cell:
-    # States, of which h is the first; gates, of H rows of the weights each; rows of units in a
-    # trace, and which of them is what `HANDED` is multiplied by to become relevance.
-    Py_ssize_t states
+    # H rows of the weights, and of a projection, for each of so many gates.
     Py_ssize_t gates
+    Py_ssize_t projected
+    # States, of which h is the first, and rows of units behind them.
+    Py_ssize_t states
+    Py_ssize_t own
+    # Which of several variants it is; the cell knows what that means.
+    int variant
+    # Rows of units in a trace, and which of them is what `HANDED` is multiplied by to become
+    # relevance.
     Py_ssize_t trace_rows[TRACES]
     Py_ssize_t trace_h[TRACES]
-    Step forward
-    # Before all steps of a decomposition, and each.
+    Py_ssize_t stages
+    Stage stage[MOST_STAGES]
+    # Before all steps of a decomposition.
     Step begin_decompose
-    Step decompose
     Back relevance
     Back relevance_of_gates
     Back gradient

@@ -152,8 +152,8 @@ class Scans(Protocol):
     def pool_gradient(self, pooling: str, hidden: Array, offsets: Array, gradient: Array) -> Array:
         """Return the gradient of what was pooled, (K, steps, width), given (K, B, width)."""
 
-    def has_cell(self, weights: CellWeights) -> bool:
-        """Whether the functions below know the cell of some weights."""
+    def has_cell(self, directions: Sequence[CellWeights]) -> bool:
+        """Whether the functions below know the cell of a layer's directions."""
 
     def prepare_layer(self, directions: Sequence[CellWeights]) -> Any:
         """Return a recurrent layer, of one direction or of two, for the functions below."""

@@ -164,7 +164,7 @@ class Recurrent(Layer):
 
         With `full` other layers give initial states, or read final ones other than h.
         """
-        compiled = not full and all(scans.has_cell(weights) for weights in self.directions)
+        compiled = not full and scans.has_cell(self.directions)
         return scans if compiled else cast(Scans, reference)
 
 

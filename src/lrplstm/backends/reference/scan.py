@@ -55,9 +55,9 @@ class Trace(NamedTuple):
     directions: list[list[Any]]
 
 
-def has_cell(weights: CellWeights) -> bool:
-    """Whether there are steps of the cell of some weights."""
-    return type(weights) in CELLS
+def has_cell(directions: Sequence[CellWeights]) -> bool:
+    """Whether there are steps of the cell of a layer's directions."""
+    return all(type(weights) in CELLS for weights in directions)
 
 
 def prepare_layer(directions: Sequence[CellWeights]) -> list[Direction]:

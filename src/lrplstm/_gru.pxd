@@ -1,0 +1,629 @@
+"""The steps of a gated recurrent unit, forward and back.
+
+Formulas: Cho et al. 2014, with the reset gate after or before the matrix product. They stand, to be
+read, in `lrplstm.backends.reference.gru`, and are derived in docs/layers.md. What belongs to all
+gates is H numbers for each in `a`, projections and biases: r, z, what r multiplies, and n, which is
+not in a product; where r stands before the product, r, z and n. It is a row of n vectors for each
+in a trace and in scratch.
+"""
+
+from lrplstm._activations cimport exp, expm1_twice, sigmoid, tanh
+from lrplstm._rules cimport kept, share_product, shares_nothing
+from lrplstm._tiles cimport (
+    CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
+    Gates, Step, Tile,
+)
+from lrplstm._vectors cimport (
+    apart, beyond, double_vector, fill, float_vector, quotient, stabilizer, total, vector,
+)
+
+# What a trace keeps of a step, in rows of units. What reaches h_{t-1} through a^n is multiplied by
+# h_{t-1}, or by r h_{t-1} where r stands before the product.
+cdef enum:
+    KEPT = 0
+    ADDED = 1
+    PREACTIVATION_N = 2
+    FACTOR = 3
+    RESET = 4
+    RELEVANCE_ROWS = 5
+
+cdef enum:
+    R_GATE = 0
+    Z_GATE = 1
+    N_GATE = 2
+    A_R = 3
+    A_Z = 4
+    A_N = 5
+    HIDDEN_BEFORE = 6
+    GATES_ROWS = 7
+
+cdef enum:
+    DA_R = 0
+    DA_Z = 1
+    DA_N = 2
+    R_OF_GRADIENT = 3
+    Z_OF_GRADIENT = 4
+    GRADIENT_ROWS = 5
+
+
+# Forward ----------------------------------------------------------------------------------------
+
+cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
+    """Take h of each lane one step on; r stands after the product."""
+    cdef Py_ssize_t lane
+    for lane in range(tile.first, tile.end):
+        if tile.keep == FOR_RELEVANCE:
+            _forward(tile, lane, rows + lane * tile.row, True, FOR_RELEVANCE)
+        elif tile.keep == FOR_GATES:
+            _forward(tile, lane, rows + lane * tile.row, True, FOR_GATES)
+        elif tile.keep == FOR_GRADIENT:
+            _forward(tile, lane, rows + lane * tile.row, True, FOR_GRADIENT)
+        else:
+            _forward(tile, lane, rows + lane * tile.row, True, NOTHING)
+
+
+cdef inline void reset(Tile* tile, vector* rows) noexcept nogil:
+    """r h_{t-1}, where r stands before the product."""
+    cdef Py_ssize_t lane, u
+    cdef vector* row
+    cdef vector* h
+    for lane in range(tile.first, tile.end):
+        row = rows + lane * tile.row
+        h = row + tile.states
+        for u in range(tile.n):
+            h[tile.n + u] = sigmoid(row[u]) * h[u]
+
+
+cdef inline void forward_after_reset(Tile* tile, vector* rows) noexcept nogil:
+    """Take h of each lane one step on; r stood before the product."""
+    cdef Py_ssize_t lane
+    for lane in range(tile.first, tile.end):
+        if tile.keep == FOR_RELEVANCE:
+            _forward(tile, lane, rows + lane * tile.row, False, FOR_RELEVANCE)
+        elif tile.keep == FOR_GATES:
+            _forward(tile, lane, rows + lane * tile.row, False, FOR_GATES)
+        elif tile.keep == FOR_GRADIENT:
+            _forward(tile, lane, rows + lane * tile.row, False, FOR_GRADIENT)
+        else:
+            _forward(tile, lane, rows + lane * tile.row, False, NOTHING)
+
+
+cdef inline void _forward(
+    const Tile* tile, Py_ssize_t lane, vector* row, bint reset_after, int keep
+) noexcept nogil:
+    """h_t = z h_{t-1} + (1 - z) n; `reset_after` and `keep` are constants where this is inlined.
+
+    With e = e^z and E = e^2n - 1 of the pre-activations, z = e / (1 + e) and n = E / (2 + E): both
+    products take one division. There are two loops, each short enough for the processor to work on
+    several rounds at once.
+    """
+    cdef Py_ssize_t n = tile.n, u
+    cdef const vector* a_r = row
+    cdef const vector* a_z = beyond(a_r, tile.hidden_size)
+    cdef const vector* a_n = beyond(a_r, 2 * tile.hidden_size)
+    cdef vector* sum_n = <vector*> tile.spare
+    cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], 3 * tile.hidden_size)
+    cdef vector* h = row + tile.states
+    cdef vector* trace = <vector*> tile.trace[lane]
+    cdef vector r, z, exp_z, expm1_n, inverse, signal, z_h, n_z
+    if reset_after or keep != NOTHING:
+        for u in range(n):
+            r = sigmoid(a_r[u])
+            if keep == FOR_RELEVANCE:
+                trace[RESET * n + u] = r
+            elif keep == FOR_GATES:
+                trace[R_GATE * n + u] = r
+                trace[A_R * n + u] = a_r[u]
+            elif keep == FOR_GRADIENT:
+                trace[R_OF_GRADIENT * n + u] = r
+                trace[DA_R * n + u] = (a_n[u] if reset_after else h[u]) * (r * (1 - r))
+            if reset_after:
+                sum_n[u] = x_n[u] + r * a_n[u]
+    for u in range(n):
+        exp_z = exp(a_z[u])
+        signal = sum_n[u] if reset_after else a_n[u]
+        expm1_n = expm1_twice(signal)
+        inverse = 1 / ((1 + exp_z) * (2 + expm1_n))
+        z_h = apart(exp_z * (2 + expm1_n) * inverse * h[u])
+        n_z = apart(expm1_n * inverse)
+        if keep == FOR_RELEVANCE:
+            trace[KEPT * n + u] = z_h
+            trace[ADDED * n + u] = n_z
+            trace[PREACTIVATION_N * n + u] = signal
+            trace[FACTOR * n + u] = h[u] if reset_after else h[n + u]
+        elif keep == FOR_GATES:
+            trace[Z_GATE * n + u] = exp_z / (1 + exp_z)
+            trace[N_GATE * n + u] = expm1_n / (2 + expm1_n)
+            trace[A_Z * n + u] = a_z[u]
+            trace[A_N * n + u] = signal
+            trace[HIDDEN_BEFORE * n + u] = h[u]
+        elif keep == FOR_GRADIENT:
+            z = exp_z / (1 + exp_z)
+            signal = expm1_n / (2 + expm1_n)
+            trace[DA_Z * n + u] = (h[u] - signal) * z * (1 - z)
+            trace[DA_N * n + u] = (1 - z) * (1 - signal * signal)
+            trace[Z_OF_GRADIENT * n + u] = z
+        h[u] = z_h + n_z
+
+
+# Relevance, all to the signal -------------------------------------------------------------------
+
+cdef enum:
+    Q = OWN
+    R_Q = Q + 1
+    RELEVANCE_SCRATCH = Q + 2
+
+
+cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
+    """Take relevance of each lane and target down to h_{t-1} and to q of a^n."""
+    if shares_nothing(&tile.rule):
+        _relevance_of_products(tile, rows)
+    else:
+        _relevance_with_shares(tile, rows)
+
+
+cdef inline void _relevance_of_products(Tile* tile, vector* rows) noexcept nogil:
+    """What relevance is multiplied by is the same for all targets, and takes one division."""
+    cdef Py_ssize_t n = tile.n, n_at = (2 + tile.variant) * tile.hidden_size, lane, r, u
+    cdef const vector* W_x
+    cdef const vector* bias = beyond(<const vector*> tile.bias, n_at)
+    cdef const vector* trace
+    cdef const vector* h
+    cdef vector* row
+    cdef vector* of_h = <vector*> tile.spare
+    cdef vector* of_q = of_h + n
+    cdef vector* of_x = of_q + n
+    cdef vector epsilon, z_h, z_n, inverse, R, q, token
+    fill(&epsilon, tile.rule.epsilon)
+    for lane in range(tile.first, tile.end):
+        W_x = beyond(<const vector*> tile.projection[lane], n_at)
+        trace = <const vector*> tile.trace[lane]
+        h = <const vector*> tile.h[lane]
+        for u in range(n):
+            z_h = trace[KEPT * n + u] + trace[ADDED * n + u]
+            z_h = z_h + stabilizer(z_h, epsilon)
+            z_n = trace[PREACTIVATION_N * n + u]
+            z_n = z_n + stabilizer(z_n, epsilon)
+            inverse = 1 / (z_h * z_n)
+            of_h[u] = trace[KEPT * n + u] * (z_n * inverse)
+            of_q[u] = trace[ADDED * n + u] * inverse
+            of_x[u] = W_x[u] - bias[u]
+        for r in range(lane * tile.targets, (lane + 1) * tile.targets):
+            row = rows + r * tile.row
+            fill(&token, 0)
+            for u in range(n):
+                # What is handed on is diag(r) W_hn, or W_hn diag(r), of q.
+                R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u]
+                if tile.from_hidden:
+                    R = R + row[STARTED * n + u]
+                q = of_q[u] * R
+                row[CARRIED * n + u] = of_h[u] * R
+                row[Q * n + u] = q
+                row[R_Q * n + u] = trace[RESET * n + u] * q
+                token = token + q * of_x[u]
+            tile.token[r] = total(token)
+
+
+cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil:
+    cdef Py_ssize_t n = tile.n, K = tile.targets, n_at = (2 + tile.variant) * tile.hidden_size
+    cdef Py_ssize_t lane, r, u
+    cdef const vector* mask = <const vector*> tile.mask
+    cdef const vector* W_x
+    cdef const vector* b_n = beyond(<const vector*> tile.bias, n_at)
+    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 2 * tile.hidden_size)
+    cdef const vector* trace
+    cdef const vector* h
+    cdef vector* row
+    cdef vector epsilon, nothing, z, R, q, bias, share_h, share, shares, token
+    fill(&epsilon, tile.rule.epsilon)
+    fill(&nothing, 0)
+    for r in range(tile.first * K, tile.end * K):
+        lane = r // K
+        row = rows + r * tile.row
+        W_x = beyond(<const vector*> tile.projection[lane], n_at)
+        trace = <const vector*> tile.trace[lane]
+        h = <const vector*> tile.h[lane]
+        fill(&share_h, tile.share[r])
+        shares = nothing
+        for u in range(n):
+            R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u] + share_h * mask[u]
+            if tile.from_hidden:
+                R = R + row[STARTED * n + u]
+            row[CARRIED * n + u] = R
+            z = trace[KEPT * n + u] + trace[ADDED * n + u]
+            shares = shares + kept(quotient(z, R, epsilon), z, nothing, &tile.rule)
+        # h_t = z h_{t-1} + (1 - z) n: identity weights, no bias, 2H units.
+        fill(&share, total(shares) / (2 * tile.hidden_size))
+        shares = nothing
+        token = nothing
+        for u in range(n):
+            z = trace[KEPT * n + u] + trace[ADDED * n + u]
+            q = quotient(z, row[CARRIED * n + u], epsilon)
+            row[CARRIED * n + u] = trace[KEPT * n + u] * q + share * mask[u]
+            R = trace[ADDED * n + u] * q + share * mask[u]
+            # a^n = W_in x_t + r W_hn h_{t-1} + b_in + r b_hn: D + H units, r a constant.
+            z = trace[PREACTIVATION_N * n + u]
+            q = quotient(z, R, epsilon)
+            row[Q * n + u] = q
+            row[R_Q * n + u] = trace[RESET * n + u] * q
+            token = token + q * (W_x[u] - b_n[u])
+            bias = b_n[u]
+            if tile.variant:
+                bias = bias + trace[RESET * n + u] * b_hn[u]
+            shares = shares + kept(q, z, bias, &tile.rule)
+        tile.share[r] = total(shares) / (tile.input_size + tile.hidden_size)
+        tile.token[r] = total(token) + tile.input_size * tile.share[r]
+
+
+cdef inline void end_relevance(Tile* tile, vector* rows) noexcept nogil:
+    """Relevance of h_{-1}: what was carried, H share, and q . (W_hn h_{-1}) as it is in a^n."""
+    cdef Py_ssize_t n = tile.n, r, u
+    cdef const vector* W_h = beyond(<const vector*> tile.initial_projected, 2 * tile.hidden_size)
+    cdef const vector* W_x
+    cdef const vector* trace
+    cdef vector* row
+    cdef vector R
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + r * tile.row
+        trace = <const vector*> tile.trace[r // tile.targets]
+        W_x = beyond(
+            <const vector*> tile.projection[r // tile.targets], 2 * tile.hidden_size
+        )
+        fill(&R, 0)
+        for u in range(n):
+            R = R + row[CARRIED * n + u]
+            if tile.variant:
+                R = R + row[R_Q * n + u] * W_h[u]
+            else:  # W_hn (r h_{-1}), what a^n has beside x and biases
+                R = R + row[Q * n + u] * (trace[PREACTIVATION_N * n + u] - W_x[u])
+        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
+
+
+# Relevance, to gates too ------------------------------------------------------------------------
+
+cdef enum:
+    Q_N = OWN
+    Q_Z = Q_N + 1
+    R_Q_N = Q_N + 2  # or what the product with W_hn hands on to r h_{t-1}
+    GATES_SCRATCH = Q_N + 3
+
+
+cdef inline void relevance_of_gates(Tile* tile, vector* rows) noexcept nogil:
+    """Take relevance of each lane and target down to h_{t-1} and to q of a^z and a^n."""
+    cdef Py_ssize_t lane, r
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        lane = r // tile.targets
+        _relevance_of_gates(tile, lane, rows + r * tile.row, &tile.share[r], &tile.token[r])
+
+
+cdef inline void _relevance_of_gates(
+    const Tile* tile, Py_ssize_t lane, vector* row, double* share, double* of_token
+) noexcept nogil:
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, n_at = (2 + tile.variant) * H, u
+    cdef const vector* mask = <const vector*> tile.mask
+    cdef const vector* trace = <const vector*> tile.trace[lane]
+    cdef const vector* r = trace + R_GATE * n
+    cdef const vector* z = trace + Z_GATE * n
+    cdef const vector* signal = trace + N_GATE * n
+    cdef const vector* a_z = trace + A_Z * n
+    cdef const vector* a_n = trace + A_N * n
+    cdef const vector* h_before = trace + HIDDEN_BEFORE * n
+    cdef const vector* h = <const vector*> tile.h[lane]
+    cdef const vector* x_z = beyond(<const vector*> tile.projection[lane], H)
+    cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], n_at)
+    cdef const vector* b_z = beyond(<const vector*> tile.bias, H)
+    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 2 * H)
+    cdef const vector* b_n = beyond(<const vector*> tile.bias, n_at)
+    cdef vector* R_h = row + CARRIED * n
+    cdef vector epsilon, nothing, h_t, R, R_keep, R_renew, R_n, q, bias, share_h, token, shares
+    fill(&epsilon, tile.rule.epsilon)
+    fill(&nothing, 0)
+    fill(&share_h, share[0])
+    shares = nothing
+    for u in range(n):
+        R = R_h[u] + h[u] * row[HANDED * n + u] + share_h * mask[u]
+        if tile.from_hidden:
+            R = R + row[STARTED * n + u]
+        R_h[u] = R
+        h_t = z[u] * h_before[u] + (1 - z[u]) * signal[u]
+        shares = shares + kept(quotient(h_t, R, epsilon), h_t, nothing, &tile.rule)
+    # h_t = z h_{t-1} + (1 - z) n: identity weights, no bias, 2H units.
+    fill(&share_h, total(shares) / (2 * H))
+    shares = nothing
+    token = nothing
+    for u in range(n):
+        h_t = z[u] * h_before[u] + (1 - z[u]) * signal[u]
+        q = quotient(h_t, R_h[u], epsilon)
+        R = z[u] * h_before[u] * q + share_h * mask[u]
+        share_product(z[u], h_before[u], R, &tile.rule, &R_keep, &R)
+        R_h[u] = R
+        R = (1 - z[u]) * signal[u] * q + share_h * mask[u]
+        share_product(1 - z[u], signal[u], R, &tile.rule, &R_renew, &R_n)
+        # a^z = W_iz x_t + W_hz h_{t-1} + b, and a^n with r a constant: D + H units each.
+        q = quotient(a_z[u], R_keep + R_renew, epsilon)
+        row[Q_Z * n + u] = q
+        token = token + q * (x_z[u] - b_z[u])
+        shares = shares + kept(q, a_z[u], b_z[u], &tile.rule)
+        q = quotient(a_n[u], R_n, epsilon)
+        row[Q_N * n + u] = q
+        row[R_Q_N * n + u] = r[u] * q
+        token = token + q * (x_n[u] - b_n[u])
+        bias = b_n[u]
+        if tile.variant:
+            bias = bias + r[u] * b_hn[u]
+        shares = shares + kept(q, a_n[u], bias, &tile.rule)
+    share[0] = total(shares) / (tile.input_size + H)
+    of_token[0] = total(token) + tile.input_size * share[0]
+
+
+cdef inline void relevance_after_reset(Tile* tile, vector* rows) noexcept nogil:
+    """h_{t-1} also gets r h_{t-1} * (W_hn.T @ q), where r stands before the product."""
+    cdef Py_ssize_t n = tile.n, i, u
+    cdef const vector* trace
+    cdef vector* row
+    for i in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + i * tile.row
+        trace = <const vector*> tile.trace[i // tile.targets]
+        for u in range(n):
+            row[CARRIED * n + u] += (
+                trace[R_GATE * n + u] * trace[HIDDEN_BEFORE * n + u] * row[R_Q_N * n + u]
+            )
+
+
+cdef inline void end_relevance_of_gates(Tile* tile, vector* rows) noexcept nogil:
+    """Relevance of h_{-1}: what was carried, H share, and q . (W_hh h_{-1}) of z and n."""
+    cdef Py_ssize_t n = tile.n, r, u
+    cdef const vector* W_z = beyond(<const vector*> tile.initial_projected, tile.hidden_size)
+    cdef const vector* W_n = beyond(<const vector*> tile.initial_projected, 2 * tile.hidden_size)
+    cdef vector* row
+    cdef vector R
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + r * tile.row
+        fill(&R, 0)
+        for u in range(n):
+            R = R + row[CARRIED * n + u] + row[Q_Z * n + u] * W_z[u]
+            if tile.variant:
+                R = R + row[R_Q_N * n + u] * W_n[u]
+        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
+
+
+# Gradient ---------------------------------------------------------------------------------------
+
+cdef enum:
+    OF_N = OWN
+    OF_Z = OF_N + 1
+    OF_R = OF_N + 2
+    R_OF_N = OF_N + 3  # or what the product with W_hn hands on to r h_{t-1}
+    GRADIENT_SCRATCH = OF_N + 4
+
+
+cdef inline void gradient(Tile* tile, vector* rows) noexcept nogil:
+    """Take the gradient of h_t to those of h_{t-1} and of the pre-activations."""
+    cdef Py_ssize_t n = tile.n, i, u
+    cdef const vector* trace
+    cdef vector* row
+    cdef vector dh, da_n
+    for i in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + i * tile.row
+        trace = <const vector*> tile.trace[i // tile.targets]
+        for u in range(n):
+            dh = row[HANDED * n + u] + row[CARRIED * n + u]
+            if tile.from_hidden:
+                dh = dh + row[STARTED * n + u]
+            da_n = dh * trace[DA_N * n + u]
+            row[OF_N * n + u] = da_n
+            row[OF_Z * n + u] = dh * trace[DA_Z * n + u]
+            row[CARRIED * n + u] = dh * trace[Z_OF_GRADIENT * n + u]
+            if tile.variant:
+                row[OF_R * n + u] = da_n * trace[DA_R * n + u]
+                row[R_OF_N * n + u] = da_n * trace[R_OF_GRADIENT * n + u]
+    if tile.variant and tile.times_input:
+        _times_input(tile, rows)
+
+
+cdef inline void gradient_after_reset(Tile* tile, vector* rows) noexcept nogil:
+    """The same of r, where it stands before the product: given W_hn.T @ da_n."""
+    cdef Py_ssize_t n = tile.n, i, u
+    cdef const vector* trace
+    cdef vector* row
+    for i in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + i * tile.row
+        trace = <const vector*> tile.trace[i // tile.targets]
+        for u in range(n):
+            row[OF_R * n + u] = row[R_OF_N * n + u] * trace[DA_R * n + u]
+            row[CARRIED * n + u] += row[R_OF_N * n + u] * trace[R_OF_GRADIENT * n + u]
+    if tile.times_input:
+        _times_input(tile, rows)
+
+
+cdef inline void _times_input(Tile* tile, vector* rows) noexcept nogil:
+    """x . (W_ih.T @ da), which is da . (W_ih @ x)."""
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, n_at = (2 + tile.variant) * H, i, u
+    cdef const vector* x
+    cdef const vector* x_z
+    cdef const vector* x_n
+    cdef const vector* b = <const vector*> tile.bias
+    cdef const vector* b_z = beyond(b, H)
+    cdef const vector* b_n = beyond(b, n_at)
+    cdef vector* row
+    cdef vector token
+    for i in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + i * tile.row
+        x = <const vector*> tile.projection[i // tile.targets]
+        x_z = beyond(x, H)
+        x_n = beyond(x, n_at)
+        fill(&token, 0)
+        for u in range(n):
+            token = token + row[OF_R * n + u] * (x[u] - b[u])
+            token = token + row[OF_Z * n + u] * (x_z[u] - b_z[u])
+            token = token + row[OF_N * n + u] * (x_n[u] - b_n[u])
+        tile.token[i] = total(token)
+
+
+cdef inline void end_gradient(Tile* tile, vector* rows) noexcept nogil:
+    """The gradient of h_{-1} has two parts."""
+    cdef Py_ssize_t n = tile.n, i, u
+    cdef vector* row
+    for i in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + i * tile.row
+        for u in range(n):
+            row[HANDED * n + u] += row[CARRIED * n + u]
+
+
+# Contextual decomposition -----------------------------------------------------------------------
+
+cdef enum:  # in the spare row
+    OF_BIAS_R = 0
+    OF_BIAS_Z = 1
+    OF_BIAS_N = 2
+    BIAS_N = 3
+
+
+cdef inline void begin_decompose(Tile* tile, vector* rows) noexcept nogil:
+    """What the biases alone make of r, z and n."""
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
+    cdef const vector* b_r = <const vector*> tile.bias
+    cdef const vector* b_z = beyond(b_r, H)
+    cdef const vector* b_hn = beyond(b_r, 2 * H)
+    cdef const vector* b_in = beyond(b_r, 3 * H)
+    cdef vector* of_bias = <vector*> tile.spare
+    for u in range(n):
+        of_bias[OF_BIAS_R * n + u] = sigmoid(b_r[u])
+        of_bias[OF_BIAS_Z * n + u] = sigmoid(b_z[u])
+        of_bias[BIAS_N * n + u] = b_hn[u]
+        if tile.variant:
+            of_bias[BIAS_N * n + u] = b_in[u] + of_bias[OF_BIAS_R * n + u] * b_hn[u]
+        of_bias[OF_BIAS_N * n + u] = tanh(of_bias[BIAS_N * n + u])
+
+
+cdef inline vector _relevant_r(
+    const Tile* tile, Py_ssize_t lane, vector part, Py_ssize_t u
+) noexcept nogil:
+    """The share in r of a part of a^r: what adding it changes, the mean of first and last."""
+    cdef const vector* trace = <const vector*> tile.trace[lane]
+    cdef const vector* b_r = <const vector*> tile.bias
+    cdef const vector* bias_r = <const vector*> tile.spare + OF_BIAS_R * tile.n
+    cdef vector first = sigmoid(b_r[u] + part) - bias_r[u]
+    cdef vector last = trace[R_GATE * tile.n + u] - sigmoid(trace[A_R * tile.n + u] - part)
+    return (first + last) / 2
+
+
+cdef inline void decompose_reset(Tile* tile, vector* rows) noexcept nogil:
+    """The relevant part of r h_{t-1}, where r stands before the product."""
+    cdef Py_ssize_t n = tile.n, lane, u
+    cdef const vector* bias_r = <const vector*> tile.spare + OF_BIAS_R * n
+    cdef vector* row
+    cdef vector* part
+    for lane in range(tile.first, tile.end):
+        row = rows + lane * tile.row
+        part = row + tile.states
+        for u in range(n):
+            part[n + u] = (_relevant_r(tile, lane, row[u], u) + bias_r[u]) * part[u]
+
+
+cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
+    """Take the relevant part of h of each lane one step on, given those of a."""
+    cdef Py_ssize_t lane
+    for lane in range(tile.first, tile.end):
+        _decompose(tile, lane, rows + lane * tile.row)
+
+
+cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noexcept nogil:
+    """Of a product what has a relevant factor and none that is irrelevant is relevant, biases being
+    neither. In 1 - z the bias is 1 - sigmoid(b), and the relevant part is negative.
+    """
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
+    cdef const vector* trace = <const vector*> tile.trace[lane]
+    cdef const vector* b_z = beyond(<const vector*> tile.bias, H)
+    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 2 * H)
+    cdef const vector* of_bias = <const vector*> tile.spare
+    cdef const vector* bias_r = of_bias + OF_BIAS_R * n
+    cdef const vector* bias_z = of_bias + OF_BIAS_Z * n
+    cdef const vector* bias_n = of_bias + OF_BIAS_N * n
+    cdef const vector* b_n = of_bias + BIAS_N * n
+    cdef const vector* part_z = beyond(<const vector*> row, H)
+    cdef const vector* part_hn = beyond(<const vector*> row, 2 * H)
+    cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], 3 * H)
+    cdef vector* h_part = row + tile.states
+    cdef vector first, last, share_r, share_z, share_n, relevant, part
+    for u in range(n):
+        relevant = part_hn[u]
+        if tile.variant:  # r (W_hn h + b_hn)
+            share_r = _relevant_r(tile, lane, row[u], u)
+            relevant = x_n[u] + (share_r + bias_r[u]) * relevant + share_r * b_hn[u]
+        first = sigmoid(b_z[u] + part_z[u]) - bias_z[u]
+        last = trace[Z_GATE * n + u] - sigmoid(trace[A_Z * n + u] - part_z[u])
+        share_z = (first + last) / 2
+        first = tanh(b_n[u] + relevant) - bias_n[u]
+        last = trace[N_GATE * n + u] - tanh(trace[A_N * n + u] - relevant)
+        share_n = (first + last) / 2
+        part = (share_z + bias_z[u]) * h_part[u]
+        part = part + (1 - bias_z[u] - share_z) * share_n - share_z * bias_n[u]
+        if tile.in_phrase[lane]:
+            part = part + (1 - bias_z[u]) * bias_n[u]
+        h_part[u] = part
+
+
+# The cell ---------------------------------------------------------------------------------------
+
+cdef inline void describe(Cell* cell, bint reset_after) noexcept:
+    """What the drivers are to know of it; gates are r, z and n."""
+    cdef Back* way
+    cell.gates, cell.projected = 3, 4 if reset_after else 3
+    cell.states, cell.own, cell.variant = 1, 0 if reset_after else 1, reset_after
+    cell.trace_rows[NOTHING] = 0
+    cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, FACTOR
+    cell.trace_rows[FOR_GATES], cell.trace_h[FOR_GATES] = GATES_ROWS, HIDDEN_BEFORE
+    cell.trace_rows[FOR_GRADIENT], cell.trace_h[FOR_GRADIENT] = GRADIENT_ROWS, 0
+    cell.begin_decompose = Step(begin_decompose[float_vector], begin_decompose[double_vector])
+    if reset_after:
+        cell.stages = 1
+        cell.stage[0].recurrent, cell.stage[0].writes = Gates(3, 0, [0, 1, 2, 0]), 0
+        cell.stage[0].forward = Step(forward[float_vector], forward[double_vector])
+        cell.stage[0].decompose = Step(decompose[float_vector], decompose[double_vector])
+    else:
+        cell.stages = 2
+        cell.stage[0].recurrent, cell.stage[0].writes = Gates(2, 0, [0, 1, 0, 0]), 0
+        cell.stage[0].forward = Step(reset[float_vector], reset[double_vector])
+        cell.stage[0].decompose = Step(
+            decompose_reset[float_vector], decompose_reset[double_vector]
+        )
+        cell.stage[1].recurrent, cell.stage[1].writes = Gates(1, 1, [2, 0, 0, 0]), 2
+        cell.stage[1].forward = Step(
+            forward_after_reset[float_vector], forward_after_reset[double_vector]
+        )
+        cell.stage[1].decompose = Step(decompose[float_vector], decompose[double_vector])
+
+    way = &cell.relevance
+    way.keep, way.rows, way.stages = FOR_RELEVANCE, RELEVANCE_SCRATCH, 1
+    way.stage[0].step = Step(relevance[float_vector], relevance[double_vector])
+    way.stage[0].recurrent = Gates(1, R_Q if reset_after else Q, [2, 0, 0, 0])
+    way.stage[0].writes = HANDED
+    way.inputs = Gates(1, Q, [2, 0, 0, 0])
+    way.end = Step(end_relevance[float_vector], end_relevance[double_vector])
+
+    way = &cell.relevance_of_gates
+    way.keep, way.rows, way.stages = FOR_GATES, GATES_SCRATCH, 1 if reset_after else 2
+    way.stage[0].step = Step(relevance_of_gates[float_vector], relevance_of_gates[double_vector])
+    way.stage[0].recurrent, way.stage[0].writes = Gates(2, Q_Z, [1, 2, 0, 0]), HANDED
+    if not reset_after:
+        way.stage[0].recurrent, way.stage[0].writes = Gates(1, Q_N, [2, 0, 0, 0]), R_Q_N
+        way.stage[1].step = Step(
+            relevance_after_reset[float_vector], relevance_after_reset[double_vector]
+        )
+        way.stage[1].recurrent, way.stage[1].writes = Gates(1, Q_Z, [1, 0, 0, 0]), HANDED
+    way.inputs = Gates(2, Q_N, [2, 1, 0, 0])
+    way.end = Step(end_relevance_of_gates[float_vector], end_relevance_of_gates[double_vector])
+
+    way = &cell.gradient
+    way.keep, way.rows, way.stages = FOR_GRADIENT, GRADIENT_SCRATCH, 1 if reset_after else 2
+    way.stage[0].step = Step(gradient[float_vector], gradient[double_vector])
+    way.stage[0].recurrent, way.stage[0].writes = Gates(3, OF_Z, [1, 0, 2, 0]), HANDED
+    if not reset_after:
+        way.stage[0].recurrent, way.stage[0].writes = Gates(1, OF_N, [2, 0, 0, 0]), R_OF_N
+        way.stage[1].step = Step(
+            gradient_after_reset[float_vector], gradient_after_reset[double_vector]
+        )
+        way.stage[1].recurrent, way.stage[1].writes = Gates(2, OF_Z, [1, 0, 0, 0]), HANDED
+    way.inputs = Gates(3, OF_N, [2, 1, 0, 0])
+    way.end = Step(end_gradient[float_vector], end_gradient[double_vector])
