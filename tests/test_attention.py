@@ -256,6 +256,17 @@ def test_a_softmax_of_units_or_of_steps_weighs_what_reads_it():
         lrplstm.lrp(signal, batch[0], 1)
 
 
+@attentions
+def test_some_queries_at_once_are_as_good_as_all(layers, monkeypatch):
+    model, batch = lrplstm.Model(layers()), random_batch(lengths=LENGTHS)
+    for method in ("gradient_x_input", "lrp"):
+        expected = lrplstm.explain(model, batch, method, 1, level="token")
+        with monkeypatch.context() as few:
+            few.setattr("lrplstm.layers.attention._MOST_SCORES", 40)
+            found = lrplstm.explain(model, batch, method, 1, level="token")
+        assert relative_error(found.token_relevance, expected.token_relevance) < 1e-12
+
+
 def test_attention_that_does_not_fit():
     values, scores = dense("values", K, 1), dense("scores", 4, 2)
     final = Step(-1, name="final", reads=["values"])

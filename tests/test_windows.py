@@ -268,9 +268,10 @@ def test_the_first_step_that_has_the_maximum_gets_all():
 
 @convolutions
 def test_decomposition_is_that_of_a_linear_layer(settings):
-    """Of a network that is linear the parts are gradient times input."""
+    """Of a network that is linear, but for what wins, the parts are gradient times input."""
     layer, x = convolution(**settings), random_batch(D=D, lengths=(9,))[0]
-    model = lrplstm.Model([layer, WindowPool("mean", 2, 1), Pool("mean")])
+    pools = [WindowPool("mean", 2, 1), WindowPool("max", 2, padding="same"), Pool("mean")]
+    model = lrplstm.Model([layer, *pools])
     found = lrplstm.contextual_decomposition(model, x, 1)
     expected = lrplstm.gradient_x_input(model, x, 1)
     assert relative_error(found.input_relevance, expected.input_relevance) < 1e-12

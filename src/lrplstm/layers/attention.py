@@ -196,12 +196,22 @@ class WeightedSum(Layer):
 # Queries ----------------------------------------------------------------------------------------
 
 
-class _One(NamedTuple):
-    """The queries, keys and values of one sequence, by head: (heads, rows, K) each."""
+_MOST_SCORES = 2**22
+"""Scores that are in memory at once, for each target: of so many queries of a long sequence."""
+
+
+class _Some(NamedTuple):
+    """Some queries of one sequence, and all its keys and values, by head: (heads, rows, K) each.
+
+    `first` is the number of the first query; `of_queries` and `of_keys` are their rows.
+    """
 
     queries: Array
     keys: Array
     values: Array
+    first: int
+    of_queries: slice
+    of_keys: slice
 
 
 class _Attention(Layer):
@@ -232,17 +242,21 @@ class _Attention(Layer):
             raise ValueError("causal: expected queries and keys of the same steps")
         return Form(values.size, queries.axis)
 
-    def _sequences(
-        self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]
-    ) -> Iterator[tuple[tuple[slice, slice], _One]]:
-        """Yield each sequence: rows of its queries and of its keys, and what it reads."""
-        for (start, stop), (begin, end) in zip(
-            pairwise(offsets[0]), pairwise(offsets[1]), strict=True
-        ):
-            of_queries, of_keys = slice(start, stop), slice(begin, end)
-            rows = (of_queries, of_keys, of_keys)
-            parts = [self._split(x[own]) for x, own in zip(inputs, rows, strict=True)]
-            yield (of_queries, of_keys), _One(*parts)
+    def _parts(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Iterator[_Some]:
+        """Yield the queries of each sequence, so many at once that their scores fit in memory."""
+        queries, keys, values = inputs
+        both = zip(pairwise(offsets[0]), pairwise(offsets[1]), strict=True)
+        for (start, stop), (begin, end) in both:
+            of_keys = slice(begin, end)
+            split = self._split(keys[of_keys]), self._split(values[of_keys])
+            count = max(1, _MOST_SCORES // ((end - begin) * self._numbers(keys.shape[1])))
+            for first in range(start, stop, count):
+                rows = slice(first, min(first + count, stop))
+                yield _Some(self._split(queries[rows]), *split, first - start, rows, of_keys)
+
+    def _numbers(self, size: int) -> int:
+        """Return how many numbers the score of a key takes, of keys of this size."""
+        return self.heads
 
     def _split(self, x: Array) -> Array:
         """Return (..., rows, heads * K) as (..., heads, rows, K)."""
@@ -253,54 +267,60 @@ class _Attention(Layer):
         swapped = np.swapaxes(x, -2, -3)
         return swapped.reshape(*swapped.shape[:-2], -1)
 
-    def _scores(self, one: _One) -> Array:
+    def _scores(self, some: _Some) -> Array:
         """Return the score of each key for each query, (heads, queries, keys)."""
         raise NotImplementedError
 
-    def _scores_gradient(self, one: _One, gradient: Array) -> tuple[Array, Array]:
+    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
         """Return the gradient of queries and keys, (K, heads, rows, K), given that of scores."""
         raise NotImplementedError
 
-    def _weights(self, one: _One) -> Array:
-        scores = self._scores(one)
-        return softmax(np.where(self._seen(one), scores, -np.inf).astype(scores.dtype), axis=-1)
+    def _weights(self, some: _Some) -> Array:
+        scores = self._scores(some)
+        return softmax(np.where(self._seen(some), scores, -np.inf).astype(scores.dtype), axis=-1)
 
-    def _seen(self, one: _One) -> Array:
+    def _seen(self, some: _Some) -> Array:
         """Return 1 for each key that a query sees, (queries, keys), else 0."""
-        seen = np.ones((one.queries.shape[1], one.keys.shape[1]), one.keys.dtype)
-        return np.tril(seen) if self.causal else seen
+        seen = np.ones((some.queries.shape[1], some.keys.shape[1]), some.keys.dtype)
+        return np.tril(seen, some.first) if self.causal else seen
 
     def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         """Return the output; see `Operation`."""
         output = np.empty((len(inputs[0]), inputs[2].shape[1]), inputs[2].dtype)
-        for (queries, _), one in self._sequences(inputs, offsets):
-            output[queries] = self._join(self._weights(one) @ one.values)
+        for some in self._parts(inputs, offsets):
+            output[some.of_queries] = self._join(self._weights(some) @ some.values)
         return output
 
     def relevance(
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
     ) -> tuple[Array | None, ...]:
         """Return the relevance of the values; queries and keys get none."""
-        of_values = np.empty((len(relevance), *past.inputs[2].shape), relevance.dtype)
-        for (queries, keys), one in self._sequences(past.inputs, past.offsets):
-            z, R = self._split(past.output[queries]), self._split(relevance[:, queries])
-            weights, seen = self._weights(one), self._seen(one)
-            R_values = through_weighted_sum(rule, weights, seen, one.values, z, R)
-            of_values[:, keys] = self._join(R_values)
+        of_values = np.zeros((len(relevance), *past.inputs[2].shape), relevance.dtype)
+        for some in self._parts(past.inputs, past.offsets):
+            z, R = past.output[some.of_queries], relevance[:, some.of_queries]
+            of_values[:, some.of_keys] += self._join(
+                through_weighted_sum(
+                    rule,
+                    self._weights(some),
+                    self._seen(some),
+                    some.values,
+                    self._split(z),
+                    self._split(R),
+                )
+            )
         return None, None, of_values
 
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
         """Return the gradient of queries, keys and values; see `Operation`."""
-        of_all = tuple(np.empty((len(gradient), *x.shape), gradient.dtype) for x in past.inputs)
-        for (queries, keys), one in self._sequences(past.inputs, past.offsets):
-            weights, g = self._weights(one), self._split(gradient[:, queries])
-            of_scores = softmax_gradient(weights, g @ np.swapaxes(one.values, -1, -2), axis=-1)
-            of_queries, of_keys = self._scores_gradient(one, of_scores)
+        of_all = tuple(np.zeros((len(gradient), *x.shape), gradient.dtype) for x in past.inputs)
+        for some in self._parts(past.inputs, past.offsets):
+            weights, g = self._weights(some), self._split(gradient[:, some.of_queries])
+            of_scores = softmax_gradient(weights, g @ np.swapaxes(some.values, -1, -2), axis=-1)
+            of_queries, of_keys = self._scores_gradient(some, of_scores)
             of_values = np.swapaxes(weights, -1, -2) @ g
-            for found, rows, of_one in zip(
-                of_all, (queries, keys, keys), (of_queries, of_keys, of_values), strict=True
-            ):
-                found[:, rows] = self._join(of_one)
+            of_all[0][:, some.of_queries] = self._join(of_queries)
+            of_all[1][:, some.of_keys] += self._join(of_keys)
+            of_all[2][:, some.of_keys] += self._join(of_values)
         return of_all
 
 
@@ -344,15 +364,15 @@ class DotProductAttention(_Attention):
             raise ValueError(f"scale: expected a finite number, got {scale}")
         self._set(heads=to_int("heads", self.heads, 1), scale=scale, causal=bool(self.causal))
 
-    def _factor(self, one: _One) -> float:
-        return 1 / math.sqrt(one.keys.shape[-1]) if self.scale is None else self.scale
+    def _factor(self, some: _Some) -> float:
+        return 1 / math.sqrt(some.keys.shape[-1]) if self.scale is None else self.scale
 
-    def _scores(self, one: _One) -> Array:
-        return self._factor(one) * (one.queries @ np.swapaxes(one.keys, -1, -2))
+    def _scores(self, some: _Some) -> Array:
+        return self._factor(some) * (some.queries @ np.swapaxes(some.keys, -1, -2))
 
-    def _scores_gradient(self, one: _One, gradient: Array) -> tuple[Array, Array]:
-        scaled = self._factor(one) * gradient
-        return scaled @ one.keys, np.swapaxes(scaled, -1, -2) @ one.queries
+    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
+        scaled = self._factor(some) * gradient
+        return scaled @ some.keys, np.swapaxes(scaled, -1, -2) @ some.queries
 
 
 @register
@@ -393,15 +413,18 @@ class AdditiveAttention(_Attention):
             raise ValueError(f"expected keys of size {len(self.weight)}, got {inputs[1].size}")
         return form
 
-    def _inner(self, one: _One) -> Array:
+    def _numbers(self, size: int) -> int:
+        return size
+
+    def _inner(self, some: _Some) -> Array:
         """Return tanh(query + key), (heads, queries, keys, K)."""
-        return np.tanh(one.queries[..., :, np.newaxis, :] + one.keys[..., np.newaxis, :, :])
+        return np.tanh(some.queries[..., :, np.newaxis, :] + some.keys[..., np.newaxis, :, :])
 
-    def _scores(self, one: _One) -> Array:
-        return (self._inner(one) * self.weight).sum(axis=-1)
+    def _scores(self, some: _Some) -> Array:
+        return (self._inner(some) * self.weight).sum(axis=-1)
 
-    def _scores_gradient(self, one: _One, gradient: Array) -> tuple[Array, Array]:
-        slope = (1 - self._inner(one) ** 2) * self.weight
+    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
+        slope = (1 - self._inner(some) ** 2) * self.weight
         return (
             np.einsum("...qk,...qkc->...qc", gradient, slope),
             np.einsum("...qk,...qkc->...kc", gradient, slope),
