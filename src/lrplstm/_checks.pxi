@@ -12,6 +12,8 @@ from lrplstm._vectors cimport VECTOR_BYTES
 # Multiplications after which a loop looks for Ctrl-C: some 50 ms.
 cdef Py_ssize_t _POLL_EVERY = 1 << 30
 
+cdef object _INTP = np.dtype(np.intp)
+
 
 cdef int _poll(Py_ssize_t* work, Py_ssize_t more) except -1 nogil:
     """Count work; now and then let Python see to its signals, and whether to go on."""
@@ -71,7 +73,7 @@ cdef object _contiguous(array):
 
 # Checks -----------------------------------------------------------------------------------------
 
-def _check(str name, array, tuple shape, dtype):
+cdef int _check(str name, array, tuple shape, dtype) except -1:
     """Refuse an array that the loops below would read out of bounds or misread."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name}: expected an ndarray, got {type(array).__name__}")
@@ -79,9 +81,10 @@ def _check(str name, array, tuple shape, dtype):
         raise TypeError(f"{name}: expected dtype {dtype}, got {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    return 0
 
 
-def _check_rows(str name, array, Py_ssize_t columns, dtype):
+cdef object _check_rows(str name, array, Py_ssize_t columns, dtype):
     """Check an array of any number of rows; return it contiguous."""
     if not isinstance(array, np.ndarray) or array.ndim != 2:
         raise TypeError(f"{name}: expected a 2-dimensional ndarray")
@@ -89,7 +92,7 @@ def _check_rows(str name, array, Py_ssize_t columns, dtype):
     return _contiguous(array)
 
 
-def _check_numbers(str name, array):
+cdef object _check_numbers(str name, array):
     """Check an array of rows, float32 or float64; return it contiguous."""
     if not isinstance(array, np.ndarray) or array.ndim != 2:
         raise TypeError(f"{name}: expected a 2-dimensional ndarray")
@@ -98,7 +101,7 @@ def _check_numbers(str name, array):
     return _contiguous(array)
 
 
-def _check_targets(str name, array, Py_ssize_t rows, Py_ssize_t columns, dtype):
+cdef object _check_targets(str name, array, Py_ssize_t rows, Py_ssize_t columns, dtype):
     """Check an array of rows for each of any number of targets; return it contiguous."""
     if not isinstance(array, np.ndarray) or array.ndim != 3 or len(array) == 0:
         raise TypeError(f"{name}: expected a 3-dimensional ndarray of at least one target")
@@ -106,19 +109,20 @@ def _check_targets(str name, array, Py_ssize_t rows, Py_ssize_t columns, dtype):
     return _contiguous(array)
 
 
-def _check_steps(rows, offsets, Py_ssize_t projected):
+cdef int _check_steps(rows, offsets, Py_ssize_t projected) except -1:
     """Check which steps there are, and which rows of the projection they read."""
     _check_indices("rows", rows)
     _check_indices("offsets", offsets)
     _check_order(offsets, len(rows))
-    _check_range(rows, projected)
+    return _check_range(rows, projected)
 
 
-def _check_indices(str name, array):
-    if not isinstance(array, np.ndarray) or array.dtype != np.intp or array.ndim != 1:
+cdef int _check_indices(str name, array) except -1:
+    if not isinstance(array, np.ndarray) or array.dtype != _INTP or array.ndim != 1:
         raise TypeError(f"{name}: expected a 1-dimensional ndarray of intp")
     if not (array.flags.c_contiguous and array.flags.aligned):
         raise ValueError(f"{name}: expected a contiguous, aligned array")
+    return 0
 
 
 cdef int _check_order(const Py_ssize_t[::1] offsets, Py_ssize_t steps) except -1:

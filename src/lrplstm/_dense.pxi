@@ -65,34 +65,40 @@ def linear_lrp(_Linear layer not None, y, z, relevance, rule):
     z = _check_rows("z", z, layer.back.n, layer.dtype)
     _check("z", z, (len(y), layer.back.n), layer.dtype)
     relevance = _check_targets("relevance", relevance, len(y), layer.back.n, layer.dtype)
-    q = np.empty(relevance.shape, layer.dtype)
-    shares = np.empty(relevance.shape[:2], layer.dtype)
+    q = np.empty((len(relevance) * len(y), layer.back.n), layer.dtype)
+    W_q = np.empty((len(q), layer.back.padded_columns), layer.dtype)
+    R_y = np.empty((len(relevance), len(y), layer.forward.n), layer.dtype)
     if layer.forward.single:
-        _quotients[float](layer.bias, z, relevance, rule, q, shares)
+        _linear_lrp[float](layer, y, z, relevance, rule, q, W_q, R_y)
     else:
-        _quotients[double](layer.bias, z, relevance, rule, q, shares)
-    W_q = _product(q.reshape(-1, layer.back.n), layer.back, layer.zero)
-    R_y = y * W_q.reshape(len(q), *y.shape)
-    R_y += shares[..., np.newaxis] / y.shape[1]
+        _linear_lrp[double](layer, y, z, relevance, rule, q, W_q, R_y)
     return R_y
 
 
-cdef int _quotients(
-    const real[::1] bias, const real[:, ::1] z, const real[:, :, ::1] R_z, rule,
-    real[:, :, ::1] q, real[:, ::1] shares,
+cdef int _linear_lrp(
+    _Linear layer, const real[:, ::1] y, const real[:, ::1] z, const real[:, :, ::1] R_z, rule,
+    real[:, ::1] q, real[:, ::1] W_q, real[:, :, ::1] R_y,
 ) except -1:
-    """Set q, and what all lower units of a row share of biases and stabilizers."""
+    """Set R_y; a row of `q` and `W_q` is one of each target and each row of y."""
+    cdef const real[::1] bias = layer.bias
     cdef real epsilon = rule.epsilon, bias_factor = rule.bias_factor
-    cdef real epsilon_factor = rule.epsilon_factor
-    cdef Py_ssize_t k, b, j
+    cdef real epsilon_factor = rule.epsilon_factor, share
+    cdef Py_ssize_t k, b, i, j, B = y.shape[0]
     for k in range(R_z.shape[0]):
-        for b in range(z.shape[0]):
-            shares[k, b] = 0
+        for b in range(B):
             for j in range(z.shape[1]):
-                q[k, b, j] = _quotient(z[b, j], R_z[k, b, j], epsilon)
-                shares[k, b] += q[k, b, j] * (
+                q[k * B + b, j] = _quotient(z[b, j], R_z[k, b, j], epsilon)
+    _multiply[real](q, layer.back, layer.zero, W_q, 0)
+    for k in range(R_z.shape[0]):
+        for b in range(B):
+            share = 0
+            for j in range(z.shape[1]):
+                share += q[k * B + b, j] * (
                     bias_factor * bias[j] + epsilon_factor * _stabilizer(z[b, j], epsilon)
                 )
+            share /= y.shape[1]
+            for i in range(y.shape[1]):
+                R_y[k, b, i] = y[b, i] * W_q[k * B + b, i] + share
     return 0
 
 
