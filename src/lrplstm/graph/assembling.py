@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,30 @@ import numpy as np
 from lrplstm.base_model import Model
 from lrplstm.graph.reading import Reading
 from lrplstm.graph.signals import Part
-from lrplstm.layers import INPUTS, LSTM, Activation, DenseLayer, Pool, Recurrent
+from lrplstm.layers import (
+    INPUTS,
+    LSTM,
+    POOLINGS,
+    Activation,
+    DenseLayer,
+    Pool,
+    Recurrent,
+    Standardize,
+)
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.model import LSTMModel
 
 __all__ = ["to_model"]
+
+_OF_STATES = ("relu", "tanh")
+"""Activations of states themselves that an LSTMModel has as a layer with the identity."""
 
 
 def to_model(reading: Reading, **names: Any) -> Model:
     """Return the model of a network; `names` are arguments of models, such as `vocabulary`."""
     if len(reading.inputs) != 1:
         raise RefusedError(f"expected one input, got {', '.join(map(repr, reading.inputs))}")
+    reading = _with_sizes(reading)
     dtype = _dtype(reading.parts)
     title, embedding = reading.embeddings.get(INPUTS, (None, None))
     if embedding is None and reading.inputs[INPUTS].integers:
@@ -38,6 +52,26 @@ def to_model(reading: Reading, **names: Any) -> Model:
     origin |= {part.name: part.title for part in reading.parts if part.title}
     origin["output"] = reading.output
     return Model(layers, embedding=table, origin=origin, **names)
+
+
+def _with_sizes(reading: Reading) -> Reading:
+    """Return the same with a layer that says how wide the input is, where none that reads it does.
+
+    It standardizes by nothing, which leaves numbers and relevance as they are.
+    """
+    readers = [part.layer for part in reading.parts if part.reads[0] == INPUTS]
+    if reading.embeddings or any(layer.input_size is not None for layer in readers):
+        return reading
+    zeros = np.zeros(reading.sizes[INPUTS], np.float32)
+    name = (
+        "standardize" if all(part.name != "standardize" for part in reading.parts) else "as it is"
+    )
+    first = Part(name, (INPUTS,), "", Standardize(zeros, zeros + 1))
+    parts = [
+        replace(part, reads=tuple(name if read == INPUTS else read for read in part.reads))
+        for part in reading.parts
+    ]
+    return replace(reading, parts=(first, *parts))
 
 
 def _dtype(parts: Sequence[Part]) -> np.dtype[Any]:
@@ -64,7 +98,9 @@ def _chain(parts: Sequence[Part], dtype: np.dtype[Any]) -> dict[str, Any] | None
     if not lstms or any(side.variants() for layer in sides for side in layer):
         return None
     pooling = remaining.pop(0).pooling if remaining and isinstance(remaining[0], Pool) else "none"
-    if remaining and isinstance(remaining[0], Activation):
+    if pooling not in POOLINGS:
+        return None
+    if remaining and isinstance(remaining[0], Activation) and remaining[0].function in _OF_STATES:
         # Of the states themselves: a layer with the identity as its weights.
         identity = np.eye(lstms[-1].width, dtype=dtype)
         remaining[0] = DenseLayer(identity, activation=remaining[0].function)

@@ -12,7 +12,14 @@ from lrplstm.graph.layouts import Rows
 from lrplstm.graph.operators import Call, Value, operator
 from lrplstm.graph.signals import Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
-from lrplstm.layers import Activation, Add, Affine, DenseLayer
+from lrplstm.layers import (
+    Activation,
+    Add,
+    Affine,
+    DenseLayer,
+    LayerNormalization,
+    RMSNormalization,
+)
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.texts import shown
 from lrplstm.weights import Array
@@ -27,7 +34,11 @@ def matmul(call: Call) -> Value:
     """Return the product of a constant and a tensor, or of two constants."""
     first, second = call.value(0), call.value(1)
     if isinstance(first, Traced):
-        return dense(call, first, _matrix(call.constant(1), first), None)
+        weight = call.constant(1)
+        if weight.ndim == 1:
+            made = dense(call, first, _matrix(weight[:, np.newaxis], first), None)
+            return made.reshape(made.shape[:-1])
+        return dense(call, first, _matrix(weight, first), None)
     if not isinstance(second, Traced):
         call.afford((*first.shape[:-1], *second.shape[-1:]), first.dtype)
         return np.asarray(np.matmul(first, second))
@@ -255,6 +266,26 @@ def _batch_normalization(call: Call) -> Value:
     )
 
 
+@operator("LayerNormalization", attributes=("axis", "epsilon", "stash_type"))
+@operator("RMSNormalization", attributes=("axis", "epsilon", "stash_type"))
+@operator("SimplifiedLayerNormalization", attributes=("axis", "epsilon", "stash_type"))
+def _normalize(call: Call) -> Value:
+    value = call.traced(0)
+    axis = call.axis(call.attribute("axis", -1), value.ndim)
+    rows = call.network.rows(value, range(axis, value.ndim))
+    width = len(rows.order)
+    weights = []
+    for n in (1, 2):
+        array = None if call.optional(n) is None else call.constant(n)
+        if array is not None:
+            array = np.broadcast_to(array, value.shape[axis:]).reshape(-1)[np.argsort(rows.order)]
+        weights.append(array)
+    kind = LayerNormalization if call.node.operator == "LayerNormalization" else RMSNormalization
+    layer = kind(width, *weights, epsilon=call.attribute("epsilon", 1e-5))
+    given = call.add(layer, [rows.name], width, rows.steps)
+    return call.network.result(rows, given, rows.order)
+
+
 # Activations ------------------------------------------------------------------------------------
 
 Said = Any
@@ -276,11 +307,14 @@ _PLAIN = {
     "HardSwish": "hard_silu",
     "Mish": "mish",
     "Exp": "exponential",
+    "Swish": "silu",
 }
 
 
 @operator(*_PLAIN)
 def _plain(call: Call) -> Value:
+    if call.node.operator == "Exp" and not isinstance(call.value(0), Traced):
+        return np.exp(call.constant(0))
     return _activate(call, call.traced(0), _PLAIN[call.node.operator])
 
 

@@ -354,3 +354,43 @@ def _where(call: Call) -> Value:
     shape = np.broadcast_shapes(*(part.shape for part in parts))
     call.afford(shape, parts[1].dtype)
     return np.where(*parts)
+
+
+_OF_CONSTANTS: dict[str, Callable[..., Any]] = {
+    "Abs": np.abs,
+    "And": np.logical_and,
+    "Ceil": np.ceil,
+    "Floor": np.floor,
+    "GreaterOrEqual": np.greater_equal,
+    "IsNaN": np.isnan,
+    "LessOrEqual": np.less_equal,
+    "Not": np.logical_not,
+    "Or": np.logical_or,
+    "Reciprocal": np.reciprocal,
+    "Round": np.round,
+    "Sign": np.sign,
+    "Size": np.size,
+    "Sqrt": np.sqrt,
+}
+
+
+@operator(*_OF_CONSTANTS)
+def _of_constants(call: Call) -> Value:
+    parts = [call.constant(n) for n in range(len(call.values))]
+    call.afford(np.broadcast_shapes(*(part.shape for part in parts)), parts[0].dtype)
+    return np.asarray(_OF_CONSTANTS[call.node.operator](*parts))
+
+
+@operator("Mod", attributes=("fmod",))
+def _modulo(call: Call) -> Value:
+    first, second = call.constant(0), call.constant(1)
+    call.afford(np.broadcast_shapes(first.shape, second.shape), first.dtype)
+    return np.asarray((np.fmod if call.attribute("fmod", 0) else np.mod)(first, second))
+
+
+@operator("Trilu", attributes=("upper",))
+def _triangle(call: Call) -> Value:
+    matrix = call.constant(0)
+    diagonal = 0 if call.optional(1) is None else int(call.constant(1).reshape(()))
+    call.afford(matrix.shape, matrix.dtype)
+    return np.triu(matrix, diagonal) if call.attribute("upper", 1) else np.tril(matrix, diagonal)

@@ -17,6 +17,7 @@ import numpy as np
 from lrplstm.graph import attention, recurrent, steps, windows  # noqa: F401 (their operators)
 from lrplstm.graph.operations import Graph, Input, Node
 from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value
+from lrplstm.graph.patterns import with_patterns
 from lrplstm.graph.signals import Network, Part
 from lrplstm.graph.simplifying import simplified
 from lrplstm.graph.tracing import SEQUENCE, STEP, UNIT, LyingError, Traced
@@ -45,12 +46,18 @@ class Reading:
         By which names layers read them; of one alone that is "inputs".
     embeddings : dict of (str, ndarray) by str
         The table that ids of an input are looked up in, and what it was called.
+    sizes : dict of int by str
+        Numbers in a row of each input, before any embedding.
+    row_inputs : frozenset of str
+        Those that have one row a sequence.
     output : str
     """
 
     parts: tuple[Part, ...]
     inputs: dict[str, Input]
     embeddings: dict[str, tuple[str, Array]]
+    sizes: dict[str, int]
+    row_inputs: frozenset[str]
     output: str
 
 
@@ -72,7 +79,7 @@ def read(graph: Graph, output: str | None = None, room: Room | None = None) -> R
     """
     if output is None:
         output = graph.outputs[0] if graph.outputs else ""
-    graph = graph.for_output(output)
+    graph = with_patterns(graph.for_output(output))
     if room is None:
         taken = sum(np.asarray(array).nbytes for array in graph.constants.values())
         room = Room(_BYTES_TO_COMPUTE + _TIMES_TO_COMPUTE * taken)
@@ -167,7 +174,15 @@ class _Attempt:
         inputs = {called.get(name, name): self.given[name] for name in used}
         tables = {called.get(n, n): table for n, table in network.tables.items() if n in used}
         raw = frozenset(inputs) - frozenset(tables)
-        return Reading(tuple(simplified(parts, raw)), inputs, tables, self.output)
+        signals = {called.get(one.name, one.name): one for one in network.signals if one.is_input}
+        return Reading(
+            tuple(simplified(parts, raw)),
+            inputs,
+            tables,
+            {name: signals[name].width for name in inputs},
+            frozenset(name for name in inputs if signals[name].steps is None),
+            self.output,
+        )
 
     def _parts(self, network: Network) -> tuple[Part, ...]:
         """Return the layers that the scores depend on."""
@@ -242,7 +257,8 @@ class _Run:
             raise RefusedError(f"attribute {shown(unknown[0])} is not read")
         reads = tuple(self._look_up(name) if name else None for name in node.inputs)
         with np.errstate(all="ignore"):  # infinite numbers are refused by what they end up in
-            given = function(Call(node, reads, self.graph.opset, self.network))
+            call = Call(node, reads, self.graph.opset, self.network)
+            given = attention.on_scores(call) or function(call)
         return given if isinstance(given, tuple) else (given,)
 
     def _look_up(self, name: str) -> Value:

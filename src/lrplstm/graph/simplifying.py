@@ -18,8 +18,10 @@ from lrplstm.layers import (
     Activation,
     Affine,
     DenseLayer,
+    LayerNormalization,
     Pool,
     Recurrent,
+    RMSNormalization,
     Standardize,
     Step,
 )
@@ -89,7 +91,9 @@ class _Simplifier:
             self._replace(part, Standardize(-shift / scale, 1 / scale))
             return
         ways = [self._into_readers, self._into_source]
-        if (scale == 1).all():  # a bias
+        before = self.parts.get(part.reads[0])
+        own = before is not None and isinstance(before.layer, LayerNormalization | RMSNormalization)
+        if own or (scale == 1).all():  # what a normalization has, or a bias
             ways.reverse()
         for way in ways:
             if way(part):
@@ -99,7 +103,11 @@ class _Simplifier:
         before = self.parts.get(part.reads[0])
         if before is None or not self._only_reader(before, part):
             return False
-        merged = into_source(*_of_one_dtype(before, part))
+        layer, affine = _of_one_dtype(before, part)
+        if isinstance(layer, LayerNormalization | RMSNormalization):
+            merged = _scaled(layer, affine)
+        else:
+            merged = into_source(layer, affine)
         if merged is None:
             return False
         self._merge(before, part, merged)
@@ -179,6 +187,13 @@ def _ends_elsewhere(layer: Any) -> bool:
 
 def _is_linear(layer: Any) -> bool:
     return isinstance(layer, DenseLayer) and layer.activation == "linear"
+
+
+def _scaled(layer: Any, affine: Affine) -> Any:
+    """Return a normalization with an affine function behind it."""
+    weight = affine.scale if layer.weight is None else layer.weight * affine.scale
+    bias = affine.shift if layer.bias is None else layer.bias * affine.scale + affine.shift
+    return type(layer)(layer.size, weight, bias, epsilon=layer.epsilon)
 
 
 def _of_one_dtype(part: Part, affine: Part) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -180,9 +181,14 @@ def over_all_steps(call: Call, value: Traced, axis: int, how: str) -> Traced:
         if how == "sum":
             raise RefusedError("it adds up numbers that are repeated")
         return value.take(np.array([0]), axis)
-    rows = network.rows(value, steps=True)
-    if how == "sum":
-        raise RefusedError("it adds up all steps; expected their mean or maximum")
-    signal = network.pooled(rows.signal, how, call.node.title)
+    weighted = network.only_signal(value)
+    if weighted is not None and "sum" in weighted.extra and how == "sum":
+        of_values = value.first.copy()
+        of_values[SIGNAL] = weighted.extra["values"]
+        rows = network.rows(replace(value, first=of_values), steps=True)
+        signal = weighted.extra["sum"](call)
+    else:
+        rows = network.rows(value, steps=True)
+        signal = network.pooled(rows.signal, how, call.node.title)
     layout = rows.layout.with_steps(1)
     return network.result(rows._replace(layout=layout, reverse=False), signal, rows.order)
