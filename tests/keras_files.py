@@ -146,6 +146,6 @@ def functional_config(entries, inputs, outputs, calls):
     return {"class_name": "Model", "config": config}
 
 
-def input_config(name="input_1"):
-    config = {"name": name, "batch_input_shape": [None, None, 3], "dtype": "float32"}
+def input_config(name="input_1", shape=(None, None, 3)):
+    config = {"name": name, "batch_input_shape": list(shape), "dtype": "float32"}
     return {"class_name": "InputLayer", "config": config}

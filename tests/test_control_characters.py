@@ -224,6 +224,14 @@ def test_series_of_tables():
         outcome(lrplstm.lrp, model, pandas.DataFrame({"x": [1.0, 2.0]}, index=[EVIL, "b"]))
 
 
+def test_flax():
+    cell = {"weight_ih": np.ones((8, 3)), "weight_hh": np.ones((8, 2)), "bias": EVIL}
+    for params in ({EVIL: cell}, {EVIL: cell, "b": cell}, {"a": EVIL}, {"a": {EVIL: EVIL}}, EVIL):
+        outcome(lrplstm.from_flax, params)
+    for option in ({"cells": EVIL}, {"head": EVIL}, {"embedding": EVIL}, {"activations": [EVIL]}):
+        outcome(lrplstm.from_flax, {"a": {**cell, "bias": None}}, **option)
+
+
 def test_each_loader_is_among_these():
     tested = "".join(inspect.getsource(f) for n, f in globals().items() if n.startswith("test_"))
     loaders = [name for name in lrplstm.__all__ if name.startswith("from_")]

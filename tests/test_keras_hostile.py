@@ -7,21 +7,24 @@ import json
 import os
 import stat
 import sys
+import warnings
 import zipfile
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from keras import layers as L  # noqa: N812
 from keras_files import dense_config, lstm_config
 from loader_fixtures import damage, little_memory, loaded_or_refused, refused, refused_or_read
 
 import lrplstm
 from lrplstm.loaders.keras import hdf5, hdf5_worker
 from lrplstm.loaders.keras.archive import read_archive
-from lrplstm.loaders.keras.chain import CLASSES, read_chain
-from lrplstm.loaders.keras.config import layers_of
+from lrplstm.loaders.keras.calls import chain_of, program_of
+from lrplstm.loaders.keras.reading import translate
 from lrplstm.loaders.keras.said import Said
 from lrplstm.loaders.keras.stores import NumberedStore
 from lrplstm.loaders.keras.undescribed import layers_of_numbered
@@ -71,7 +74,7 @@ def path(tmp_path):
 
 def test_the_good_files(path, tmp_path):
     model = load(path)
-    assert model.origin == {"lstm": "lstm", "head": "dense"}
+    assert (model.origin["lstm"], model.origin["head"]) == ("lstm", "dense")
     for n, options in enumerate([{}, {"compression": zipfile.ZIP_DEFLATED}]):
         beside = tmp_path / f"{n}.keras"
         beside.write_bytes(archive(**options))
@@ -497,7 +500,8 @@ def test_damaged_files(suffix, tmp_path, monkeypatch):
 def test_damaged_archives(content):
     found = loaded_or_refused(read_archive, content, "a.keras")
     if found is not None:
-        assert sum(map(len, found)) <= 3 * len(content) + 2**22
+        parts = [found.config, found.weights, found.metadata, *found.vocabularies.values()]
+        assert sum(map(len, parts)) <= 3 * len(content) + 2**22
 
 
 JSON = st.recursive(
@@ -549,15 +553,51 @@ def changed(value, path, new):
     return copy
 
 
+def translated(program, store):
+    """The operations that each output of a program is computed by."""
+    for output in program.outputs.values():
+        translation, scores = translate(program, output, store, 3)
+        translation.padding()
+        yield translation.graph(scores, "scores")
+
+
+def many_layers(path):
+    """A model of many kinds of layers, and its file."""
+    words, x = keras.Input((6,), name="words"), keras.Input((6, D), name="x")
+    y = L.Concatenate()([L.Embedding(9, 2, mask_zero=True)(words), x])
+    y = L.TimeDistributed(keras.Sequential([L.Dense(4, "relu"), L.BatchNormalization()]))(y)
+    both = L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode="sum")(y)
+    z = L.LayerNormalization()(L.Add()([L.MultiHeadAttention(2, 3)(both, both), both]))
+    z = L.MaxPooling1D(2)(L.Conv1D(4, 3, padding="causal")(z))
+    z, *state = L.LSTM(4, return_state=True, return_sequences=True)(z)
+    y = L.LSTM(4)(L.RepeatVector(3)(L.Dense(4)(L.Flatten()(z))), initial_state=state)
+    model = keras.Model([words, x], [L.Dense(2, "softmax", name="one")(y), L.PReLU()(y)])
+    model.save(path)
+    return model
+
+
 @pytest.fixture(scope="module")
-def store():
-    contents = hdf5.read_hdf5(WEIGHTS, "weights", 2**22)
-    return NumberedStore(contents, "layers")
+def sources(tmp_path_factory):
+    """Configs and the arrays that are theirs."""
+    small = NumberedStore(hdf5.read_hdf5(WEIGHTS, "weights", 2**22), "layers")
+    path = tmp_path_factory.mktemp("keras") / "model.keras"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras says what does not know masks
+        many_layers(path)
+    packed = read_archive(path.read_bytes(), "model.keras")
+    large = NumberedStore(hdf5.read_hdf5(packed.weights, "weights", 2**24), "layers")
+    return {
+        "sequential": (CONFIG, small),
+        "functional": (functional(), small),
+        "many layers": (json.loads(packed.config), large),
+    }
 
 
-@pytest.mark.parametrize("config", [CONFIG, functional()], ids=["sequential", "functional"])
-def test_damaged_configs(config, store):
-    assert len(read_chain(layers_of(config, CLASSES), store).layers) == 1
+@pytest.mark.parametrize("name", ["sequential", "functional", "many layers"])
+def test_damaged_configs(name, sources):
+    config, store = sources[name]
+    for graph in translated(program_of(config), store):
+        assert graph.nodes
     everywhere = st.sampled_from(list(places(config)))
 
     @bounded(300)
@@ -569,9 +609,48 @@ def test_damaged_configs(config, store):
                 damaged_config = changed(damaged_config, place, new)
             except (KeyError, IndexError, TypeError, AttributeError):
                 continue  # the place is gone
-        loaded_or_refused(lambda: read_chain(layers_of(damaged_config, CLASSES), store))
+        loaded_or_refused(lambda: list(translated(program_of(damaged_config), store)))
 
     check()
+
+
+def test_models_that_call_models_without_end():
+    """Each level calls the one below twice: it is refused before it is written out."""
+    config = {"class_name": "Sequential", "config": {"name": "a", "layers": [lstm_config("a", 4)]}}
+    node = [[["input_1", 0, 0, {}]]]
+    for level in range(30):
+        inner = config | {"name": "a", "inbound_nodes": [node[0], [["a", 0, 0, {}]]]}
+        start = {"class_name": "InputLayer", "config": {"name": "input_1"}, "inbound_nodes": []}
+        layers = [start | {"name": "input_1"}, inner]
+        ends = {"input_layers": [["input_1", 0, 0]], "output_layers": [["a", 1, 0]]}
+        config = {"class_name": "Model", "config": {"name": f"m{level}", "layers": layers} | ends}
+    with refused("expected at most 100000 layers in all models, got more"):
+        program_of(config)
+
+
+@pytest.mark.parametrize("form", ["chain", "fan"])
+def test_many_layers(form):
+    """Reading takes time in proportion to the number of layers, and no deep recursion."""
+    count = 50_000
+    layers = [{"class_name": "InputLayer", "config": {"name": "0"}, "inbound_nodes": []}]
+    for n in range(1, count):
+        before = n - 1 if form == "chain" else 0
+        layers.append(
+            {
+                "class_name": "Dropout" if n < count - 1 else "Add",
+                "config": {"name": str(n)},
+                "inbound_nodes": [
+                    [[str(before), 0, 0, {}]]
+                    if n < count - 1
+                    else [[str(k), 0, 0, {}] for k in range(1, n)]
+                ],
+            }
+        )
+    config = {"layers": layers, "input_layers": [["0", 0, 0]]}
+    config |= {"output_layers": [[str(count - 1), 0, 0]], "name": "m"}
+    program = program_of({"class_name": "Functional", "config": config})
+    assert len(program.calls) == count
+    assert [len(graph.nodes) for graph in translated(program, None)] == [2]
 
 
 NAMES = [*(f"layers/{name}" for name in SHAPES), "layers", "layers/gru/vars/0", "layers/lstm_1"]
@@ -593,4 +672,9 @@ def test_contents_of_any_kind(arrays, groups):
     contents = hdf5.Contents({}, ["layers", "layers/lstm", "layers/dense", *groups], own | arrays)
     store = NumberedStore(contents, "layers")
     said = Said(pooling="last")
-    loaded_or_refused(lambda: read_chain(layers_of_numbered(store, said, "x.h5"), store))
+
+    def load():
+        program = chain_of(layers_of_numbered(store, said, "x.h5"))
+        return list(translated(program, store))
+
+    loaded_or_refused(load)

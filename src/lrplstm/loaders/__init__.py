@@ -60,6 +60,7 @@ _TASK = Option(
     "classification)",
     choices=tuple(TASKS),
 )
+_OUTPUT = Option("output", "the output that is explained", metavar="NAME")
 _VOCABULARY = Option("vocabulary", "tokens of the ids, one a line", "tokens", "FILE")
 _NAMES = (
     _TASK,
@@ -128,6 +129,7 @@ register(
         (".keras", ".h5", ".hdf5"),
         (
             Option("config", "JSON of a Keras model, for its weights alone", "file", "FILE"),
+            _OUTPUT,
             Option("merge_mode", "how Keras merges two directions"),
             Option("mask_zero", "whether id 0 is padding (Keras)", "switch"),
             Option("recurrent_activation", "activation of the gates (Keras)"),
@@ -143,7 +145,7 @@ register(
         "lrplstm.loaders.onnx:from_onnx",
         "an ONNX graph",
         (".onnx",),
-        (Option("output", "the graph's output that is explained", metavar="NAME"), *_NAMES),
+        (_OUTPUT, *_NAMES),
         _is_onnx,
     )
 )

@@ -7,15 +7,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lrplstm.base_model import Model
 from lrplstm.checks import outer_level
 from lrplstm.loaders.arrays import naming
 from lrplstm.loaders.assumptions import warn_assumed
 from lrplstm.loaders.registry import refuse_others
-from lrplstm.model import LSTMModel
-from lrplstm.texts import with_visible_errors
+from lrplstm.texts import shown, with_visible_errors
 
 if TYPE_CHECKING:
-    from lrplstm.loaders.keras.chain import Chain
+    from lrplstm.loaders.keras.reading import Network
+    from lrplstm.loaders.keras.translation import Padding
 
 __all__ = ["from_keras"]
 
@@ -25,6 +26,7 @@ def from_keras(
     source: Any,
     *,
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    output: str | None = None,
     pooling: str | None = None,
     merge_mode: str | None = None,
     mask_zero: bool | None = None,
@@ -35,13 +37,12 @@ def from_keras(
     unknown_token: str | None = None,
     tokenizer: str | None = None,
     task: str | None = None,
-) -> LSTMModel:
-    """Read an LSTM network of Keras: a model, or a file that one was saved to.
+) -> Model:
+    """Read a network of Keras: a model, or a file that one was saved to.
 
-    The layers have to form a chain of ``Embedding`` or ``Masking`` (or neither), ``LSTM`` and
-    ``Bidirectional`` layers, a global pooling (or none), and ``Dense`` layers; see
-    ``docs/loaders/keras.md`` for all that is read. Anything else is an error that names the layer.
-    Nothing in a file is run, and Keras is not needed to read one.
+    Layers are read as the graph that they form; see ``docs/loaders/keras.md`` for those that are.
+    Any other is an error that names it. Nothing in a file is run, and Keras is not needed to read
+    one.
 
     Parameters
     ----------
@@ -51,21 +52,22 @@ def from_keras(
     config : path, mapping or str, optional
         The config of a model of which the file has only the weights, as ``model.to_json()`` writes
         it: a JSON file, the JSON itself, or what it says.
+    output : str, optional
+        The name of the output that is explained, of a model with several: that of its layer.
     pooling : {"last", "mean", "max", "none"}, optional
         What is read of the last LSTM layer: "last" if its ``return_sequences`` is False, "mean" or
         "max" with a global pooling layer, "none" if there are scores for each step.
-    merge_mode : {"concat", "sum", "ave"}, optional
+    merge_mode : {"concat", "sum", "ave", "mul"}, optional
         How Bidirectional layers merge their two directions.
     mask_zero : bool, optional
         Whether the Embedding takes id 0 for padding. The model then passes over such steps, and
         they get no relevance.
     recurrent_activation : str, optional
-        Activation of the gates. Only "sigmoid" can be explained; "hard_sigmoid", which Keras had
-        before version 2.3 where nothing else was said, is another function.
+        Activation of the gates: "hard_sigmoid" in Keras before version 2.3 where nothing else was
+        said.
     dense_activations : sequence of str, optional
-        Activations of the Dense layers, which are behind the LSTM, first layer first: "linear",
-        "relu" or "tanh", of the last one also "softmax" or "sigmoid". Scores are what is before
-        these two.
+        Activations of the Dense layers, which are behind the LSTM, first layer first. Scores are
+        what is before a softmax or sigmoid of the last one.
     vocabulary, class_names, unknown_token, tokenizer
         As for `LSTMModel`.
     task : {"classification", "regression"}, optional
@@ -74,8 +76,9 @@ def from_keras(
 
     Returns
     -------
-    LSTMModel
-        In float64 if any weights are, else in float32.
+    Model
+        In float64 if any weights are, else in float32; an `LSTMModel` where the network has that
+        shape.
 
     Raises
     ------
@@ -114,52 +117,62 @@ def from_keras(
     ...         for name, shape in arrays.items():
     ...             file[f"layers/{name}"] = rng.normal(0, 0.3, shape)
     ...     model = lrplstm.from_keras(path, pooling="last", dense_activations=["linear"])
-    >>> model
-    LSTMModel(input_size=3, hidden_size=2, num_layers=1, bidirectional=False, num_classes=5, \
-pooling='last', dtype=float64, made from lstm 'lstm', head 'dense')
+    >>> dict(model.origin)
+    {'input': 'lstm_input', 'lstm': 'lstm', 'head': 'dense', 'output': 'dense'}
     """
     # Imported here, so that only those who read a Keras model wait for it.
-    from lrplstm.loaders.keras.reading import Source
+    from lrplstm.graph.assembling import to_model
+    from lrplstm.graph.reading import read
+    from lrplstm.loaders.keras.reading import open_source
     from lrplstm.loaders.keras.said import Said
 
+    if output is not None and not isinstance(output, str):
+        raise TypeError(f"output: expected a name, got {shown(output)}")
     refuse_others(source, "from_keras")
     said = Said(pooling, merge_mode, mask_zero, recurrent_activation, dense_activations)
-    opened = Source(source, config)
+    opened = open_source(source, config)
     with naming(opened.name, (ValueError,)):
-        chain = opened.read(said)
-        _warn(opened.config is None and dense_activations is None, chain)
+        network = opened.read(said, output)
+        said.check(network.translation.settings)
+        padding = network.translation.padding()
+        _warn(opened.config is None and dense_activations is None, network)
+        if vocabulary is None and network.translation.vocabulary is not None:
+            vocabulary = network.translation.vocabulary
+            unknown_token = unknown_token or ("[UNK]" if "[UNK]" in vocabulary else None)
         if task is None:
             two = class_names is not None and len(class_names) == 2
             task = opened.task
-            if chain.softmax or (two and chain.num_scores == 1):
+            if network.ends_with_softmax or (two and network.scores.width == 1):
                 task = "classification"
-        return LSTMModel(
-            chain.layers,
-            head=chain.head,
-            pooling=str(chain.pooling),
-            embedding=chain.embedding,
+        return to_model(
+            read(network.graph),
             vocabulary=vocabulary,
             class_names=class_names,
             unknown_token=unknown_token,
             tokenizer=tokenizer,
-            mask_id=chain.mask_id,
-            mask_value=chain.mask_value,
             task=task,
-            origin=chain.origin(),
+            **_mask(network, padding),
         )
 
 
-def _warn(unsaid: bool, chain: Chain) -> None:
+def _mask(network: Network, padding: Padding | None) -> dict[str, Any]:
+    """Return the arguments of a model that say which steps are padding."""
+    if padding is None:
+        return {}
+    ids = network.translation.inputs[padding.tensor].integers
+    return {"mask_id": 0} if ids else {"mask_value": padding.value}
+
+
+def _warn(unsaid: bool, network: Network) -> None:
     """Warn of what is assumed, and of what Keras computes in another way."""
-    if unsaid and "head" in chain.names:
-        last = chain.names["head"][-1]
+    if unsaid and (last := network.last_dense):
         warn_assumed(
             "weights alone do not show what is done with them",
             [f"no activation but softmax or sigmoid after {last!r:.60}, which is behind the LSTM"],
             {"dense_activations": ["linear"]},
             "the config (the JSON of model.to_json()) says it as config=",
         )
-    if chain.masked and chain.pooling == "max":
+    if network.translation.warned & set(network.translation.heeds):
         warnings.warn(
             "'max' pooling of a model with padding: scores are those of sequences without "
             "their padding; GlobalMaxPooling1D knows no masks, so leave padding out in Keras "

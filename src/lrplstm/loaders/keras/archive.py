@@ -6,23 +6,43 @@ import io
 import stat
 import zipfile
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from lrplstm.loaders.keras.hdf5_worker import MOST_BYTES, MOST_GROWTH, most
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.texts import first_line, shown
 
-__all__ = ["CONFIG", "SIGNATURE", "WEIGHTS", "read_archive"]
+__all__ = ["CONFIG", "METADATA", "SIGNATURE", "WEIGHTS", "Archive", "read_archive"]
 
 SIGNATURE = b"PK\x03\x04"
 
-CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+_ASSETS, _VOCABULARY = "assets/", "/vocabulary.txt"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack without a bound
 _ENCRYPTED = 1
 _LEAST_CONFIG = 2**16  # bytes that a config may have in any file
 
 
-def read_archive(content: bytes, name: str) -> tuple[bytes, bytes]:
-    """Return the config and the weights in a .keras file.
+class Archive(NamedTuple):
+    """What is in a .keras file.
+
+    Attributes
+    ----------
+    config, weights : bytes
+    metadata : bytes
+        Which version of Keras wrote it; empty where it does not say so.
+    vocabularies : dict of bytes by str
+        Words of the layers that make ids of them, by where Keras has these layers.
+    """
+
+    config: bytes
+    weights: bytes
+    metadata: bytes
+    vocabularies: dict[str, bytes]
+
+
+def read_archive(content: bytes, name: str) -> Archive:
+    """Return what is in a .keras file.
 
     Parameters
     ----------
@@ -40,8 +60,21 @@ def read_archive(content: bytes, name: str) -> tuple[bytes, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = _check_members(archive.infolist(), len(content))
-            config = _unpack(archive, members, CONFIG, len(content) + _LEAST_CONFIG)
-            return config, _unpack(archive, members, WEIGHTS, most(len(content)))
+            text = len(content) + _LEAST_CONFIG
+            vocabularies = [
+                name for name in members if name.startswith(_ASSETS) and name.endswith(_VOCABULARY)
+            ]
+            return Archive(
+                _unpack(archive, members, CONFIG, text),
+                _unpack(archive, members, WEIGHTS, most(len(content))),
+                _unpack(archive, members, METADATA, text) if METADATA in members else b"",
+                {
+                    name.removeprefix(_ASSETS).removesuffix(_VOCABULARY): _unpack(
+                        archive, members, name, most(len(content))
+                    )
+                    for name in vocabularies
+                },
+            )
     except RefusedError as error:
         raise ValueError(f"{name}: refused: {error}") from None
     except Exception as error:  # a damaged archive can raise nearly anything

@@ -1,17 +1,30 @@
-"""A source of any kind -> the chain of its layers."""
+"""A source of any kind -> the operations that its scores are computed by."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lrplstm.graph.operations import Graph
 from lrplstm.loaders.arrays import naming
-from lrplstm.loaders.keras import archive, hdf5
-from lrplstm.loaders.keras.chain import CLASSES, Chain, read_chain
-from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, layers_of
+from lrplstm.loaders.keras import (  # noqa: F401 (most enter what they translate)
+    activations,
+    archive,
+    hdf5,
+    merging,
+    recurrent,
+    shapes,
+    units,
+    windows,
+    words,
+)
+from lrplstm.loaders.keras.calls import Program, chain_of, program_of
+from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer
 from lrplstm.loaders.keras.hdf5_worker import most
 from lrplstm.loaders.keras.losses import task_of_loss
 from lrplstm.loaders.keras.said import Said
@@ -22,14 +35,16 @@ from lrplstm.loaders.keras.stores import (
     Store,
     find_container,
 )
+from lrplstm.loaders.keras.translation import Tensor, Translation, translate
 from lrplstm.loaders.keras.undescribed import layers_of_named, layers_of_numbered
 from lrplstm.plain_json import parse_json
 from lrplstm.storage import read_file
-from lrplstm.texts import first_line
+from lrplstm.texts import first_line, shown
 
-__all__ = ["Source"]
+__all__ = ["Network", "Source", "open_source"]
 
 
+@dataclass(frozen=True)
 class Source:
     """A model object or a file, opened.
 
@@ -41,35 +56,110 @@ class Source:
         The config of the model, as it came with it or was given.
     store : Store
         Its arrays.
-    task : str
-        What it was trained for, as far as its loss tells: "classification" or "regression".
+    training
+        How it was compiled, as parsed JSON, so far as it is known.
+    version : int
+        Of Keras: 1, 2 or 3.
+    vocabularies : dict of bytes by str
+        As in `lrplstm.loaders.keras.archive.Archive`.
     """
 
-    def __init__(self, source: Any, config: Any) -> None:
-        given = None if config is None else _read_config(config)
-        self.name, own, self.store, training = _open(source)
-        if own is not None and given is not None:
-            raise ValueError(f"config: expected None, as {self.name} has its own")
-        self.config = given if own is None else own
+    name: str
+    config: Any
+    store: Store
+    training: Any = None
+    version: int = 3
+    vocabularies: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """What it was trained for, as far as its loss tells: classification or regression."""
+        training = self.training
         if training is None and isinstance(self.config, dict):
             training = self.config.get("compile_config")
-        self.task = task_of_loss(training)
+        return task_of_loss(training)
 
-    def read(self, said: Said) -> Chain:
-        """Return what its layers compute, which has to be what the user says.
+    def read(self, said: Said, output: str | None) -> Network:
+        """Return what an output is computed by, which has to be what the user says.
 
         Raises
         ------
         ValueError
-            If a layer cannot be explained, or something that is said is not so, or is lacking.
+            If a layer cannot be translated, or something that is said is lacking.
         """
         if self.config is None:
-            layers = _layers_of_weights(self.store, said, self.name)
+            program = chain_of(_layers_of_weights(self.store, said, self.name))
         else:
-            layers = layers_of(self.config, CLASSES)
-        chain = read_chain(layers, self.store)
-        said.check(chain.settings)
-        return chain
+            program = program_of(self.config)
+        name = _chosen(program, output)
+        translation, scores = translate(
+            program, program.outputs[name], self.store, self.version, self.vocabularies
+        )
+        return Network(translation, scores, name)
+
+
+@dataclass(frozen=True)
+class Network:
+    """What an output of a model is computed by.
+
+    Attributes
+    ----------
+    translation : Translation
+    scores : Tensor
+    output : str
+        What the output is called.
+    """
+
+    translation: Translation
+    scores: Tensor
+    output: str
+
+    @property
+    def graph(self) -> Graph:
+        """The operations."""
+        return self.translation.graph(self.scores, self.output)
+
+    @property
+    def ends_with_softmax(self) -> bool:
+        """Whether the scores are those of classes of which one is right."""
+        nodes = self.translation.nodes
+        makes = next((node for node in reversed(nodes) if self.scores.name in node.outputs), None)
+        return makes is not None and makes.operator == "Softmax"
+
+    @property
+    def last_dense(self) -> str | None:
+        """The name of the last layer with weights, if it is a Dense layer."""
+        nodes = self.translation.nodes
+        makes = [node for node in nodes if node.operator in ("MatMul", "LSTM", "GRU", "RNN")]
+        return makes[-1].title if makes and makes[-1].operator == "MatMul" else None
+
+
+def _chosen(program: Program, output: str | None) -> str:
+    """Return the name of the output that is explained."""
+    names = ", ".join(map(shown, program.outputs))
+    if output is None and len(program.outputs) > 1:
+        raise ValueError(f"output: expected one of {names:.200}, as the model has several")
+    if output is not None and output not in program.outputs:
+        raise ValueError(f"output: expected one of {names:.200}, got {shown(output)}")
+    return next(iter(program.outputs)) if output is None else output
+
+
+def open_source(source: Any, config: Any) -> Source:
+    """Open a model object or a file; `config` is what the user gives as such.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, is damaged, or has a config of its own beside the one that is given.
+    """
+    given = None if config is None else _read_config(config)
+    opened = _open(source)
+    if opened.config is not None and given is not None:
+        raise ValueError(f"config: expected None, as {opened.name} has its own")
+    if given is None:
+        return opened
+    version = _version(given.get("keras_version")) if isinstance(given, dict) else None
+    return replace(opened, config=given, version=version or opened.version)
 
 
 def _read_config(config: Any) -> Any:
@@ -82,29 +172,58 @@ def _read_config(config: Any) -> Any:
     raise TypeError(f"config: expected a path, JSON or a mapping, got {type(config).__name__}")
 
 
-def _open(source: Any) -> tuple[str, Any, Store, Any]:
-    """Return what errors call a source, its config, its arrays and how it was compiled, if so."""
+def _open(source: Any) -> Source:
+    """Open a model object or a file, with the config that it has, if it has one."""
     if not isinstance(source, str | os.PathLike):
-        return "source", _config_of_object(source), ModelStore(source), _training_of(source)
+        config = _config_of_object(source)
+        model, training = ModelStore(source), _training_of(source)
+        return Source("source", config, model, training, _version_of_object(source))
     path, name = Path(source), os.fspath(source)
     if os.path.isdir(path):  # not a method of paths: those raise for names that are too long
         raise ValueError(f"{name}: expected a .keras or HDF5 file, found a folder")
     content, training = read_file(path), None
     limit = most(len(content))
     if content.startswith(archive.SIGNATURE):
-        text, weights = archive.read_archive(content, name)
-        contents = hdf5.read_hdf5(weights, f"{name}: {archive.WEIGHTS}", limit)
-        own = parse_json(text, f"{name}: {archive.CONFIG}")
-    elif hdf5.is_hdf5(content):
-        contents = hdf5.read_hdf5(content, name, limit)
-        said = contents.text("", "model_config")
-        own = None if said is None else parse_json(said, f"{name}: model_config")
-        compiled = contents.text("", "training_config")
+        packed = archive.read_archive(content, name)
+        contents = hdf5.read_hdf5(packed.weights, f"{name}: {archive.WEIGHTS}", limit)
+        own = parse_json(packed.config, f"{name}: {archive.CONFIG}")
+        metadata = None
         with suppress(ValueError):  # what cannot be read tells nothing
-            training = None if compiled is None else parse_json(compiled, name)
-    else:
+            metadata = parse_json(packed.metadata, f"{name}: {archive.METADATA}")
+        version = _version(metadata.get("keras_version") if isinstance(metadata, dict) else None)
+        store = _store(contents, name)
+        return Source(name, own, store, None, version or 3, packed.vocabularies)
+    if not hdf5.is_hdf5(content):
         raise ValueError(f"{name}: expected a .keras or HDF5 file, got something else")
-    return name, own, _store(contents, name), training
+    contents = hdf5.read_hdf5(content, name, limit)
+    said = contents.text("", "model_config")
+    own = None if said is None else parse_json(said, f"{name}: model_config")
+    compiled = contents.text("", "training_config")
+    with suppress(ValueError):  # what cannot be read tells nothing
+        training = None if compiled is None else parse_json(compiled, name)
+    store = _store(contents, name)
+    versions = [contents.text(root, "keras_version") for root in ("", "model_weights")]
+    version = _version(versions[0] or versions[1])
+    # Keras 3 writes its version into files of the older layout.
+    return Source(name, own, store, training, version or (2 if _is_named(store) else 3))
+
+
+def _is_named(store: Store) -> bool:
+    return isinstance(store, NamedStore)
+
+
+def _version(text: Any) -> int | None:
+    """Return which Keras wrote something, 1, 2 or 3, as a text such as "2.15.0" says it."""
+    if not isinstance(text, str) or text[:1] not in ("0", "1", "2", "3") or text[1:2] != ".":
+        return None
+    return max(1, int(text[0]))
+
+
+def _version_of_object(model: Any) -> int:
+    """Return which Keras a model object is of: that of TensorFlow 2 without Keras 3 is Keras 2."""
+    package = type(model).__module__.partition(".")[0]
+    version = _version(getattr(sys.modules.get(package), "__version__", None))
+    return 2 if package in ("tensorflow", "tf_keras") else version or 3
 
 
 def _config_of_object(model: Any) -> Any:

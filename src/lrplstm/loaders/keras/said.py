@@ -15,7 +15,7 @@ __all__ = ["Questions", "Said", "without_config"]
 
 _PASS_CONFIG = "pass the model's config (the JSON of model.to_json()) as config="
 
-_MERGE_MODES = ("concat", "sum", "ave")
+_MERGE_MODES = ("concat", "sum", "ave", "mul")
 
 
 def without_config(problem: str) -> MissingArgumentError:

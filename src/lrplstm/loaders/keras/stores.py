@@ -24,6 +24,14 @@ __all__ = [
 ]
 
 
+# Where layers of Keras 3 files have their arrays, if they lie in parts of them.
+_PARTS = dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN"), ("cell",)) | {
+    "Bidirectional": ("forward_layer/cell", "backward_layer/cell"),
+    "TimeDistributed": ("layer",),
+    "MultiHeadAttention": ("query_dense", "key_dense", "value_dense", "output_dense"),
+}
+
+
 class Weight(NamedTuple):
     """An array, and what it is called where it comes from."""
 
@@ -53,14 +61,18 @@ class ModelStore:
         """See `Store`."""
         found = self.model
         for name in layer.path:
-            found = next((member for member in found.layers if member.name == name), None)
+            while hasattr(found, "layer") and not hasattr(found, "layers"):  # a wrapper of a model
+                found = found.layer
+            members = getattr(found, "layers", ())
+            found = next((member for member in members if member.name == name), None)
             if found is None:
                 raise layer.refuse("expected it in the model, found none")
         names = [str(getattr(variable, "path", variable.name)) for variable in found.weights]
         with warnings.catch_warnings():  # Keras 3 has none of NumPy 2's keywords everywhere
             warnings.simplefilter("ignore", DeprecationWarning)
             arrays = found.get_weights()
-        return [_weight(layer, name, array) for name, array in zip(names, arrays, strict=True)]
+        both = zip(names, arrays, strict=True)
+        return [_weight(layer, name, array) for name, array in list(both)[: _most(layer)]]
 
 
 class NamedStore:
@@ -80,7 +92,8 @@ class NamedStore:
             raise layer.refuse("expected its weights in the file, found none")
         if len(layer.path) > 1:  # the group has the weights of all layers of an inner model
             names = self._parts(group, names).get(layer.name, [])
-        return [_stored_weight(layer, self.contents, _join(group, name)) for name in names]
+        paths = [_join(group, name) for name in names[: _most(layer)]]
+        return [_stored_weight(layer, self.contents, path) for path in paths]
 
     def _parts(self, group: str, names: list[str]) -> dict[str, list[str]]:
         if group not in self._by_part:
@@ -99,6 +112,7 @@ class NumberedStore:
         self.container = container
         # Names of the groups in each group, by class and in order. Their numbers may have gaps.
         self._members: dict[str, dict[str, list[str]]] = {}
+        self._groups = frozenset(contents.groups)
         for path in sorted(contents.groups, key=lambda path: (len(path), path)):
             above, _, name = path.rpartition("/")
             by_class = self._members.setdefault(above, {})
@@ -111,22 +125,34 @@ class NumberedStore:
     def weights(self, layer: KerasLayer) -> list[Weight]:
         """See `Store`."""
         group = ""
-        for class_name, number in layer.stored:
+        for step in layer.stored:
+            if isinstance(step, str):
+                group = _join(group, step)
+                continue
+            class_name, number = step
             names = self.members(group).get(class_name, [])
             if number >= len(names):
                 raise layer.refuse("expected its weights in the file, found none")
             group = _join(group, f"{self.container}/{names[number]}")
-        if layer.class_name == "Bidirectional":
-            inner = ["forward_layer/cell", "backward_layer/cell"]
-        else:
-            inner = [{"LSTM": "cell", "TimeDistributed": "layer"}.get(layer.class_name, "")]
-        return [weight for name in inner for weight in self._numbered(layer, _join(group, name))]
+        parts = [_join(group, part) for part in _PARTS.get(layer.class_name, ("",))]
+        return [weight for part in parts for weight in self._numbered(layer, part)]
 
     def _numbered(self, layer: KerasLayer, group: str) -> list[Weight]:
+        if group not in self._groups:  # Keras 2 had them as private attributes
+            above, _, name = group.rpartition("/")
+            group = f"{above}/_{name}"
         found: list[Weight] = []
-        while (path := _join(group, f"vars/{len(found)}")) in self.contents.arrays:
+        while (
+            len(found) < _most(layer)
+            and (path := _join(group, f"vars/{len(found)}")) in self.contents.arrays
+        ):
             found.append(_stored_weight(layer, self.contents, path))
         return found
+
+
+def _most(layer: KerasLayer) -> int:
+    """Return how many arrays of a layer are wanted: a Normalization has a counter, too."""
+    return 2 if layer.class_name == "Normalization" else 1000
 
 
 def class_of(name: str) -> str:

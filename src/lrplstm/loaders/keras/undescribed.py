@@ -238,9 +238,10 @@ def _describe(seen: list[_Seen], questions: Questions, gates: str | None) -> lis
                 config = {"layer": inner, "merge_mode": merge_mode}
         elif one.kind in _DENSE:
             config = {"activation": next(activations), "use_bias": len(one.weights) == 2}
-            if one.kind == "TimeDistributed":
-                config = {"layer": {"class_name": "Dense", "config": config}}
-        described.append(replace(one.layer, config=config))
+        layer = replace(one.layer, config=config)
+        if one.kind == "TimeDistributed":  # a Dense layer does the same
+            layer = replace(layer, class_name="Dense", stored=(*layer.stored, "layer"))
+        described.append(layer)
         if one is recurrent[-1]:
             own = [pool.layer for pool in seen if pool.kind in _POOLINGS]
             made = {pooling: kind for kind, pooling in _POOLINGS.items()}.get(pooling)
@@ -284,8 +285,8 @@ def _cell(one: _Seen, gates: str | None, questions: Questions) -> dict[str, Any]
     if len(weights) in (3, 6) and is_cudnn(weights[1].array, weights[2].array):
         gates = gates or "sigmoid"  # it has no other
     what = (
-        f"that of {shown(one.layer.name)}: Keras before 2.3 had 'hard_sigmoid', which cannot be "
-        "explained, if nothing else was said"
+        f"that of {shown(one.layer.name)}: in Keras before 2.3 'hard_sigmoid', if nothing else was "
+        "said"
     )
     return {
         "activation": "tanh",
