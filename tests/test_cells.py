@@ -7,6 +7,8 @@ import pickle
 
 import literal
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from random_models import QUICK, random_batch, random_gru, random_rnn, relative_error
@@ -94,6 +96,35 @@ def test_states_and_gradients_are_those_of_pytorch(cell):
         every_step = lrplstm.Model(layers[:1]).predict(x)
         expected = states.detach().numpy()
         assert relative_error(every_step[::-1] if reverse else every_step, expected) < 1e-12
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_states_of_a_gru_are_those_of_onnx(reset_after):
+    """Its gates are z, r, n; a reset gate before the product is what ONNX has by default."""
+    rng = np.random.default_rng(7)
+    weights = random_gru(rng, D, H, np.float32, reset_after=reset_after)
+
+    def to_onnx(rows):
+        r, z, n = np.split(rows, 3)
+        return np.concatenate([z, r, n])[np.newaxis]
+
+    x = random_batch(lengths=(T,), dtype=np.float32)[0]
+    feeds = {
+        "X": x[:, np.newaxis],
+        "W": to_onnx(weights.weight_ih),
+        "R": to_onnx(weights.weight_hh),
+        "B": np.concatenate([to_onnx(weights.bias_ih), to_onnx(weights.bias_hh)], axis=1),
+        "h": weights.initial_hidden[np.newaxis, np.newaxis],
+    }
+    options = {"hidden_size": H, "linear_before_reset": int(reset_after)}
+    node = onnx.helper.make_node("GRU", ["X", "W", "R", "B", "", "h"], ["Y"], **options)
+    value, float32 = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    inputs = [value(name, float32, array.shape) for name, array in feeds.items()]
+    graph = onnx.helper.make_graph([node], "gru", inputs, [value("Y", float32, None)])
+    opset = [onnx.helper.make_opsetid("", 14)]
+    file = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    (expected,) = onnxruntime.InferenceSession(file).run(None, feeds)
+    assert relative_error(lrplstm.Model([weights]).predict(x), expected[:, 0, 0]) < 1e-5
 
 
 @cells
