@@ -509,6 +509,7 @@ def every_layer():
         lrplstm.DenseLayer(rng.normal(size=(4, 6)), rng.normal(size=4), "relu"),
         lrplstm.DenseLayer(rng.normal(size=(4, 6)), rng.normal(size=4), ("elu", {"alpha": 0.7})),
         Activation("tanh"),
+        Activation("linear"),
         Activation(("leaky_relu", {"alpha": 0.2})),
         PReLU(rng.uniform(0.1, 0.5, 6)),
         Pool("last"),

@@ -24,7 +24,7 @@ there are."""
 
 def activation_operation(scans: Scans, said: Said, bias: Any = 0.0) -> Operation:
     """Return what a backend does for an activation; `bias` is what it reads where no input is."""
-    if said in ACTIVATIONS:
+    if said in ACTIVATIONS[1:]:
         return _Compiled(scans, str(said), bias)
     return _Elementwise(to_elementwise("activation", said), bias)
 
