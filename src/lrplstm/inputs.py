@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -338,7 +338,7 @@ class InputEncoder:
                 )
             if len(sequence) == 0:
                 raise ArgumentError(names[b], "expected at least one step, got an empty sequence")
-        kinds = [self._kind(names[b], sequence) for b, sequence in enumerate(sequences)]
+        kinds = [self._kind(names, b, sequence) for b, sequence in enumerate(sequences)]
         for b, kind in enumerate(kinds):
             if kind != kinds[0]:
                 raise ArgumentTypeError(
@@ -361,8 +361,8 @@ class InputEncoder:
             return None
         return self._ids[self.unknown_token]
 
-    def _kind(self, name: str, sequence: Any) -> str:
-        """Return what `sequence` holds: "tokens", "ids" or "floats"."""
+    def _kind(self, names: _Names, b: int, sequence: Any) -> str:
+        """Return what sequence b holds: "tokens", "ids" or "floats"."""
         if isinstance(sequence, np.ndarray):
             kind, ndim = sequence.dtype.kind, sequence.ndim
             if kind == "O" and ndim == 1 and all(isinstance(t, str) for t in sequence):
@@ -373,7 +373,7 @@ class InputEncoder:
                 return "tokens"
             if types == {int} or all(_is_number(x) and isinstance(x, Integral) for x in sequence):
                 return "ids"
-            array = to_array(name, sequence)
+            array = to_array(names[b], sequence)
             kind, ndim = array.dtype.kind, array.ndim
             if kind == "U":  # some are strings, and NumPy would make strings of all
                 kind = "O"
@@ -384,13 +384,13 @@ class InputEncoder:
         if kind in "iufb" and ndim == 2:
             if kind in "iu" and self.embedding is not None:
                 raise ArgumentTypeError(
-                    name, "expected ids in an array of shape (T,), got integers in 2 dimensions"
+                    names[b], "expected ids in an array of shape (T,), got integers in 2 dimensions"
                 )
             return "floats"
         what = {"U": "strings", "i": "integers", "u": "integers", "f": "floats", "b": "bools"}
         what["S"] = "bytes, which have to be decoded,"
         raise ArgumentTypeError(
-            name,
+            names[b],
             f"expected a list of tokens, an integer array (T,) or a float array "
             f"(T, {self.input_size}), got {what.get(kind, 'other things')} in {ndim} dimension(s)",
         )
@@ -430,18 +430,18 @@ class InputEncoder:
                 "inputs", "expected ids or floats, got tokens, and the model has no vocabulary"
             )
         find, missing = self._ids.get, -2
-        found = [find(token, missing) for token in chain.from_iterable(sequences)]
-        ids = np.array(found, np.intp)
+        tokens = list(chain.from_iterable(sequences))
+        ids = np.array([find(token, missing) for token in tokens], np.intp)
         lacking = ids == missing
-        if lacking.any():
-            for step in np.flatnonzero(lacking).tolist():
+        for step in np.flatnonzero(lacking).tolist():
+            if unknown_id is None or _INNER_SPACE.search(tokens[step]):
                 b, position = locate(step, offsets)
-                self._check_lacking(names[b], position, sequences[b][position], unknown_id)
-            ids[lacking] = unknown_id or 0  # None has been an error
+                self._refuse(names[b], position, tokens[step])
+        ids[lacking] = unknown_id or 0  # None has been an error
         return ids, lacking | self._is_unknown(ids)
 
-    def _check_lacking(self, name: str, position: int, token: str, unknown_id: int | None) -> None:
-        """Raise an error if a token that the vocabulary lacks cannot be an unknown one."""
+    def _refuse(self, name: str, position: int, token: str) -> NoReturn:
+        """Raise the error of a token that is lacking, and cannot be an unknown one."""
         if _INNER_SPACE.search(token):
             ways = "pass a list of tokens for each text"
             if self.tokenizer is not None:
@@ -451,8 +451,7 @@ class InputEncoder:
                 f"expected tokens, got text with spaces that the vocabulary lacks, "
                 f"{shown(token)} at position {position}; {ways}",
             )
-        if unknown_id is None:
-            raise UnknownTokenError(name, token, position)
+        raise UnknownTokenError(name, token, position)
 
     def _check_ids(self, names: _Names, sequences: list[Any], offsets: Array) -> Array:
         if self.embedding is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from numbers import Integral
 from typing import Any, Self
 
@@ -103,7 +104,7 @@ class Corpus:
 
     def sequences(self) -> list[Array]:
         """Return them one by one."""
-        return np.split(self.data, self.offsets[1:-1])
+        return [self.data[first:last] for first, last in pairwise(self.offsets.tolist())]
 
     def predict(self) -> Array:
         """Return the scores, (B, C)."""
