@@ -40,7 +40,9 @@ class Builder:
 
     def said(self):
         """A random activation, with its parameters where it has to have some."""
-        name = str(self.rng.choice([name for name in ACTIVATIONS if name != "exponential"]))
+        # Of those that explode where cells feed themselves there are none.
+        names = [name for name in ACTIVATIONS if name not in ("exponential", "square")]
+        name = str(self.rng.choice(names))
         defaults = ACTIVATIONS[name].parameters
         asked = [parameter for parameter, value in defaults.items() if isinstance(value, str)]
         return (name, {parameter: _PARAMETERS[parameter] for parameter in asked})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from onnx_graphs import export
 from random_models import random_batch, relative_error
 from torch.nn import functional
 
@@ -39,6 +40,10 @@ OF_TORCH = {
     ("affine", 1.7, 0.6): lambda z: 1.7 * z + 0.6,
     ("soft_shrink", 0.3): lambda z: functional.softshrink(z, 0.3),
     ("hard_shrink", 0.3): lambda z: functional.hardshrink(z, 0.3),
+    "absolute": torch.abs,
+    "square": torch.square,
+    "sine": torch.sin,
+    "cosine": torch.cos,
     "tanh_shrink": functional.tanhshrink,
 }
 
@@ -93,3 +98,29 @@ def test_a_head_with_parameters_is_saved(tmp_path):
     model.save(tmp_path)
     again, x = lrplstm.load(tmp_path), random_batch()
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+class Distances(torch.nn.Module):
+    """How far two projections of each step are apart, and waves of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = (torch.nn.Linear(5, 4, dtype=torch.float64) for _ in range(2))
+
+    def forward(self, x):
+        apart = torch.abs(self.first(x) - self.second(x))
+        return (torch.sin(apart) + torch.cos(apart)).mean(1)
+
+
+def test_distances_and_waves_are_read_from_onnx():
+    module, x = Distances(), random_batch(lengths=(4,))[0]
+    inputs = torch.tensor(x[None], requires_grad=True)
+    scores = module(inputs)[0]
+    axes = {"x": {0: "batch", 1: "steps"}}
+    model = lrplstm.from_onnx(
+        export(module, (inputs,), dynamo=False, input_names=["x"], dynamic_axes=axes)
+    )
+    assert relative_error(model.predict(x), scores.detach().numpy()) < 1e-12
+    (gradient,) = torch.autograd.grad(scores[1], inputs)
+    found = lrplstm.gradient_x_input(model, x, 1).input_relevance
+    assert relative_error(found, gradient[0].numpy() * x) < 1e-12

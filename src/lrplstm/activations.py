@@ -180,6 +180,10 @@ ACTIVATIONS: Mapping[str, Formula] = MappingProxyType(
             lambda z, f, alpha: np.abs(z) > alpha,
             {"alpha": 0.5},
         ),
+        "absolute": Formula(np.abs, lambda z, f: np.sign(z)),
+        "square": Formula(np.square, lambda z, f: 2 * z),
+        "sine": Formula(np.sin, lambda z, f: np.cos(z)),
+        "cosine": Formula(np.cos, lambda z, f: -np.sin(z)),
         "tanh_shrink": Formula(lambda z: z - np.tanh(z), lambda z, f: (z - f) ** 2),
     }
 )

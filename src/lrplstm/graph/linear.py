@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lrplstm.activations import to_elementwise
 from lrplstm.graph.layouts import Rows
 from lrplstm.graph.operators import Call, Value, operator
 from lrplstm.graph.signals import Signal
@@ -300,6 +301,9 @@ def _activate(call: Call, value: Traced, function: Said) -> Traced:
 
 
 _PLAIN = {
+    "Abs": "absolute",
+    "Cos": "cosine",
+    "Sin": "sine",
     "Relu": "relu",
     "Tanh": "tanh",
     "Softsign": "softsign",
@@ -313,9 +317,10 @@ _PLAIN = {
 
 @operator(*_PLAIN)
 def _plain(call: Call) -> Value:
-    if call.node.operator == "Exp" and not isinstance(call.value(0), Traced):
-        return np.exp(call.constant(0))
-    return _activate(call, call.traced(0), _PLAIN[call.node.operator])
+    name = _PLAIN[call.node.operator]
+    if not isinstance(call.value(0), Traced):
+        return to_elementwise("activation", name)(call.constant(0))
+    return _activate(call, call.traced(0), name)
 
 
 @operator("Sigmoid")

@@ -357,7 +357,6 @@ def _where(call: Call) -> Value:
 
 
 _OF_CONSTANTS: dict[str, Callable[..., Any]] = {
-    "Abs": np.abs,
     "And": np.logical_and,
     "Ceil": np.ceil,
     "Floor": np.floor,
