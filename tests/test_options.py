@@ -119,6 +119,7 @@ def test_as_many_sequences_as_classes():
         ({"epsilon": np.nan}, ValueError, "epsilon: .*finite"),
         ({"epsilon": "small"}, TypeError, "epsilon: .*number"),
         ({"epsilon": True}, TypeError, "epsilon"),
+        ({"epsilon": [0.1]}, TypeError, "epsilon: .*number"),
         ({"bias_factor": np.inf}, ValueError, "bias_factor: .*finite"),
         ({"bias_factor": None}, TypeError, "bias_factor"),
         ({"epsilon_factor": np.nan}, ValueError, "epsilon_factor"),

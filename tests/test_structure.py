@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import lrplstm
 from lrplstm import evaluation
+from lrplstm.backends import choose
 
 # Each module may import only from lines above its own.
 LAYERS = [
@@ -226,6 +228,26 @@ def test_heatmap_knows_nothing_of_the_package():
         if name.startswith("lrplstm.heatmap"):
             allowed = ("lrplstm.heatmap.", "lrplstm.texts")
             assert all(other.startswith(allowed) for other in imported(name)), name
+
+
+def test_a_scan_is_at_most_five_calls_from_lrp():
+    """Whoever reads how relevance goes back follows so many functions."""
+
+    class Reached(Exception):  # noqa: N818 - it is no error
+        pass
+
+    def scan(*args, **kwargs):
+        raise Reached
+
+    model = lrplstm.load_default().astype("float64")  # a new one, which no other test reads
+    entry = model.prepared("auto").entry
+    for name in ("forward_scan", "lrp_scan"):
+        entry.scans = SimpleNamespace(**vars(entry.scans) | {name: scan})
+        with pytest.raises(Reached) as caught:
+            lrplstm.lrp(model, ["fine", "."], num_threads=1)
+        names = [frame.name for frame in caught.traceback]
+        assert names.index("scan") - names.index("lrp") <= 5, names
+        entry.scans = choose.scans("auto")
 
 
 def test_importing_the_package_is_light():
