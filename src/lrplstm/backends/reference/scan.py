@@ -95,7 +95,9 @@ def _widths(layer: list[Direction]) -> list[int]:
 
 def project(layer: list[Direction], x: Array) -> Array:
     """Return W_ih x of all directions, beside each other; see `lrplstm.scans`."""
-    return np.concatenate([x @ direction.weights.weight_ih.T for direction in layer], axis=1)
+    # Row by row, so that no row has other bits in another batch.
+    of_directions = [[direction.weights.weight_ih @ x_t for x_t in x] for direction in layer]
+    return np.concatenate(of_directions, axis=1)
 
 
 def _steps(offsets: Array, reverse: bool) -> Iterator[tuple[int, list[int]]]:
