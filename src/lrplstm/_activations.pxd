@@ -10,6 +10,7 @@ cdef inline void _exp_parts(vector x, int factor, vector* scale, vector* fractio
 
     factor x = (m + r) log 2 with a whole m and |r| <= 1/2. The polynomials for (2^r - 1) / r have
     the smallest largest relative error there is, 1.1e-8 in float32, 1.8e-17 in float64 (Remez).
+    They are added up in pairs: in a long chain each link waits for the one before it.
     Above 43, in float64 350, factor x is cut: sigmoid and tanh are 1 long before, and products of
     two such numbers are still finite. Below the range of exponents it means nothing; callers see
     to that. `factor` is a positive constant where this is inlined, and costs nothing.
@@ -21,11 +22,9 @@ cdef inline void _exp_parts(vector x, int factor, vector* scale, vector* fractio
         shifted = x * <float> (factor * 1.4426950408889634) + <float> 12582912
         r = x * <float> (factor * 1.4426950408889634) - (shifted - <float> 12582912)
         p = <float> 1.5403512367553546e-4 * r + <float> 1.3390735477607874e-3
-        p = p * r + <float> 9.6182374949070143e-3
-        p = p * r + <float> 5.5503574336426599e-2
-        p = p * r + <float> 2.4022649794962265e-1
-        p = p * r + <float> 6.9314718792669306e-1
-    else:  # 1.5 * 2**52, and in pairs: in a long chain each link waits for the one before it
+        p = p * (r * r) + (<float> 9.6182374949070143e-3 * r + <float> 5.5503574336426599e-2)
+        p = p * (r * r) + (<float> 2.4022649794962265e-1 * r + <float> 6.9314718792669306e-1)
+    else:  # 1.5 * 2**52
         x = at_most(x, 350.0 / factor)
         shifted = x * (factor * 1.4426950408889634) + 6755399441055744.0
         r = x * (factor * 1.4426950408889634) - (shifted - 6755399441055744.0)

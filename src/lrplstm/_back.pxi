@@ -180,24 +180,18 @@ cdef int _back(
             initial_gradient[i] = <real*> _address(run.initial_gradient[i])
     spare = _zeros((SPARE_ROWS * padded,), layer.dtype)
     layer.set_tile(&tile, scratch.shape[1], _address(spare))
-    tile.targets, tile.rule, tile.first = K, run.rule, 0
+    tile.targets, tile.rule = K, run.rule
     tile.from_hidden, tile.times_input = run.hidden is not None, to_tokens
     # Where inputs get relevance of their own, a token is what each of them gets beside its product.
     of_token = &tile.share[0] if to_inputs else &tile.token[0]
-    to_input.x, to_input.y = &scratch[0, run.way.inputs.at * padded], &scratch[0, below]
     to_input.x_stride = to_input.y_stride = scratch.shape[1]
     to_input.start, to_input.start_step, to_input.start_at = &zero, 0, 0
     to_input.segment_stride = padded
-    for i in range(run.way.stages):
-        stage = &run.way.stage[i]
-        to_hidden[i] = to_input
-        to_hidden[i].x = &scratch[0, stage.recurrent.at * padded]
-        to_hidden[i].y = &scratch[0, stage.writes * padded]
     for d in range(len(layer.directions)):
         direction = layer.directions[d]
         for i in range(run.way.stages):
-            stage = &run.way.stage[i]
-            direction.back("weight_hh", &stage.recurrent).set_product(&to_hidden[i])
+            to_hidden[i] = to_input
+            direction.back("weight_hh", &run.way.stage[i].recurrent).set_product(&to_hidden[i])
         if to_inputs:
             direction.back("weight_ih", &run.way.inputs).set_product(&to_input)
         tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
@@ -221,44 +215,56 @@ cdef int _back(
                     while active < size and _length(offsets, first + active) > s:
                         active += 1
                     row -= active
-                    for lane in range(active):
-                        tile.trace[lane] = &trace[d, row + lane, 0, 0]
-                        tile.h[lane] = tile.mask
-                        if lane < after:
-                            tile.h[lane] = &trace[d, row + active + lane, trace_h, 0]
-                        t = _step(offsets, first + lane, s, direction.reverse)
-                        tile.projection[lane] = &projection[rows[t], direction.first_projected]
-                        if run.hidden is not None:
-                            for k in range(K):
-                                memcpy(
-                                    &scratch[lane * K + k, STARTED * padded],
-                                    &hidden[k, t, direction.first_state], H * sizeof(real),
+                    tile.first = 0
+                    while tile.first < active:
+                        tile.end = min(tile.first + <Py_ssize_t> AT_ONCE, active)
+                        for lane in range(tile.first, tile.end):
+                            tile.trace[lane] = &trace[d, row + lane, 0, 0]
+                            tile.h[lane] = tile.mask
+                            if lane < after:
+                                tile.h[lane] = &trace[d, row + active + lane, trace_h, 0]
+                            t = _step(offsets, first + lane, s, direction.reverse)
+                            tile.projection[lane] = &projection[rows[t], direction.first_projected]
+                            if run.hidden is not None:
+                                for k in range(K):
+                                    memcpy(
+                                        &scratch[lane * K + k, STARTED * padded],
+                                        &hidden[k, t, direction.first_state], H * sizeof(real),
+                                    )
+                            if s > 0:
+                                prefetch(
+                                    &trace[d, row - active + lane, 0, 0], trace.shape[2] * padded
                                 )
-                        if s > 0:
-                            prefetch(&trace[d, row - active + lane, 0, 0], trace.shape[2] * padded)
-                            t = _step(offsets, first + lane, s - 1, direction.reverse)
-                            prefetch(&projection[rows[t], first_projected], gates * padded)
-                    after = tile.end = active
-                    for i in range(run.way.stages):
-                        _take[real](&run.way.stage[i].step, &tile, &scratch[0, 0])
-                        # Relevance of h_{-1} is a number, which needs no product.
-                        if s > 0 or not ends_in_number or i + 1 < run.way.stages:
-                            to_hidden[i].rows = active * K
-                            _times_matrix(&to_hidden[i], <const real*> to_hidden[i].panels)
-                    if to_inputs:
-                        to_input.rows = active * K
-                        _times_matrix(&to_input, <const real*> to_input.panels)
-                    for lane in range(active):
-                        t = _step(offsets, first + lane, s, direction.reverse)
-                        for k in range(K):
-                            r = lane * K + k
-                            if to_tokens:
-                                token[k, t] += of_token[r]
-                            if to_inputs:
-                                add(&inputs[k, t, 0], &scratch[r, below], D)
+                                t = _step(offsets, first + lane, s - 1, direction.reverse)
+                                prefetch(&projection[rows[t], first_projected], gates * padded)
+                        r = tile.first * K
+                        for i in range(run.way.stages):
+                            stage = &run.way.stage[i]
+                            _take[real](&stage.step, &tile, &scratch[0, 0])
+                            # Relevance of h_{-1} is a number, which needs no product.
+                            if s > 0 or not ends_in_number or i + 1 < run.way.stages:
+                                to_hidden[i].x = &scratch[r, stage.recurrent.at * padded]
+                                to_hidden[i].y = &scratch[r, stage.writes * padded]
+                                to_hidden[i].rows = (tile.end - tile.first) * K
+                                _times_matrix(&to_hidden[i], <const real*> to_hidden[i].panels)
+                        if to_inputs:
+                            to_input.x = &scratch[r, run.way.inputs.at * padded]
+                            to_input.y = &scratch[r, below]
+                            to_input.rows = (tile.end - tile.first) * K
+                            _times_matrix(&to_input, <const real*> to_input.panels)
+                        for lane in range(tile.first, tile.end):
+                            t = _step(offsets, first + lane, s, direction.reverse)
+                            for k in range(K):
+                                r = lane * K + k
+                                if to_tokens:
+                                    token[k, t] += of_token[r]
+                                if to_inputs:
+                                    add(&inputs[k, t, 0], &scratch[r, below], D)
+                        tile.first = tile.end
+                    after = active
                     _poll(&work, _work(active * K, gates * padded, columns))
                 row += offsets[first + size] - offsets[first]
-                tile.end = size
+                tile.first, tile.end = 0, size
                 if run.way.end.of_floats != NULL:
                     _take[real](&run.way.end, &tile, &scratch[0, 0])
                 for r in range(size * K):

@@ -201,7 +201,7 @@ cdef int _forward(
     cdef Py_ssize_t H = layer.hidden_size, padded = layer.padded, stride = layer.stride
     cdef Py_ssize_t B = offsets.shape[0] - 1, lanes = scratch.shape[0]
     cdef Py_ssize_t d, first, active, s, lane, t, row, i, work = 0
-    cdef bint started = run.start[0] is not None
+    cdef bint started = run.start[0] is not None, keeps_states = run.states[0] is not None
     cdef const Stage* stage
     cdef States states
     cdef Product product[MOST_STAGES]
@@ -231,24 +231,25 @@ cdef int _forward(
                         active -= 1
                     if active == 0:
                         break
-                    for lane in range(active):
-                        t = _step(offsets, first + lane, s, direction.reverse)
-                        tile.projection[lane] = &projection[rows[t], direction.first_projected]
-                        if run.decomposes:
-                            tile.in_phrase[lane] = phrase[t]
-                            # The last of the steps that the direction reads of the original.
-                            t = originals[owner[first + lane] + 1] - _length(offsets, first + lane)
-                            tile.trace[lane] = &trace[d, trace_rows[t + s], 0, 0]
-                        elif tile.keep != NOTHING:
-                            tile.trace[lane] = &trace[d, row, 0, 0]
-                            row += 1
-                        if _length(offsets, first + lane) > s + 1:
-                            t = _step(offsets, first + lane, s + 1, direction.reverse)
-                            prefetch(&projection[rows[t], direction.first_projected], stride)
                     # Some lanes at a time, whose pre-activations stay in the cache.
                     tile.first = 0
                     while tile.first < active:
                         tile.end = min(tile.first + <Py_ssize_t> AT_ONCE, active)
+                        for lane in range(tile.first, tile.end):
+                            t = _step(offsets, first + lane, s, direction.reverse)
+                            tile.projection[lane] = &projection[rows[t], direction.first_projected]
+                            if run.decomposes:
+                                tile.in_phrase[lane] = phrase[t]
+                                # The last of the steps that the direction reads of the original.
+                                t = originals[owner[first + lane] + 1]
+                                t -= _length(offsets, first + lane)
+                                tile.trace[lane] = &trace[d, trace_rows[t + s], 0, 0]
+                            elif tile.keep != NOTHING:
+                                tile.trace[lane] = &trace[d, row, 0, 0]
+                                row += 1
+                            if _length(offsets, first + lane) > s + 1:
+                                t = _step(offsets, first + lane, s + 1, direction.reverse)
+                                prefetch(&projection[rows[t], direction.first_projected], stride)
                         lane = tile.first
                         for i in range(layer.cell.stages):
                             stage = &layer.cell.stage[i]
@@ -264,10 +265,11 @@ cdef int _forward(
                                 &stage.decompose if run.decomposes else &stage.forward,
                                 &tile, &scratch[0, 0],
                             )
+                        if keeps_states:
+                            for lane in range(tile.first, tile.end):
+                                t = _step(offsets, first + lane, s, direction.reverse)
+                                _keep_states(&states, t, &scratch[lane, stride], H, padded)
                         tile.first = tile.end
-                    for lane in range(active):
-                        t = _step(offsets, first + lane, s, direction.reverse)
-                        _keep_states(&states, t, &scratch[lane, stride], H, padded)
                     # Those that end here.
                     s += 1
                     for lane in range(active - 1, -1, -1):

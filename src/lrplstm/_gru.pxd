@@ -8,13 +8,13 @@ in a trace and in scratch.
 """
 
 from lrplstm._activations cimport exp, expm1_twice, sigmoid, tanh
-from lrplstm._rules cimport kept, share_product, shares_nothing
+from lrplstm._rules cimport kept, set_factors, share_product, shares_nothing
 from lrplstm._tiles cimport (
     CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
     Gates, Step, Tile,
 )
 from lrplstm._vectors cimport (
-    apart, beyond, double_vector, fill, float_vector, quotient, stabilizer, total, vector,
+    apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
 )
 
 # What a trace keeps of a step, in rows of units. What reaches h_{t-1} through a^n is multiplied by
@@ -163,45 +163,37 @@ cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
 
 
 cdef inline void _relevance_of_products(Tile* tile, vector* rows) noexcept nogil:
-    """What relevance is multiplied by is the same for all targets, and takes one division."""
+    """Where nothing is shared out, both quotients take one division."""
     cdef Py_ssize_t n = tile.n, n_at = (2 + tile.variant) * tile.hidden_size, lane, r, u
     cdef const vector* W_x
     cdef const vector* bias = beyond(<const vector*> tile.bias, n_at)
     cdef const vector* trace
     cdef const vector* h
     cdef vector* row
-    cdef vector* of_h = <vector*> tile.spare
-    cdef vector* of_q = of_h + n
-    cdef vector* of_x = of_q + n
-    cdef vector epsilon, z_h, z_n, inverse, R, q, token
+    cdef vector epsilon, of_h, of_q, R, q, token
     fill(&epsilon, tile.rule.epsilon)
-    for lane in range(tile.first, tile.end):
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        lane = r // tile.targets
+        row = rows + r * tile.row
         W_x = beyond(<const vector*> tile.projection[lane], n_at)
         trace = <const vector*> tile.trace[lane]
         h = <const vector*> tile.h[lane]
+        fill(&token, 0)
         for u in range(n):
-            z_h = trace[KEPT * n + u] + trace[ADDED * n + u]
-            z_h = z_h + stabilizer(z_h, epsilon)
-            z_n = trace[PREACTIVATION_N * n + u]
-            z_n = z_n + stabilizer(z_n, epsilon)
-            inverse = 1 / (z_h * z_n)
-            of_h[u] = trace[KEPT * n + u] * (z_n * inverse)
-            of_q[u] = trace[ADDED * n + u] * inverse
-            of_x[u] = W_x[u] - bias[u]
-        for r in range(lane * tile.targets, (lane + 1) * tile.targets):
-            row = rows + r * tile.row
-            fill(&token, 0)
-            for u in range(n):
-                # What is handed on is diag(r) W_hn, or W_hn diag(r), of q.
-                R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u]
-                if tile.from_hidden:
-                    R = R + row[STARTED * n + u]
-                q = of_q[u] * R
-                row[CARRIED * n + u] = of_h[u] * R
-                row[Q * n + u] = q
-                row[R_Q * n + u] = trace[RESET * n + u] * q
-                token = token + q * of_x[u]
-            tile.token[r] = total(token)
+            set_factors(
+                trace[KEPT * n + u], trace[ADDED * n + u], trace[PREACTIVATION_N * n + u],
+                epsilon, &of_h, &of_q,
+            )
+            # What is handed on is diag(r) W_hn, or W_hn diag(r), of q.
+            R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u]
+            if tile.from_hidden:
+                R = R + row[STARTED * n + u]
+            q = of_q * R
+            row[CARRIED * n + u] = of_h * R
+            row[Q * n + u] = q
+            row[R_Q * n + u] = trace[RESET * n + u] * q
+            token = token + q * (W_x[u] - bias[u])
+        tile.token[r] = total(token)
 
 
 cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil:

@@ -11,9 +11,9 @@ from lrplstm._tiles cimport (
     CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
     Gates, Step, Tile,
 )
-from lrplstm._rules cimport kept, share_product, shares_nothing
+from lrplstm._rules cimport kept, set_factors, share_product, shares_nothing
 from lrplstm._vectors cimport (
-    apart, beyond, double_vector, fill, float_vector, quotient, stabilizer, total, vector,
+    apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
 )
 
 # What a trace keeps of a step, in rows of units.
@@ -138,44 +138,84 @@ cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
 
 
 cdef inline void _relevance_of_products(Tile* tile, vector* rows) noexcept nogil:
-    """What relevance is multiplied by is the same for all targets, and takes one division."""
-    cdef Py_ssize_t n = tile.n, lane, r, u
-    cdef const vector* W_x
-    cdef const vector* bias = beyond(<const vector*> tile.bias, 2 * tile.hidden_size)
-    cdef const vector* trace
-    cdef const vector* h
-    cdef vector* row
-    cdef vector* of_c = <vector*> tile.spare
-    cdef vector* of_q = of_c + n
-    cdef vector* of_x = of_q + n
-    cdef vector epsilon, z_c, z_g, inverse, R, q, token
-    fill(&epsilon, tile.rule.epsilon)
+    cdef Py_ssize_t lane, r
     for lane in range(tile.first, tile.end):
-        W_x = beyond(<const vector*> tile.projection[lane], 2 * tile.hidden_size)
-        trace = <const vector*> tile.trace[lane]
-        h = <const vector*> tile.h[lane]
-        for u in range(n):
-            z_c = trace[KEPT * n + u] + trace[ADDED * n + u]
-            z_c = z_c + stabilizer(z_c, epsilon)
-            z_g = trace[PREACTIVATION_G * n + u]
-            z_g = z_g + stabilizer(z_g, epsilon)
-            inverse = 1 / (z_c * z_g)
-            of_c[u] = trace[KEPT * n + u] * (z_g * inverse)
-            of_q[u] = trace[ADDED * n + u] * inverse
-            of_x[u] = W_x[u] - bias[u]
+        if tile.targets == 1:
+            tile.token[lane] = _relevance_of_one(tile, lane, rows + lane * tile.row)
+            continue
+        _find_factors(tile, lane, <vector*> tile.spare)
         for r in range(lane * tile.targets, (lane + 1) * tile.targets):
-            row = rows + r * tile.row
-            fill(&token, 0)
-            for u in range(n):
-                # R_h = h * (W_hh^g.T @ q), and h = o tanh(c) gives it all to c.
-                R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u]
-                if tile.from_hidden:
-                    R = R + row[STARTED * n + u]
-                q = of_q[u] * R
-                row[CARRIED * n + u] = of_c[u] * R
-                row[Q * n + u] = q
-                token = token + q * of_x[u]
-            tile.token[r] = total(token)
+            tile.token[r] = _relevance_by_factors(tile, lane, rows + r * tile.row)
+
+
+cdef inline double _relevance_of_one(
+    const Tile* tile, Py_ssize_t lane, vector* row
+) noexcept nogil:
+    """Take relevance of one lane and target down; return that of the token."""
+    cdef Py_ssize_t n = tile.n, u
+    cdef const vector* W_x = beyond(
+        <const vector*> tile.projection[lane], 2 * tile.hidden_size
+    )
+    cdef const vector* bias = beyond(<const vector*> tile.bias, 2 * tile.hidden_size)
+    cdef const vector* trace = <const vector*> tile.trace[lane]
+    cdef const vector* h = <const vector*> tile.h[lane]
+    cdef vector epsilon, of_c, of_q, R, q, token
+    fill(&epsilon, tile.rule.epsilon)
+    fill(&token, 0)
+    for u in range(n):
+        set_factors(
+            trace[KEPT * n + u], trace[ADDED * n + u], trace[PREACTIVATION_G * n + u], epsilon,
+            &of_c, &of_q,
+        )
+        # R_h = h * (W_hh^g.T @ q), and h = o tanh(c) gives it all to c.
+        R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u]
+        if tile.from_hidden:
+            R = R + row[STARTED * n + u]
+        q = of_q * R
+        row[CARRIED * n + u] = of_c * R
+        row[Q * n + u] = q
+        token = token + q * (W_x[u] - bias[u])
+    return total(token)
+
+
+cdef inline void _find_factors(
+    const Tile* tile, Py_ssize_t lane, vector* factors
+) noexcept nogil:
+    """Factors are the same for all targets."""
+    cdef Py_ssize_t n = tile.n, u
+    cdef const vector* W_x = beyond(
+        <const vector*> tile.projection[lane], 2 * tile.hidden_size
+    )
+    cdef const vector* bias = beyond(<const vector*> tile.bias, 2 * tile.hidden_size)
+    cdef const vector* trace = <const vector*> tile.trace[lane]
+    cdef vector epsilon
+    fill(&epsilon, tile.rule.epsilon)
+    for u in range(n):
+        set_factors(
+            trace[KEPT * n + u], trace[ADDED * n + u], trace[PREACTIVATION_G * n + u], epsilon,
+            &factors[u], &factors[n + u],
+        )
+        factors[2 * n + u] = W_x[u] - bias[u]
+
+
+cdef inline double _relevance_by_factors(
+    const Tile* tile, Py_ssize_t lane, vector* row
+) noexcept nogil:
+    """The same as `_relevance_of_one`, with factors that were found before."""
+    cdef Py_ssize_t n = tile.n, u
+    cdef const vector* factors = <const vector*> tile.spare
+    cdef const vector* h = <const vector*> tile.h[lane]
+    cdef vector R, q, token
+    fill(&token, 0)
+    for u in range(n):
+        R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u]
+        if tile.from_hidden:
+            R = R + row[STARTED * n + u]
+        q = factors[n + u] * R
+        row[CARRIED * n + u] = factors[u] * R
+        row[Q * n + u] = q
+        token = token + q * factors[2 * n + u]
+    return total(token)
 
 
 cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil:

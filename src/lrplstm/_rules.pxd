@@ -12,6 +12,22 @@ cdef inline bint shares_nothing(const Rule* rule) noexcept nogil:
     return rule.bias_factor == 0 and rule.epsilon_factor == 0 and rule.epsilon >= 1e-6
 
 
+cdef inline void set_factors(
+    vector kept, vector added, vector a, vector epsilon, vector* of_kept, vector* of_q
+) noexcept nogil:
+    """What relevance of z = kept + added is multiplied by where nothing is shared out.
+
+    To become that of what was kept; and, through what was added, q of its pre-activation a. Both
+    quotients take one division.
+    """
+    cdef vector stabilized_z = kept + added, stabilized_a, inverse
+    stabilized_z = stabilized_z + stabilizer(stabilized_z, epsilon)
+    stabilized_a = a + stabilizer(a, epsilon)
+    inverse = 1 / (stabilized_z * stabilized_a)
+    of_kept[0] = kept * (stabilized_a * inverse)
+    of_q[0] = added * inverse
+
+
 cdef inline vector kept(vector q, vector z, vector bias, const Rule* rule) noexcept nogil:
     """(bias_factor b + epsilon_factor eps(z)) q: what a unit shares out among all below it."""
     cdef vector epsilon, bias_factor, epsilon_factor

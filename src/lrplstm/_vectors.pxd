@@ -75,10 +75,19 @@ cdef extern from *:
         LRPLSTM_APART(x);                                                                        \\
         return x;                                                                                \\
     }                                                                                            \\
+    typedef REAL REAL##_32 __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));   \\
+    typedef REAL REAL##_16 __attribute__((vector_size(16), aligned(sizeof(REAL)), may_alias));   \\
+    static inline REAL REAL##_total_16(REAL##_16 x) {                                            \\
+        return sizeof(REAL) == 8 ? x[0] + x[1] : (x[0] + x[2 % (16 / sizeof(REAL))])             \\
+            + (x[1] + x[3 % (16 / sizeof(REAL))]);                                               \\
+    }                                                                                            \\
+    static inline REAL REAL##_total_32(REAL##_32 x) {                                            \\
+        return REAL##_total_16(((REAL##_16 *)&x)[0] + ((REAL##_16 *)&x)[1]);                     \\
+    }                                                                                            \\
     static inline REAL REAL##_total(REAL##_vector x) {                                           \\
-        for (int n = REAL##_width / 2; n > 0; n /= 2)                                            \\
-            for (int v = 0; v < n; v++) x[v] += x[n + v];                                        \\
-        return x[0];                                                                             \\
+        if (VECTOR_BYTES == 16) return REAL##_total_16(*(REAL##_16 *)&x);                        \\
+        if (VECTOR_BYTES == 32) return REAL##_total_32(*(REAL##_32 *)&x);                        \\
+        return REAL##_total_32(*(REAL##_32 *)&x + *((REAL##_32 *)(&x + 1) - 1));                 \\
     }
 
     LRPLSTM_VECTOR(float, int32_t, uint32_t, 23, 0x3F800000u)
