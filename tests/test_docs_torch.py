@@ -24,8 +24,9 @@ def names(tmp_path, monkeypatch):
 def test_the_example(names):
     model, ids = names["model"], names["ids"]
     assert names["printed"][0].endswith("made from lstm 'lstm', head 'fc', embedding 'embed')")
-    assert [line.split()[0] for line in names["printed"][1:5]] == names["a"].tokens
-    assert "pooling='mean' agrees" in names["printed"][5]
+    assert [line.split()[0] for line in names["printed"][1:5]] == "a not dull film".split()
+    assert "Model(" in names["printed"][5]
+    assert "pooling='mean' agrees" in names["printed"][6]
     np.testing.assert_array_equal(names["same"].predict(ids), model.predict(ids))
     loaded = lrplstm.load("classifier")
     assert loaded.vocabulary == tuple(names["words"])
@@ -34,7 +35,7 @@ def test_the_example(names):
 
 def test_parts_that_are_named(names):
     (comment,) = re.findall(r"print\(dict\(tagger.origin\)\)\n# (.*)", PAGE.text)
-    assert names["printed"][6] == comment
+    assert names["printed"][7] == comment
     assert names["tagger"].pooling == "none"
     x = np.random.default_rng(0).normal(size=(5, 6)).astype("f4")
     deep = names["deep"].eval()
@@ -93,12 +94,19 @@ def test_the_table_of_poolings(names, pooling):
 
 
 def test_the_last_step_of_two_directions(names):
-    ids, network, b = names["ids"], names["last_step"], names["b"]
+    ids, network, a, b = (names[name] for name in ("ids", "last_step", "a", "b"))
     expected = network(torch.tensor([ids]))[0].detach().numpy()
+    assert relative_error(a.scores, expected) < 1e-5
     assert relative_error(b.scores[-1], expected) < 1e-5
     assert b.target == (len(ids) - 1, 2)
-    with pytest.raises(ValueError, match="pooling='none' agrees at the last step"):
-        lrplstm.from_torch(network)
+    np.testing.assert_allclose(a.token_relevance, b.token_relevance, rtol=1e-4)
+
+
+def test_a_forward_of_its_own(names):
+    ids, network = names["ids"], names["both"].eval()
+    model = lrplstm.from_torch(network)
+    expected = network(torch.tensor([ids]))[0].detach().numpy()
+    assert relative_error(model.predict(ids), expected) < 1e-5
 
 
 def test_what_it_names_exists():

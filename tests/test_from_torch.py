@@ -223,6 +223,44 @@ def test_lstms_in_an_order_that_is_seen(modules, order):
     )
 
 
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (nn.GRU(3, 4, 2, bidirectional=True), "gru"),
+        (nn.GRU(3, 4, bias=False), "gru"),
+        (nn.RNN(3, 4, 2), "rnn"),
+        (nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), "lstm"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_other_cells_alone(layer, kind, pooling):
+    x = torch.randn(6, 1, 3)
+    output, final = layer(x)
+    final = final[0] if kind == "lstm" else final
+    read = (
+        output.mean(0) if pooling == "mean" else final[-2:] if layer.bidirectional else final[-1:]
+    )
+    read = read.transpose(0, 1).reshape(1, -1) if pooling == "last" else read
+    fc = nn.Linear(read.shape[1], 2)
+    state = nn.ModuleDict({"layer": layer, "fc": fc}).state_dict()
+    model = lrplstm.from_torch(state, pooling=pooling, activations=["linear"], lstm="layer")
+    assert dict(model.origin) == {kind: "layer", "head": "fc"}
+    assert relative_error(model.predict(x[:, 0].numpy()), fc(read)[0].detach().numpy()) < 1e-5
+    with pytest.warns(UserWarning, match="weights alone do not show what forward does"):
+        lrplstm.from_torch(state)
+
+
+def test_the_activation_of_a_plain_layer():
+    """That of a module is known, that of weights alone is said to be assumed."""
+    rnn = nn.RNN(3, 4, nonlinearity="relu")
+    x = torch.randn(6, 1, 3)
+    model = lrplstm.from_torch(rnn, pooling="none")
+    assert relative_error(model.predict(x[:, 0].numpy()), rnn(x)[0][:, 0].detach().numpy()) < 1e-5
+    with pytest.warns(UserWarning, match="the activation of '' is tanh, as it is by default"):
+        lrplstm.from_torch(rnn.state_dict())
+
+
 def test_a_cell_alone():
     cell, fc = nn.LSTMCell(3, 4), nn.Linear(4, 2)
     state = nn.ModuleDict({"cell": cell, "fc": fc}).state_dict()
@@ -701,33 +739,29 @@ IN_HEAD = "head: expected Linear layers, ReLU or Tanh after each, Dropout, .*, g
     ("source", "options", "match"),
     [
         # No LSTM, or several
-        (nn.Linear(3, 4), {}, r"source: expected an LSTM, found '' \(Linear, width 3\)"),
-        (Parts(a=nn.GRU(3, 4), fc=FC), {}, r"expected an LSTM, found 'a' \(GRU\);"),
-        (Parts(a=nn.GRU(3, 4), fc=FC).state_dict(), {}, r"expected an LSTM, found 'a' \(GRU\);"),
-        (Parts(a=nn.RNN(3, 4)).state_dict(), {}, r"expected an LSTM, found 'a' \(RNN\);"),
-        (Parts(a=nn.GRUCell(3, 4)).state_dict(), {}, r"found 'a' \(GRUCell\); of weights alone"),
-        (Parts(W=nn.Parameter(THREE)).state_dict(), {}, r"found '' \(W\); .* by their names$"),
+        (nn.Linear(3, 4), {}, r"source: expected an LSTM, GRU or RNN, found '' \(Linear"),
+        (Parts(W=nn.Parameter(THREE)).state_dict(), {}, r"found '' \(W\); of weights alone only"),
         (
             {"model_state_dict": Parts(W=nn.Parameter(THREE), fc=FC).state_dict()},
             {},
             r"found '' \(W\), 'fc' \(linear, width 4\); of weights",
         ),
-        ({}, {}, "expected an LSTM, found none$"),
-        ({"epoch": 3}, {}, "expected an LSTM, found none$"),
+        ({}, {}, "expected an LSTM, GRU or RNN, found none$"),
+        ({"epoch": 3}, {}, "expected an LSTM, GRU or RNN, found none$"),
         (
             Parts(a=lstm(), b=lstm()),
             {},
             r"found 'a' \(LSTM\), 'b' \(LSTM\); name one with .* lstm=\['a', 'b'\]$",
         ),
         (
-            Parts(a=lstm(), b=nn.GRU(3, 4)),
+            Parts(a=lstm(), b=nn.Linear(3, 4)),
             {"lstm": "b"},
-            r"lstm: .*: 'a' \(LSTM\); got 'b' \(GRU\)",
+            r"lstm: .*: 'a' \(LSTM\); got 'b' \(Linear, width 3\)",
         ),
         (
             parts(),
             {"lstm": "rnn"},
-            r"lstm: expected the name of an LSTM: 'lstm' \(LSTM\); got 'rnn'",
+            r"lstm: expected the name of a recurrent layer: 'lstm' \(LSTM\); got 'rnn'",
         ),
         (
             {"a": state(), "b": {"c": state()}},
@@ -735,10 +769,11 @@ IN_HEAD = "head: expected Linear layers, ReLU or Tanh after each, Dropout, .*, g
             r"got source\['a'\], source\['b'\]\['c'\]; pass one",
         ),
         # LSTMs of another kind
-        (lstm(proj_size=2), {}, r"'' \(LSTM\): expected no projection .*, got proj_size"),
-        (lstm(proj_size=2, bidirectional=True).state_dict(), {}, "got proj_size"),
-        (ChangedLSTM(3, 4), {}, r"'' \(ChangedLSTM\): .* it has a forward of its own"),
-        (weight_norm(lstm(), "weight_hh_l0"), {}, f"got no 'weight_hh_l0'; .*{REMOVED}"),
+        (
+            parts(fc=FC, a=ChangedLSTM(3, 4)),
+            {"lstm": "a"},
+            r"'a' \(ChangedLSTM\): .* it has a forward of its own",
+        ),
         (
             weight_norm(lstm(), "weight_hh_l0").state_dict(),
             {},
@@ -894,8 +929,8 @@ IN_HEAD = "head: expected Linear layers, ReLU or Tanh after each, Dropout, .*, g
         (parts(), {"activations": ["relu"]}, "activations: expected None where there is no head"),
         (
             parts(fc=FC),
-            {"head": "fc", "activations": ["gelu"]},
-            "activations: expected one of .* 'gelu'",
+            {"head": "fc", "activations": ["rely"]},
+            "activations: expected one of .* 'rely'",
         ),
         (parts(fc=FC), {"head": []}, "head: expected at least one name, got none"),
         (parts(fc=FC), {"pooling": "first"}, "pooling: expected one of .*, got 'first'"),
@@ -973,7 +1008,8 @@ def test_parametrizations_that_were_removed():
     weight_norm(network.encoder.rnn, "weight_hh_l0")
     prune.l1_unstructured(network.encoder.rnn, "weight_ih_l0", amount=0.5)
     with pytest.raises(ValueError, match=REMOVED):
-        lrplstm.from_torch(network)
+        lrplstm.from_torch(network, head="head", pooling="last")
+    assert_same_scores(lrplstm.from_torch(network), network, batch_of(network), 1e-5)
     prune.remove(network.encoder.rnn, "weight_ih_l0")
     nn.utils.parametrize.remove_parametrizations(network.encoder.rnn, "weight_hh_l0")
     nn.utils.parametrize.remove_parametrizations(network.head, "weight")

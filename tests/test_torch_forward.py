@@ -134,7 +134,7 @@ NOTHING_FITS = "no pooling= and no activation agrees, .*head=False .*hidden_rele
         ),
         (
             Network(mean),
-            {"head": "fc", "example": np.ones((1, 4, 5))},
+            {"head": "fc", "pooling": None, "example": np.ones((1, 4, 5))},
             "on the example .* pooling='mean' agrees",
         ),
         (
@@ -145,11 +145,12 @@ NOTHING_FITS = "no pooling= and no activation agrees, .*head=False .*hidden_rele
     ],
 )
 def test_other_scores(network, options, match):
+    options = {"pooling": "last"} | options  # said, so that it is not read from the forward
     with pytest.raises(ValueError, match=match) as caught:
         lrplstm.from_torch(network, **options)
     assert re.match(r"source: expected the scores that forward gives, ", str(caught.value))
     assert len(str(caught.value)) < 500
-    lrplstm.from_torch(network, **{"pooling": "last"} | options | {"example": None, "check": False})
+    lrplstm.from_torch(network, **options | {"example": None, "check": False})
 
 
 class Needy(Network):
@@ -167,7 +168,7 @@ class Broken(Network):
     [
         (
             Needy(last_states, V=12),
-            {},
+            {"pooling": "last"},
             r"made-up ids, \(B, T\), .* raised TypeError: .*'lengths'; pass .*example=.*check=F",
         ),
         (
@@ -241,16 +242,19 @@ def test_halves_are_run_as_float32(dtype):
     network = Network(last_states).to(dtype)
     lrplstm.from_torch(network)
     with pytest.raises(ValueError, match="pooling='mean' agrees"):
-        lrplstm.from_torch(Network(mean).to(dtype))
+        lrplstm.from_torch(Network(mean).to(dtype), pooling="last")
+    assert lrplstm.from_torch(Network(mean).to(dtype)).pooling == "mean"
     assert all(parameter.dtype == dtype for parameter in network.parameters())
     assert network(torch.ones(1, 3, 5, dtype=dtype)).dtype == dtype
 
 
 def test_hooks_are_run():
     network = Network(last_states)
-    network.fc.register_forward_hook(lambda module, inputs, output: output + 1)
+    network.eval().fc.register_forward_hook(lambda module, inputs, output: output + 1)
     with pytest.raises(ValueError, match=r"they differ by up to 1,"):
-        lrplstm.from_torch(network)
+        lrplstm.from_torch(network, pooling="last")
+    model = lrplstm.from_torch(network)
+    assert model.verify(lambda x: network(torch.as_tensor(x)), np.ones((2, 6, 5), "f4")) < 1e-5
 
 
 # Weights alone ----------------------------------------------------------------------------------

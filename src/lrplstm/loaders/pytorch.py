@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
+from lrplstm.activations import ACTIVATIONS
+from lrplstm.base_model import Model
 from lrplstm.checks import check_choice, to_array
-from lrplstm.layers import ACTIVATIONS, POOLINGS, DenseLayer, directions
-from lrplstm.loaders.arrays import naming, sum_of_biases, with_dtype
-from lrplstm.loaders.assumptions import warn_assumed
+from lrplstm.layers import POOLINGS
+from lrplstm.loaders.refusals import RefusedError
 from lrplstm.loaders.registry import refuse_others
-from lrplstm.loaders.tensors import TensorReader, as_tensor, find_state_dict
-from lrplstm.loaders.torch_files import read_state_dict
-from lrplstm.loaders.torch_finding import (
-    Ends,
-    Request,
-    find_head_and_embedding,
-    find_lstms,
-    origin_of,
-)
-from lrplstm.loaders.torch_head import linear_layers
-from lrplstm.loaders.torch_parts import Part, parts_of_module, parts_of_state_dict
-from lrplstm.model import LSTMModel
+from lrplstm.loaders.tensors import as_tensor
+from lrplstm.loaders.torch_finding import Request
+from lrplstm.loaders.torch_weights import model_of_parts
 from lrplstm.texts import shown, with_visible_errors
-from lrplstm.weights import Array, Directions, LSTMWeights
+from lrplstm.weights import Array
 
 __all__ = ["from_torch"]
 
@@ -44,12 +34,13 @@ def from_torch(
     pooling: str | None = None,
     example: Any = None,
     check: bool = True,
+    output: str | None = None,
     vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
     class_names: Sequence[str] | None = None,
     unknown_token: str | None = None,
     tokenizer: str | None = None,
     task: str = "classification",
-) -> LSTMModel:
+) -> Model:
     """Read an LSTM of PyTorch: a module, a state dict, or a file of one.
 
     What a network is made of shows which weights it has, not what it does between them. A module
@@ -133,47 +124,63 @@ def from_torch(
     refuse_others(source, "from_torch")
     asked = _check_request(lstm, head, embedding, activations)
     module = _module(source)
+    texts = {
+        "vocabulary": vocabulary,
+        "class_names": class_names,
+        "unknown_token": unknown_token,
+        "tokenizer": tokenizer,
+        "task": task,
+    }
     named = asked.lstms is not None or asked.head is not None or asked.embedding is not None
     runs = module is not None and check and (example is not None or not named)
     if runs or example is not None:
         runs = _runs(module, example)
-    parts = _parts(source)
-    reader = TensorReader()
-    with naming(source):
-        lstms = find_lstms(parts, asked.lstms)
-        layers = _read_layers(reader, lstms)
-        ends = find_head_and_embedding(
-            parts,
-            lstms,
-            asked,
-            input_size=_input_size(layers),
-            width=_width(layers),
-            compared=runs,
+    if runs and example is None and _is_cell_layer(module):
+        runs = check = False  # it computes what its class says
+    if not runs or named or pooling is not None or activations is not None:
+        if output is not None:
+            raise ValueError("output: expected None but for a module that is read by its forward")
+        return model_of_parts(
+            source, module, asked, pooling, example, texts, runs=runs, check=check
         )
-        linears = _linears(parts, ends.head, asked.activations)
-        dense = _read_head(reader, linears, _width(layers))
-        table = None
-        if ends.embedding is not None:
-            table = _read_embedding(reader, parts[ends.embedding], _input_size(layers))
-    if asked.array is not None:
-        table = with_dtype(asked.array, reader.dtype)
-    model = LSTMModel(
-        layers,
-        head=dense,
-        pooling=pooling or "last",
-        embedding=table,
-        vocabulary=vocabulary,
-        class_names=class_names,
-        unknown_token=unknown_token,
-        tokenizer=tokenizer,
-        task=task,
-        origin=origin_of(parts, lstms, ends),
-    )
-    if runs:
-        _compare(module, model, lstms, ends, example)
-    elif module is None or check:
-        _warn(asked, lstms, linears, pooling, named=module is not None and named)
-    return model
+    return _of_forward(source, module, asked, example, output, texts)
+
+
+def _of_forward(
+    source: Any,
+    module: Any,
+    asked: Request,
+    example: Any,
+    output: str | None,
+    texts: Mapping[str, Any],
+) -> Model:
+    """Return the model of a module of which nothing but its forward says how it is meant."""
+    from lrplstm.loaders.torch_check import MixedError
+
+    found = None
+    if output is None:
+        try:
+            return model_of_parts(
+                source, module, asked, None, example, texts, runs=True, check=True
+            )
+        except MixedError:
+            raise
+        except ValueError as error:
+            found = error
+        if any(tensor.is_meta for tensor in module.parameters()):
+            raise found
+    # Imported here, since it is slow, and most modules are seen through without it.
+    from lrplstm.loaders.torch_forward import model_of_forward
+
+    try:
+        return model_of_forward(sys.modules["torch"], module, example, output, **texts)
+    except RefusedError as error:
+        raise ValueError(
+            f"source: {error}; head=False gives a model of the states, with hidden_relevance= for "
+            "what comes after them"
+        ) from None
+    except ValueError as error:
+        raise found or error from None
 
 
 # What is asked for ------------------------------------------------------------------------------
@@ -226,20 +233,11 @@ def _module(source: Any) -> Any:
     return source
 
 
-def _parts(source: Any) -> dict[str, Part]:
-    if _module(source) is not None:
-        return parts_of_module(sys.modules["torch"], source)
-    if isinstance(source, Mapping):
-        return parts_of_state_dict(find_state_dict(source))
-    if isinstance(source, str | os.PathLike):
-        return parts_of_state_dict(read_state_dict(source))
-    raise TypeError(
-        "source: expected a module of PyTorch, a state dict or the path of one, "
-        f"got {type(source).__name__}"
-    )
-
-
-# The comparison ---------------------------------------------------------------------------------
+def _is_cell_layer(module: Any) -> bool:
+    """Whether a module is a recurrent layer itself, other than an LSTM."""
+    nn = sys.modules["torch"].nn
+    others = type(module).forward in (nn.GRU.forward, nn.RNN.forward)
+    return others or (type(module).forward is nn.LSTM.forward and module.proj_size > 0)
 
 
 def _runs(module: Any, example: Any) -> bool:
@@ -253,174 +251,3 @@ def _runs(module: Any, example: Any) -> bool:
     if example is not None:
         raise ValueError("example: expected None for weights alone, which have no forward to run")
     return False
-
-
-def _compare(
-    module: Any, model: LSTMModel, lstms: Sequence[Part], ends: Ends, example: Any
-) -> None:
-    """Raise a ValueError if a module has other scores than the model."""
-    from lrplstm.loaders.torch_check import Reading, check_forward
-
-    modules = dict(module.named_modules())
-    padding = None if ends.embedding is None else modules[ends.embedding].padding_idx
-    reading = Reading(ends.head, modules[lstms[0].name].batch_first, padding)
-    check_forward(sys.modules["torch"], module, model, reading, example)
-
-
-def _warn(
-    asked: Request,
-    lstms: Sequence[Part],
-    linears: Sequence[tuple[Part | None, str]],
-    pooling: str | None,
-    *,
-    named: bool,
-) -> None:
-    """Warn of what is assumed of weights alone."""
-    assumed: list[str] = []
-    given: dict[str, object] = {}
-    if asked.lstms is None and len(lstms) > 1:
-        order = [part.name for part in lstms]
-        assumed.append(f"{', '.join(map(repr, order)):.100} follow each other in this order")
-        given["lstm"] = order
-    cells = [part.name for part in lstms if "weight_ih" in part.tensors]
-    if asked.lstms is None and cells:
-        assumed.append(f"the cell {cells[0]!r:.100} runs over the steps in their order, from zeros")
-        given.setdefault("lstm", cells)
-    if pooling is None:
-        reads = "the head reads" if linears else "the scores are"
-        assumed.append(f"pooling 'last', {reads} the final state of each direction")
-        given["pooling"] = "last"
-    if linears and asked.head is None and asked.activations is None:
-        layers = {part.name: activation for part, activation in linears if part is not None}
-        names = ", ".join(map(repr, layers))
-        assumed.append(f"no other activation between the LSTM and {names:.100}, or after it")
-        given["activations"] = list(layers.values())
-    why = "weights alone do not show what forward does with them"
-    instead = "a module with its forward is compared instead"
-    if named:
-        why = "a module of which parts are named is not compared with its forward"
-        instead = "with example= it is compared"
-    warn_assumed(why, assumed, given, instead)
-
-
-# The LSTM ---------------------------------------------------------------------------------------
-
-
-def _read_layers(reader: TensorReader, lstms: Sequence[Part]) -> list[Directions]:
-    layers: list[Directions] = []
-    width: int | str = "input_size"
-    for part in lstms:
-        if any(name.startswith("weight_hr_") for name in part.tensors):
-            raise ValueError(f"{part}: expected no projection of the hidden state, got proj_size")
-        suffixes = _suffixes(part)
-        kinds = ["weight_ih", "weight_hh"]
-        if f"bias_ih{suffixes[0][0]}" in part.tensors:
-            kinds += ["bias_ih", "bias_hh"]
-        _check_tensors(part, [k + suffix for both in suffixes for suffix in both for k in kinds])
-        # The same in all layers and directions.
-        hidden_size = sum(part.tensors[f"weight_hh{suffixes[0][0]}"].shape[1:2])
-        for both in suffixes:
-            pair = []
-            for suffix in both:
-                pair.append(_read_direction(reader, part, kinds, suffix, width, hidden_size))
-                width = pair[0].input_size
-            layers.append(pair[0] if len(pair) == 1 else tuple(pair))
-            width = hidden_size * len(pair)
-    return layers
-
-
-def _suffixes(part: Part) -> list[list[str]]:
-    """Return how the names of the tensors of each layer end, for each direction."""
-    if "weight_ih" in part.tensors:  # a cell
-        return [[""]]
-    sides = ("", "_reverse") if "weight_ih_l0_reverse" in part.tensors else ("",)
-    depth = 0
-    while f"weight_ih_l{depth}" in part.tensors:
-        depth += 1
-    return [[f"_l{n}{side}" for side in sides] for n in range(max(depth, 1))]
-
-
-def _read_direction(
-    reader: TensorReader,
-    part: Part,
-    kinds: Sequence[str],
-    suffix: str,
-    width: int | str,
-    hidden_size: int,
-) -> LSTMWeights:
-    def read(kind: str, *shape: int | str) -> Array:
-        name = kind + suffix
-        return reader.read(part.full(name), part.tensors[name], shape)
-
-    rows = 4 * hidden_size
-    # A shape of no columns is none that fits.
-    weight_hh = read("weight_hh", rows or "4 * hidden_size", hidden_size or "hidden_size")
-    weight_ih = read("weight_ih", rows, width)
-    biases = [read(kind, rows) for kind in kinds[2:]]
-    bias = np.zeros(rows, reader.dtype)
-    if biases:
-        name = part.full(f"bias_hh{suffix}")
-        bias = sum_of_biases(biases, name, f"with bias_ih{suffix}")
-    return LSTMWeights(weight_ih, weight_hh, bias)
-
-
-def _check_tensors(part: Part, expected: Sequence[str]) -> None:
-    """Raise a ValueError if a part has not these tensors, or computes something else with them."""
-    if part.fault is not None:
-        raise ValueError(f"{part}: expected what it computes to be known, but it {part.fault}")
-    missing = [name for name in expected if name not in part.tensors]
-    known = set(expected)
-    others = [name for name in part.tensors if name not in known]
-    if missing or others:
-        found = f"no {missing[0]!r}" if missing else f"{shown(others[0])} too"
-        raise ValueError(
-            f"{part}: expected the tensors {', '.join(expected[:4])}, got {found}; weight "
-            "normalization, pruning and other parametrizations have to be removed first"
-        )
-
-
-def _input_size(layers: Sequence[Directions]) -> int:
-    return directions(layers[0])[0].input_size
-
-
-def _width(layers: Sequence[Directions]) -> int:
-    return sum(weights.hidden_size for weights in directions(layers[-1]))
-
-
-# Head and embedding -----------------------------------------------------------------------------
-
-
-def _read_embedding(reader: TensorReader, part: Part, input_size: int) -> Array:
-    _check_tensors(part, ["weight"])
-    return reader.read(part.full("weight"), part.tensors["weight"], ("vocabulary size", input_size))
-
-
-def _linears(
-    parts: Mapping[str, Part], names: Sequence[str], activations: Sequence[str] | None
-) -> list[tuple[Part | None, str]]:
-    """Return the linear layers of a head, each with its activation."""
-    if activations is not None and not names:
-        raise ValueError("activations: expected None where there is no head")
-    return linear_layers(parts, names, activations) if names else []
-
-
-def _read_head(
-    reader: TensorReader, linears: Sequence[tuple[Part | None, str]], width: int
-) -> list[DenseLayer]:
-    layers = []
-    for part, activation in linears:
-        if part is None:
-            layers.append(DenseLayer(np.eye(width, dtype=reader.dtype), None, activation))
-            continue
-        if part.width not in (width, None):
-            raise ValueError(f"head: expected a linear layer of width {width}, got {part}")
-        keys = ["weight", "bias"] if "bias" in part.tensors else ["weight"]
-        _check_tensors(part, keys)
-        shapes: list[tuple[int | str, ...]] = [("output_size", width), ("output_size",)]
-        weight, *bias = [
-            reader.read(part.full(key), part.tensors[key], shape)
-            for key, shape in zip(keys, shapes, strict=False)
-        ]
-        layers.append(DenseLayer(weight, bias[0] if bias else None, activation))
-        width = len(weight)
-    return layers

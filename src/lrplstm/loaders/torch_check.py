@@ -17,9 +17,15 @@ from lrplstm.texts import first_line, shown
 from lrplstm.verification import Comparison, arrays_in, compare, largest_of
 from lrplstm.weights import Array
 
-__all__ = ["Reading", "check_forward"]
+__all__ = ["MixedError", "Reading", "check_forward"]
 
 _RTOL = 1e-4
+
+
+class MixedError(ValueError):
+    """A forward gives other scores for sequences together than for each alone."""
+
+
 _MOST_VARIED = 3  # layers of a head whose activations are all tried
 
 
@@ -139,7 +145,7 @@ class _Check:
         alone = [*runs, *(_Run([row], self._run(layout.call([row]))) for row in rows)]
         if not self._agrees(self._compare(alone)):
             raise self._disagree([alone], "made-up inputs")
-        raise ValueError(
+        raise MixedError(
             "source: expected the scores that forward gives, which agree for one sequence, but "
             f"differ for {len(rows)} at once by up to {comparison}: forward mixes sequences, "
             "as h_n.view(batch, -1) does; check=False reads it as it is for one"

@@ -46,7 +46,7 @@ class Ends(NamedTuple):
 
 def find_lstms(parts: Mapping[str, Part], names: Sequence[str] | None) -> list[Part]:
     """Return the LSTMs that were named, or else all there are if they have only one order."""
-    there = [part for part in parts.values() if "lstm" in part.roles]
+    there = [part for part in parts.values() if "recurrent" in part.roles]
     if names is None:
         if len(there) == 1:
             return there
@@ -54,7 +54,7 @@ def find_lstms(parts: Mapping[str, Part], names: Sequence[str] | None) -> list[P
             return ordered
         if there:
             raise MissingArgumentError(
-                f"source: expected one LSTM, or several in an order that is seen, found "
+                f"source: expected one recurrent layer, or several in an order that is seen, found "
                 f"{list_parts(there)}; name one with lstm=, or several that follow each other, "
                 f"such as lstm={shown([part.name for part in there[:_MOST_ORDERED]])}",
                 ["lstm"],
@@ -63,15 +63,18 @@ def find_lstms(parts: Mapping[str, Part], names: Sequence[str] | None) -> list[P
         advice = ""
         if parts:
             advice = (
-                "; of weights alone only those of nn.LSTM and nn.LSTMCell are known, by their names"
+                "; of weights alone only those of nn.LSTM, nn.GRU, nn.RNN and their cells are known"
             )
         raise ValueError(
-            f"source: expected an LSTM, found {list_parts(others or parts.values())}{advice}"
+            f"source: expected an LSTM, GRU or RNN, found {list_parts(others or parts.values())}"
+            f"{advice}"
         )
     for name in names:
-        if name not in parts or "lstm" not in parts[name].roles:
+        if name not in parts or "recurrent" not in parts[name].roles:
             got = str(parts[name]) if name in parts else f"{shown(name)}"
-            raise ValueError(f"lstm: expected the name of an LSTM: {list_parts(there)}; got {got}")
+            raise ValueError(
+                f"lstm: expected the name of a recurrent layer: {list_parts(there)}; got {got}"
+            )
     return [parts[name] for name in names]
 
 
@@ -261,7 +264,7 @@ def _outermost_sequence(parts: Mapping[str, Part], name: str) -> str:
         outer = ".".join(steps[:count])
         if outer in parts and "sequence" in parts[outer].roles:
             roles = {role for part in below(parts, outer) for role in part.roles}
-            if not roles & {"lstm", "embedding"}:
+            if not roles & {"recurrent", "embedding"}:
                 return outer
     return name
 
@@ -275,7 +278,7 @@ def _left_out(needed: Iterable[Part], head: Sequence[str], table: str | None) ->
 
 def origin_of(parts: Mapping[str, Part], lstms: Sequence[Part], ends: Ends) -> dict[str, str]:
     """Return what the parts were called."""
-    origin = {"lstm": ", ".join(part.name for part in lstms)}
+    origin = {lstms[0].cell.lower(): ", ".join(part.name for part in lstms)}
     if ends.head:
         origin["head"] = ", ".join(ends.head)
     if ends.embedding is not None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lrplstm.activations import ACTIVATIONS
 from lrplstm.errors import MissingArgumentError
 from lrplstm.loaders.torch_parts import Part, below, list_parts
 from lrplstm.texts import shown
 
 __all__ = ["linear_layers"]
 
-_FUNCTIONS = frozenset({"relu", "tanh"})
+_FUNCTIONS = frozenset(
+    name
+    for name, formula in ACTIVATIONS.items()
+    if not any(isinstance(default, str) for default in formula.parameters.values())
+)
 
 
 @dataclass

@@ -25,15 +25,17 @@ class Part:
     kind : str
         What errors call it, such as "Linear".
     roles : frozenset of str
-        What it can be in a network: "lstm", "linear", "embedding", "relu", "tanh", "probabilities"
-        (softmax and others like it), "sequence" (its parts follow each other), "nothing" (it
-        changes nothing when there is no training) or "frame" (it only holds others).
+        What it can be in a network: "recurrent", "linear", "embedding", "relu", "tanh",
+        "probabilities" (softmax and others like it), "sequence" (its parts follow each other),
+        "nothing" (it changes nothing when there is no training) or "frame" (it only holds others).
     tensors : mapping of str to Tensor
         Its own, by their names within it.
     width : int, optional
         How many numbers a linear layer or an LSTM reads, or an embedding gives.
     gives : int, optional
-        How many numbers an LSTM gives.
+        How many numbers a recurrent layer gives.
+    activation : str
+        That of a plain recurrent layer.
     fault : str, optional
         Why it does not compute what its kind says.
     """
@@ -45,9 +47,16 @@ class Part:
     width: int | None = None
     fault: str | None = None
     gives: int | None = None
+    activation: str = "tanh"
 
     def __str__(self) -> str:
         return f"{shown(self.name)} ({self.kind:.100})"
+
+    @property
+    def cell(self) -> str:
+        """What a recurrent layer is made of: "LSTM", "GRU" or "RNN"; empty for others."""
+        kinds = ("LSTM", "GRU", "RNN") if "recurrent" in self.roles else ()
+        return next((kind for kind in kinds if kind in self.kind), kinds[0] if kinds else "")
 
     @property
     def lacks_weight(self) -> bool:
@@ -85,8 +94,7 @@ def list_parts(parts: Iterable[Part]) -> str:
 # Modules ----------------------------------------------------------------------------------------
 
 _ROLES = {
-    "LSTM": "lstm",
-    "LSTMCell": "lstm",
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"), "recurrent"),
     "Linear": "linear",
     "Embedding": "embedding",
     "ReLU": "relu",
@@ -133,8 +141,12 @@ def _of_module(nn: Any, name: str, module: Any) -> Part:
         width = getattr(module, _WIDTHS[role]) if role in _WIDTHS else None
         width = width or None  # a lazy layer does not know it yet
         text = kind if width is None else f"{kind}, width {width}"
-        if role == "lstm":
-            return Part(name, text, frozenset({role}), tensors, *_widths(tensors, fault))
+        if role == "recurrent":
+            activation = getattr(module, "nonlinearity", "tanh")
+            sizes = _widths(tensors)
+            return Part(
+                name, text, frozenset({role}), tensors, sizes[0], fault, sizes[1], activation
+            )
         return Part(name, text, frozenset({role}), tensors, width, fault)
     if kind in _ROLES:  # of another library, or quantized
         kind = f"{type(module).__module__}.{kind}"
@@ -168,8 +180,8 @@ def _of_tensors(name: str, tensors: dict[str, Tensor]) -> Part:
     shapes = {key: tensor.shape for key, tensor in tensors.items()}
     if "weight_ih_l0" in shapes or {"weight_ih", "weight_hh"} <= shapes.keys():
         kind = _recurrent_kind(shapes)
-        roles = frozenset({"lstm"} if kind.startswith("LSTM") else ())
-        return Part(name, kind, roles, tensors, *_widths(tensors, None))
+        width, gives = _widths(tensors)
+        return Part(name, kind, frozenset({"recurrent"}), tensors, width, None, gives)
     match shapes:
         case {"weight": (_, int(width)), "bias": (_,)} if len(shapes) == 2:
             return Part(name, f"linear, width {width}", frozenset({"linear"}), tensors, width)
@@ -197,10 +209,8 @@ def _is_loss(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     )
 
 
-def _widths(
-    tensors: Mapping[str, Tensor], fault: str | None
-) -> tuple[int | None, str | None, int | None]:
-    """Return how many numbers a recurrent layer reads, its fault, and how many it gives."""
+def _widths(tensors: Mapping[str, Tensor]) -> tuple[int | None, int | None]:
+    """Return how many numbers a recurrent layer reads, and how many it gives."""
     suffix = "" if "weight_ih" in tensors else "_l0"
 
     def columns(name: str) -> int | None:
@@ -210,7 +220,7 @@ def _widths(
     gives = columns(f"weight_hh{suffix}")  # with a projection too
     if gives is not None and "weight_ih_l0_reverse" in tensors:
         gives *= 2
-    return columns(f"weight_ih{suffix}"), fault, gives
+    return columns(f"weight_ih{suffix}"), gives
 
 
 def _recurrent_kind(shapes: Mapping[str, tuple[int, ...]]) -> str:

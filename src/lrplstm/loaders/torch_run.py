@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -68,7 +68,7 @@ class Runner:
     def run(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """Return what the module returns for arrays or tensors of any device and precision."""
         torch = self.torch
-        with self._undisturbed():
+        with self.undisturbed():
             if self._replaced is not None:
                 like = self._own.detach().cpu()
                 like = like if like.dtype == torch.float64 else like.float()
@@ -80,6 +80,36 @@ class Runner:
                     self.coarse = 2e-3 if self._own.dtype.itemsize > 2 else 3e-2
             args = self._moved(arguments, self._own)
             return self.module(*args, **self._moved(dict(options), self._own))
+
+    def function_of(
+        self, arguments: tuple[Any, ...], options: Mapping[str, Any], reads: Sequence[Any]
+    ) -> tuple[list[Any], Callable[..., Any]]:
+        """Return what a call reads as tensors, and the module as a function of these.
+
+        `reads` are numbers of arguments, or names of options; the others stay as they are.
+        """
+        torch, replaced = self.torch, self._replaced
+        like = self._own if replaced is None else self._own.detach().cpu()
+        like = like.float() if like.dtype in (torch.float16, torch.bfloat16) else like
+        args, kwargs = list(self._moved(arguments, like)), self._moved(dict(options), like)
+
+        def place(key: Any) -> Any:
+            return args if isinstance(key, int) else kwargs
+
+        def function(*tensors: Any) -> Any:
+            for key, tensor in zip(reads, tensors, strict=True):
+                place(key)[key] = tensor
+            if replaced is None:
+                return self.module(*args, **kwargs)
+            return torch.func.functional_call(self.module, replaced, tuple(args), kwargs)
+
+        return [place(key)[key] for key in reads], function
+
+    def names(self) -> dict[int, str]:
+        """Return the names of the module's tensors by their identity, as they are when it runs."""
+        named = (self.module.named_parameters, self.module.named_buffers)
+        tensors = {key: t for each in named for key, t in each(remove_duplicate=False)}
+        return {id(tensor): name for name, tensor in (tensors | (self._replaced or {})).items()}
 
     def _moved(self, value: Any, like: Any) -> Any:
         """Return arrays as tensors, and numbers on the device and in the dtype of the weights."""
@@ -104,7 +134,7 @@ class Runner:
         return value
 
     @contextmanager
-    def _undisturbed(self) -> Iterator[None]:
+    def undisturbed(self) -> Iterator[None]:
         """Let the module be in evaluation mode, and everything afterwards as it was before."""
         torch = self.torch
         with ExitStack() as stack:

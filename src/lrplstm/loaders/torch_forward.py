@@ -1,0 +1,211 @@
+"""Models of PyTorch modules as their forward computes: read from what it calls, then compared."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lrplstm.base_model import Model
+from lrplstm.checks import outer_level
+from lrplstm.graph.assembling import to_model
+from lrplstm.graph.operations import Graph
+from lrplstm.graph.reading import read
+from lrplstm.layers import Recurrent
+from lrplstm.loaders.refusals import RefusedError
+from lrplstm.loaders.torch_calls import Arguments, arguments_like, made_up_arguments
+from lrplstm.loaders.torch_graph import graph_of
+from lrplstm.loaders.torch_inputs import arguments_of
+from lrplstm.loaders.torch_reading import Run, translated
+from lrplstm.loaders.torch_run import Runner, unwrapped
+from lrplstm.loaders.torch_tracing import Recording, record
+from lrplstm.texts import first_line
+from lrplstm.verification import arrays_in, compare
+
+__all__ = ["graph_of_module", "model_of_forward"]
+
+_RTOL = 1e-4
+_SIZES = (((3, 5), (4, 7)), ((3, 17), (4, 22)), ((3, 41), (4, 46)), ((3, 130), (4, 141)))
+"""Numbers of sequences and steps of two runs: longer ones for what makes sequences shorter."""
+
+_LONG = 61
+_MOST_STEPS = 128  # of a module that takes sequences of one length only
+
+
+class _Way(NamedTuple):
+    """How a module can be called: with which arguments, and with which two sizes."""
+
+    arguments: Arguments
+    sizes: Sequence[tuple[int, int]]
+
+
+def model_of_forward(
+    torch: Any, module: Any, example: Any, output: str | None, **names: Any
+) -> Model:
+    """Return the model of a module, read from what its forward does.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be called, does something that is not read, or the model has other scores.
+    """
+    module = unwrapped(torch, module)
+    runner = Runner(torch, module)
+    way = _way(torch, module, runner, example)
+    graph = graph_of_module(torch, runner, way.arguments, way.sizes)
+    if output is None and len(graph.outputs) > 1:
+        warnings.warn(
+            f"source: forward returns {', '.join(map(repr, graph.outputs)):.200}; the first is "
+            "explained, and output= chooses another",
+            UserWarning,
+            stacklevel=outer_level(),
+        )
+    model = to_model(read(graph, output), **names)
+    if not any(isinstance(layer, Recurrent) for layer in model.graph.layers):
+        raise ValueError("source: expected a network with a recurrent layer, got one without")
+    _check(runner, model, way, example)
+    return model
+
+
+# How it is called -------------------------------------------------------------------------------
+
+
+def _way(torch: Any, module: Any, runner: Runner, example: Any) -> _Way:
+    if example is not None:
+        arguments, B, T = arguments_like(torch, module, arguments_of(example))
+        for sizes in (((B, T), (B + 1, T + 2)), ((B, T), (B + 1, T + 11)), ((B, T), (B + 1, T))):
+            fault = _fault(runner, arguments, sizes)
+            if fault is None:
+                return _Way(arguments, sizes)
+        raise ValueError(
+            "example: expected what forward takes, a tuple of its arguments or a dict of them, but "
+            f"it raised {fault}"
+        )
+    faults: list[str] = []
+    tried = list(made_up_arguments(torch, module))
+    for sizes in _SIZES:
+        for arguments in tried:
+            fault = _fault(runner, arguments, sizes)
+            if fault is None:
+                return _Way(arguments, sizes)
+            faults.append(fault)
+    for arguments in tried[:2]:  # of one length only
+        fitting = [
+            T for T in range(1, _MOST_STEPS) if _fault(runner, arguments, ((3, T), (4, T))) is None
+        ]
+        if len(fitting) == 1:
+            return _Way(arguments, ((3, fitting[0]), (4, fitting[0])))
+    raise ValueError(
+        "source: expected a module that runs on made-up ids or numbers; it raised "
+        f"{faults[0] if faults else 'nothing'}; pass what its forward takes as example=, a tuple "
+        "of arguments or a dict of them"
+    )
+
+
+def _fault(runner: Runner, arguments: Arguments, sizes: Sequence[tuple[int, int]]) -> str | None:
+    """Return what a module raises for some sizes; None if it runs."""
+    for B, T in sizes:
+        try:
+            runner.run(*arguments.call(arguments.made(B, T)))
+        except Exception as error:  # whatever a forward raises
+            return f"{type(error).__name__}: {first_line(error)}"
+    return None
+
+
+# What it computes -------------------------------------------------------------------------------
+
+
+def graph_of_module(
+    torch: Any, runner: Runner, arguments: Arguments, sizes: Sequence[tuple[int, int]]
+) -> Graph:
+    """Return the operations of a module, from two runs."""
+    try:
+        return _graph(torch, runner, arguments, sizes, lines=False)
+    except RefusedError as error:
+        # Once more, to say in which line of the user's.
+        try:
+            return _graph(torch, runner, arguments, sizes, lines=True)
+        except RefusedError as located:
+            raise located from None
+        except Exception:  # what was refused counts
+            raise error from None
+
+
+def _graph(
+    torch: Any,
+    runner: Runner,
+    arguments: Arguments,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    lines: bool,
+) -> Graph:
+    reads = [
+        each.name if arguments.by_name else n
+        for n, each in enumerate(arguments.arguments)
+        if each.kind == "input"
+    ]
+    runs = []
+    for B, T in sizes:
+        values = arguments.made(B, T)
+        with runner.undisturbed():
+            tensors, function = runner.function_of(*arguments.call(values), reads)
+            try:
+                recording = record(torch, function, tensors, lines=lines)
+            except Exception as error:  # whatever a forward raises
+                raise _not_followed(error) from None
+            runs.append(_translated(torch, runner, recording))
+    return graph_of(torch, runs, [each.name for each in arguments.inputs])
+
+
+def _translated(torch: Any, runner: Runner, recording: Recording) -> Run:
+    try:
+        return translated(torch, runner.names(), recording)
+    except RefusedError:
+        raise
+    except Exception as error:  # of PyTorch, for what an operation is not made for
+        raise _not_followed(error) from None
+
+
+def _not_followed(error: Exception) -> RefusedError:
+    text = f"{type(error).__name__}: {first_line(error)}"
+    return RefusedError(f"forward cannot be followed: {text}")
+
+
+# Whether it is that -----------------------------------------------------------------------------
+
+
+def _check(runner: Runner, model: Model, way: _Way, example: Any) -> None:
+    """Raise a ValueError if the module has other scores than the model."""
+    (_, T), (B, longer) = way.sizes
+    sizes = list(way.sizes)
+    if longer != T and _fault(runner, way.arguments, [(B, _LONG)]) is None:
+        sizes.append((B, _LONG))  # for whoever cuts sequences short
+    for B, T in sizes:
+        _compare(runner, model, way.arguments, way.arguments.made(B, T, seed=3), "made-up inputs")
+    if example is not None:
+        values = [argument.value for argument in way.arguments.arguments]
+        _compare(runner, model, way.arguments, values, "the example")
+
+
+def _compare(
+    runner: Runner, model: Model, arguments: Arguments, values: Sequence[Any], what: str
+) -> None:
+    rtol = max(_RTOL, runner.coarse)
+    try:
+        arrays = arrays_in("forward", runner.run(*arguments.call(values)))
+    except Exception as error:  # whatever a forward raises
+        text = f"{type(error).__name__}: {first_line(error)}"
+        raise ValueError(f"source: forward raised {text} on {what}") from None
+    readings = [
+        compare(arrays, [model.predict(one) for one in sequences], rtol)
+        for turned in (arguments, arguments.turned())
+        for sequences in turned.sequences(values)
+    ]
+    comparisons = [each for each in readings if each is not None]
+    comparison = min(comparisons, key=lambda each: each.relative, default=None)
+    if comparison is None or not comparison.relative <= rtol:
+        shapes = ", ".join(str(array.shape) for array in arrays[:4])
+        difference = f"arrays of shape {shapes}"
+        if comparison is not None:
+            difference = f"others: on {what} they differ by up to {comparison}"
+        raise RefusedError(f"expected the scores that forward gives, got {difference}")
