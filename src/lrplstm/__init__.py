@@ -28,6 +28,7 @@ from lrplstm.methods import (
     sensitivity,
 )
 from lrplstm.model import LSTMModel
+from lrplstm.named_inputs import Input
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
 from lrplstm.weights import LSTMWeights
 
@@ -63,6 +64,7 @@ __all__ = [
     "Attributions",
     "DenseLayer",
     "GRUWeights",
+    "Input",
     "LSTMModel",
     "LSTMWeights",
     "Model",

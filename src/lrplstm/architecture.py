@@ -22,11 +22,14 @@ from lrplstm.layers import (
     directions,
     recurrent,
 )
+from lrplstm.named_inputs import Input
 from lrplstm.sequences import LengthError
 from lrplstm.texts import shown
 from lrplstm.weights import Array, Cells, CellWeights, Directions, LSTMWeights, frozen, same_dtype
 
 __all__ = ["Graph", "check_head", "check_layers", "connect", "short_form"]
+
+_ONE_INPUT = {INPUTS: Input()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +40,10 @@ class Graph:
     ----------
     layers : tuple of Layer
         With a name each, and with the names of what they read. The last gives the scores.
+    inputs : tuple of str
+        The names of what the network reads, of which the first is that which has steps.
     forms : dict of Form
-        What each gives, by its name, and what the network reads.
+        What each layer gives, by its name, and what the network reads.
     scores : Form
         What the last layer gives.
     dtype : numpy.dtype
@@ -50,6 +55,7 @@ class Graph:
     """
 
     layers: tuple[Layer, ...]
+    inputs: tuple[str, ...]
     forms: dict[str, Form]
     scores: Form
     dtype: np.dtype[Any]
@@ -116,7 +122,7 @@ def _skips(layer: Layer) -> bool:
     )
 
 
-def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> Graph:
+def connect(layers: Sequence[Layer | Cells], inputs: Mapping[str, Input] = _ONE_INPUT) -> Graph:
     """Return the graph of some layers, or raise an error that says which of them does not fit.
 
     Parameters
@@ -124,31 +130,34 @@ def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> G
     layers : sequence
         Each reads the one before it, or those before it that it names. Weights of cells and pairs
         of them stand for the layer that is.
-    input_size : int, optional
-        Width of what the network reads. Default: as a layer that reads it has it.
+    inputs : mapping of Input
+        What the network reads, by name. Default: one input, of which a layer knows the width.
     """
     if isinstance(layers, Layer | CellWeights | str) or not isinstance(layers, Sequence):
         raise TypeError(f"layers: expected a sequence of layers, got {type(layers).__name__}")
     if not layers:
         raise ValueError("layers: expected at least one layer, got none")
     named: list[Layer] = []
-    names = {INPUTS}
+    names = set(inputs)
     for n, given in enumerate(layers):
         layer = _to_layer(n, given)
         name = _free_name(layer.kind, names) if layer.name is None else layer.name
         if name in names or not name.strip():
             raise ValueError(f"layers[{n}]: name: expected one of its own, got {shown(name)}")
-        reads = layer.reads or (str(named[-1].name) if named else INPUTS,)
+        reads = layer.reads or ((str(named[-1].name),) if named else tuple(inputs))
+        if len(inputs) > 1 and layer.reads is None and not named:
+            raise ValueError(f"layers[0]: reads: expected names of inputs, {_listed(inputs)}")
         for read in reads:
             if read not in names:
                 raise ValueError(
-                    f"layers[{n}]: reads: expected {INPUTS!r} or the name of a layer before it, "
-                    f"got {shown(read)}"
+                    f"layers[{n}]: reads: expected {_listed(inputs)} or the name of a layer before "
+                    f"it, got {shown(read)}"
                 )
         names.add(name)
         named.append(layer.called(name, reads))
 
-    forms = {INPUTS: Form(input_size or _input_size(named), Axis(INPUTS))}
+    forms = _forms_of(inputs, named)
+    first = next(name for name, form in forms.items() if form.steps)
     for n, layer in enumerate(named):
         try:
             forms[str(layer.name)] = _form(layer, forms, named)
@@ -159,6 +168,9 @@ def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> G
     for n, layer in enumerate(named[:-1]):
         if layer.name not in read_by_some:
             raise ValueError(f"layers[{n}]: {shown(layer.name)} is read by no other layer")
+    for name in inputs:
+        if name not in read_by_some:
+            raise ValueError(f"inputs: {shown(name)} is read by no layer")
     recurrent = [layer for layer in named if isinstance(layer, Recurrent)]
     top = recurrent[-1] if recurrent else None
     readers = [layer for layer in named if top is not None and top.name in (layer.reads or ())]
@@ -168,9 +180,10 @@ def connect(layers: Sequence[Layer | Cells], input_size: int | None = None) -> G
     if not arrays:
         raise ValueError("layers: expected one that has weights, got none")
     scores = forms[str(named[-1].name)]
-    if scores.axis not in (None, Axis(INPUTS)):
+    if scores.axis not in (None, forms[first].axis):
         raise ValueError(f"layers: expected scores of each step of the inputs, got {scores.axis}")
-    return Graph(tuple(named), forms, scores, same_dtype(arrays), top, pooled)
+    order = (first, *(name for name in inputs if name != first))
+    return Graph(tuple(named), order, forms, scores, same_dtype(arrays), top, pooled)
 
 
 def _form(layer: Layer, forms: Mapping[str, Form], layers: Sequence[Layer]) -> Form:
@@ -221,10 +234,31 @@ def _to_layer(n: int, given: Layer | Cells) -> Layer:
         raise kind(f"layers[{n}]: {error}") from None
 
 
-def _input_size(layers: Sequence[Layer]) -> int:
+def _listed(inputs: Mapping[str, Input]) -> str:
+    return ", ".join(repr(name) for name in inputs)
+
+
+def _forms_of(inputs: Mapping[str, Input], layers: Sequence[Layer]) -> dict[str, Form]:
+    """Return what the network reads."""
+    forms: dict[str, Form] = {}
+    for name, one in inputs.items():
+        size = _input_size(name, layers) if one.size is None else one.size
+        if isinstance(one.steps, str):
+            axis = forms[one.steps].axis
+        elif isinstance(one.steps, bool):
+            axis = Axis(name) if one.steps else None
+        else:
+            axis = Axis.of_length(one.steps)
+        forms[name] = Form(size, axis)
+    return forms
+
+
+def _input_size(name: str, layers: Sequence[Layer]) -> int:
     for layer in layers:
-        if INPUTS in (layer.reads or ()) and layer.input_size is not None:
+        if (layer.reads or ())[:1] == (name,) and layer.input_size is not None:
             return layer.input_size
+    if name != INPUTS:
+        raise ValueError(f"inputs[{shown(name)}]: expected its size, or an embedding")
     raise ValueError(
         "layers: expected one that reads the inputs and has an input_size, or an embedding"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,6 +14,7 @@ import numpy as np
 from lrplstm import heatmap
 from lrplstm.balance import Balance
 from lrplstm.heatmap.content import checked_texts
+from lrplstm.input_rows import InputRows
 from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
 from lrplstm.records import record, records
@@ -63,8 +64,9 @@ class Attribution:
         Relevance that ended on the initial states of all layers and directions.
     delta : float or ndarray of shape (C,)
         Started relevance (the explained score, or the sum of the hidden relevance given) minus the
-        sum of `token_relevance` and `initial_relevance`. For LRP: what biases and stabilizers
-        kept. For gradients, which do not hand a score down, it is the same difference.
+        sum of `token_relevance`, `initial_relevance` and all `other_relevance`. For LRP: what
+        biases and stabilizers kept. For gradients, which do not hand a score down, it is the same
+        difference.
     method : str
         Name of the method, one of `lrplstm.METHODS`.
     params : dict
@@ -73,6 +75,11 @@ class Attribution:
     class_names : tuple of str, or None
     task : {"classification", "regression"}
         The model's.
+    input_name : str
+        Which of several inputs steps and tokens are of: the first that has steps.
+    other_relevance : dict of ndarray by str
+        Relevance of every other input: of each of its steps, (n,), at level "input" (n, D); of one
+        that is a row a number, at level "input" (D,); with target "all" with classes before that.
 
     Examples
     --------
@@ -95,6 +102,8 @@ class Attribution:
     params: dict[str, Any]
     class_names: tuple[str, ...] | None = None
     task: str = "classification"
+    input_name: str = "inputs"
+    other_relevance: dict[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.unknown)
@@ -104,6 +113,12 @@ class Attribution:
             f"Attribution(method={self.method!r}, target={_short(self.target)}, "
             f"predicted={_short(self.predicted)}, {len(self)} steps)"
         )
+
+    @property
+    def relevance_of(self) -> dict[str, Array]:
+        """Relevance of each input by its name, that of each number where it is known."""
+        first = self.token_relevance if self.input_relevance is None else self.input_relevance
+        return {self.input_name: first} | self.other_relevance
 
     @property
     def outputs(self) -> Outputs:
@@ -160,6 +175,8 @@ class Attribution:
         """What was shared out, and where it went: `token_relevance`, initial states and `delta`."""
         steps = np.array([0, len(self)])
         arrived = sum_steps(np.atleast_2d(self.token_relevance), steps)[:, 0]
+        for values in self.other_relevance.values():
+            arrived = arrived + np.reshape(values, (len(arrived), -1)).sum(axis=1, dtype=np.float64)
         return Balance(
             self.method,
             self._wording.shared_out,
@@ -433,6 +450,10 @@ class Attributions(Sequence[Attribution]):
     task : str
     every_step : bool
         Whether every step has scores: with pooling "none".
+    input_name : str
+        Which of several inputs steps and tokens are of.
+    other_relevance : dict of InputRows by str
+        Of every other input: `relevance` of all its rows, and in `offsets` where sequences begin.
 
     Examples
     --------
@@ -458,6 +479,8 @@ class Attributions(Sequence[Attribution]):
     task: str
     tokens: Sequence[list[str]] | None
     every_step: bool
+    input_name: str = "inputs"
+    other_relevance: dict[str, InputRows] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -527,6 +550,11 @@ def one_of(several: Mapping[str, Any], b: int) -> Attribution:
         params={name: _own(value, b) for name, value in several["params"].items()},
         class_names=several["class_names"],
         task=several["task"],
+        input_name=several["input_name"],
+        other_relevance={
+            name: rows.of(b, several["token_relevance"].ndim - 1)
+            for name, rows in several["other_relevance"].items()
+        },
     )
 
 
@@ -539,6 +567,8 @@ def _target_of(target: Any, b: int) -> Any:
 
 def _own(value: Any, b: int) -> Any:
     """Return what belongs to a sequence, if the value is a list for each; an array as a copy."""
+    if isinstance(value, dict):
+        return {name: _own(one, b) for name, one in value.items()}
     if isinstance(value, list):
         value = value[b]
     return value.copy() if isinstance(value, np.ndarray) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -16,31 +17,23 @@ from lrplstm.architecture import Graph, connect
 from lrplstm.backends import choose
 from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like
-from lrplstm.inputs import InputEncoder, check_mask_id, check_mask_value
+from lrplstm.inputs import InputEncoder
 from lrplstm.layers import INPUTS, Layer
+from lrplstm.named_inputs import DEFAULT_UNKNOWN_TOKEN, Input, NamedEncoder, check_inputs
 from lrplstm.outputs import TASKS, Outputs
 from lrplstm.parallel import for_each
 from lrplstm.prepared import Prepared
 from lrplstm.sequences import Part
 from lrplstm.texts import shown, visible
 from lrplstm.verification import verify
-from lrplstm.vocabulary import resolve_vocabulary
-from lrplstm.weights import Array, Cells, check_dtype, frozen, rebuild
+from lrplstm.weights import Array, Cells, check_dtype, rebuild
 
 __all__ = ["DEFAULT_UNKNOWN_TOKEN", "Model"]
 
-DEFAULT_UNKNOWN_TOKEN = "<unk>"
+_OF_INPUT = ("embedding", "vocabulary", "unknown_token", "tokenizer", "mask_id", "mask_value")
+"""What every model is given of its one input."""
 
-_ARGUMENTS = (
-    "embedding",
-    "vocabulary",
-    "class_names",
-    "unknown_token",
-    "tokenizer",
-    "mask_id",
-    "mask_value",
-    "task",
-)
+_ARGUMENTS = (*_OF_INPUT, "class_names", "task")
 """What every model is given beside its layers, and the origin."""
 
 
@@ -55,6 +48,11 @@ class Model:
         See `lrplstm.layers` for those there are, and for how to make one of your own.
         `LSTMWeights`, `GRUWeights` and `RNNWeights` stand for a layer of one direction, a
         (forward, backward) pair of them for one of two.
+    inputs : mapping of Input or int, optional
+        Where there are several, or one that is more than a sequence of steps: each by its name, by
+        which layers read it; a number is that of its width. What follows, from `embedding` to
+        `mask_value`, is then said of each of them. Explained sequences are dicts by these names.
+        Default: one, "inputs", of sequences of steps.
     embedding : array_like of shape (V, input_size), optional
         What is read for each token id.
     vocabulary : sequence of str, or dict of int by str, optional
@@ -87,7 +85,7 @@ class Model:
     graph : Graph
         The layers with their names and with what they read, see `lrplstm.architecture`.
     input_size, num_classes : int
-        Width D of what is read, and number C of scores.
+        Width D of what is read, of several inputs the first that has steps, and number C of scores.
     every_step : bool
         Whether every step has scores, rather than every sequence.
     outputs : Outputs
@@ -123,6 +121,22 @@ class Model:
     ... )
     >>> lrplstm.lrp(model, rng.normal(size=(6, 3)), target=4).token_relevance.shape
     (6,)
+
+    Two static features beside a series.
+
+    >>> from lrplstm.layers import Repeat
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         Repeat(name="at each step", reads=["static", "series"]),
+    ...         Concatenate(reads=["series", "at each step"]),
+    ...         LSTM(lstm),
+    ...         Pool("last"),
+    ...     ],
+    ...     inputs={"series": 1, "static": lrplstm.Input(2, steps=False)},
+    ... )
+    >>> inputs = {"series": rng.normal(size=(6, 1)), "static": [0.5, -1.0]}
+    >>> lrplstm.lrp(model, inputs, target=1).relevance_of["static"].shape
+    (2,)
     """
 
     _PARTS: ClassVar[tuple[str, ...]] = ("layers",)
@@ -130,6 +144,7 @@ class Model:
 
     layers: tuple[Any, ...]
     _: KW_ONLY
+    inputs: MappingProxyType[str, Input] | None = None
     embedding: Array | None = None
     vocabulary: tuple[str | None, ...] | None = None
     class_names: tuple[str, ...] | None = None
@@ -145,13 +160,14 @@ class Model:
     every_step: bool = field(init=False)
     dtype: np.dtype[Any] = field(init=False)
     outputs: Outputs = field(init=False)
-    encoder: InputEncoder = field(init=False)
+    encoder: InputEncoder | NamedEncoder = field(init=False)
     _prepared: dict[str, Prepared] = field(init=False)
 
     def __init__(
         self,
         layers: Sequence[Layer | Cells],
         *,
+        inputs: Mapping[str, Input | int] | None = None,
         embedding: npt.ArrayLike | None = None,
         vocabulary: Sequence[str | None] | Mapping[str, int] | None = None,
         class_names: Sequence[str] | None = None,
@@ -162,40 +178,69 @@ class Model:
         task: str = "classification",
         origin: Mapping[str, str] | None = None,
     ) -> None:
-        if embedding is not None:
-            embedding = frozen("embedding", embedding, ("vocabulary size", "input_size"))
-        graph = connect(layers, None if embedding is None else embedding.shape[1])
-        if embedding is not None and embedding.dtype != graph.dtype:
-            raise ValueError(
-                f"embedding: expected the dtype of the layers, {graph.dtype}, got {embedding.dtype}"
-            )
-        self._set(layers=graph.layers, embedding=embedding, task=task)
-        self._set_graph(graph)
-        self._name(vocabulary, class_names, unknown_token)
-        self._encode(tokenizer, mask_id, mask_value, origin)
+        of_input: dict[str, Any] = {
+            "embedding": embedding,
+            "vocabulary": vocabulary,
+            "unknown_token": unknown_token,
+            "tokenizer": tokenizer,
+            "mask_id": mask_id,
+            "mask_value": mask_value,
+        }
+        if inputs is None:
+            read = {INPUTS: Input(**of_input)}
+        else:
+            for name, value in of_input.items():
+                if value is not None:
+                    raise ValueError(
+                        f"{name}: expected None where inputs are declared, of which "
+                        "each has its own"
+                    )
+            read = check_inputs(inputs)
+        graph = connect(layers, read)
+        self._set(layers=graph.layers, inputs=None if inputs is None else MappingProxyType(read))
+        self._set_graph(graph, read)
+        self._name(class_names, task, origin)
 
     def _set(self, **values: Any) -> None:
         """Set fields of a frozen model, which only its constructor does."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def _set_graph(self, graph: Graph) -> None:
-        self._set(graph=graph, input_size=graph.forms[INPUTS].size, dtype=graph.dtype)
+    def _set_graph(self, graph: Graph, inputs: Mapping[str, Input]) -> None:
+        """Set what is known of the network, and make what reads its inputs."""
+        for name, one in inputs.items():
+            if one.embedding is not None and one.embedding.dtype != graph.dtype:
+                place = "embedding" if self.inputs is None else f"inputs[{shown(name)}]: embedding"
+                raise ValueError(
+                    f"{place}: expected the dtype of the layers, {graph.dtype}, got "
+                    f"{one.embedding.dtype}"
+                )
+        first = graph.inputs[0]
+        self._set(graph=graph, input_size=graph.forms[first].size, dtype=graph.dtype, _prepared={})
         self._set(num_classes=graph.scores.size, every_step=graph.scores.steps)
+        self._set(**{name: getattr(inputs[first], name) for name in _OF_INPUT})
+        self._set(encoder=self._encoder(inputs))
+
+    def _encoder(self, inputs: Mapping[str, Input]) -> InputEncoder | NamedEncoder:
+        graph, gaps = self.graph, not self.graph.asks_of_each_step
+        check = graph.lengths if graph.asks_of_lengths else None
+        if self.inputs is None:
+            encoder = inputs[INPUTS].encoder(INPUTS, self.input_size, self.dtype, gaps)
+            if check is None:
+                return encoder
+            return dataclasses.replace(encoder, check=lambda n: graph.lengths({INPUTS: n}))
+        encoders = {
+            name: one.encoder(f"inputs[{shown(name)}]", graph.forms[name].size, self.dtype, gaps)
+            for name, one in inputs.items()
+        }
+        return NamedEncoder(inputs, encoders, graph.inputs[0], check)
 
     def _name(
-        self,
-        vocabulary: Sequence[str | None] | Mapping[str, int] | None,
-        class_names: Sequence[str] | None,
-        unknown_token: str | None,
+        self, class_names: Sequence[str] | None, task: str, origin: Mapping[str, str] | None
     ) -> None:
-        """Check what tokens and classes are called."""
+        """Check what classes are called, and what parts of the network were."""
+        self._set(task=task, origin=_check_origin(origin))
         check_choice("task", self.task, TASKS)
-        names: tuple[str | None, ...] | None = None
-        if vocabulary is not None:
-            if self.embedding is None:
-                raise ValueError("vocabulary: expected None where there is no embedding")
-            names = resolve_vocabulary(vocabulary, len(self.embedding))
         if class_names is not None:
             class_names = _check_strings("class_names", class_names)
             two = self.num_classes == 1 and self.task == "classification"
@@ -208,47 +253,8 @@ class Model:
                     f"{[bool(name.strip()) for name in class_names].index(False)}"
                 )
             _check_distinct("class_names", "names", class_names)
-        if unknown_token is None:
-            if names is not None and DEFAULT_UNKNOWN_TOKEN in names:
-                unknown_token = DEFAULT_UNKNOWN_TOKEN
-        elif names is None or unknown_token not in names:
-            raise ValueError(
-                f"unknown_token: expected a token of the vocabulary, got {shown(unknown_token)}"
-            )
         outputs = Outputs(self.num_classes, class_names, self.task)
-        self._set(vocabulary=names, class_names=class_names, unknown_token=unknown_token)
-        self._set(outputs=outputs)
-
-    def _encode(
-        self,
-        tokenizer: str | None,
-        mask_id: int | None,
-        mask_value: float | None,
-        origin: Mapping[str, str] | None,
-    ) -> None:
-        """Check what is left, and make what reads inputs."""
-        if tokenizer is not None and not isinstance(tokenizer, str):
-            raise TypeError(f"tokenizer: expected a name, got {shown(tokenizer)}")
-        mask_id = check_mask_id(mask_id, self.embedding)
-        mask_value = check_mask_value(mask_value, self.embedding)
-        encoder = InputEncoder(
-            self.input_size,
-            self.dtype,
-            self.embedding,
-            self.vocabulary,
-            self.unknown_token,
-            mask_id,
-            asks_of_each_step=self.graph.asks_of_each_step,
-            tokenizer=tokenizer,
-            mask_value=mask_value,
-            check=self._check_lengths if self.graph.asks_of_lengths else None,
-        )
-        self._set(tokenizer=tokenizer, mask_id=mask_id, mask_value=mask_value, encoder=encoder)
-        self._set(origin=_check_origin(origin), _prepared={})
-
-    def _check_lengths(self, lengths: Array) -> None:
-        """Raise a LengthError if a sequence has too many steps for the network, or too few."""
-        self.graph.lengths({INPUTS: lengths})
+        self._set(class_names=class_names, outputs=outputs)
 
     # Sizes --------------------------------------------------------------------------------------
 
@@ -285,6 +291,8 @@ class Model:
     def _arguments(self) -> dict[str, Any]:
         """Return what the constructor was given."""
         arguments = {name: getattr(self, name) for name in (*self._PARTS, *_ARGUMENTS)}
+        if self.inputs is not None:
+            arguments |= dict.fromkeys(_OF_INPUT) | {"inputs": dict(self.inputs)}
         return arguments | {"origin": None if self.origin is None else dict(self.origin)}
 
     def _layers_as(self, dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -354,7 +362,9 @@ class Model:
         """
         resolved = check_dtype(dtype)
         changes = self._layers_as(resolved)
-        if self.embedding is not None:
+        if self.inputs is not None:
+            changes["inputs"] = {name: one.astype(resolved) for name, one in self.inputs.items()}
+        elif self.embedding is not None:
             with np.errstate(over="ignore"):  # infinite numbers are refused by the constructor
                 changes["embedding"] = self.embedding.astype(resolved)
         return self.replaced(**changes)

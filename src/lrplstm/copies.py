@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lrplstm.parallel import look
-from lrplstm.sequences import to_offsets
+from lrplstm.sequences import rows_of, to_offsets
 from lrplstm.weights import Array
 
 __all__ = ["Copies", "MarkedCopies", "Remaining", "copies", "copies_for_steps", "remaining"]
@@ -51,8 +51,7 @@ class Copies(NamedTuple):
 
     def take(self, values: Array, offsets: Array) -> Array:
         """Return the rows of the copies, given those of the sequences, which begin at `offsets`."""
-        own, begin = self.offsets_like(offsets), offsets[self.owner]
-        return values[np.arange(own[-1]) + np.repeat(begin - own[:-1], np.diff(own))]
+        return values[rows_of(self.owner, offsets)[0]]
 
     def offsets_like(self, offsets: Array) -> Array:
         """Return where copies begin in rows in which the sequences begin at `offsets`."""
@@ -129,14 +128,22 @@ def copies(
         first += size
 
 
-def copies_for_steps(offsets: Array, inputs: int, bytes_per_step: int) -> Iterator[MarkedCopies]:
-    """Yield one copy for each of `inputs` inputs of each step, step after step."""
-    for some in copies(offsets, inputs * np.diff(offsets), bytes_per_step, _MARKED_STEPS):
+def copies_for_steps(
+    offsets: Array, inputs: int, bytes_per_step: int, rows: Array | None = None
+) -> Iterator[MarkedCopies]:
+    """Yield one copy for each of `inputs` inputs of each step, step after step.
+
+    With `rows`, where sequences begin in the rows of another input, it is these that copies are
+    about.
+    """
+    about = offsets if rows is None else rows
+    for some in copies(offsets, inputs * np.diff(about), bytes_per_step, _MARKED_STEPS):
         position = some.number // inputs
+        begin = some.offsets if rows is None else some.offsets_like(rows)
         yield MarkedCopies(
             some,
-            step=offsets[some.owner] + position,
-            marked=some.offsets[:-1] + position,
+            step=about[some.owner] + position,
+            marked=begin[:-1] + position,
             input=some.number % inputs,
         )
 

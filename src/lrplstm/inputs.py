@@ -57,31 +57,31 @@ def _is_row(value: object) -> bool:
     )
 
 
-def _split(inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
+def _split(argument: str, inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
     """Return the sequences in `inputs`, and whether it was just one.
 
     With `reads_ids` integers are ids and strings tokens, of which two dimensions are several
-    sequences.
+    sequences. `argument` is what errors call `inputs`.
     """
     packed = unpack(inputs)
     if packed is not None:
         return list(packed), False
     if is_array_like(inputs):
-        inputs = to_array("inputs", inputs)
+        inputs = to_array(argument, inputs)
     if not _is_sequence(inputs):
         raise ArgumentTypeError(
-            "inputs",
+            argument,
             "expected a list of tokens, an array of ids or floats, or a list of those, "
             f"got {type(inputs).__name__}",
         )
     if len(inputs) == 0:
         raise ArgumentError(
-            "inputs", "expected at least one sequence of at least one step, got nothing"
+            argument, "expected at least one sequence of at least one step, got nothing"
         )
     if isinstance(inputs, np.ndarray):
         kind, ndim = inputs.dtype.kind, inputs.ndim
         if kind == "O" and ndim == 2:
-            inputs = to_array("inputs", inputs)
+            inputs = to_array(argument, inputs)
             kind = inputs.dtype.kind
         if kind != "O" or ndim != 1 or not any(map(_is_sequence, inputs)):
             several = ndim == 3 or (ndim == 2 and kind in "iuUO" and reads_ids)
@@ -92,19 +92,19 @@ def _split(inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
         return [inputs], True
     elements = list(inputs)
     if not types <= {list}:
-        elements = [_element(b, element) for b, element in enumerate(inputs)]
+        elements = [_element(argument, b, element) for b, element in enumerate(inputs)]
     if any(_is_row(element) for element in elements):
         return [elements], True
     return elements, False
 
 
-def _element(b: int, value: Any) -> Any:
+def _element(argument: str, b: int, value: Any) -> Any:
     """Return an element of a list, as an array if it is like one."""
     if is_array_like(value):
-        return to_array(Element("inputs", b), value)
+        return to_array(Element(argument, b), value)
     if unpack(value) is not None:
         raise ArgumentTypeError(
-            Element("inputs", b),
+            Element(argument, b),
             "expected one sequence, got a PackedSequence; pass it by itself, or its sequences",
         )
     return value
@@ -167,10 +167,11 @@ def check_mask_value(mask_value: Any, embedding: Array | None) -> float | None:
 class _Names:
     """What errors call the sequences."""
 
+    argument: str
     single: bool
 
     def __getitem__(self, b: int) -> str:
-        return "inputs" if self.single else Element("inputs", b)
+        return self.argument if self.single else Element(self.argument, b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +201,8 @@ class InputEncoder:
     check : callable, optional
         Raises an error that is about one sequence, as its `sequence` says, where the network cannot
         read sequences of some lengths.
+    argument : str
+        What errors call the inputs.
     """
 
     input_size: int
@@ -212,6 +215,7 @@ class InputEncoder:
     tokenizer: str | None
     mask_value: float | None = None
     check: Callable[[Array], object] | None = None
+    argument: str = "inputs"
     shown: tuple[str, ...] | None = field(init=False, repr=False)
     _ids: dict[str, int] = field(init=False, repr=False)
 
@@ -228,12 +232,12 @@ class InputEncoder:
             self._check_unknown(unknown)
         reads_ids = self.embedding is not None
         kind, sequences, single = _arrays(inputs, reads_ids)
-        names = _Names(single)
+        names = _Names(self.argument, single)
         if kind is None:
             if isinstance(inputs, _STRINGS):
                 inputs = self._tokens_of(inputs)
-            sequences, single = _split(inputs, reads_ids)
-            names = _Names(single)
+            sequences, single = _split(self.argument, inputs, reads_ids)
+            names = _Names(self.argument, single)
             sequences = [
                 to_array(names[b], s) if isinstance(s, np.ndarray) else s
                 for b, s in enumerate(sequences)
@@ -267,12 +271,12 @@ class InputEncoder:
         if not isinstance(text, str) or self.tokenizer is None:
             what = "a plain string" if isinstance(text, str) else type(text).__name__
             raise ArgumentTypeError(
-                "inputs",
+                self.argument,
                 f"expected a list of tokens, ids or floats, got {what}; pass a list of tokens",
             )
-        tokens = self.tokenize("inputs", text)
+        tokens = self.tokenize(self.argument, text)
         if not tokens:
-            raise ArgumentError("inputs", "expected at least one word, got a text of none")
+            raise ArgumentError(self.argument, "expected at least one word, got a text of none")
         return tokens
 
     def _find_padding(self, batch: Batch) -> tuple[Array, str]:
@@ -427,7 +431,7 @@ class InputEncoder:
     ) -> tuple[Array, Array]:
         if self.vocabulary is None or self.embedding is None:
             raise ArgumentError(
-                "inputs", "expected ids or floats, got tokens, and the model has no vocabulary"
+                self.argument, "expected ids or floats, got tokens, and the model has no vocabulary"
             )
         find, missing = self._ids.get, -2
         tokens = list(chain.from_iterable(sequences))
@@ -456,7 +460,7 @@ class InputEncoder:
     def _check_ids(self, names: _Names, sequences: list[Any], offsets: Array) -> Array:
         if self.embedding is None:
             raise ArgumentError(
-                "inputs",
+                self.argument,
                 f"expected floats of shape (T, {self.input_size}), got ids (integers), "
                 "and the model has no embedding",
             )

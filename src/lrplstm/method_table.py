@@ -46,19 +46,28 @@ class InputRelevance(NamedTuple):
         Relevance of the initial states, all layers and directions.
     started : ndarray of shape (K, B), or None
         What was shared out; where it is not the explained score.
+    others : tuple of ndarray of shape (K, n, D)
+        Relevance of every other input; (K, n, 1) where only that of rows was asked for.
     """
 
     token: Array
     input: Array | None
     initial: Array
     started: Array | None = None
+    others: tuple[Array, ...] = ()
 
     @classmethod
     def of_inputs(
-        cls, inputs: Array, level: str, initial: Array, started: Array | None = None
+        cls,
+        inputs: Array,
+        level: str,
+        initial: Array,
+        started: Array | None = None,
+        others: tuple[Array, ...] = (),
     ) -> Self:
         """Return that of each step too, which is the sum over its inputs."""
-        return cls(inputs.sum(axis=-1), inputs if level == "input" else None, initial, started)
+        by_input = inputs if level == "input" else None
+        return cls(inputs.sum(axis=-1), by_input, initial, started, others)
 
 
 class Method:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from lrplstm.architecture import check_head, check_layers, short_form
 from lrplstm.base_model import DEFAULT_UNKNOWN_TOKEN, Model
 from lrplstm.checks import check_choice
-from lrplstm.layers import POOLINGS, DenseLayer, directions
+from lrplstm.layers import INPUTS, POOLINGS, DenseLayer, directions
+from lrplstm.named_inputs import Input
 from lrplstm.weights import Array, Directions, LSTMWeights, frozen, same_dtype
 
 __all__ = ["DEFAULT_UNKNOWN_TOKEN", "LSTMModel"]
@@ -117,11 +118,18 @@ pooling='last', dtype=float64)
             arrays["embedding"] = embedding
         same_dtype(arrays)
         graph = short_form(pairs, pooling, dense)
-        self._set(layers=pairs, head=dense, pooling=pooling)
-        self._set(embedding=embedding, task=task)
-        self._set_graph(graph)
-        self._name(vocabulary, class_names, unknown_token)
-        self._encode(tokenizer, mask_id, mask_value, origin)
+        self._set(layers=pairs, head=dense, pooling=pooling, inputs=None)
+        read = Input(
+            input_size,
+            embedding=embedding,
+            vocabulary=vocabulary,
+            unknown_token=unknown_token,
+            tokenizer=tokenizer,
+            mask_id=mask_id,
+            mask_value=mask_value,
+        )
+        self._set_graph(graph, {INPUTS: read})
+        self._name(class_names, task, origin)
 
     # Sizes --------------------------------------------------------------------------------------
 

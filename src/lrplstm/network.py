@@ -8,7 +8,7 @@ What layers read and give lies in slots, see `lrplstm.prepared`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from lrplstm.copies import Copies
 from lrplstm.layers import Pass
 from lrplstm.prepared import Node, Prepared, Scan, Source
 from lrplstm.scans import ForwardResult
-from lrplstm.sequences import Batch, Part
+from lrplstm.sequences import Batch, Part, rows_of
 from lrplstm.weights import Array
 
 __all__ = [
@@ -25,11 +25,30 @@ __all__ = [
     "Descent",
     "ForwardPass",
     "Reading",
+    "Rows",
     "decompose",
     "forward",
     "quiet",
     "read",
 ]
+
+
+class Rows(NamedTuple):
+    """What the network reads of some sequences beside their steps.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n, D)
+    offsets : ndarray of shape (B + 1,)
+        Where the sequences begin in these, and where the last ends.
+    """
+
+    values: Array
+    offsets: Array
+
+    def of_copies(self, copies: Copies) -> Rows:
+        """Return the rows of copies of the sequences."""
+        return Rows(copies.take(*self), copies.offsets_like(self.offsets))
 
 
 class Reading(NamedTuple):
@@ -45,12 +64,15 @@ class Reading(NamedTuple):
         Which row of it each step reads.
     inputs : ndarray of shape (steps, D), or None
         x itself, where it is needed afterwards.
+    others : tuple of Rows
+        Of every other input.
     """
 
     offsets: Array
     projection: Array
     rows: Array
     inputs: Any
+    others: tuple[Rows, ...] = ()
 
 
 # Forward ----------------------------------------------------------------------------------------
@@ -109,11 +131,17 @@ class ForwardPass(NamedTuple):
 def read(prepared: Prepared, batch: Batch, source: Source, part: Part, inputs: bool) -> Reading:
     """Return what the network reads of a part of a batch, with x itself if `inputs`."""
     x: Any = None
+    others = tuple([_read_rows(other, part) for other in batch.others.values()])
     if source.projection is None or inputs:
         x = batch.features(part.steps)
     if source.projection is None or source.rows is None:
-        return Reading(part.offsets, prepared.project(x), np.arange(part.offsets[-1]), x)
-    return Reading(part.offsets, source.projection, source.rows[part.steps], x)
+        return Reading(part.offsets, prepared.project(x), np.arange(part.offsets[-1]), x, others)
+    return Reading(part.offsets, source.projection, source.rows[part.steps], x, others)
+
+
+def _read_rows(batch: Batch, part: Part) -> Rows:
+    rows, offsets = rows_of(part.sequences, batch.offsets)
+    return Rows(batch.features(rows), offsets)
 
 
 KEEP = {"states": ("states", "nothing"), "parts": ("gates", "gates")}
@@ -140,6 +168,8 @@ def forward(
     values: list[Any] = [None] * prepared.slots
     rows: list[Any] = [None] * prepared.slots  # where sequences begin in them
     rows[0] = reading.offsets
+    for slot, other in enumerate(reading.others, start=1):
+        values[slot], rows[slot] = other
     of_sequences = np.arange(len(reading.offsets))
     traces: list[Any] = []
     sides: list[ForwardResult] = []
@@ -199,14 +229,17 @@ def decompose(
     phrase: Array,
     copies: Copies,
     entered: tuple[Any, Array] | None = None,
+    others: Sequence[Array] = (),
 ) -> Array:
     """Return the relevant part of the scores of copies of the sequences; see `decompose_scan`.
 
-    `relevant` is that of what the first layer read, of which each step of the copies reads a row.
+    `relevant` is that of what the first layer read, of which each step of the copies reads a row;
+    `others` are those of other inputs, (n, D) each.
     `entered` are the relevant parts of that layer's states, as for `forward`, where they are known.
     """
     prepared = past.prepared
     values: list[Any] = [None] * prepared.slots
+    values[1 : prepared.inputs] = others
     if prepared.entry is None:
         values[0] = relevant[rows]
     for node, trace in zip(prepared.nodes, past.traces, strict=True):
@@ -255,7 +288,7 @@ class Descent:
     """
 
     def __init__(self, past: ForwardPass, slot: int, value: Array) -> None:
-        self._past = past
+        self._past, self._targets = past, len(value)
         self._slots: list[Any] = [None] * past.prepared.slots
         self._slots[slot] = value
 
@@ -281,4 +314,20 @@ class Descent:
     @property
     def inputs(self) -> Any:
         """What has arrived at the inputs, (K, steps, D)."""
-        return self._slots[0]
+        return self._arrived(0)
+
+    @property
+    def others(self) -> tuple[Array, ...]:
+        """What has arrived at every other input, (K, n, D) each."""
+        return tuple([self._arrived(slot) for slot in range(1, self._past.prepared.inputs)])
+
+    def _arrived(self, slot: int) -> Array:
+        value = self._slots[slot]
+        if value is None:  # as at what is read for its steps alone
+            past = self._past
+            shape = (past.offsets[-1], past.prepared.input_size)
+            if slot > 0:
+                shape = past.values[slot].shape
+            value = np.zeros((self._targets, *shape), past.scores.dtype)
+        found: Array = value
+        return found

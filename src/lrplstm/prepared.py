@@ -1,6 +1,7 @@
 """A network as a backend wants it: what runs, in order, and what each reads and gives.
 
-Layers read and give *slots*: slot 0 is what the network reads. A recurrent layer gives the states
+Layers read and give *slots*: slot 0 is what the network reads, and those after it are what else, of
+several inputs. A recurrent layer gives the states
 of every step and each of its final ones; every other operation gives one.
 """
 
@@ -8,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from lrplstm.architecture import Graph
-from lrplstm.layers import INPUTS, FinalState, Form, Layer, Operation, Pool, Recurrent
+from lrplstm.layers import FinalState, Form, Layer, Operation, Pool, Recurrent
+from lrplstm.ordered import Ordered
 from lrplstm.scans import GradientResult, LRPResult, Scans
 from lrplstm.sequences import Batch, to_offsets
 from lrplstm.weights import Array
@@ -62,10 +64,19 @@ class Scan:
     """
 
     def __init__(
-        self, layer: Recurrent, scans: Scans, reads: tuple[int, ...], slot: int, full: bool
+        self,
+        layer: Recurrent,
+        scans: Scans,
+        reads: tuple[int, ...],
+        slot: int,
+        *,
+        full: bool,
+        sorted_: bool,
     ) -> None:
         self.full = full or len(reads) > 1
         self.scans = layer.scans(scans, full=self.full)
+        if not sorted_:
+            self.scans = cast(Scans, Ordered(self.scans))
         self.layer = self.scans.prepare_layer(layer.directions)
         self.directions = layer.directions
         self.reads, self.hidden = reads, slot
@@ -183,6 +194,12 @@ def _as_first(offsets: tuple[Array, ...]) -> Array:
     return offsets[0]
 
 
+def _is_sorted(form: Form, inputs: Form) -> bool:
+    """Whether sequences that are sorted by the steps of the inputs are so by those of a form."""
+    axis, of_inputs = form.axis, inputs.axis
+    return axis is None or of_inputs is None or axis.source in (None, of_inputs.source)
+
+
 class Prepared:
     """A network as a backend wants it.
 
@@ -195,23 +212,34 @@ class Prepared:
         rows of a projection, of which there may be fewer than steps.
     scores, pooled, hidden : int
         Slots: of the scores; of what is pooled of the top recurrent layer, and of its states.
+    inputs : int
+        How many the network has: so many slots are the first, in the order of `Graph.inputs`.
     every_step : bool
         Whether every step has scores, rather than every sequence.
     """
 
     def __init__(self, graph: Graph, scans: Scans) -> None:
-        self.input_size = graph.forms[INPUTS].size
+        inputs = graph.forms[graph.inputs[0]]
+        self.input_size = inputs.size
         self.every_step = graph.scores.steps
         self.nodes: list[Scan | Node] = []
-        slots, scans_of, self.slots = {INPUTS: 0}, dict[str, Scan](), 1
+        slots = {name: slot for slot, name in enumerate(graph.inputs)}
+        scans_of, self.inputs, self.slots = dict[str, Scan](), len(slots), len(slots)
         all_states = {layer.reads for layer in graph.layers if isinstance(layer, FinalState)}
         rows = dict[int, int]()  # numbers in a row of those slots whose rows are steps
         for layer in graph.layers:
             name, (below, *_) = str(layer.name), layer.reads or ("",)
             reads = tuple(slots[read] for read in layer.reads or ())
             if isinstance(layer, Recurrent):
-                scan = scans_of[name] = Scan(layer, scans, reads, self.slots, (name,) in all_states)
-                scan.reads_steps = graph.forms[name].axis == graph.forms[INPUTS].axis
+                scan = scans_of[name] = Scan(
+                    layer,
+                    scans,
+                    reads,
+                    self.slots,
+                    full=(name,) in all_states,
+                    sorted_=_is_sorted(graph.forms[name], inputs),
+                )
+                scan.reads_steps = graph.forms[name].axis == inputs.axis
                 self.nodes.append(scan)
                 slots[name] = scan.hidden
                 self.slots += 1 + len(scan.finals)
@@ -222,7 +250,9 @@ class Prepared:
             else:
                 read = [graph.forms[one] for one in layer.reads or ()]
                 of_rows = _rows_of(layer, read, graph.forms[name])
-                for operation in layer.prepare(scans):
+                in_order = all(_is_sorted(form, inputs) for form in read)
+                own = scans if in_order else cast(Scans, Ordered(scans))
+                for operation in layer.prepare(own):
                     self.nodes.append(Node(operation, reads, self.slots, of_rows))
                     reads, of_rows = (self.slots,), _as_first
                     self.slots += 1

@@ -33,6 +33,8 @@ _FIELDS = (
 def record(a: Any) -> dict[str, Any]:
     """Return the record of an `Attribution`, see its `to_dict`."""
     values = {name: getattr(a, name) for name in _FIELDS}
+    if a.other_relevance:
+        values["relevance_of"] = a.relevance_of
     values["predicted_class"] = _names_of(a.class_names, a.predicted)
     values["target_class"] = _names_of(a.class_names, a.target)
     several = a.token_relevance.ndim == 2
@@ -114,6 +116,7 @@ def _is_usual(a: Any) -> bool:
     arrays = (a.scores, a.token_relevance, a.input_relevance, a.initial_relevance, a.delta)
     return (
         not a.every_step
+        and not a.other_relevance
         and isinstance(a.target, np.ndarray | str)
         and not any(isinstance(value, list) for value in a.params.values())
         and all(array is None or np.isfinite(array).all() for array in arrays)

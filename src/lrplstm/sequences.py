@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from lrplstm.weights import Array
 
-__all__ = ["Batch", "LengthError", "Part", "Words", "locate", "sum_steps", "to_offsets"]
+__all__ = ["Batch", "LengthError", "Part", "Words", "locate", "rows_of", "sum_steps", "to_offsets"]
 
 _PART_STEPS, _PART_BYTES = 2048, 32 * 2**20
 """Steps, and working memory, of a part of a batch: enough that the calls do not count, and few
@@ -27,6 +27,16 @@ def to_offsets(lengths: Sequence[int] | Array) -> Array:
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def rows_of(sequences: slice | Array, offsets: Array) -> tuple[Array, Array]:
+    """Return which rows some sequences have, and where they begin in these; (B + 1,).
+
+    The rows of all sequences begin at `offsets`.
+    """
+    begin, lengths = offsets[:-1][sequences], np.diff(offsets)[sequences]
+    own = to_offsets(lengths)
+    return np.arange(own[-1]) + np.repeat(begin - own[:-1], lengths), own
 
 
 def sum_steps(values: Array, offsets: Array) -> Array:
@@ -134,6 +144,8 @@ class Batch:
         True where the input was one sequence rather than a batch of one.
     padding : Padding, or None
         What was left out; None if nothing was.
+    others : mapping of Batch
+        What networks of several inputs read besides, by name: a sequence for each of these.
     """
 
     offsets: Array
@@ -143,6 +155,7 @@ class Batch:
     unknown: Array
     single: bool
     padding: Padding | None = None
+    others: Mapping[str, Batch] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -8,7 +8,8 @@ weights.safetensors       ``layers.<n>.<forward or backward>.<weight_ih, weight_
                           zero, ``head.<n>.weight``, ``head.<n>.bias``, ``embedding``; a head that
                           is one linear layer is ``head.weight`` and ``head.bias``
                           of a `lrplstm.Model` instead ``layers.<n>.<array>``, and in config.json
-                          ``layers``: kind, name, reads and settings of each
+                          ``layers``: kind, name, reads and settings of each; of several inputs
+                          see `lrplstm.stored_inputs`
 vocab.txt                 one token a line, UTF-8, in the order of the embedding's rows; empty
                           lines for ids without a token, which config.json lists as
                           ``unnamed_ids``: pairs of the first and of the one after the last
@@ -17,7 +18,8 @@ vocab.txt                 one token a line, UTF-8, in the order of the embedding
 Files other than those that have a digest in config.json are no part of the model, and one of
 another digest is refused: it was written with another config.json, or changed since. Whoever
 changes vocab.txt by hand takes the entry ``sha256`` out of config.json. Folders of
-``format_version`` 1 have no digests; 3 is that of a `lrplstm.Model`, 2 of an `LSTMModel`.
+``format_version`` 1 have no digests; 4 is that of a `lrplstm.Model` with declared inputs, 3 of any
+other, 2 of an `LSTMModel`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,8 +38,10 @@ import numpy.lib.format as npy
 
 from lrplstm.activations import to_elementwise
 from lrplstm.layers import LSTM, DenseLayer, directions
+from lrplstm.named_inputs import Input
 from lrplstm.plain_json import check_parts, parse_json
 from lrplstm.saving import LEFTOVERS, digest, replace_files
+from lrplstm.stored_inputs import pack_inputs, unpack_inputs
 from lrplstm.stored_layers import pack_layers, unpack_layers
 from lrplstm.texts import shown, with_visible_errors
 from lrplstm.vocabulary import unnamed_ids, without_names
@@ -52,7 +57,8 @@ __all__ = [
     "write_folder",
 ]
 
-_FORMAT, _VERSION = "lrplstm", 3
+_FORMAT, _VERSION = "lrplstm", 4
+_ONE_INPUT = 3  # what a Model needs that declares no inputs
 _SHORT_FORM = 2  # what an LSTMModel needs, which older releases read, too
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
@@ -66,8 +72,10 @@ _SETTINGS = (
     "task",
     "origin",
 )
+_INPUTS = "inputs"
 _HEAD, _LAYERS, _UNNAMED = "head_activations", "layers", "unnamed_ids"
 _DIGESTS = "sha256"
+_OF_INPUT = re.compile(r"vocab\.[0-9]+\.txt")
 _REQUIRED = ("weight_ih", "weight_hh", "bias")
 _OPTIONAL = ("initial_hidden", "initial_cell")
 
@@ -81,6 +89,7 @@ def write_folder(
     embedding: Array | None,
     vocabulary: Sequence[str | None] | None,
     sizes: Mapping[str, Any],
+    inputs: Mapping[str, Input] | None = None,
     **settings: Any,
 ) -> None:
     """Write a model's parts to a folder, which is made where it does not exist.
@@ -102,11 +111,17 @@ def write_folder(
     folder = _to_path(path)
     if head is None:
         layers_said, tensors = pack_layers(layers)
-        settings, version = settings | {_LAYERS: layers_said}, _VERSION
+        settings, version = settings | {_LAYERS: layers_said}, _ONE_INPUT
     else:
         tensors, version = _pack_short_form(layers, head), _SHORT_FORM
     if embedding is not None:
         tensors["embedding"] = embedding
+    vocabularies = {} if vocabulary is None else {_VOCABULARY: vocabulary}
+    if inputs is not None:
+        inputs_said, embeddings, tokens = pack_inputs(inputs)
+        vocabularies = dict(tokens)
+        settings, version = settings | {_INPUTS: inputs_said}, _VERSION
+        tensors |= embeddings
 
     vocabulary_size = None if vocabulary is None else len(vocabulary)
     config = {"format": _FORMAT, "format_version": version, **sizes}
@@ -118,13 +133,13 @@ def write_folder(
     for name, value in settings.items():
         _encode(name, _to_json(value))
     files = {_WEIGHTS: save(tensors)}
-    if vocabulary is not None:
-        files[_VOCABULARY] = _encode_vocabulary(vocabulary)
+    files |= {name: _encode_vocabulary(tokens) for name, tokens in vocabularies.items()}
 
     config[_DIGESTS] = {name: digest(content) for name, content in files.items()}
     files = {_CONFIG: _to_json(config).encode(), **files}  # the first, which knows the others
     # A vocabulary left from a model that was here before would not be this one's.
-    replace_files(folder, files, obsolete={_VOCABULARY} - set(files))
+    older = {path.name for path in folder.glob("vocab.*.txt") if _OF_INPUT.fullmatch(path.name)}
+    replace_files(folder, files, obsolete=({_VOCABULARY} | older) - set(files))
 
 
 def _pack_short_form(layers: Sequence[Directions], head: Sequence[DenseLayer]) -> dict[str, Array]:
@@ -282,14 +297,13 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     else:
         arguments["head"] = _collect_head(folder / _WEIGHTS, tensors, config.get(_HEAD))
         arguments["layers"] = _collect_layers(folder / _WEIGHTS, tensors)
+    if _INPUTS in config:
+        arguments[_INPUTS] = unpack_inputs(
+            str(folder / _CONFIG), config[_INPUTS], tensors, part.tokens
+        )
     if tensors:
         raise ValueError(f"{folder / _WEIGHTS}: expected no tensor {shown(min(tensors))}")
-    vocabulary = text = None
-    if part.exists(_VOCABULARY):
-        text = _decode(folder / _VOCABULARY, part.read(_VOCABULARY))
-    _check_count(folder / _VOCABULARY, text, config, embedding)
-    if text is not None:
-        vocabulary = _tokens_in(text)
+    vocabulary = part.tokens(_VOCABULARY, config, embedding)
     try:
         arguments["vocabulary"] = without_names(vocabulary, config.get(_UNNAMED))
     except ValueError as error:
@@ -333,6 +347,14 @@ class _Parts:
                 f'you changed {name} by hand, take the entry "{_DIGESTS}" out of {_CONFIG})'
             )
         return content
+
+    def tokens(self, name: str, said: dict[str, Any], embedding: Array | None) -> list[str] | None:
+        """Return the tokens in a file, if it is there, as many as is said."""
+        text = None
+        if self.exists(name):
+            text = _decode(self._folder / name, self.read(name))
+        _check_count(self._folder / name, text, said, embedding)
+        return None if text is None else _tokens_in(text)
 
 
 def _check_count(

@@ -56,6 +56,8 @@ def _description(model: Model) -> dict[str, Any]:
         tokens = "no tokens" if model.vocabulary is None else "tokens"
         vocabulary = f"{len(model.embedding):,} ids, {tokens}"
     rows["input size"] = model.input_size
+    for name, one in (model.inputs or {}).items():
+        rows[f"input {name}"] = one.describe(model.graph.forms[name].size)
     if isinstance(model, LSTMModel):
         rows["hidden size"] = model.hidden_size
         rows["pooling"] = model.pooling

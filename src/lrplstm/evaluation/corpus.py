@@ -16,6 +16,7 @@ from lrplstm.errors import ArgumentError, Element
 from lrplstm.evaluation.arguments import Method
 from lrplstm.methods import explain
 from lrplstm.sequences import to_offsets
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["Corpus", "owners"]
@@ -66,6 +67,9 @@ class Corpus:
         """Check `inputs` as `lrplstm.lrp` does, and take them in."""
         if not isinstance(model, Model):
             raise TypeError(f"model: expected a Model, got {type(model).__name__}")
+        if model.inputs is not None:
+            names = ", ".join(map(shown, model.inputs))
+            raise ArgumentError("model", f"expected one of one input, got one of {names}")
         batch = model.encoder.encode(inputs, unknown)
         embedding = None
         if batch.embedding is not None:

@@ -45,7 +45,15 @@ class ContextualDecomposition(Method):
         by_input = None
         if level == "input":
             by_input = spread(token, _decompose(past, weighting, by_input=True))
-        return InputRelevance(token, by_input, past.no_initial(len(weighting)))
+        others = []
+        for number in range(len(past.reading.others)):
+            of_rows = _decompose_other(past, weighting, number, by_input=False)
+            if level == "input":
+                by_number = _decompose_other(past, weighting, number, by_input=True)
+                of_rows = spread(of_rows[..., 0], by_number)
+            others.append(of_rows)
+        initial = past.no_initial(len(weighting))
+        return InputRelevance(token, by_input, initial, None, tuple(others))
 
 
 def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
@@ -72,11 +80,39 @@ def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
         entered = None
         if followed_from is not None:
             entered = followed_from.through_entry(some, step, relevant)
-        scores = network.decompose(past, relevant, rows, phrase, some, entered)
+        others = [np.zeros_like(one.of_copies(some).values) for one in reading.others]
+        scores = network.decompose(past, relevant, rows, phrase, some, entered, others)
         weights = weighting[:, some.rows(past.every_step)]
         parts.append(weigh(past, weights, scores, some.offsets))
     found = np.concatenate(parts, axis=1).astype(past.scores.dtype)
     return found.reshape(len(weighting), len(reading.rows), each)
+
+
+def _decompose_other(past: ForwardPass, weighting: Array, number: int, *, by_input: bool) -> Array:
+    """Follow each row, or number, of another input: its part, (K, n, 1) or (K, n, D)."""
+    prepared, dtype = past.prepared, past.scores.dtype
+    x, offsets = past.reading.others[number]
+    each = x.shape[1] if by_input else 1
+    nothing = np.zeros_like(prepared.project(np.zeros((1, prepared.input_size), dtype)))
+    parts = []
+    for some, row, marked, column in copies_for_steps(
+        past.offsets, each, prepared.bytes_per_step(1), offsets
+    ):
+        others = [np.zeros_like(one.of_copies(some).values) for one in past.reading.others]
+        followed = column[:, np.newaxis] == np.arange(each)  # of a row as a whole all are
+        others[number][marked] = x[row] * followed
+        rows = np.zeros(len(some.steps), np.intp)
+        entered, entry = None, prepared.entry
+        if entry is not None:  # nothing of its states is relevant
+            final = np.zeros((len(some.owner), len(entry.initial_hidden)), dtype)
+            hidden = np.zeros((len(rows), final.shape[1]), dtype) if entry.wanted else None
+            entered = hidden, final
+        phrase = np.zeros(len(rows), bool)
+        scores = network.decompose(past, nothing, rows, phrase, some, entered, others)
+        weights = weighting[:, some.rows(past.every_step)]
+        parts.append(weigh(past, weights, scores, some.offsets))
+    found = np.concatenate(parts, axis=1).astype(dtype)
+    return found.reshape(len(weighting), len(x), each)
 
 
 @typed

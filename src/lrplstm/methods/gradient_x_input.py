@@ -33,15 +33,18 @@ class GradientXInput(Method):
 
     def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
         """Return the relevance of what a part of a batch read."""
-        gradient, token, states = gradients(past, weighting, times_input=level == "token")
+        gradient, token, states, of_others = gradients(
+            past, weighting, times_input=level == "token"
+        )
         initial = past.no_initial(len(weighting))
         for scan, below in states:
             initial += np.vecdot(below.initial_hidden, scan.initial_hidden)
             initial += np.vecdot(below.initial_cell, scan.initial_cell)
+        others = tuple(g * x for g, (x, _) in zip(of_others, past.reading.others, strict=True))
         if gradient is None:
-            return InputRelevance(token, None, initial)
+            return InputRelevance(token, None, initial, None, others)
         x = past.reading.inputs if past.values[0] is None else past.values[0]
-        return InputRelevance.of_inputs(gradient * x, level, initial)
+        return InputRelevance.of_inputs(gradient * x, level, initial, None, others)
 
 
 @typed

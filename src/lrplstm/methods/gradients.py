@@ -24,11 +24,14 @@ class Gradients(NamedTuple):
         Gradient times input of each step, where that was asked for and needs no `inputs`.
     states : list of (Scan, GradientResult)
         Of each recurrent layer, the top one first.
+    others : tuple of ndarray of shape (K, n, D)
+        Gradients of every other input.
     """
 
     inputs: Any
     token: Any
     states: list[tuple[Scan, GradientResult]]
+    others: tuple[Array, ...]
 
 
 def gradients(
@@ -45,7 +48,7 @@ def gradients(
     """
     prepared = past.prepared
     descent = Descent(past, prepared.scores, np.asarray(weighting, past.scores.dtype))
-    states = []
+    states, token = [], None
     for node, trace, gradient in descent:
         if isinstance(node, Node):
             descent.hand_on(node, *node.operation.gradient(past.of(node), gradient))
@@ -57,6 +60,7 @@ def gradients(
         below, given = node.split_gradient(read)
         states.append((node, below))
         if at_entry:
-            return Gradients(None, below.token, states)
+            token = below.token
         descent.hand_on(node, below.inputs, *given)
-    return Gradients(descent.inputs, None, states)
+    inputs = descent.inputs if token is None else None
+    return Gradients(inputs, token, states, descent.others)

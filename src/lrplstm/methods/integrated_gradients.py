@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from lrplstm.methods.perturbation import explained, reading_of
 from lrplstm.methods.quadrature import QUADRATURES, Quadrature, resolve_quadrature
 from lrplstm.methods.request import Request
 from lrplstm.methods.signatures import typed
-from lrplstm.network import ForwardPass
+from lrplstm.network import ForwardPass, Rows
 from lrplstm.sequences import Part
 from lrplstm.weights import Array
 
@@ -64,56 +65,97 @@ class IntegratedGradients(Method):
 
     def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
         """Return the relevance of what a part of a batch read."""
-        baseline = self.baseline.of(part)
-        prepared, offsets, x = past.prepared, past.offsets, past.reading.inputs
+        prepared, reading, x = past.prepared, past.reading, past.reading.inputs
+        baseline, dtype, K = self.baseline.of(part), past.scores.dtype, len(weighting)
         of_baseline = prepared.project(baseline)
-        towards_x = past.reading.projection[past.reading.rows] - of_baseline
-        of_baseline = np.broadcast_to(of_baseline, towards_x.shape)
+        towards_x = reading.projection[reading.rows] - of_baseline
+        first = _Way(np.broadcast_to(of_baseline, towards_x.shape), towards_x, past.offsets)
+        others = []
+        for (values, offsets), given in zip(reading.others, self.baseline.others, strict=True):
+            start = np.broadcast_to(given.of(part), values.shape)
+            others.append(_Way(start, values - start, offsets))
         # Of a step alone, the sum over its inputs can be taken on the way: no (steps, D) is needed.
         summed = level == "token" and prepared.entry is not None
         times = prepared.project(x - baseline) if summed else None
-        total = np.zeros((len(weighting), *np.shape(x)[: 1 if summed else 2]), towards_x.dtype)
+        total = np.zeros((K, *np.shape(x)[: 1 if summed else 2]), dtype)
+        of_others = [np.zeros((K, *way.towards.shape), dtype) for way in others]
 
-        counts = np.full(len(offsets) - 1, self.path.steps)
-        for some in copies(offsets, counts, prepared.bytes_per_step(len(weighting))):
-            alpha = self.path.points(some.number).astype(towards_x.dtype)
-            path = np.empty((len(some.steps), towards_x.shape[1]), towards_x.dtype)
-            for b, which, steps in some.by_sequence():
-                own = slice(offsets[b], offsets[b + 1])
-                points = path[steps].reshape(-1, *towards_x[own].shape)
-                np.multiply.outer(alpha[which], towards_x[own], out=points)
-                points += of_baseline[own]
-            run = network.forward(prepared, reading_of(some, path), "gradient")
-            weights = weighting[:, some.rows(past.every_step)]
+        counts = np.full(len(past.offsets) - 1, self.path.steps)
+        for some in copies(past.offsets, counts, prepared.bytes_per_step(K)):
+            alpha = self.path.points(some.number).astype(dtype)
+            weights = self.path.weights(some.number).astype(dtype)
+            moved = tuple([way.points(some, alpha) for way in others])
+            read = reading_of(past, some, first.points(some, alpha).values, moved)
+            run = network.forward(prepared, read, "gradient")
+            weighed = weighting[:, some.rows(past.every_step)]
             if times is None:
-                self._add(total, offsets, some, gradients(run, weights).inputs)
+                found = gradients(run, weighed)
             else:
-                multiplied = gradients(run, weights, times_input=True, times=(times, some.steps))
-                self._add(total, offsets, some, multiplied.token)
+                found = gradients(run, weighed, times_input=True, times=(times, some.steps))
+            first.add_up(total, some, weights, found.inputs if times is None else found.token)
+            for way, sums, gradient in zip(others, of_others, found.others, strict=True):
+                way.add_up(sums, some, weights, gradient)
 
-        mean = total / self.path.whole
-        started = explained(past, weighting) - _explained_of_baseline(past, weighting, of_baseline)
-        initial = past.no_initial(len(weighting))
+        mean, initial = total / self.path.whole, past.no_initial(K)
+        started = explained(past, weighting) - _explained_of_start(past, weighting, first, others)
+        relevance = tuple(
+            way.towards * (sums / self.path.whole)
+            for way, sums in zip(others, of_others, strict=True)
+        )
         if summed:
-            return InputRelevance(mean, None, initial, started)
-        return InputRelevance.of_inputs((x - baseline) * mean, level, initial, started)
+            return InputRelevance(mean, None, initial, started, relevance)
+        by_input = (x - baseline) * mean
+        return InputRelevance.of_inputs(by_input, level, initial, started, relevance)
 
-    def _add(self, total: Array, offsets: Array, some: Copies, gradient: Array) -> None:
-        """Add gradients at some points of the path, (K, steps of the copies, ...), to a total.
+
+class _Way(NamedTuple):
+    """The straight path from a baseline to what is read of an input.
+
+    Attributes
+    ----------
+    start, towards : ndarray of shape (n, columns)
+        Where it begins, and the way from there.
+    offsets : ndarray of shape (B + 1,)
+        Where sequences begin in these rows.
+    """
+
+    start: Array
+    towards: Array
+    offsets: Array
+
+    def points(self, some: Copies, alpha: Array) -> Rows:
+        """Return points on it, of copies that are each at its own `alpha`."""
+        begin = some.offsets_like(self.offsets)
+        path = np.empty((begin[-1], self.towards.shape[1]), self.towards.dtype)
+        for b, which, _ in some.by_sequence():
+            own = slice(self.offsets[b], self.offsets[b + 1])
+            rows = path[begin[which.start] : begin[which.stop]]
+            points = rows.reshape(-1, *self.towards[own].shape)
+            np.multiply.outer(alpha[which], self.towards[own], out=points)
+            points += self.start[own]
+        return Rows(path, begin)
+
+    def add_up(self, total: Array, some: Copies, weights: Array, gradient: Array) -> None:
+        """Add the gradients at points, weighted, to the total of each sequence.
 
         One after the other, so that a sum does not depend on how copies were grouped.
         """
-        weights = self.path.weights(some.number).astype(total.dtype)
-        for b, which, steps in some.by_sequence():
-            sums = total[:, np.newaxis, offsets[b] : offsets[b + 1]]
-            terms = gradient[:, steps].reshape(len(sums), -1, *sums.shape[2:])
+        begin = some.offsets_like(self.offsets)
+        for b, which, _ in some.by_sequence():
+            sums = total[:, np.newaxis, self.offsets[b] : self.offsets[b + 1]]
+            rows = gradient[:, begin[which.start] : begin[which.stop]]
+            terms = rows.reshape(len(sums), -1, *sums.shape[2:])
             terms = weights[which].reshape(-1, *[1] * (total.ndim - 1)) * terms
             sums[:, 0] = np.add.reduce(np.concatenate([sums, terms], axis=1), axis=1)
 
 
-def _explained_of_baseline(past: ForwardPass, weighting: Array, of_baseline: Array) -> Array:
+def _explained_of_start(
+    past: ForwardPass, weighting: Array, first: _Way, others: Sequence[_Way]
+) -> Array:
     """Return what would be explained of the baseline, (K, B)."""
-    reading = past.reading._replace(projection=of_baseline, rows=np.arange(len(of_baseline)))
+    rows = np.arange(len(first.start))
+    moved = tuple([Rows(way.start, way.offsets) for way in others])
+    reading = past.reading._replace(projection=first.start, rows=rows, others=moved)
     return explained(network.forward(past.prepared, reading, "nothing"), weighting)
 
 
@@ -148,7 +190,8 @@ def integrated_gradients(
     baseline : None, str, int, array of shape (D,) or (T, D), or for a batch a list of (T, D)
         Where the path begins: zeros by default; the vector of a token or id; a vector for every
         step, (D,); or one for each step, (T, D), which serves all sequences of a batch if all have
-        that length, or else a list of such arrays, one for each sequence.
+        that length, or else a list of such arrays, one for each sequence. Of several inputs a dict
+        of those by name, zeros for the others.
 
     Returns
     -------

@@ -84,6 +84,7 @@ class LRP(Method):
             slot = network.pooled if self.hidden.pooled else network.hidden
             descent = Descent(past, slot, weighting)
         initial: Any = None
+        token: Any = None
         for node, trace, R in descent:
             if isinstance(node, Node):
                 below = node.operation.relevance(past.of(node), R, rule, product_rule)
@@ -97,11 +98,13 @@ class LRP(Method):
             ended, states = node.split_relevance(read)
             initial = ended if initial is None else initial + ended
             if read.inputs is None:
-                return InputRelevance(read.token, None, initial)
+                token = read.token
             descent.hand_on(node, read.inputs, *states)
         if initial is None:
             initial = past.no_initial(len(weighting))
-        return InputRelevance.of_inputs(descent.inputs, level, initial)
+        if token is not None:
+            return InputRelevance(token, None, initial, None, descent.others)
+        return InputRelevance.of_inputs(descent.inputs, level, initial, None, descent.others)
 
 
 @typed

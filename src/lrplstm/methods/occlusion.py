@@ -56,7 +56,41 @@ class Occlusion(Method):
         if level == "input":
             by_input = spread(token, self._occlude(past, weighting, baseline, by_input=True))
         started = explained(past, weighting, self.measure)
-        return InputRelevance(token, by_input, past.no_initial(len(weighting)), started)
+        others = []
+        for number, one in enumerate(self.baseline.others):
+            of_rows = self._occlude_other(past, weighting, number, one.of(part), by_input=False)
+            if level == "input":
+                by_number = self._occlude_other(
+                    past, weighting, number, one.of(part), by_input=True
+                )
+                of_rows = spread(of_rows[..., 0], by_number)
+            others.append(of_rows)
+        initial = past.no_initial(len(weighting))
+        return InputRelevance(token, by_input, initial, started, tuple(others))
+
+    def _occlude_other(
+        self, past: ForwardPass, weighting: Array, number: int, baseline: Array, *, by_input: bool
+    ) -> Array:
+        """Take away each row, or number, of another input: its effect, (K, n, 1) or (K, n, D)."""
+        reading, (x, offsets) = past.reading, past.reading.others[number]
+        each = x.shape[1] if by_input else 1
+        started = explained(past, weighting, self.measure)
+        baseline = np.broadcast_to(baseline, x.shape)
+        effects = []
+        for some, row, marked, column in copies_for_steps(
+            past.offsets, each, past.prepared.bytes_per_step(0), offsets
+        ):
+            others = [rows.of_copies(some) for rows in reading.others]
+            changed = others[number].values
+            taken = column[:, np.newaxis] == np.arange(each)  # of a row as a whole all are
+            changed[marked] = np.where(taken, baseline[row], x[row])
+            projection = reading.projection[reading.rows[some.steps]]
+            read = reading_of(past, some, projection, tuple(others))
+            run = network.forward(past.prepared, read, "nothing")
+            left = explained(run, weighting[:, some.rows(past.every_step)], self.measure)
+            effects.append(started[:, some.owner] - left)
+        found = np.concatenate(effects, axis=1).astype(past.scores.dtype)
+        return found.reshape(len(weighting), len(x), each)
 
     def _occlude(
         self, past: ForwardPass, weighting: Array, baseline: Array, *, by_input: bool
@@ -83,7 +117,7 @@ class Occlusion(Method):
             if resumed is None:
                 whole = reading.projection[reading.rows[some.steps]]
                 whole[marked] = changed
-                run = network.forward(prepared, reading_of(some, whole), "nothing")
+                run = network.forward(prepared, reading_of(past, some, whole), "nothing")
             else:
                 run = resumed.forward(some, step, changed)
             left = explained(run, weighting[:, some.rows(past.every_step)], self.measure)
@@ -121,7 +155,8 @@ def occlusion(
     Returns
     -------
     Attribution or Attributions
-        At level "input", where each input dimension is also taken away by itself,
+        Of several inputs each step, and each row, is taken away by itself, the others left as they
+        are. At level "input", where each input dimension is also taken away by itself,
         `input_relevance` is what that alone does, and, in proportion to the size of that, a part of
         what all of the step together do beyond it; so it sums up to `token_relevance`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lrplstm.copies import Copies
-from lrplstm.network import ForwardPass, Reading
+from lrplstm.network import ForwardPass, Reading, Rows
 from lrplstm.sequences import sum_steps
 from lrplstm.weights import Array
 
@@ -15,9 +15,19 @@ MEASURES = ("score", "probability")
 """What is compared: scores, or their softmax; of one score for two classes its sigmoid."""
 
 
-def reading_of(some: Copies, projection: Array) -> Reading:
-    """Return what the network reads of copies, given what the first layer does at each step."""
-    return Reading(some.offsets, projection, np.arange(len(projection)), None)
+def reading_of(
+    past: ForwardPass,
+    some: Copies,
+    projection: Array,
+    others: tuple[Rows, ...] | None = None,
+) -> Reading:
+    """Return what the network reads of copies, given what the first layer does at each step.
+
+    Without `others` every other input is as it was.
+    """
+    if others is None:
+        others = tuple(rows.of_copies(some) for rows in past.reading.others)
+    return Reading(some.offsets, projection, np.arange(len(projection)), None, others)
 
 
 def weigh(past: ForwardPass, weighting: Array, scores: Array, offsets: Array) -> Array:

@@ -42,9 +42,20 @@ class RandomRelevance(Method):
 
     def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
         """Return the relevance of what a part of a batch read."""
-        noise = _random_numbers(self.batch, part, self.seed, past.prepared.input_size)
-        noise = np.repeat(noise[np.newaxis].astype(past.scores.dtype), len(weighting), axis=0)
-        return InputRelevance.of_inputs(noise, level, past.no_initial(len(weighting)))
+        widths = [past.prepared.input_size, *(x.shape[1] for x, _ in past.reading.others)]
+        batches = (self.batch, *self.batch.others.values())
+        noise, *others = (
+            np.repeat(
+                _random_numbers(batch, part, self.seed, width)[np.newaxis].astype(
+                    past.scores.dtype
+                ),
+                len(weighting),
+                axis=0,
+            )
+            for batch, width in zip(batches, widths, strict=True)
+        )
+        initial = past.no_initial(len(weighting))
+        return InputRelevance.of_inputs(noise, level, initial, None, tuple(others))
 
 
 def _random_numbers(batch: Batch, part: Part, seed: int, input_size: int) -> Array:

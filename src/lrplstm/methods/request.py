@@ -40,7 +40,8 @@ class Request:
             check_choice("level", level, LEVELS)
         self.model = model
         self.batch: Batch = model.encoder.encode(inputs, unknown)
-        self.level = level or ("input" if self.batch.from_features else "token")
+        batches = (self.batch, *self.batch.others.values())
+        self.level = level or ("input" if any(b.from_features for b in batches) else "token")
         self.prepared = model.prepared(backend)
         self.threads = choose.count_threads(num_threads, len(self.batch))
         self.every_step = self.prepared.every_step

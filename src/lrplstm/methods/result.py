@@ -8,9 +8,10 @@ import numpy as np
 
 from lrplstm.attribution import Attribution, Attributions, one_of
 from lrplstm.base_model import Model
+from lrplstm.input_rows import InputRows
 from lrplstm.method_table import InputRelevance
 from lrplstm.methods.hidden import HiddenRelevance
-from lrplstm.sequences import Batch, Part, sum_steps
+from lrplstm.sequences import Batch, Part, rows_of, sum_steps
 from lrplstm.targets import Target
 from lrplstm.weights import Array
 
@@ -25,36 +26,58 @@ class Result:
     input: Array | None
     initial: Array
     delta: Array
+    others: list[Array]
 
     def __init__(
         self, model: Model, batch: Batch, level: str, start: Target | HiddenRelevance
     ) -> None:
-        self.model, self.batch, self.start = model, batch, start
+        self.model, self.batch, self.level, self.start = model, batch, level, start
         if len(batch) > 1:
-            self._allocate(level)
+            self._allocate()
 
-    def _allocate(self, level: str) -> None:
+    def _allocate(self) -> None:
         K, B, steps = self.start.count, len(self.batch), int(self.batch.offsets[-1])
         model, dtype = self.model, self.model.dtype
         self.scores = np.empty((steps if model.every_step else B, model.num_classes), dtype)
         self.token = np.empty((K, steps), dtype)
-        self.input = np.empty((K, steps, model.input_size), dtype) if level == "input" else None
+        self.input = (
+            np.empty((K, steps, model.input_size), dtype) if self.level == "input" else None
+        )
         self.initial = np.empty((K, B), dtype)
         self.delta = np.empty((K, B), dtype)
+        forms = [model.graph.forms[name] for name in self.batch.others]
+        shapes = [
+            (int(other.offsets[-1]), *([form.size] if self.level == "input" else []))
+            for other, form in zip(self.batch.others.values(), forms, strict=True)
+        ]
+        self.others = [np.empty((K, *shape), dtype) for shape in shapes]
 
     def put(self, part: Part, scores: Array, started: Array, relevance: InputRelevance) -> None:
         """Take what was found for a part of the batch; a single sequence is all there is."""
         delta = started - (sum_steps(relevance.token, part.offsets) + relevance.initial)
+        others = [
+            (rows_of(part.sequences, other.offsets), of_numbers)
+            for other, of_numbers in zip(self.batch.others.values(), relevance.others, strict=True)
+        ]
+        for (_, offsets), of_numbers in others:
+            delta = delta - sum_steps(of_numbers.sum(axis=-1), offsets)
         if len(self.batch) == 1:
             self.scores, self.delta = scores, delta.astype(scores.dtype)
-            self.token, self.input, self.initial, _ = relevance
+            self.token, self.input, self.initial = relevance[:3]
+            self.others = [self._at_level(of_numbers) for _, of_numbers in others]
             return
+        for whole, ((rows, _), of_numbers) in zip(self.others, others, strict=True):
+            whole[:, rows] = self._at_level(of_numbers)
         self.scores[part.rows(self.model.every_step)] = scores
         self.token[:, part.steps] = relevance.token
         if self.input is not None:
             self.input[:, part.steps] = relevance.input
         self.initial[:, part.sequences] = relevance.initial
         self.delta[:, part.sequences] = delta
+
+    def _at_level(self, of_numbers: Array) -> Array:
+        """Return relevance of another input, (K, n, D), as it is asked for."""
+        return of_numbers if self.level == "input" else of_numbers.sum(axis=-1)
 
     def attributions(self, method: str, params: dict[str, Any]) -> Attribution | Attributions:
         """Return it all, as users see it."""
@@ -87,5 +110,14 @@ class Result:
             "task": model.task,
             "tokens": batch.tokens,
             "every_step": model.every_step,
+            "input_name": model.graph.inputs[0],
+            "other_relevance": {
+                name: InputRows(
+                    targets(other.as_given(values, axis=1)),
+                    other.given_offsets,
+                    model.graph.forms[name].axis is None,
+                )
+                for (name, other), values in zip(batch.others.items(), self.others, strict=True)
+            },
         }
         return one_of(fields, 0) if batch.single else Attributions(**fields)

@@ -79,7 +79,8 @@ class Resumed:
         hidden = None
         if self._entry.wanted:
             hidden = np.concatenate([hidden for _, hidden in ran], axis=1)
-        reading = Reading(copies.offsets, changed, copies.steps, None)
+        others = tuple(rows.of_copies(copies) for rows in self._past.reading.others)
+        reading = Reading(copies.offsets, changed, copies.steps, None, others)
         return network.forward(self._past.prepared, reading, "nothing", (hidden, final))
 
     def _run(self, side: _Side, copies: Copies, step: Array, changed: Array) -> tuple[Array, Any]:

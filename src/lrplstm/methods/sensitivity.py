@@ -35,14 +35,15 @@ class Sensitivity(Method):
 
     def back(self, past: ForwardPass, weighting: Array, part: Part, level: str) -> InputRelevance:
         """Return the relevance of what a part of a batch read."""
-        gradient, _, states = gradients(past, weighting)
+        gradient, _, states, of_others = gradients(past, weighting)
+        others = tuple(of_other**2 for of_other in of_others)
         initial = past.no_initial(len(weighting))
         for _, below in states:
             for of_state in (below.initial_hidden, below.initial_cell):
                 initial += np.vecdot(of_state, of_state)
         if level == "token":
-            return InputRelevance(np.vecdot(gradient, gradient), None, initial)
-        return InputRelevance.of_inputs(gradient**2, level, initial)
+            return InputRelevance(np.vecdot(gradient, gradient), None, initial, None, others)
+        return InputRelevance.of_inputs(gradient**2, level, initial, None, others)
 
 
 @typed
