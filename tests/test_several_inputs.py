@@ -22,6 +22,7 @@ from lrplstm.layers import (
     ConcatenateSteps,
     DenseLayer,
     FinalState,
+    Flatten,
     Pool,
     Repeat,
     Standardize,
@@ -370,3 +371,66 @@ def test_files_that_say_something_else_of_an_input(changed, text, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=text):
         lrplstm.load(tmp_path)
+
+
+def decoder():
+    """Four steps of scores, whatever was read, from the states of an encoder."""
+    layers = [
+        LSTM(weights(71, 3), name="encoder", reads=["a"]),
+        FinalState("cell", name="c"),
+        Pool("last", name="h", reads=["encoder"]),
+        Repeat(4, name="each", reads=["h"]),
+        LSTM(weights(72, 4), name="decoder", reads=["each", "h", "c"]),
+        dense(73, 4, 3),
+    ]
+    batch = {"a": [draw(80 + n, n, 3) for n in LENGTHS]}
+    return lrplstm.Model(layers, inputs={"a": 3}), batch
+
+
+def scores_of_the_second():
+    """Scores at each step of the second input, which reads what the first came to."""
+    layers = [
+        LSTM(weights(74, 3), weights(75, 3), name="first", reads=["a"]),
+        Pool("mean", name="mean"),
+        Repeat(name="each", reads=["mean", "b"]),
+        Concatenate(name="both", reads=["b", "each"]),
+        LSTM(weights(76, 10), name="second"),
+        dense(77, 4, 3),
+    ]
+    batch = {
+        "a": [draw(90 + n, n, 3) for n in LENGTHS],
+        "b": [draw(95 + n, n, 2) for n in (4, 4, 4, 4)],
+    }
+    return lrplstm.Model(layers, inputs={"a": 3, "b": 2}), batch
+
+
+@pytest.mark.parametrize("network", [decoder, scores_of_the_second])
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_of_steps_that_are_not_the_inputs(network, method):
+    """The score of a step is that number of the same scores in one row, with what explains it."""
+    model, batch = network()
+    flat = model.replaced(layers=[*model.layers, Flatten(4)])
+    in_a_row = flat.predict(batch)
+    for b, scores in enumerate(model.predict(batch)):
+        np.testing.assert_array_equal(scores.ravel(), in_a_row[b])
+    options = {"level": "token"} | QUICK.get(method, {})
+    found = lrplstm.explain(model, batch, method, [(1, 2)] * 4, **options)
+    expected = lrplstm.explain(flat, batch, method, 5, **options)
+    for b in range(4):
+        alone = lrplstm.explain(model, one_of(batch, b), method, (1, 2), **options)
+        assert alone.scores.shape == (4, 3)
+        assert alone.target == (1, 2)
+        np.testing.assert_array_equal(alone.token_relevance, found[b].token_relevance)
+        for name, values in found[b].relevance_of.items():
+            np.testing.assert_allclose(values, expected[b].relevance_of[name], atol=1e-12)
+        np.testing.assert_allclose(found[b].delta, expected[b].delta, atol=1e-9)
+    predicted = lrplstm.explain(model, one_of(batch, 2), method, **options).predicted
+    np.testing.assert_array_equal(predicted, in_a_row[2].reshape(4, 3).argmax(axis=1))
+    last = lrplstm.explain(model, batch, method, [(-1, None)] * 4, **options)
+    assert [a.target[1] for a in last] == [a.scores[-1].argmax() for a in last]
+
+
+def test_relevance_of_states_at_other_steps_is_refused():
+    model, batch = decoder()
+    with pytest.raises(ValueError, match="hidden_relevance: expected None where the top layer"):
+        lrplstm.lrp(model, one_of(batch, 0), hidden_relevance=np.ones((4, 4)))

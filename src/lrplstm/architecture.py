@@ -76,6 +76,11 @@ class Graph:
         )
 
     @property
+    def scores_other_steps(self) -> bool:
+        """Whether scores are those of other steps than of the inputs, as of a decoder's."""
+        return self.scores.axis not in (None, self.forms[self.inputs[0]].axis)
+
+    @property
     def asks_of_lengths(self) -> bool:
         """Whether it depends on the number of steps whether a sequence can be read."""
         return any(type(layer).lengths is not Layer.lengths for layer in self.layers)
@@ -180,8 +185,6 @@ def connect(layers: Sequence[Layer | Cells], inputs: Mapping[str, Input] = _ONE_
     if not arrays:
         raise ValueError("layers: expected one that has weights, got none")
     scores = forms[str(named[-1].name)]
-    if scores.axis not in (None, forms[first].axis):
-        raise ValueError(f"layers: expected scores of each step of the inputs, got {scores.axis}")
     order = (first, *(name for name in inputs if name != first))
     return Graph(tuple(named), order, forms, scores, same_dtype(arrays), top, pooled)
 

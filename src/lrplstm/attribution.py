@@ -450,6 +450,8 @@ class Attributions(Sequence[Attribution]):
     task : str
     every_step : bool
         Whether every step has scores: with pooling "none".
+    score_offsets : ndarray of shape (B + 1,), or None
+        Where sequences begin in scores and predicted classes, if their steps are not the inputs'.
     input_name : str
         Which of several inputs steps and tokens are of.
     other_relevance : dict of InputRows by str
@@ -479,6 +481,7 @@ class Attributions(Sequence[Attribution]):
     task: str
     tokens: Sequence[list[str]] | None
     every_step: bool
+    score_offsets: Array | None = None
     input_name: str = "inputs"
     other_relevance: dict[str, InputRows] = field(default_factory=dict)
 
@@ -532,6 +535,8 @@ def one_of(several: Mapping[str, Any], b: int) -> Attribution:
     steps = slice(first, last)
     every_step, tokens = several["every_step"], several["tokens"]
     rows = steps if every_step else b
+    if several["score_offsets"] is not None:
+        rows = slice(*several["score_offsets"][b : b + 2].tolist())
     predicted = several["predicted"]
     if predicted is not None:
         predicted = predicted[rows].copy() if every_step else int(predicted[b])

@@ -23,7 +23,7 @@ from lrplstm.named_inputs import DEFAULT_UNKNOWN_TOKEN, Input, NamedEncoder, che
 from lrplstm.outputs import TASKS, Outputs
 from lrplstm.parallel import for_each
 from lrplstm.prepared import Prepared
-from lrplstm.sequences import Part
+from lrplstm.sequences import Batch, Part, to_offsets
 from lrplstm.texts import shown, visible
 from lrplstm.verification import verify
 from lrplstm.weights import Array, Cells, check_dtype, rebuild
@@ -306,6 +306,16 @@ class Model:
             self._prepared[name] = Prepared(self.graph, choose.scans(backend))
         return self._prepared[name]
 
+    def encode(self, inputs: Any, unknown: str | None = None) -> Batch:
+        """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
+        batch = self.encoder.encode(inputs, unknown)
+        if not self.graph.scores_other_steps:
+            return batch
+        batches = zip(self.graph.inputs, (batch, *batch.others.values()), strict=True)
+        lengths = self.graph.lengths({name: np.diff(one.offsets) for name, one in batches})
+        offsets = to_offsets(lengths[str(self.graph.layers[-1].name)])
+        return dataclasses.replace(batch, score_offsets=offsets)
+
     # What a model does --------------------------------------------------------------------------
 
     def replaced(self, **changes: Any) -> Self:
@@ -452,7 +462,8 @@ class Model:
         ndarray of shape (C,) or (B, C), or list of ndarray
             One row of scores for one sequence; a row each for a batch. Where every step has scores,
             as with pooling "none", there is a row for each step, (T, C), NaN where it is padding,
-            and for a batch a list of such arrays.
+            and for a batch a list of such arrays. Steps of scores may be others than those of the
+            inputs, as those of a decoder are.
 
         Raises
         ------
@@ -467,24 +478,26 @@ class Model:
         >>> model.class_names[scores.argmax()]
         'very positive'
         """
-        batch = self.encoder.encode(inputs, unknown)
+        batch = self.encode(inputs, unknown)
         prepared = self.prepared(backend)
-        every_step = prepared.every_step
-        rows = int(batch.offsets[-1]) if every_step else len(batch)
-        scores = np.empty((rows, self.num_classes), self.dtype)
+        every_step, offsets = prepared.every_step, batch.score_offsets
+        steps = int((batch.offsets if offsets is None else offsets)[-1])
+        scores = np.empty((steps if every_step else len(batch), self.num_classes), self.dtype)
 
         source, threads = prepared.source(batch), choose.count_threads(num_threads, len(batch))
 
         def predict_part(part: Part) -> None:
             reading = network.read(prepared, batch, source, part, inputs=False)
             past = network.forward(prepared, reading, "nothing")
-            scores[part.rows(every_step)] = past.scores
+            scores[part.rows(every_step, offsets)] = past.scores
 
         with network.quiet():
             for_each(predict_part, batch.parts(prepared.bytes_per_step(0), threads), threads)
         if every_step:
-            scores = batch.as_given(scores, axis=0, fill=np.nan)
-            return scores if batch.single else np.split(scores, batch.given_offsets[1:-1])
+            if offsets is None:
+                scores = batch.as_given(scores, axis=0, fill=np.nan)
+                offsets = batch.given_offsets
+            return scores if batch.single else np.split(scores, offsets[1:-1])
         return scores[0] if batch.single else scores
 
     def verify(self, scores_of: Callable[[Any], Any], inputs: Any, *, rtol: float = 1e-4) -> float:

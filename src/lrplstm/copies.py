@@ -57,10 +57,6 @@ class Copies(NamedTuple):
         """Return where copies begin in rows in which the sequences begin at `offsets`."""
         return to_offsets(np.diff(offsets)[self.owner])
 
-    def rows(self, every_step: bool) -> Array:
-        """Return which rows of an array of sequences, or of steps, they are copies of."""
-        return self.steps if every_step else self.owner
-
 
 class MarkedCopies(NamedTuple):
     """Copies of which each is about one step of its sequence, or one input of it.

@@ -117,6 +117,18 @@ class ForwardPass(NamedTuple):
         scores: Array = self.values[self.prepared.scores]
         return scores
 
+    @property
+    def score_offsets(self) -> Array:
+        """Where sequences begin in the rows of the scores."""
+        offsets: Array = self.rows[self.prepared.scores]
+        return offsets
+
+    def score_rows(self, copies: Copies) -> Array:
+        """Return which rows of scores, or of weights of these, belong to copies."""
+        if self.prepared.scores_other_steps:
+            return rows_of(copies.owner, self.score_offsets)[0]
+        return copies.steps if self.every_step else copies.owner
+
     def no_initial(self, targets: int) -> Array:
         """Return zeros for what ends on initial states, (K, B)."""
         return np.zeros((targets, len(self.offsets) - 1), self.scores.dtype)

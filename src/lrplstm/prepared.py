@@ -216,12 +216,15 @@ class Prepared:
         How many the network has: so many slots are the first, in the order of `Graph.inputs`.
     every_step : bool
         Whether every step has scores, rather than every sequence.
+    scores_other_steps : bool
+        Whether these are other steps than those of the inputs.
     """
 
     def __init__(self, graph: Graph, scans: Scans) -> None:
         inputs = graph.forms[graph.inputs[0]]
         self.input_size = inputs.size
         self.every_step = graph.scores.steps
+        self.scores_other_steps = graph.scores_other_steps
         self.nodes: list[Scan | Node] = []
         slots = {name: slot for slot, name in enumerate(graph.inputs)}
         scans_of, self.inputs, self.slots = dict[str, Scan](), len(slots), len(slots)

@@ -104,8 +104,13 @@ class Part(NamedTuple):
     steps: slice | Array
     offsets: Array
 
-    def rows(self, by_step: bool) -> slice | Array:
-        """Return which rows of an array of all sequences, or of all steps, are theirs."""
+    def rows(self, by_step: bool, offsets: Array | None = None) -> slice | Array:
+        """Return which rows of an array of all sequences, or of all steps, are theirs.
+
+        With `offsets` sequences begin there, at steps of another kind.
+        """
+        if by_step and offsets is not None:
+            return rows_of(self.sequences, offsets)[0]
         return self.steps if by_step else self.sequences
 
 
@@ -146,6 +151,8 @@ class Batch:
         What was left out; None if nothing was.
     others : mapping of Batch
         What networks of several inputs read besides, by name: a sequence for each of these.
+    score_offsets : ndarray of shape (B + 1,), or None
+        Where sequences begin in scores of steps that are not those of the inputs.
     """
 
     offsets: Array
@@ -156,6 +163,7 @@ class Batch:
     single: bool
     padding: Padding | None = None
     others: Mapping[str, Batch] = field(default_factory=dict)
+    score_offsets: Array | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

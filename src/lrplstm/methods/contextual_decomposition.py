@@ -82,8 +82,8 @@ def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
             entered = followed_from.through_entry(some, step, relevant)
         others = [np.zeros_like(one.of_copies(some).values) for one in reading.others]
         scores = network.decompose(past, relevant, rows, phrase, some, entered, others)
-        weights = weighting[:, some.rows(past.every_step)]
-        parts.append(weigh(past, weights, scores, some.offsets))
+        weights = weighting[:, past.score_rows(some)]
+        parts.append(weigh(past, weights, scores, some))
     found = np.concatenate(parts, axis=1).astype(past.scores.dtype)
     return found.reshape(len(weighting), len(reading.rows), each)
 
@@ -109,8 +109,8 @@ def _decompose_other(past: ForwardPass, weighting: Array, number: int, *, by_inp
             entered = hidden, final
         phrase = np.zeros(len(rows), bool)
         scores = network.decompose(past, nothing, rows, phrase, some, entered, others)
-        weights = weighting[:, some.rows(past.every_step)]
-        parts.append(weigh(past, weights, scores, some.offsets))
+        weights = weighting[:, past.score_rows(some)]
+        parts.append(weigh(past, weights, scores, some))
     found = np.concatenate(parts, axis=1).astype(dtype)
     return found.reshape(len(weighting), len(x), each)
 

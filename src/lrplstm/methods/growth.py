@@ -10,6 +10,7 @@ import numpy as np
 from lrplstm.checks import outer_level
 from lrplstm.errors import AboutArgument, Element
 from lrplstm.methods.result import Result
+from lrplstm.targets import Target
 
 __all__ = ["GrowthWarning", "warn_of_growth"]
 
@@ -42,7 +43,8 @@ def warn_of_growth(result: Result, advice: Sequence[str]) -> None:
     largest = np.maximum(largest, np.abs(delta).max(axis=0))
     scale = np.abs(started).max(axis=1)
     if result.start.by_step:
-        scale = np.maximum.reduceat(scale, offsets)
+        scored = batch.score_offsets if isinstance(result.start, Target) else None
+        scale = np.maximum.reduceat(scale, offsets if scored is None else scored[:-1])
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = np.where(largest == 0, 0, largest / scale)
     worst = int(np.where(np.isfinite(growth), growth, np.inf).argmax())

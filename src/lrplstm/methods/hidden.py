@@ -86,6 +86,11 @@ def resolve_hidden(given: Any, model: Model, batch: Batch) -> HiddenRelevance:
         rows = [to_numbers(name, a, (width,), dtype) for name, a in zip(names, arrays, strict=True)]
         hidden = np.stack(rows)
         return HiddenRelevance(hidden, pooled=True, given=list(hidden))
+    forms = model.graph.forms
+    if forms[str(model.graph.top.name)].axis != forms[model.graph.inputs[0]].axis:
+        raise ValueError(
+            "hidden_relevance: expected None where the top layer's steps are not the inputs'"
+        )
     lengths = np.diff(batch.given_offsets).tolist()
     rows = [
         to_numbers(name, array, (T, width), dtype)

@@ -87,7 +87,7 @@ class IntegratedGradients(Method):
             moved = tuple([way.points(some, alpha) for way in others])
             read = reading_of(past, some, first.points(some, alpha).values, moved)
             run = network.forward(prepared, read, "gradient")
-            weighed = weighting[:, some.rows(past.every_step)]
+            weighed = weighting[:, past.score_rows(some)]
             if times is None:
                 found = gradients(run, weighed)
             else:

@@ -87,7 +87,7 @@ class Occlusion(Method):
             projection = reading.projection[reading.rows[some.steps]]
             read = reading_of(past, some, projection, tuple(others))
             run = network.forward(past.prepared, read, "nothing")
-            left = explained(run, weighting[:, some.rows(past.every_step)], self.measure)
+            left = explained(run, weighting[:, past.score_rows(some)], self.measure)
             effects.append(started[:, some.owner] - left)
         found = np.concatenate(effects, axis=1).astype(past.scores.dtype)
         return found.reshape(len(weighting), len(x), each)
@@ -120,7 +120,7 @@ class Occlusion(Method):
                 run = network.forward(prepared, reading_of(past, some, whole), "nothing")
             else:
                 run = resumed.forward(some, step, changed)
-            left = explained(run, weighting[:, some.rows(past.every_step)], self.measure)
+            left = explained(run, weighting[:, past.score_rows(some)], self.measure)
             effects.append(started[:, some.owner] - left)
         found = np.concatenate(effects, axis=1).astype(past.scores.dtype)
         return found.reshape(len(weighting), steps, each)

@@ -30,10 +30,18 @@ def reading_of(
     return Reading(some.offsets, projection, np.arange(len(projection)), None, others)
 
 
-def weigh(past: ForwardPass, weighting: Array, scores: Array, offsets: Array) -> Array:
-    """Return ``weighting . scores`` of each sequence, (K, B), those of its steps added up."""
+def weigh(
+    past: ForwardPass, weighting: Array, scores: Array, copies: Copies | None = None
+) -> Array:
+    """Return ``weighting . scores`` of each sequence, (K, B), those of its steps added up.
+
+    With `copies` they are those of copies of the sequences.
+    """
     weighed: Array = np.vecdot(weighting, scores)
-    return sum_steps(weighed, offsets) if past.every_step else weighed
+    if not past.every_step:
+        return weighed
+    offsets = past.score_offsets
+    return sum_steps(weighed, offsets if copies is None else copies.offsets_like(offsets))
 
 
 def explained(past: ForwardPass, weighting: Array, measure: str = "score") -> Array:
@@ -45,7 +53,7 @@ def explained(past: ForwardPass, weighting: Array, measure: str = "score") -> Ar
         else:
             values = np.exp(values - values.max(axis=-1, keepdims=True))
             values /= values.sum(axis=-1, keepdims=True)
-    return weigh(past, weighting, values, past.offsets)
+    return weigh(past, weighting, values)
 
 
 def spread(token: Array, by_input: Array) -> Array:

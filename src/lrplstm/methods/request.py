@@ -39,7 +39,7 @@ class Request:
         if level is not None:
             check_choice("level", level, LEVELS)
         self.model = model
-        self.batch: Batch = model.encoder.encode(inputs, unknown)
+        self.batch: Batch = model.encode(inputs, unknown)
         batches = (self.batch, *self.batch.others.values())
         self.level = level or ("input" if any(b.from_features for b in batches) else "token")
         self.prepared = model.prepared(backend)
@@ -57,19 +57,21 @@ class Request:
         result = Result(self.model, self.batch, self.level, start)
 
         prepared, batch, by_step = self.prepared, self.batch, start.by_step
+        scored = batch.score_offsets if isinstance(start, Target) else None
         inputs = method.needs_inputs or self.level == "input"
         source = prepared.source(batch)
 
         def explain_part(part: Part) -> None:
             reading = network.read(prepared, batch, source, part, inputs)
             past = network.forward(prepared, reading, method.keep)
-            weighting = start.weighting(past.scores, part.rows(by_step))
+            weighting = start.weighting(past.scores, part.rows(by_step, scored))
             relevance = method.back(past, weighting, part, self.level)
             started = relevance.started
             if started is None:
                 started = start.shared_out(weighting, past.scores)
                 if by_step:
-                    started = sum_steps(started, part.offsets)
+                    offsets = part.offsets if scored is None else past.score_offsets
+                    started = sum_steps(started, offsets)
             result.put(part, past.scores, started, relevance)
 
         with network.quiet():
@@ -83,7 +85,7 @@ class Request:
         outputs, dtype, batch = self.model.outputs, self.model.dtype, self.batch
         if not self.every_step:
             return resolve_target(target, len(batch), outputs, dtype)
-        is_read = None if batch.padding is None else batch.is_read
-        return resolve_step_target(
-            target, batch.given_offsets, outputs, dtype, batch.single, is_read
-        )
+        offsets, is_read = batch.score_offsets, None
+        if offsets is None:
+            offsets, is_read = batch.given_offsets, None if batch.padding is None else batch.is_read
+        return resolve_step_target(target, offsets, outputs, dtype, batch.single, is_read)

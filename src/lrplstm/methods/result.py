@@ -38,7 +38,9 @@ class Result:
     def _allocate(self) -> None:
         K, B, steps = self.start.count, len(self.batch), int(self.batch.offsets[-1])
         model, dtype = self.model, self.model.dtype
-        self.scores = np.empty((steps if model.every_step else B, model.num_classes), dtype)
+        scored = self.batch.score_offsets
+        rows = steps if scored is None else int(scored[-1])
+        self.scores = np.empty((rows if model.every_step else B, model.num_classes), dtype)
         self.token = np.empty((K, steps), dtype)
         self.input = (
             np.empty((K, steps, model.input_size), dtype) if self.level == "input" else None
@@ -68,7 +70,7 @@ class Result:
             return
         for whole, ((rows, _), of_numbers) in zip(self.others, others, strict=True):
             whole[:, rows] = self._at_level(of_numbers)
-        self.scores[part.rows(self.model.every_step)] = scores
+        self.scores[part.rows(self.model.every_step, self.batch.score_offsets)] = scores
         self.token[:, part.steps] = relevance.token
         if self.input is not None:
             self.input[:, part.steps] = relevance.input
@@ -83,11 +85,13 @@ class Result:
         """Return it all, as users see it."""
         model, batch, start, scores = self.model, self.batch, self.start, self.scores
         outputs = model.outputs
-        if model.every_step and batch.padding is not None:
+        scored = batch.score_offsets
+        if model.every_step and batch.padding is not None and scored is None:
             scores = batch.as_given(scores, axis=0, fill=np.nan)
             predicted = outputs.predict_given(scores)
         else:
             predicted = outputs.predict(scores)
+        offsets = batch.given_offsets if scored is None else scored
         every_class = isinstance(start, Target) and start.kind == "all"
 
         def targets(array: Array) -> Array:
@@ -98,7 +102,7 @@ class Result:
             "offsets": batch.given_offsets,
             "scores": scores,
             "predicted": predicted,
-            "target": start.explained(predicted, batch.given_offsets),
+            "target": start.explained(predicted, offsets),
             "token_relevance": targets(batch.as_given(self.token, axis=1)),
             "input_relevance": relevance,
             "initial_relevance": targets(self.initial),
@@ -110,6 +114,7 @@ class Result:
             "task": model.task,
             "tokens": batch.tokens,
             "every_step": model.every_step,
+            "score_offsets": batch.score_offsets,
             "input_name": model.graph.inputs[0],
             "other_relevance": {
                 name: InputRows(
