@@ -121,6 +121,7 @@ LAYERS = [
     {"loaders.keras.activations", "loaders.keras.shapes", "loaders.keras.words"},
     {"loaders.keras.recurrent", "loaders.keras.units", "loaders.torch_reading"},
     {"loaders.keras.merging", "loaders.keras.windows", "loaders.torch_graph"},
+    {"loaders.keras.functions"},
     {"loaders.keras.reading", "loaders.onnx_files", "graph.tracing"},
     {"graph.layouts"},
     {"graph.signals"},

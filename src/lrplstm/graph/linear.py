@@ -19,6 +19,7 @@ from lrplstm.layers import (
     Affine,
     DenseLayer,
     LayerNormalization,
+    PReLU,
     RMSNormalization,
 )
 from lrplstm.loaders.refusals import RefusedError
@@ -366,10 +367,15 @@ def _gelu(call: Call) -> Value:
 
 @operator("PRelu")
 def _prelu(call: Call) -> Value:
-    slope = call.constant(1)
-    if (slope != slope.reshape(-1)[:1]).any():
-        raise RefusedError("expected one slope for all units")
-    return _activate(call, call.traced(0), ("leaky_relu", {"alpha": float(slope.reshape(-1)[0])}))
+    value, slope = call.traced(0), call.constant(1)
+    if (slope == slope.reshape(-1)[:1]).all():
+        return _activate(call, value, ("leaky_relu", {"alpha": float(slope.reshape(-1)[0])}))
+    rows = call.network.rows(value)
+    width = len(rows.order)
+    of_units = np.zeros(width, np.result_type(np.float32, slope))
+    of_units[rows.order] = _of_units(slope, value.shape, rows.layout.units)
+    given = call.add(PReLU(of_units), [rows.name], width, rows.steps)
+    return call.network.result(rows, given, rows.order)
 
 
 @operator("Clip", attributes=("min", "max"))

@@ -15,6 +15,7 @@ from lrplstm.loaders.arrays import naming
 from lrplstm.loaders.keras import (  # noqa: F401 (most enter what they translate)
     activations,
     archive,
+    functions,
     hdf5,
     merging,
     recurrent,

@@ -8,6 +8,8 @@ from lrplstm.loaders.keras.config import KerasLayer
 from lrplstm.loaders.keras.translation import Mask, Padding, Tensor, Use, translates
 from lrplstm.texts import shown
 
+__all__ = ["joined_masks"]
+
 _MOST_WORDS = 10**7
 
 
@@ -100,7 +102,7 @@ def _any(use: Use) -> Mask:
 
 @translates("ops.LogicalAnd", "ops.LogicalOr", "LogicalAnd", "LogicalOr")
 def _both(use: Use) -> Mask:
-    return _joined(use, "Or" in use.layer.class_name)
+    return joined_masks(use, "Or" in use.layer.class_name)
 
 
 @translates("ops.OnesLike", "ops.ZerosLike")
@@ -108,20 +110,7 @@ def _alike(use: Use) -> Mask:
     return Mask(use.layer.class_name == "ops.OnesLike", of_steps=False)
 
 
-@translates("ops.ExpandDims")
-def _expanded(use: Use) -> Mask:
-    match use.arguments:
-        case [Mask() as mask]:
-            return Mask(mask.padding, of_steps=False)
-    raise use.refuse("the function 'ExpandDims' is not read but of masks")
-
-
-@translates("ops.Concatenate")
-def _side_by_side(use: Use) -> Mask:
-    return _joined(use, True)
-
-
-def _joined(use: Use, either: bool) -> Mask:
+def joined_masks(use: Use, either: bool) -> Mask:
     """Return what several masks say together; a step is read if one of them says so, or if all."""
     masks: list[Any] = []
     for value in use.arguments:

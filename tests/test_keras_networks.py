@@ -1,0 +1,166 @@
+"""Random networks of Keras: the same scores and gradients, and relevance that is conserved."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import torch
+from keras import layers as L  # noqa: N812
+from keras_2_15 import save_as_keras_2_15
+from keras_files import QUIET, in_process, no_advice
+from keras_models import policy
+from keras_networks import random_inputs, random_network
+from random_models import relative_error
+
+import lrplstm
+
+__all__ = ["in_process", "no_advice", "policy"]  # fixtures
+
+pytestmark = QUIET
+
+
+def read(model, form, tmp_path):
+    """The model as it is, or from a file."""
+    if form == "object":
+        return lrplstm.from_keras(model)
+    path = tmp_path / f"model{form.removeprefix('2.15')}"
+    if form == "2.15.keras":
+        save_as_keras_2_15(model, path)
+    else:
+        model.save(path)
+    return lrplstm.from_keras(path)
+
+
+FORMS = ("object", ".keras", ".h5", "2.15.keras")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_networks(seed, policy, tmp_path):
+    dtype = ("float32", "float64")[seed // 4 % 2]
+    policy(dtype)
+    form = FORMS[seed % 4]
+    # Hard gates have a test of their own; PyTorch's gradient of them is that of single precision.
+    network = random_network(seed, hard_gates=form != "2.15.keras" and dtype == "float32")
+    model = read(network, form, tmp_path)
+    assert model.dtype == dtype
+    bound, gradient_bound = {"float32": (1e-5, 1e-4), "float64": (1e-11, 1e-9)}[dtype]
+    x = random_inputs(network, 3, seed)
+    # `predict` of Keras would make float32 of all that it is given.
+    expected = network(torch.tensor(x)).detach().numpy()
+    assert relative_error(model.predict(x), expected) < bound
+
+    target = seed % 3
+    for rule in ("all", "half"):
+        a = lrplstm.lrp(model, x[0], target, bias_factor=1.0, product_rule=rule)
+        total = np.abs(a.token_relevance).sum() + np.abs(a.scores).sum()
+        assert abs(a.delta) < {"float32": 1e-3, "float64": 1e-9}[dtype] * total
+    if network.inputs[0].name == "series":
+        start = torch.tensor(x[:1], requires_grad=True)
+        network(start)[0, target].backward()
+        expected = (start.grad * start).detach().numpy()[0]
+        a = lrplstm.gradient_x_input(model, x[0], target)
+        largest = np.abs(expected).max()  # zero where a ReLU lets nothing through
+        assert np.abs(a.input_relevance - expected).max() <= gradient_bound * largest
+
+
+# What random networks lack ----------------------------------------------------------------------
+
+
+def compare(network, x, tmp_path, **options):
+    """Read a network from an object and from a file, and compare scores with one output's."""
+    expected = network.predict(x, verbose=0)
+    if isinstance(expected, list):
+        expected = expected[list(network.output_names).index(options["output"])]
+    network.save(tmp_path / "model.keras")
+    for source in (network, tmp_path / "model.keras"):
+        model = lrplstm.from_keras(source, **options)
+        assert relative_error(np.array(model.predict(x)), expected) < 1e-5
+    return model
+
+
+def randomized(start, end, seed=0):
+    model = keras.Model(start, end)
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        low, high = (0.5, 1.5) if "variance" in variable.path else (-0.6, 0.6)
+        variable.assign(rng.uniform(low, high, variable.shape).astype(variable.dtype))
+    return model
+
+
+def series(*shape, seed=1):
+    return np.random.default_rng(seed).normal(size=shape).astype("f4")
+
+
+def test_models_in_models_and_shared_layers(tmp_path):
+    inner = keras.Sequential([L.LSTM(4, return_sequences=True), L.Dense(3, "elu")], name="inner")
+    start = keras.Input((6, 3))
+    shared = L.LSTM(4, name="shared")
+    first = inner(start)
+    second = inner(first)
+    end = L.Dense(2)(L.Subtract()([shared(first), shared(second)]))
+    compare(randomized(start, end), series(3, 6, 3), tmp_path)
+
+
+def test_states_that_are_handed_on(tmp_path):
+    start = keras.Input((6, 3))
+    _, h, c = L.LSTM(4, return_state=True)(start)
+    y = L.LSTM(4, return_sequences=True)(start, initial_state=[h, c])
+    _, *states = L.Bidirectional(L.GRU(3, return_state=True))(y)
+    y = L.Bidirectional(L.GRU(3))(y, initial_state=states)
+    compare(randomized(start, L.Dense(2)(y)), series(3, 6, 3), tmp_path)
+
+
+def test_functions_between_layers(tmp_path):
+    start = keras.Input((6, 3))
+    rows = L.LSTM(4, return_sequences=True)(start)
+    weights = keras.ops.softmax(L.Dense(1)(rows), axis=1)
+    context = keras.ops.sum(weights * rows, axis=1)
+    y = keras.ops.tanh(rows[:, -1, :] * 0.5 + keras.ops.mean(rows, axis=1))
+    y = keras.ops.concatenate([y, context, keras.ops.max(rows, axis=1), rows[:, 2, 1:3]], axis=-1)
+    compare(randomized(start, L.Dense(2)(y)), series(3, 6, 3), tmp_path)
+
+
+def test_scaling(tmp_path):
+    scaling = L.Normalization(mean=[1.0, -2.0, 0.5], variance=[4.0, 0.25, 1.0])
+    start = keras.Input((6, 3))
+    y = L.GRU(4)(L.Rescaling(0.5, 1.0)(scaling(start)))
+    model = compare(randomized(start, L.Dense(2)(y)), series(3, 6, 3), tmp_path)
+    assert model.input_size == 3
+
+
+def test_windows_and_ends(tmp_path):
+    start = keras.Input((9, 3))
+    y = L.Conv1D(4, 3, strides=2, padding="same", groups=1)(L.ZeroPadding1D((1, 2))(start))
+    y = L.AveragePooling1D(2, strides=1, padding="same")(y)
+    y = L.Cropping1D((1, 0))(L.GRU(4, return_sequences=True, reset_after=False)(y))
+    y = L.Conv1D(4, 2, dilation_rate=2, padding="causal", groups=2, activation="softsign")(y)
+    compare(randomized(start, L.Dense(2)(L.GlobalMaxPooling1D()(y))), series(3, 9, 3), tmp_path)
+
+
+def test_several_outputs(tmp_path):
+    start = keras.Input((6, 3))
+    y = L.RNN(L.LSTMCell(4))(start)
+    ends = [L.Dense(2, name="a")(y), L.Dense(3, name="b")(L.ReLU(max_value=0.4)(y))]
+    network = randomized(start, ends)
+    for output in ("a", "b"):
+        assert compare(network, series(3, 6, 3), tmp_path, output=output).origin["output"] == output
+
+
+@pytest.mark.parametrize("version", ["2.15.0", "3.0.0"])
+def test_hard_gates_are_those_of_the_version(version, tmp_path):
+    network = randomized(
+        start := keras.Input((6, 3)), L.LSTM(4, recurrent_activation="hard_sigmoid")(start)
+    )
+    path = tmp_path / "model.keras"
+    save_as_keras_2_15(network, path) if version < "3" else network.save(path)
+    (x,) = series(1, 6, 3)
+    kernel, recurrent, bias = (variable.numpy() for variable in network.weights)
+    h = c = np.zeros(4)
+    for x_t in x:
+        i, f, g, o = np.split(x_t @ kernel + h @ recurrent + bias, 4)
+        slope = 0.2 if version < "3" else 1 / 6
+        i, f, o = (np.clip(slope * gate + 0.5, 0, 1) for gate in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        h = o * np.tanh(c)
+    assert relative_error(lrplstm.from_keras(path).predict(x), h) < 1e-5
