@@ -62,7 +62,11 @@ def test_every_layer_has_its_rule():
 
 
 def test_the_example_conserves_relevance(tmp_path):
-    attribution = PAGE.run(tmp_path)["attribution"]
+    names = PAGE.run(tmp_path)
+    shapes = {name: relevance.shape for name, relevance in names["by_name"].items()}
+    assert shapes == {"series": (6, 3), "weekday": (6, 2), "static": (2,)}
+    assert names["last_step"].scores.shape == (5, 2)
+    attribution = names["attribution"]
     assert attribution.input_relevance.shape == (6, 3)
     assert np.abs(attribution.delta) < 1e-9
 

@@ -361,3 +361,12 @@ def test_what_arrives_at_computed_states_goes_on_to_their_layers(backend):
     beyond = (found.input_relevance - expected.input_relevance).sum(axis=1)
     np.testing.assert_allclose(beyond[0], expected.initial_relevance, rtol=1e-9)
     np.testing.assert_allclose(beyond[1:], 0, atol=1e-12)
+
+
+def test_a_network_of_very_many_layers_takes_no_time_but_theirs():
+    names = ["final_state", *(f"final_state_{n}" for n in range(2, 10_001))]
+    states = [FinalState("cell", reads=["h"]) for _ in names]
+    model = lrplstm.Model([FIRST, *states, Concatenate(reads=names), Units(0, 2)])
+    assert model.predict(random_batch()[0]).shape == (2,)
+    deep = [Activation("tanh") for _ in range(10_000)]
+    assert lrplstm.Model([FIRST, *deep, Pool("last")]).num_classes == H

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -61,10 +61,6 @@ class Graph:
     dtype: np.dtype[Any]
     top: Recurrent | None
     pooled: str | None
-
-    def recurrent(self, name: str) -> Recurrent:
-        """Return the recurrent layer of that name."""
-        return next(one for one in self.layers if one.name == name and isinstance(one, Recurrent))
 
     @property
     def asks_of_each_step(self) -> bool:
@@ -143,10 +139,10 @@ def connect(layers: Sequence[Layer | Cells], inputs: Mapping[str, Input] = _ONE_
     if not layers:
         raise ValueError("layers: expected at least one layer, got none")
     named: list[Layer] = []
-    names = set(inputs)
+    names, kinds = set(inputs), Counter[str]()
     for n, given in enumerate(layers):
         layer = _to_layer(n, given)
-        name = _free_name(layer.kind, names) if layer.name is None else layer.name
+        name = _free_name(layer.kind, names, kinds) if layer.name is None else layer.name
         if name in names or not name.strip():
             raise ValueError(f"layers[{n}]: name: expected one of its own, got {shown(name)}")
         reads = layer.reads or ((str(named[-1].name),) if named else tuple(inputs))
@@ -163,9 +159,10 @@ def connect(layers: Sequence[Layer | Cells], inputs: Mapping[str, Input] = _ONE_
 
     forms = _forms_of(inputs, named)
     first = next(name for name, form in forms.items() if form.steps)
+    by_name = {str(layer.name): layer for layer in named}
     for n, layer in enumerate(named):
         try:
-            forms[str(layer.name)] = _form(layer, forms, named)
+            forms[str(layer.name)] = _form(layer, forms, by_name)
         except ValueError as error:
             raise ValueError(f"layers[{n}]: {error}") from None
         _check_fixed(n, layer, forms)
@@ -189,11 +186,12 @@ def connect(layers: Sequence[Layer | Cells], inputs: Mapping[str, Input] = _ONE_
     return Graph(tuple(named), order, forms, scores, same_dtype(arrays), top, pooled)
 
 
-def _form(layer: Layer, forms: Mapping[str, Form], layers: Sequence[Layer]) -> Form:
+def _form(layer: Layer, forms: Mapping[str, Form], layers: Mapping[str, Layer]) -> Form:
     """Return what a layer's output is, given what those are that it reads."""
     form = layer.form([forms[read] for read in layer.reads or ()])
     if isinstance(layer, FinalState):
-        below = next((one for one in layers if one.name in (layer.reads or ())), None)
+        (name,) = layer.reads or ("",)
+        below = layers.get(name)
         layer.number(below)  # is an error where it has none
         return layer.form_of(cast(Recurrent, below))
     return form
@@ -220,10 +218,13 @@ def _arrays(layers: Sequence[Layer]) -> dict[str, Array]:
     }
 
 
-def _free_name(kind: str, names: Collection[str]) -> str:
-    """Return the kind, with a number behind it where it is taken."""
-    numbered = (f"{kind}_{count}" for count in itertools.count(2))
-    return next(name for name in itertools.chain([kind], numbered) if name not in names)
+def _free_name(kind: str, names: Collection[str], kinds: Counter[str]) -> str:
+    """Return the kind, with a number behind it where it is taken; `kinds` counts those so far."""
+    while True:
+        kinds[kind] += 1
+        name = kind if kinds[kind] == 1 else f"{kind}_{kinds[kind]}"
+        if name not in names:
+            return name
 
 
 def _to_layer(n: int, given: Layer | Cells) -> Layer:

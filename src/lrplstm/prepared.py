@@ -47,6 +47,7 @@ class Scan:
 
     Attributes
     ----------
+    recurrent : Recurrent
     reads : tuple of int
         The slot of x, and those of initial states that other layers give, h first.
     hidden : int
@@ -78,7 +79,7 @@ class Scan:
         if not sorted_:
             self.scans = cast(Scans, Ordered(self.scans))
         self.layer = self.scans.prepare_layer(layer.directions)
-        self.directions = layer.directions
+        self.recurrent, self.directions = layer, layer.directions
         self.reads, self.hidden = reads, slot
         widths = layer.state_widths
         self.finals = tuple(range(slot + 1, slot + 1 + len(widths)))
@@ -247,7 +248,7 @@ class Prepared:
                 slots[name] = scan.hidden
                 self.slots += 1 + len(scan.finals)
             elif below in scans_of and isinstance(layer, FinalState):
-                slots[name] = scans_of[below].finals[layer.number(graph.recurrent(below))]
+                slots[name] = scans_of[below].finals[layer.number(scans_of[below].recurrent)]
             elif below in scans_of and isinstance(layer, Pool) and layer.pooling == "last":
                 slots[name] = scans_of[below].finals[0]
             else:
