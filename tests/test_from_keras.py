@@ -305,6 +305,42 @@ def test_weights_alone(case, tmp_path):
         assert found.origin.get(part) == expected.origin.get(part)
 
 
+def grus(units, **options):
+    return L.GRU(units, return_sequences=True, **options)
+
+
+CELLS_ALONE = {
+    "GRU": lambda: [grus(4), L.GRU(5), L.Dense(3)],
+    "GRU of Keras 2": lambda: [grus(4, reset_after=False), L.GRU(5, reset_after=False), L.Dense(3)],
+    "two directions": lambda: [L.Bidirectional(L.GRU(4)), L.Dense(3)],
+    "SimpleRNN": lambda: [L.SimpleRNN(4, return_sequences=True), L.SimpleRNN(5), L.Dense(3)],
+    "two classes": lambda: [grus(4), L.LSTM(5), L.Dense(3)],
+}
+
+
+@pytest.mark.parametrize("case", CELLS_ALONE)
+@pytest.mark.parametrize("named", [False, True])
+def test_other_cells_alone(case, named, tmp_path):
+    """From weights as Keras 3 and Keras 2 write them."""
+    made = network(CELLS_ALONE[case])
+    path = tmp_path / "model.weights.h5"
+    made.model.save_weights(path)
+    if named:
+        layers = []
+        for n, layer in enumerate(made.layers):
+            arrays = stored(layer)
+            if isinstance(layer, L.Bidirectional):
+                layers.append(keras2_bidirectional(f"bidirectional_{n}", arrays[:3], arrays[3:]))
+            else:
+                make = keras2_dense if isinstance(layer, L.Dense) else keras2
+                layers.append(make(f"layer_{n}", arrays))
+        write_named(path, layers, version="2.4.0")
+    model = lrplstm.from_keras(path, pooling="last", dense_activations=["linear"])
+    x = np.stack(inputs("features", (6, 6)))
+    expected = made.model.predict(x, verbose=0)
+    assert relative_error(model.predict(x), expected) < 1e-5
+
+
 # Files of Keras 1 and 2 -------------------------------------------------------------------------
 
 

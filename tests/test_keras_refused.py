@@ -436,13 +436,17 @@ def arrays(*shapes, seed=0):
 LSTM_ARRAYS = arrays((3, 16), (4, 16), (16,))
 SAID = {"pooling": "last", "recurrent_activation": "sigmoid"}
 WEIGHTS = {
-    "GRU": ([keras2("a", arrays((3, 12), (4, 12), (12,)))], "layer 'a' .*cannot be explained"),
+    "GRU without biases": (
+        [keras2("a", arrays((3, 12), (4, 12)))],
+        r"layer 'a' \(GRU\): without biases its arrays do not tell reset_after; pass the model's",
+    ),
+    "two gates": ([keras2("a", arrays((3, 8), (4, 8), (8,)))], "layer 'a' .*cannot be explained"),
     "Conv1D": ([keras2_dense("a", arrays((3, 3, 4), (4,)))], "layer 'a' .*cannot be explained"),
     "BatchNormalization": (
         [("a", dict(zip(("a/gamma:0", "a/beta:0"), arrays((3,), (3,)), strict=True)))],
         "layer 'a' .*cannot be explained, .* gamma, beta",
     ),
-    "no LSTM": ([keras2_dense("a", arrays((3, 4), (4,)))], "expected an LSTM layer, found none"),
+    "no LSTM": ([keras2_dense("a", arrays((3, 4), (4,)))], "expected a layer of LSTM, GRU, Simple"),
     "a name that says nothing": (
         [keras2("a", LSTM_ARRAYS), ("b", {}), keras2_dense("c", arrays((4, 3), (3,)))],
         "layer 'b' .*its name does not tell what it does; pass the model's config",
@@ -539,8 +543,11 @@ def test_orders_that_numbered_files_do_not_tell(tmp_path):
     keras.Sequential([start, L.LSTM(5), L.Activation("relu")]).save_weights(path)
     with refused(r"'activation\w*' \(activation\): the file does not say what it does; pass"):
         lrplstm.from_keras(path)
-    keras.Sequential([start, L.GRU(5, name="a")]).save_weights(path)
-    with refused(r"layer 'a' \(gru\): cannot be explained"):
+    keras.Sequential([start, rows(5), L.Conv1D(5, 2, name="a")]).save_weights(path)
+    with refused(r"layer 'a' \(conv1d\): the file does not say what it does; pass"):
+        lrplstm.from_keras(path)
+    keras.Sequential([start, L.EinsumDense("abc,cd->abd", (None, 3), name="a")]).save_weights(path)
+    with refused(r"layer 'a' \(einsum_dense\): cannot be explained"):
         lrplstm.from_keras(path)
     keras.Sequential([start, keras.Sequential([L.LSTM(5)], name="a")]).save_weights(path)
     with refused(r"layer 'a' \(sequential\): the file does not say what it does; pass"):

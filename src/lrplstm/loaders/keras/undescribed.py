@@ -10,14 +10,16 @@ from math import comb
 from typing import Any
 
 from lrplstm.loaders.keras.arrays import is_cudnn
-from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer
+from lrplstm.loaders.keras.config import OTHER_CLASS, KerasLayer, snake_case
 from lrplstm.loaders.keras.said import Questions, Said, without_config
 from lrplstm.loaders.keras.stores import NamedStore, NumberedStore, Weight, class_of
+from lrplstm.loaders.keras.translation import CLASSES
 from lrplstm.texts import shown
 
 __all__ = ["layers_of_named", "layers_of_numbered"]
 
-_RECURRENT = ("LSTM", "Bidirectional")
+_CELLS = {4: "LSTM", 3: "GRU", 1: "SimpleRNN"}  # by the number of gates
+_RECURRENT = (*_CELLS.values(), "Bidirectional")
 _DENSE = ("Dense", "TimeDistributed")
 _POOLINGS = {"GlobalAveragePooling1D": "mean", "GlobalMaxPooling1D": "max"}
 _WEIGHTLESS = (
@@ -49,6 +51,13 @@ class _Seen:
         """Width of what an array is multiplied with: 0 the input, 1 the states."""
         shape = self.weights[number].array.shape if number < len(self.weights) else ()
         return shape[0] if shape else 0
+
+    @property
+    def cell(self) -> str:
+        """The class of a recurrent layer, or of that in a Bidirectional one."""
+        shape = self.weights[1].array.shape if len(self.weights) > 1 else ()
+        count = {9: 3, 12: 4, 18: 3, 24: 4}.get(len(self.weights), _gates(shape))  # Keras 1
+        return _CELLS.get(count, "LSTM") if self.kind == "Bidirectional" else self.kind
 
     @property
     def columns(self) -> int:
@@ -109,22 +118,27 @@ def _class_of_arrays(name: str, weights: list[Weight]) -> str | None:
     """Return the class of the layer that has such arrays, or None if it is none of ours."""
     roles = [weight.role for weight in weights]
     half = len(weights) // 2
-    if len(weights) in (4, 6, 24) and all("backward" in w.name for w in weights[half:]):
-        side = _class_of_arrays(name, weights[:half])
-        return "Bidirectional" if side == "LSTM" else None
-    if len(weights) == 12 and all(role[-4:-1] in ("_W_", "_U_", "_b_") for role in roles):
-        return "LSTM"
+    if len(weights) in (4, 6, 18, 24) and all("backward" in w.name for w in weights[half:]):
+        return "Bidirectional" if _class_of_arrays(name, weights[:half]) in _RECURRENT else None
+    if len(weights) in (9, 12) and all(role[-4:-1] in ("_W_", "_U_", "_b_") for role in roles):
+        return _CELLS[len(weights) // 3]
     shapes = [weight.array.shape for weight in weights]
     ends = [role.rpartition("_")[2] for role in roles]  # Keras 1: lstm_1_W
     if roles == ["embeddings"] or (ends == ["W"] and class_of(name) == "embedding"):
         return "Embedding"
     if ends in (["kernel", "kernel"], ["kernel", "kernel", "bias"], ["W", "U", "b"]):
         kernel, recurrent = shapes[:2]
-        fits = len(kernel) == len(recurrent) == 2 and 4 * recurrent[0] == recurrent[1] == kernel[1]
-        return "LSTM" if fits else None
+        fits = len(kernel) == len(recurrent) == 2 and recurrent[1] == kernel[1]
+        return _CELLS.get(_gates(recurrent)) if fits else None
     if ends in (["kernel"], ["kernel", "bias"], ["W"], ["W", "b"]) and len(shapes[0]) == 2:
         return "TimeDistributed" if class_of(name) == "time_distributed" else "Dense"
     return None
+
+
+def _gates(recurrent: tuple[int, ...]) -> int:
+    """Return how many gates recurrent weights of this shape are for, 0 if for none."""
+    whole = len(recurrent) == 2 and recurrent[0] and recurrent[1] % recurrent[0] == 0
+    return recurrent[1] // recurrent[0] if whole else 0
 
 
 # Files of Keras 3, which number their layers by class -------------------------------------------
@@ -156,12 +170,11 @@ def layers_of_numbered(store: NumberedStore, said: Said, source: str) -> list[Ke
     dense, steps = (by_class.pop(kind, []) for kind in _DENSE)
     if dense and steps:
         raise without_config("the order of Dense and TimeDistributed is not known")
-    embedding, one, both, output = (
-        by_class.pop(kind, []) for kind in ("Embedding", *_RECURRENT, "Softmax")
-    )
+    embedding, output = (by_class.pop(kind, []) for kind in ("Embedding", "Softmax"))
+    kinds = {kind: by_class.pop(kind) for kind in _RECURRENT if kind in by_class}
     by_class.pop("Flatten", None)
     others = [seen for members in by_class.values() for seen in members]
-    recurrent = _in_order(one, both, embedding)
+    recurrent = _in_order(kinds, embedding)
     return _describe(
         [*embedding, *recurrent, *others, *dense, *steps, *output],
         Questions(said, source),
@@ -174,16 +187,20 @@ def _see_numbered(store: NumberedStore, base: str, number: int, stored: str) -> 
     name = store.contents.text(f"{store.container}/{stored}/vars", "name") or stored
     layer = KerasLayer(name, kind or base, {}, (name,), ((base, number),))
     if kind is None:
-        if base in ("sequential", "functional", "activation", "re_lu", "masking"):
+        if base in ("sequential", "functional", *map(snake_case, CLASSES)):
             raise without_config(f"{layer}: the file does not say what it does")
         raise layer.refuse("cannot be explained")
     return _Seen(layer, [] if kind in _WEIGHTLESS else store.weights(layer))
 
 
-def _in_order(one: list[_Seen], both: list[_Seen], embedding: list[_Seen]) -> list[_Seen]:
-    """Return LSTM and Bidirectional layers in the one order in which each can read the last."""
-    if not (one and both):
-        return one + both
+def _in_order(kinds: dict[str, list[_Seen]], embedding: list[_Seen]) -> list[_Seen]:
+    """Return recurrent layers of several classes in the one order in which each reads the last."""
+    if len(kinds) < 2:
+        return [one for members in kinds.values() for one in members]
+    names = " and ".join(kinds)
+    if len(kinds) > 2:
+        raise without_config(f"the order of {names} is not known")
+    one, both = kinds.values()
     count, what = len(one) + len(both), "there are too many"
     if comb(count, len(one)) <= _MOST_ORDERS:
         fitting = []
@@ -195,7 +212,7 @@ def _in_order(one: list[_Seen], both: list[_Seen], embedding: list[_Seen]) -> li
         if len(fitting) == 1:
             return fitting[0]
         what = "several orders fit" if fitting else "no order fits"
-    raise without_config(f"the order of LSTM and Bidirectional is not known, {what}")
+    raise without_config(f"the order of {names} is not known, {what}")
 
 
 def _fits(order: Sequence[_Seen]) -> bool:
@@ -218,7 +235,7 @@ def _describe(seen: list[_Seen], questions: Questions, gates: str | None) -> lis
     """
     recurrent = [one for one in seen if one.kind in _RECURRENT]
     if not recurrent:
-        raise ValueError("expected an LSTM layer, found none")
+        raise ValueError(f"expected a layer of {', '.join(_RECURRENT)}, found none")
     pooling = _pooling(seen, recurrent[-1], questions)
     activations = iter(_activations([one for one in seen if one.kind in _DENSE], questions))
     described: list[KerasLayer] = []
@@ -234,7 +251,7 @@ def _describe(seen: list[_Seen], questions: Questions, gates: str | None) -> lis
             config = _cell(one, gates, questions) | {"return_sequences": sequences}
             if one.kind == "Bidirectional":
                 merge_mode = _merge_mode(one, seen[n + 1 :], questions)
-                inner = {"class_name": "LSTM", "config": config}
+                inner = {"class_name": one.cell, "config": config}
                 config = {"layer": inner, "merge_mode": merge_mode}
         elif one.kind in _DENSE:
             config = {"activation": next(activations), "use_bias": len(one.weights) == 2}
@@ -282,17 +299,26 @@ def _activations(dense: list[_Seen], questions: Questions) -> Sequence[str]:
 
 def _cell(one: _Seen, gates: str | None, questions: Questions) -> dict[str, Any]:
     weights = one.weights
-    if len(weights) in (3, 6) and is_cudnn(weights[1].array, weights[2].array):
-        gates = gates or "sigmoid"  # it has no other
-    what = (
-        f"that of {shown(one.layer.name)}: in Keras before 2.3 'hard_sigmoid', if nothing else was "
-        "said"
-    )
-    return {
+    bias = weights[2].array if len(weights) in (3, 6) else None
+    cudnn = one.cell != "SimpleRNN" and bias is not None and is_cudnn(weights[1].array, bias)
+    config = {
         "activation": "tanh",
-        "recurrent_activation": questions.ask("recurrent_activation", what, "sigmoid", gates),
         "use_bias": len(weights) != (4 if one.kind == "Bidirectional" else 2),
     }
+    if one.cell == "GRU":
+        if not config["use_bias"]:
+            raise without_config(f"{one.layer}: without biases its arrays do not tell reset_after")
+        config["reset_after"] = cudnn or (bias is not None and bias.ndim == 2)
+    if one.cell != "SimpleRNN":
+        what = (
+            f"that of {shown(one.layer.name)}: in Keras before 2.3 'hard_sigmoid', if nothing else "
+            "was said"
+        )
+        seen = gates or ("sigmoid" if cudnn else None)  # which has no other
+        config["recurrent_activation"] = questions.ask(
+            "recurrent_activation", what, "sigmoid", seen
+        )
+    return config
 
 
 def _merge_mode(one: _Seen, after: list[_Seen], questions: Questions) -> str:
