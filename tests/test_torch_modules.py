@@ -141,6 +141,64 @@ def first_step_added(net, x):
     return net.fc(net.lstm(x)[0][:, -1]) + x[:, 0, :C]
 
 
+def additive_attention(net, x):
+    output, (h, _) = net.lstm(x)
+    energy = net.v(torch.tanh(net.w(output) + net.u(h[-1]).unsqueeze(1)))
+    return net.fc((energy.softmax(dim=1) * output).sum(dim=1))
+
+
+def dot_attention(net, x):
+    output, (h, _) = net.lstm(x)
+    weights = torch.bmm(output, h[-1].unsqueeze(2)).squeeze(2).softmax(1)
+    context = torch.bmm(output.transpose(1, 2), weights.unsqueeze(2)).squeeze(2)
+    return net.fc(torch.tanh(net.w(torch.cat([context, h[-1]], dim=1))))
+
+
+def vector_attention(net, x):
+    output, _ = net.lstm(x)
+    weights = functional.softmax(torch.matmul(torch.tanh(output), net.v), dim=1)
+    return net.fc(torch.einsum("bt,bth->bh", weights, output))
+
+
+def attention_of_heads(net, x):
+    output, _ = net.lstm(x)
+    attended, _ = net.attention(output, output, output)
+    return net.fc(net.norm(output + attended).mean(1))
+
+
+def scaled_dot_products(net, x):
+    output = net.lstm(x)[0]
+    q, k, v = (
+        part(output).view(len(x), -1, 2, H // 2).transpose(1, 2) for part in (net.q, net.k, net.v)
+    )
+    attended = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+    return net.fc(attended.reshape(len(x), -1, H)[:, -1])
+
+
+def convolutions(net, x):
+    x = net.pool(functional.relu(net.norm(net.conv(x.permute(0, 2, 1)))))
+    return net.fc(net.lstm(functional.elu(net.last(x)).permute(0, 2, 1))[1][0][-1])
+
+
+def highway(net, x):
+    output = net.lstm(x)[0][:, -1]
+    gate = torch.sigmoid(net.g(output))
+    return net.fc(gate * functional.silu(net.h(output)) + (1 - gate) * output)
+
+
+def one_step_after_the_other(net, x):
+    states, outputs = None, []
+    for t in range(x.size(1)):
+        output, states = net.lstm(x[:, t : t + 1], states)
+        outputs.append(output)
+    return net.fc(torch.cat(outputs, dim=1).mean(1) + states[0][0])
+
+
+def encoder_and_decoder(net, x):
+    _, states = net.lstm(x)
+    return net.fc(net.decoder(states[0][-1].unsqueeze(1).repeat(1, 6, 1), states)[0])[:, -1]
+
+
 def norm(width):
     def make():
         layer = nn.BatchNorm1d(width)
@@ -205,6 +263,36 @@ CASES = {
     "autoencoder": Network(autoencoder, lstm=lstm(), decoder=lstm(H, 6), fc=linear(6, D)),
     "batch normalization": Network(normalized_batch, lstm=lstm(), norm=norm(D), last=norm(H)),
     "residual": Network(first_step_added, lstm=lstm()),
+    "additive attention": Network(
+        additive_attention, lstm=lstm(), w=linear(H, 6), u=linear(H, 6), v=linear(6, 1)
+    ),
+    "dot attention": Network(dot_attention, lstm=lstm(), w=linear(2 * H, H)),
+    "vector attention": Network(vector_attention, lstm=lstm(), v=parameter(H)),
+    "heads": Network(
+        attention_of_heads,
+        lstm=lstm(),
+        attention=lambda: nn.MultiheadAttention(H, 2, batch_first=True),
+        norm=lambda: nn.LayerNorm(H),
+    ),
+    "transformer": Network(
+        lambda net, x: net.fc(net.encoder(net.lstm(x)[0]).mean(1)),
+        lstm=lstm(),
+        encoder=lambda: nn.TransformerEncoderLayer(H, 2, 8, batch_first=True),
+    ),
+    "scaled dot products": Network(
+        scaled_dot_products, lstm=lstm(), q=linear(H, H), k=linear(H, H), v=linear(H, H)
+    ),
+    "convolutions": Network(
+        convolutions,
+        lstm=lstm(6),
+        conv=lambda: nn.Conv1d(D, 8, 5, padding=2),
+        norm=norm(8),
+        pool=lambda: nn.MaxPool1d(2),
+        last=lambda: nn.Conv1d(8, 6, 3, padding="same"),
+    ),
+    "highway": Network(highway, lstm=lstm(), g=linear(H, H), h=linear(H, H)),
+    "step by step": Network(one_step_after_the_other, lstm=lstm()),
+    "encoder and decoder": Network(encoder_and_decoder, lstm=lstm(), decoder=lstm(H)),
     "sequence": Network(
         lambda net, x: net.head(net.lstm(x)[0][:, -1]),
         lstm=lstm(),
@@ -241,7 +329,9 @@ def test_scores_and_gradients(name):
             assert relative_error(one.input_relevance, expected[b]) < 1e-9
 
 
-@pytest.mark.parametrize("name", ["cells", "autoencoder", "GRU", "residual", "pooled"])
+@pytest.mark.parametrize(
+    "name", ["cells", "autoencoder", "GRU", "residual", "pooled", "heads", "convolutions"]
+)
 def test_relevance_is_conserved(name):
     network = CASES[name].double().eval()
     model = lrplstm.from_torch(network)
@@ -313,6 +403,31 @@ def test_sequences_of_several_lengths(network, example):
         expected = network(alone, *others)
         predicted = model.predict(row[:length].numpy())
         assert relative_error(predicted, expected[0].detach().numpy()) < 1e-5
+
+
+def test_axes_in_another_order():
+    """Channels first, steps that are a number, one sequence alone, sequences of one length."""
+    torch.manual_seed(0)
+    flat = Network(lambda net, x: net.fc(net.lstm(x.unsqueeze(-1))[0][:, -1]), lstm=lstm(1))
+    first = Network(lambda net, x: net.fc(net.lstm(x.transpose(1, 2))[0][:, -1]), lstm=lstm())
+    alone = Network(lambda net, x: net.fc(net.lstm(x)[0][-1]), lstm=lstm())
+    fixed = Network(
+        lambda net, x: net.fc(net.lstm(x)[0].reshape(len(x), -1)), lstm=lstm(), fc=linear(9 * H, C)
+    )
+    x = torch.randn(9, D)
+    for network, one, example in (
+        (flat, x[:, :1], torch.randn(2, 9)),
+        (flat, x[:, :1], None),
+        (first, x, torch.randn(2, D, 9)),
+        (alone, x, x),
+        (fixed, x, torch.randn(2, 9, D)),
+        (fixed, x, None),
+    ):
+        model = lrplstm.from_torch(network, example=example)
+        given = one if network is alone else one.T[None] if network is first else one[None]
+        given = given[..., 0] if network is flat else given
+        expected = network.eval()(given).reshape(-1).detach().numpy()
+        assert relative_error(model.predict(one.numpy()), expected) < 1e-5
 
 
 def test_several_outputs():

@@ -35,6 +35,8 @@ class Argument:
         Sizes of those that stay, at their places.
     ids : int
         How many ids there are; 0 for float numbers.
+    longer : int
+        How many more steps it has than others.
     value
         A constant, or an example.
     """
@@ -44,11 +46,12 @@ class Argument:
     axes: str = ""
     shape: tuple[int, ...] = ()
     ids: int = 0
+    longer: int = 0
     value: Any = None
 
     def sizes(self, B: int, T: int) -> tuple[int, ...]:
         """Return its shape for so many sequences of so many steps."""
-        by_axis = {"B": B, "T": T}
+        by_axis = {"B": B, "T": T + self.longer}
         return tuple(
             by_axis.get(axis, size) for axis, size in zip(self.axes, self.shape, strict=True)
         )
@@ -110,6 +113,9 @@ class Arguments:
         arrays = {each.name: _whole(value) for each, value in given if each.kind == "input"}
         B = arrays[main.name].shape[main.axes.index("B")] if "B" in main.axes else 1
         full = [arrays[main.name].shape[main.axes.index("T")]] * B
+        batches = {arrays[e.name].shape[e.axes.index("B")] for e in self.inputs if "B" in e.axes}
+        if batches - {B}:
+            return
         counts = [_counts(each, value) for each, value in given if each.kind in ("lengths", "mask")]
         counts += [full, _without_zeros(main, arrays[main.name])]
         for lengths in counts:
@@ -124,7 +130,7 @@ class Arguments:
             if "B" in axes:
                 row, axes = row.take(b, axis=axes.index("B")), axes.replace("B", "", 1)
             if "T" in axes:
-                row = np.moveaxis(row, axes.index("T"), 0)[:length]
+                row = np.moveaxis(row, axes.index("T"), 0)[: length + each.longer]
                 row = row[:, None] if row.ndim == 1 and not each.ids else row
             rows[each.name] = row
         return rows if len(rows) > 1 else next(iter(rows.values()))
@@ -203,8 +209,7 @@ def _known_argument(name: str) -> Argument | None:
 
 
 def _first_arguments(torch: Any, module: Any, name: str) -> Iterator[Argument]:
-    nn = torch.nn
-    tables = [part.num_embeddings for part in module.modules() if isinstance(part, nn.Embedding)]
+    nn, tables = torch.nn, _tables(torch, module)
     if tables:
         yield Argument(name, "input", "BT", (0, 0), ids=min(tables))
     recurrent = [part for part in module.modules() if isinstance(part, nn.RNNBase)]
@@ -233,8 +238,10 @@ def _widths(nn: Any, module: Any) -> list[int]:
 # Examples ---------------------------------------------------------------------------------------
 
 
-def arguments_like(torch: Any, module: Any, call: Call) -> tuple[Arguments, int, int]:
-    """Return what a module is called with, as an example shows it, with its B and T.
+def arguments_like(torch: Any, module: Any, call: Call) -> list[tuple[Arguments, int, int]]:
+    """Return what a module may be called with, as an example shows it, with its B and T.
+
+    The likeliest comes first.
 
     Raises
     ------
@@ -245,18 +252,35 @@ def arguments_like(torch: Any, module: Any, call: Call) -> tuple[Arguments, int,
     names = list(call.options) if by_name else _named(module, len(call.arguments))
     values = list(call.options.values()) if by_name else list(call.arguments)
     arrays = [_array(value) for value in values]
-    main = next((n for n, array in enumerate(arrays) if _has_steps(array)), None)
-    if main is None:
+    ids = min(_tables(torch, module), default=0)
+    main = max(range(len(arrays)), key=lambda n: _order(arrays[n], ids), default=None)
+    if main is None or not _order(arrays[main], ids):
         raise ValueError(
             "example: expected what forward takes, with sequences of several steps among it"
         )
-    tables = [p.num_embeddings for p in module.modules() if isinstance(p, torch.nn.Embedding)]
-    axes, B, T = _axes_of(torch, module, arrays[main])
-    given = [
-        _argument(name, value, array, n == main, axes, B, T, min(tables, default=0))
-        for n, (name, value, array) in enumerate(zip(names, values, arrays, strict=True))
-    ]
-    return Arguments(tuple(given), by_name), B, T
+    readings = []
+    for axes in _axes_of(torch, module, arrays[main]):
+        sizes = dict(zip(axes, _whole(values[main]).shape, strict=True))
+        B, T = sizes.get("B", 1), sizes["T"]
+        given = [
+            _main(name, value, axes, ids) if n == main else _argument(name, value, axes, B, T, ids)
+            for n, (name, value) in enumerate(zip(names, values, strict=True))
+        ]
+        readings.append((Arguments(tuple(given), by_name), B, T))
+    return readings
+
+
+def _tables(torch: Any, module: Any) -> list[int]:
+    nn = torch.nn
+    return [part.num_embeddings for part in module.modules() if isinstance(part, nn.Embedding)]
+
+
+def _order(array: Array | None, ids: int) -> int:
+    """Return how likely an argument is to have the steps; 0 if it cannot have any."""
+    if array is None or array.ndim < 2 or array.size < 2 or array.dtype.kind not in "iuf":
+        return 0
+    whole = array.dtype.kind in "iu"
+    return 3 if array.ndim > 2 else 2 if whole and ids else 1
 
 
 def _named(module: Any, count: int) -> list[str]:
@@ -276,51 +300,50 @@ def _array(value: Any) -> Array | None:
     return None
 
 
-def _has_steps(array: Array | None) -> bool:
-    return array is not None and array.ndim >= 2 and array.dtype.kind in "iuf" and array.size > 1
-
-
-def _axes_of(torch: Any, module: Any, array: Array | None) -> tuple[str, int, int]:
-    """Return what the axes of the main input are, and how many sequences and steps it has."""
+def _axes_of(torch: Any, module: Any, array: Array | None) -> list[str]:
+    """Return what the axes of the main input can be, the likeliest first."""
     assert array is not None
-    if array.dtype.kind in "iu" or array.ndim == 2:
-        return "BT" + "-" * (array.ndim - 2), array.shape[0], array.shape[1]
+    further = "-" * (array.ndim - 3)
+    if array.dtype.kind in "iu":
+        return ["BT" + "-" * (array.ndim - 2), "TB" + "-" * (array.ndim - 2)]
+    if array.ndim == 2:
+        return ["BT", "T-"]
     recurrent = [p for p in module.modules() if isinstance(p, torch.nn.RNNBase)]
+    known = ["BT-", "TB-", "B-T"]
+    if recurrent and not recurrent[0].batch_first:
+        known = ["TB-", "BT-", "B-T"]
     widths = _widths(torch.nn, module)
     if array.shape[1] in widths and array.shape[2] not in widths:
-        return "B-T" + "-" * (array.ndim - 3), array.shape[0], array.shape[2]
-    if recurrent and not recurrent[0].batch_first:
-        # Most networks that transpose by themselves take batches first.
-        return "TB-" + "-" * (array.ndim - 3), array.shape[1], array.shape[0]
-    return "BT-" + "-" * (array.ndim - 3), array.shape[0], array.shape[1]
+        known.insert(0, known.pop())
+    return [axes + further for axes in known]
 
 
-def _argument(
-    name: str,
-    value: Any,
-    array: Array | None,
-    main: bool,
-    axes: str,
-    B: int,
-    T: int,
-    ids: int,
-) -> Argument:
+def _main(name: str, value: Any, axes: str, ids: int) -> Argument:
+    array = _whole(value)
+    return Argument(
+        name, "input", axes, array.shape, ids if array.dtype.kind in "iu" else 0, value=value
+    )
+
+
+def _argument(name: str, value: Any, axes: str, B: int, T: int, ids: int) -> Argument:
+    """Return an argument beside the main one, whose axes are given."""
+    array = _array(value)
     if array is None:
         return Argument(name, "constant", value=value)
-    whole = array.dtype.kind in "iu"
-    if main:
-        return Argument(name, "input", axes, array.shape, ids if whole else 0, value)
-    lengths = array.shape == (B,) and whole and array.min() >= 1 and array.max() <= T
-    if (lengths and "len" in name.lower()) or (lengths and array.max() == T):
-        return Argument(name, "lengths", "B", array.shape, value=value)
-    if array.shape == (B, T) and (array.dtype == bool or set(np.unique(array)) <= {0, 1}):
-        return Argument(name, "mask", "BT", array.shape, value=array)
-    if array.ndim == 0 or B not in array.shape:
+    shape, whole = array.shape, array.dtype.kind in "iu"
+    lengths = shape == (B,) and whole and array.min() >= 1 and array.max() <= T
+    if lengths and ("len" in name.lower() or array.max() == T):
+        return Argument(name, "lengths", "B", shape, value=value)
+    if shape == (B, T) and (array.dtype == bool or set(np.unique(array)) <= {0, 1}):
+        return Argument(name, "mask", "BT", shape, value=array)
+    if not shape or B not in shape:
         return Argument(name, "constant", value=value)
-    place = array.shape.index(B)
-    marks = ["-"] * array.ndim
-    marks[place] = "B"
-    after = [n for n in range(array.ndim) if array.shape[n] == T and n != place]
-    if after and array.ndim >= 2 and (array.ndim > 2 or whole):
-        marks[after[0]] = "T"
-    return Argument(name, "input", "".join(marks), array.shape, ids if whole else 0, value)
+    ids = ids if whole else 0
+    if len(shape) == len(axes) and shape[axes.index("B")] == B and (whole or len(shape) > 2):
+        # As the main one, perhaps of another length.
+        return Argument(name, "input", axes, shape, ids, shape[axes.index("T")] - T, value)
+    marks = ["-"] * len(shape)
+    marks[shape.index(B)] = "B"
+    if len(shape) > 2 and T in shape:
+        marks[shape.index(T)] = "T"
+    return Argument(name, "input", "".join(marks), shape, ids, value=value)

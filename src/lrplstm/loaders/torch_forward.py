@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from lrplstm.base_model import Model
@@ -20,7 +20,7 @@ from lrplstm.loaders.torch_reading import Run, translated
 from lrplstm.loaders.torch_run import Runner, unwrapped
 from lrplstm.loaders.torch_tracing import Recording, record
 from lrplstm.texts import first_line
-from lrplstm.verification import arrays_in, compare
+from lrplstm.verification import Comparison, arrays_in, compare
 
 __all__ = ["graph_of_module", "model_of_forward"]
 
@@ -72,11 +72,13 @@ def model_of_forward(
 
 def _way(torch: Any, module: Any, runner: Runner, example: Any) -> _Way:
     if example is not None:
-        arguments, B, T = arguments_like(torch, module, arguments_of(example))
-        for sizes in (((B, T), (B + 1, T + 2)), ((B, T), (B + 1, T + 11)), ((B, T), (B + 1, T))):
-            fault = _fault(runner, arguments, sizes)
-            if fault is None:
-                return _Way(arguments, sizes)
+        likely = arguments_like(torch, module, arguments_of(example))
+        for longer in (2, 11, 0):  # for what needs several steps, or is for one length only
+            for arguments, B, T in likely:
+                sizes = ((B, T), (B + 1, T + longer))
+                fault = _fault(runner, arguments, sizes)
+                if fault is None:
+                    return _Way(arguments, sizes)
         raise ValueError(
             "example: expected what forward takes, a tuple of its arguments or a dict of them, but "
             f"it raised {fault}"
@@ -149,12 +151,27 @@ def _graph(
         values = arguments.made(B, T)
         with runner.undisturbed():
             tensors, function = runner.function_of(*arguments.call(values), reads)
+            flat = [each.axes in ("BT", "TB", "T") and not each.ids for each in arguments.inputs]
+            tensors, function = _with_units(tensors, function, flat)
             try:
                 recording = record(torch, function, tensors, lines=lines)
             except Exception as error:  # whatever a forward raises
                 raise _not_followed(error) from None
             runs.append(_translated(torch, runner, recording))
     return graph_of(torch, runs, [each.name for each in arguments.inputs])
+
+
+def _with_units(
+    tensors: Sequence[Any], function: Callable[..., Any], flat: Sequence[bool]
+) -> tuple[list[Any], Callable[..., Any]]:
+    """Return the same where a step that is a number is a row of one."""
+
+    def of_rows(*rows: Any) -> Any:
+        return function(*(row[..., 0] if n else row for row, n in zip(rows, flat, strict=True)))
+
+    return [tensor[..., None] if n else tensor for tensor, n in zip(tensors, flat, strict=True)], (
+        of_rows if any(flat) else function
+    )
 
 
 def _translated(torch: Any, runner: Runner, recording: Recording) -> Run:
@@ -196,16 +213,20 @@ def _compare(
     except Exception as error:  # whatever a forward raises
         text = f"{type(error).__name__}: {first_line(error)}"
         raise ValueError(f"source: forward raised {text} on {what}") from None
-    readings = [
-        compare(arrays, [model.predict(one) for one in sequences], rtol)
-        for turned in (arguments, arguments.turned())
-        for sequences in turned.sequences(values)
-    ]
-    comparisons = [each for each in readings if each is not None]
+    comparisons, faults = list[Comparison](), list[str]()
+    for turned in (arguments, arguments.turned()):
+        for sequences in turned.sequences(values):
+            try:
+                expected = [model.predict(one) for one in sequences]
+            except ValueError as error:  # steps and sequences the other way round
+                faults.append(str(error))
+                continue
+            if comparison := compare(arrays, expected, rtol):
+                comparisons.append(comparison)
     comparison = min(comparisons, key=lambda each: each.relative, default=None)
     if comparison is None or not comparison.relative <= rtol:
         shapes = ", ".join(str(array.shape) for array in arrays[:4])
-        difference = f"arrays of shape {shapes}"
+        difference = f"arrays of shape {shapes}{f' ({faults[0]})' if faults else ''}"
         if comparison is not None:
             difference = f"others: on {what} they differ by up to {comparison}"
         raise RefusedError(f"expected the scores that forward gives, got {difference}")

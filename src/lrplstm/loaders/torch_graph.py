@@ -57,7 +57,8 @@ class _Joined:
         if len(one.calls) != len(another.calls):
             raise RefusedError(
                 "forward does something else for other lengths: "
-                f"{len(one.calls)} operations for one, {len(another.calls)} for another"
+                f"{len(one.calls)} operations for one, {len(another.calls)} for another; of loops "
+                "over steps only those of nn.LSTMCell, nn.GRUCell and nn.RNNCell are known"
             )
         for name, tensor in one.constants.items():
             if name not in another.constants:

@@ -16,6 +16,12 @@ from lrplstm.loaders.torch_values import OPERATORS, Translation, Value
 __all__ = ["Run", "translated"]
 
 _LEAST_STEPS = 3  # of a loop that is seen as one
+_MADE = frozenset(
+    "new_zeros new_ones new_full new_empty new_tensor zeros_like ones_like full_like "
+    "empty_like".split()
+)
+"""Constants of which inputs only say the shape."""
+
 _RANDOM = frozenset(
     "rand randn randint rand_like randn_like randint_like bernoulli normal uniform random "
     "multinomial randperm".split()
@@ -128,6 +134,8 @@ class _Reader:
         tensor = function(**tensors)
         if name in _RANDOM:
             raise self.translation.refuse("it draws random numbers, in evaluation mode too")
+        if name in _MADE:
+            return self.translation.known(tensor)
         if name == "select" and values[0].constant:
             return self._view(arguments, tensor)
         if all(value.constant and not value.written for value in values):
@@ -146,11 +154,11 @@ class _Reader:
         if name in CELLS:
             weights = [arguments[key] for key in ("w_ih", "w_hh", "b_ih", "b_hh")]
             states = arguments["hx"] if isinstance(arguments["hx"], list) else [arguments["hx"]]
-            key = name, *(None if w is None else id(w.tensor) for w in weights)
             tensors = tensor if isinstance(tensor, tuple) else (tensor,)
-            make = cell(self.translation, name, weights)
-            found = self.loops.cell(key, arguments["input"], states, tensors, make)
-            return found if len(found) > 1 else found[0]
+            after = self._cell(name, arguments["input"], states, weights, tensors)
+            return after if len(after) > 1 else after[0]
+        if name in CELLS.values() and arguments["input"].steps is not None:
+            return self._layers_at_step(name, arguments, tensor)
         if name not in OPERATORS:
             raise self.translation.refuse(f"expected an operation that is known, got {name}")
         place = self.translation.place
@@ -164,6 +172,49 @@ class _Reader:
 
         lifted = self.loops.lifted(name, arguments, tensor, handler)
         return lifted if lifted is not None else handler(arguments)
+
+    def _cell(
+        self,
+        name: str,
+        step: Value,
+        states: Sequence[Value],
+        weights: Sequence[Value | None],
+        tensors: Sequence[Any],
+    ) -> tuple[Value, ...]:
+        key = name, *(None if w is None else id(w.tensor) for w in weights)
+        return self.loops.cell(key, step, states, tensors, cell(self.translation, name, weights))
+
+    def _layers_at_step(self, name: str, arguments: Mapping[str, Any], tensors: Any) -> list[Value]:
+        """Return what recurrent layers make of one step of a loop: each is a cell."""
+        axis = 1 if arguments["batch_first"] else 0
+        x, count = arguments["input"], arguments["num_layers"]
+        params = arguments["params"]
+        each = len(params) // count
+        if x.shape[axis] != 1 or arguments["bidirectional"] or each not in (2, 4):
+            raise self.translation.refuse("a recurrent layer in a loop over steps")
+        squeeze = self.torch.ops.aten.squeeze.dim
+        step = self._operation("squeeze", squeeze, {"self": x, "dim": axis}, x.tensor.squeeze(axis))
+        hx = arguments["hx"] if isinstance(arguments["hx"], list) else [arguments["hx"]]
+        after = []
+        for layer in range(count):
+            weights = [*params[layer * each : (layer + 1) * each], None, None][:4]
+            states = [self._state(value, layer) for value in hx]
+            last = [final[layer] for final in tensors[1:]]
+            after.append(self._cell(f"{name}_cell", step, states, weights, last))
+            step = after[-1][0]
+        finals = zip(tensors[1:], zip(*after, strict=True), strict=True)
+        return [
+            self._row(step, axis, tensors[0]),
+            *(Value(final, parts=parts) for final, parts in finals),
+        ]
+
+    def _state(self, value: Value, layer: int) -> Value:
+        """Return the state of one of the layers."""
+        if value.parts and not value.name:
+            return value.parts[layer]
+        if value.constant:
+            return self.translation.known(value.tensor[layer])
+        return self.translation.emit("Gather", [value], value.tensor[layer], axis=0, index=layer)
 
     def _constant(self, tensor: Any) -> Any:
         if isinstance(tensor, list | tuple):
