@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -258,6 +259,16 @@ def test_such_models_are_saved_loaded_copied_and_shown(tmp_path, capsys):
     two.save(tmp_path)
     assert not list(tmp_path.glob("vocab*"))
     assert '"format_version": 4' in (tmp_path / "config.json").read_text()
+
+
+def test_sums_are_of_all_inputs_and_of_each():
+    model, batch = two_branches()
+    a = lrplstm.lrp(model, one_of(batch, 2), 1)
+    *_, total, each = str(a).splitlines()
+    left, right = (a.relevance_of[name].sum() for name in ("a", "b"))
+    assert re.fullmatch(r"score \S+ = inputs (\S+) [+-] initial states .*", total)
+    assert float(total.split()[4]) == pytest.approx(left + right, abs=0.01)
+    assert each == f"inputs: a {left:+.3g}, b {right:+.3g}"
 
 
 def test_padding_of_an_input_is_left_out_of_those_that_have_its_steps():

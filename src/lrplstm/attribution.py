@@ -13,7 +13,7 @@ import numpy as np
 
 from lrplstm import heatmap
 from lrplstm.balance import Balance
-from lrplstm.heatmap.content import checked_texts
+from lrplstm.heatmap.content import checked_texts, signed
 from lrplstm.input_rows import InputRows
 from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
@@ -180,7 +180,7 @@ class Attribution:
         return Balance(
             self.method,
             self._wording.shared_out,
-            "steps" if self.tokens is None else "words",
+            self._what_got_it,
             arrived,
             np.atleast_1d(np.asarray(self.initial_relevance, np.float64)),
             np.atleast_1d(np.asarray(self.delta, np.float64)),
@@ -188,9 +188,20 @@ class Attribution:
         )
 
     @property
+    def _what_got_it(self) -> str:
+        """What relevance is of, in words."""
+        if self.other_relevance:
+            return "inputs"
+        return "steps" if self.tokens is None else "words"
+
+    @property
     def _notes(self) -> list[str]:
         """What stands below every picture."""
-        return self.balance.lines()
+        lines = self.balance.lines()
+        if self.other_relevance and self.row_labels is None:
+            sums = {name: float(np.sum(values)) for name, values in self.relevance_of.items()}
+            lines.append("inputs: " + ", ".join(f"{name} {signed(s)}" for name, s in sums.items()))
+        return lines
 
     def to_html(
         self, *, variables: Sequence[str] | None = None, steps: Sequence[str] | None = None

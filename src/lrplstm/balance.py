@@ -29,7 +29,7 @@ class Balance(NamedTuple):
     source : str
         What was shared out, such as "score".
     inputs : str
-        What the relevance of the inputs is called: "words" or "steps".
+        What the relevance of the inputs is called: "words" or "steps", or "inputs" of several.
     arrived, initial, rest : ndarray of shape (K,)
         The sum over all inputs, what ended on the initial states, and `delta`.
     labels : sequence of str of length K, or None

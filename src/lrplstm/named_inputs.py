@@ -254,7 +254,9 @@ class NamedEncoder:
         expected = ", ".join(map(shown, self.inputs))
         if not isinstance(inputs, Mapping):
             raise ArgumentTypeError(
-                "inputs", f"expected a dict by name, of {expected}, got {type(inputs).__name__}"
+                "inputs",
+                f"expected a dict by name, of {expected}, each of one sequence or of all of a "
+                f"batch, got {type(inputs).__name__}",
             )
         for name in inputs:
             if name not in self.inputs:

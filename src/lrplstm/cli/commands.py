@@ -21,7 +21,14 @@ from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import Output, naming_output, open_outputs, requested
 from lrplstm.cli.formats import FORMATS, Rows, Settings, given, labelled
-from lrplstm.cli.inputs import InputError, Item, Naming, load_model, settle_inputs
+from lrplstm.cli.inputs import (
+    InputError,
+    Item,
+    Naming,
+    check_one_input,
+    load_model,
+    settle_inputs,
+)
 from lrplstm.cli.json_lines import JsonLines
 from lrplstm.cli.progress import Progress
 from lrplstm.cli.series import read_series
@@ -88,6 +95,7 @@ def explain(options: argparse.Namespace) -> None:
     settle_inputs(options)
     outputs = requested(options, FORMATS)
     model = load_model(options)
+    check_one_input(model)
     method = ALIASES.get(options.method, options.method)
     chosen = _method_options(options, method, model)
     target = read_target(options.target, model)
@@ -266,6 +274,7 @@ def predict(options: argparse.Namespace) -> None:
     settle_inputs(options)
     outputs = requested(options, PREDICTION_FORMATS)
     model = load_model(options)
+    check_one_input(model)
     naming, accuracy = Naming(options), Accuracy()
     with (
         _reading(options, model) as portions,

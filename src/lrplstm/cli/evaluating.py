@@ -13,6 +13,7 @@ from lrplstm.cli.inputs import (
     STDOUT,
     InputError,
     Naming,
+    check_one_input,
     load_model,
     take_json_as_input,
 )
@@ -49,6 +50,7 @@ def evaluate(options: argparse.Namespace) -> None:
         raise InputError("expected a FILE of labelled sentences")
     outputs = requested(options, EVALUATION_FORMATS)
     model = load_model(options)
+    check_one_input(model)
     check_one_row(model)
     labelled = not model.outputs.regression
     if labelled:

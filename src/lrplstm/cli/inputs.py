@@ -16,6 +16,7 @@ from lrplstm.base_model import Model
 from lrplstm.errors import AboutArgument, Element, MissingArgumentError, Spelling
 from lrplstm.loaders.registry import options as loader_options
 from lrplstm.loaders.registry import read_model
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "InputError",
     "Item",
     "Naming",
+    "check_one_input",
     "load_model",
     "one_line",
     "settle_inputs",
@@ -179,6 +181,16 @@ def take_json_as_input(options: argparse.Namespace, name: str) -> None:
         return
     setattr(options, name, given)
     options.json = STDOUT
+
+
+def check_one_input(model: Model) -> None:
+    """Refuse a model that a text or a series is not enough for."""
+    if model.inputs is not None:
+        names = ", ".join(map(shown, model.inputs))
+        raise InputError(
+            f"the model reads {names} by name, which has to be done in Python: "
+            "lrplstm.explain(lrplstm.load(folder), {name: ...})"
+        )
 
 
 def settle_inputs(options: argparse.Namespace) -> None:
