@@ -1,4 +1,4 @@
-"""Explain what an LSTM decided: Layer-wise Relevance Propagation, sensitivity analysis and others.
+"""Explain what a recurrent network decided: Layer-wise Relevance Propagation and other methods.
 
 >>> import lrplstm
 >>> model = lrplstm.load_default()

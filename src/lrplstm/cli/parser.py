@@ -154,7 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; `run` of what it parses does the command."""
     parser = _Parser(
         prog="lrplstm",
-        description="Explain what an LSTM decided, word by word.",
+        description="Explain what a recurrent network decided, word by word or number by number.",
         epilog="`lrplstm COMMAND --help` says more, with examples.",
     )
     parser.add_argument("--version", action="version", version=f"lrplstm {lrplstm.__version__}")
