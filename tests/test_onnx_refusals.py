@@ -118,10 +118,6 @@ REFUSED = [
         ],
         r"node '/noise' \(RandomNormalLike\): this operator is not read",
     ),
-    (
-        [LSTM, ROWS, node("Slice", "rows one large zero", "later")],
-        "expected scores of each step of the inputs, got the steps of 'inputs' .length-1",
-    ),
     ([LSTM, LAST, node("Concat", "state other", "two", axis=0)], "it joins constants with"),
     ([LSTM, ROWS, node("ReduceMean", "rows", "mean", axes=[1])], "expected the axis of all steps"),
     (

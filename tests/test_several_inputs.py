@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -445,3 +446,43 @@ def test_relevance_of_states_at_other_steps_is_refused():
     model, batch = decoder()
     with pytest.raises(ValueError, match="hidden_relevance: expected None where the top layer"):
         lrplstm.lrp(model, one_of(batch, 0), hidden_relevance=np.ones((4, 4)))
+
+
+class FourInputs(nn.Module):
+    """A series with a category at each step, another series, and static features."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(7, 2)
+        self.first = nn.LSTM(3 + 2, 4, batch_first=True, bidirectional=True)
+        self.second = nn.GRU(2, 3, batch_first=True)
+        self.fc = nn.Linear(8 + 3 + 2, 3)
+
+    def forward(self, series, kind, other, static):
+        h, _ = self.first(torch.cat([series, self.embedding(kind)], -1))
+        output, _ = self.second(other)
+        return self.fc(torch.cat([h.mean(1), output[:, -1], static], -1))
+
+
+def test_a_graph_of_several_inputs_is_read_by_their_names(tmp_path):
+    """Which of them have the same steps is seen where they are joined."""
+    torch.manual_seed(0)
+    module, names = FourInputs().eval(), ["series", "kind", "other", "static"]
+    given = (
+        torch.randn(5, 6, 3), torch.randint(0, 7, (5, 6)), torch.randn(5, 4, 2), torch.randn(5, 2)
+    )  # fmt: skip
+    path = tmp_path / "four.onnx"
+    axes = {name: {0: "B", 1: f"T of {name}"} for name in names[:3]} | {"static": {0: "B"}}
+    axes["kind"] = axes["series"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, given, path, input_names=names, dynamic_axes=axes, dynamo=False)
+    model = lrplstm.from_onnx(path, vocabulary=list("abcdefg"), class_names=["x", "y", "z"])
+    assert [one.steps for one in model.inputs.values()] == [True, "series", True, False]
+    assert model.inputs["kind"].vocabulary == tuple("abcdefg")
+    batch = {name: array.numpy() for name, array in zip(names, given, strict=True)}
+    assert relative_error(model.predict(batch), module(*given).detach().numpy()) < 1e-6
+    whole = lrplstm.lrp(model, batch, "y", bias_factor=1.0)
+    np.testing.assert_allclose(whole.delta, 0, atol=1e-5)
+    with pytest.raises(TypeError, match="tokenizer: expected a name"):
+        lrplstm.from_onnx(path, tokenizer=3)

@@ -19,6 +19,7 @@ from lrplstm.layers import (
     Layer,
     Pool,
     Recurrent,
+    StepsError,
     directions,
     recurrent,
 )
@@ -163,6 +164,8 @@ def connect(layers: Sequence[Layer | Cells], inputs: Mapping[str, Input] = _ONE_
     for n, layer in enumerate(named):
         try:
             forms[str(layer.name)] = _form(layer, forms, by_name)
+        except StepsError as error:
+            raise StepsError(f"layers[{n}]: {error}", error.axes) from None
         except ValueError as error:
             raise ValueError(f"layers[{n}]: {error}") from None
         _check_fixed(n, layer, forms)

@@ -17,14 +17,21 @@ from lrplstm.layers import (
     POOLINGS,
     Activation,
     DenseLayer,
+    Layer,
     Pool,
     Recurrent,
     Standardize,
+    StepsError,
 )
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.model import LSTMModel
+from lrplstm.named_inputs import Input
+from lrplstm.weights import Array
 
 __all__ = ["to_model"]
+
+_OF_INPUT = ("vocabulary", "unknown_token", "tokenizer", "mask_id")
+"""Arguments of models that are about the one input that has tokens."""
 
 _OF_STATES = ("relu", "tanh")
 """Activations of states themselves that an LSTMModel has as a layer with the identity."""
@@ -32,16 +39,15 @@ _OF_STATES = ("relu", "tanh")
 
 def to_model(reading: Reading, **names: Any) -> Model:
     """Return the model of a network; `names` are arguments of models, such as `vocabulary`."""
-    if len(reading.inputs) != 1:
-        raise RefusedError(f"expected one input, got {', '.join(map(repr, reading.inputs))}")
+    if len(reading.inputs) != 1 or reading.row_inputs:
+        return _of_several(reading, names)
     reading = _with_sizes(reading)
     dtype = _dtype(reading.parts)
     title, embedding = reading.embeddings.get(INPUTS, (None, None))
     if embedding is None and reading.inputs[INPUTS].integers:
         raise RefusedError("it reads ids without an embedding")
-    with np.errstate(over="ignore"):  # infinite numbers are refused by what they end up in
-        layers = [part.layer.astype(dtype).called(part.name, part.reads) for part in reading.parts]
-        table = None if embedding is None else embedding.astype(dtype, copy=False)
+    layers = _layers(reading.parts, dtype)
+    table = None if embedding is None else _as(embedding, dtype)
     origin = {"input": reading.inputs[INPUTS].name}
     if title is not None:
         origin["embedding"] = title
@@ -52,6 +58,57 @@ def to_model(reading: Reading, **names: Any) -> Model:
     origin |= {part.name: part.title for part in reading.parts if part.title}
     origin["output"] = reading.output
     return Model(layers, embedding=table, origin=origin, **names)
+
+
+def _of_several(reading: Reading, names: dict[str, Any]) -> Model:
+    """Return the model of a network of several inputs, which keep their names."""
+    dtype = _dtype(reading.parts)
+    inputs = {}
+    for name, given in reading.inputs.items():
+        _, table = reading.embeddings.get(name, (None, None))
+        if table is None and given.integers:
+            raise RefusedError(f"input {name!r}: it reads ids without an embedding")
+        settings = _of_the_only(reading, names) if table is not None else {}
+        size = reading.sizes[name] if table is None else None
+        table = None if table is None else _as(table, dtype)
+        steps = name not in reading.row_inputs
+        inputs[name] = Input(size, steps=steps, embedding=table, **settings)
+    others = {name: value for name, value in names.items() if name not in _OF_INPUT}
+    for name in _OF_INPUT:
+        if names.get(name) is not None and len(reading.embeddings) != 1:
+            raise RefusedError(f"{name}: expected None where several inputs may have it")
+    origin = {f"embedding of {name}": title for name, (title, _) in reading.embeddings.items()}
+    origin |= {part.name: part.title for part in reading.parts if part.title}
+    others["origin"] = origin | {"output": reading.output}
+    layers = _layers(reading.parts, dtype)
+    while True:
+        try:
+            return Model(layers, inputs=inputs, **others)
+        except StepsError as error:
+            # Inputs that are joined step by step have the same steps.
+            sources = {axis.source for axis in error.axes}
+            joined = [name for name in inputs if name in sources]
+            if len(joined) < 2:
+                raise
+            arguments = inputs[joined[1]].arguments() | {"steps": joined[0]}
+            inputs[joined[1]] = Input(**arguments)
+
+
+def _of_the_only(reading: Reading, names: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of tokens, where one input alone has some."""
+    if len(reading.embeddings) != 1:
+        return {}
+    return {name: names[name] for name in _OF_INPUT if names.get(name) is not None}
+
+
+def _layers(parts: Sequence[Part], dtype: np.dtype[Any]) -> list[Layer]:
+    with np.errstate(over="ignore"):  # infinite numbers are refused by what they end up in
+        return [part.layer.astype(dtype).called(part.name, part.reads) for part in parts]
+
+
+def _as(table: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(over="ignore"):
+        return table.astype(dtype, copy=False)
 
 
 def _with_sizes(reading: Reading) -> Reading:

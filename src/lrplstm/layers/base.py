@@ -32,6 +32,7 @@ __all__ = [
     "Layer",
     "Operation",
     "Pass",
+    "StepsError",
     "check_lengths",
     "no_decomposition",
     "register",
@@ -328,6 +329,22 @@ class Layer(Operation):
         values |= {name: value for name, value in named.items() if value is not None}
         inside = ", ".join(f"{name}={value!r}" for name, value in values.items())
         return f"{type(self).__name__}({inside})"
+
+
+class StepsError(ValueError):
+    """Outputs are joined step by step that have other steps.
+
+    Attributes
+    ----------
+    axes : tuple of two Axis
+    """
+
+    def __init__(self, text: str, axes: tuple[Axis, Axis]) -> None:
+        super().__init__(text, axes)
+        self.axes = axes
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def check_lengths(lengths: Array, fits: Array, expected: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lrplstm.checks import check_choice
 from lrplstm.copies import Copies
-from lrplstm.layers.base import Axis, Form, Layer, Pass, register
+from lrplstm.layers.base import Axis, Form, Layer, Pass, StepsError, register
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule, through_sum
 from lrplstm.sequences import to_offsets
 from lrplstm.weights import Array
@@ -339,6 +339,7 @@ def _same_rows(inputs: Sequence[Form]) -> None:
             "expected to read either steps or rows of sequences, got both; Repeat puts a row at "
             "each step"
         )
-    axes = list(dict.fromkeys(one.axis for one in inputs))
+    axes = list(dict.fromkeys(one.axis for one in inputs if one.axis is not None))
     if len(axes) > 1:
-        raise ValueError(f"expected to read the same steps, got {axes[0]} and {axes[1]}")
+        text = f"expected to read the same steps, got {axes[0]} and {axes[1]}"
+        raise StepsError(text, (axes[0], axes[1]))
