@@ -138,6 +138,40 @@ def test_windows_and_ends(tmp_path):
     compare(randomized(start, L.Dense(2)(L.GlobalMaxPooling1D()(y))), series(3, 9, 3), tmp_path)
 
 
+def test_kinds_of_attention(tmp_path):
+    start = keras.Input((6, 3))
+    rows = L.Bidirectional(L.LSTM(4, return_sequences=True))(start)
+    (state,) = [L.Reshape((1, 8))(L.Bidirectional(L.LSTM(4))(start))]
+    parts = [
+        L.AdditiveAttention()([rows, rows]),
+        L.AdditiveAttention(use_scale=False)([rows, L.Dense(5)(rows), L.Dense(8)(rows)]),
+        L.Attention(use_scale=True, score_mode="concat")([rows, rows]),
+        L.MultiHeadAttention(2, 3, value_dim=2)(rows, L.Dense(5)(rows)),
+    ]
+    means = [L.GlobalAveragePooling1D()(part) for part in parts]
+    looked_up = L.Flatten()(L.Attention()([state, rows]))
+    y = L.Concatenate()([*means, looked_up])
+    compare(randomized(start, L.Dense(2)(y)), series(3, 6, 3), tmp_path)
+
+
+def test_weights_that_are_repeated_and_permuted(tmp_path):
+    """Attention as it was written before there were layers for it."""
+    start = keras.Input((6, 3))
+    rows = L.LSTM(4, return_sequences=True)(start)
+    weights = L.Activation("softmax")(L.Flatten()(L.Dense(1, "tanh")(rows)))
+    weights = L.Permute((2, 1))(L.RepeatVector(4)(weights))
+    y = L.GlobalAveragePooling1D()(L.Multiply()([rows, weights]))
+    compare(randomized(start, L.Dense(2)(y)), series(3, 6, 3), tmp_path)
+
+
+def test_tensors_that_are_merged(tmp_path):
+    start = keras.Input((6, 3))
+    several = [L.LSTM(4)(start), L.GRU(4)(start), L.Dense(4)(L.SimpleRNN(3)(start))]
+    y = L.Concatenate()([L.Add()(several), L.Average()(several), L.Maximum()(several)])
+    y = L.Concatenate()([y, L.Multiply()(several[:2]), L.Dot(axes=1)(several[1:])])
+    compare(randomized(start, L.Dense(2)(y)), series(3, 6, 3), tmp_path)
+
+
 def test_several_outputs(tmp_path):
     start = keras.Input((6, 3))
     y = L.RNN(L.LSTMCell(4))(start)

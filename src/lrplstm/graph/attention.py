@@ -18,7 +18,14 @@ from lrplstm.graph.linear import compute, matmul, of_two
 from lrplstm.graph.operators import Call, Unreadable, Value, operator
 from lrplstm.graph.signals import Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, Traced
-from lrplstm.layers import DenseLayer, DotProductAttention, Multiply, WeightedSum
+from lrplstm.layers import (
+    AdditiveAttention,
+    DenseLayer,
+    DotProductAttention,
+    Layer,
+    Multiply,
+    WeightedSum,
+)
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.weights import Array
 
@@ -37,6 +44,8 @@ class Scores(Unreadable):
     causal : bool
         Whether queries see no keys behind their own step.
     weights : bool
+    additive : ndarray of shape (size,), optional
+        What weighs each unit of tanh(query + key), where scores are sums of these, no products.
     """
 
     queries: Traced
@@ -44,6 +53,7 @@ class Scores(Unreadable):
     scale: float = 1.0
     causal: bool = False
     weights: bool = False
+    additive: Array | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -201,6 +211,15 @@ def _average(call: Call, weights: Traced, values: Traced) -> Traced:
     return averages[0].joined(averages[1:], last - 1) if averages[1:] else averages[0]
 
 
+@operator("AdditiveScores")
+def _additive_scores(call: Call) -> Value:
+    """Return sums over units of weight * tanh(query + key), for each query and each key."""
+    queries, keys, weight = call.traced(0), call.traced(1), call.constant(2)
+    if queries.ndim != 3 or keys.ndim != 3 or weight.shape != (queries.shape[2],):
+        raise RefusedError("expected rows of queries and of keys, and a weight for each unit")
+    return Scores("scores of attention", queries, keys, additive=weight)
+
+
 # Scores of queries and keys ---------------------------------------------------------------------
 
 
@@ -211,7 +230,7 @@ def on_scores(call: Call) -> Value | None:
         return None
     others = [value for value in call.values if value is not scores and value is not None]
     match call.node.operator:
-        case "Mul" | "Div" if not scores.weights and len(others) == 1:
+        case "Mul" | "Div" if scores.additive is None and not scores.weights and len(others) == 1:
             factor = _one_number(others[0])
             if call.node.operator == "Div":
                 factor = 1 / factor if call.values[0] is scores else math.nan
@@ -289,7 +308,9 @@ def _attention(call: Call, scores: Scores, values: Traced) -> Traced:
         raise RefusedError("expected steps from the first to the last")
     queries = several[0]
     signals = [network.in_order(rows) for rows in several]
-    layer = DotProductAttention(heads.pop(), scores.scale, scores.causal)
+    layer: Layer = DotProductAttention(heads.pop(), scores.scale, scores.causal)
+    if scores.additive is not None:
+        layer = AdditiveAttention(scores.additive, scores.causal)
     width = network.signals[signals[2]].width
     given = call.add(layer, [network.signals[n].name for n in signals], width, queries.steps)
     unit_shape = (*queries.layout.unit_shape[:-1], values.shape[-1])

@@ -17,8 +17,10 @@ from lrplstm.layers import (
     Activation,
     Add,
     Affine,
+    Average,
     DenseLayer,
     LayerNormalization,
+    Maximum,
     PReLU,
     RMSNormalization,
 )
@@ -26,7 +28,7 @@ from lrplstm.loaders.refusals import RefusedError
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["aligned", "compute", "dense", "matmul", "of_two"]
+__all__ = ["aligned", "compute", "dense", "matmul", "of_two", "scaled"]
 
 
 # Matrices ---------------------------------------------------------------------------------------
@@ -166,6 +168,11 @@ def _affine(call: Call, value: Traced, scale: Array | float, shift: Array | floa
     return call.network.result(rows, given, rows.order)
 
 
+def scaled(call: Call, value: Traced, factor: float) -> Traced:
+    """Return a tensor times a number."""
+    return _affine(call, value, factor, 0.0)
+
+
 def _of_units(numbers: Array, shape: Sequence[int], units: Sequence[int]) -> Array:
     """Return the number of each unit, the same at all steps of all sequences."""
     numbers = numbers.reshape((1,) * (len(shape) - numbers.ndim) + numbers.shape)
@@ -199,6 +206,10 @@ def compute(call: Call) -> Value:
     """Arithmetic with two constants, a tensor and a constant, or two tensors."""
     if len(call.values) == 1 and call.node.operator in ("Min", "Max"):
         return call.value(0)
+    if call.node.operator == "Max" and all(isinstance(value, Traced) for value in call.values):
+        return of_two(call, Maximum(), [call.traced(n) for n in range(len(call.values))])
+    if len(call.values) > 2:
+        raise RefusedError(f"expected two things to compute with, got {len(call.values)}")
     name, first, second = call.node.operator, call.value(0), call.value(1)
     if not isinstance(first, Traced) and not isinstance(second, Traced):
         call.afford(np.broadcast_shapes(first.shape, second.shape), first.dtype)
@@ -245,6 +256,11 @@ def _compute_two(call: Call, first: Traced, second: Traced) -> Traced:
 @operator("Sum")
 def _sum(call: Call) -> Value:
     return of_two(call, Add(), [call.traced(n) for n in range(len(call.values))])
+
+
+@operator("Mean")
+def _mean(call: Call) -> Value:
+    return of_two(call, Average(), [call.traced(n) for n in range(len(call.values))])
 
 
 @operator("Neg")

@@ -2,10 +2,12 @@
 
 An ONNX file, a Keras config and a PyTorch program are all translated into a `Graph`, and
 `lrplstm.graph.reading` makes layers of that. Its operators are those of ONNX, with ONNX's names,
-inputs, attributes, orders of gates and layouts of weights. Two go beyond:
+inputs, attributes, orders of gates and layouts of weights. What goes beyond:
 
 - `LSTM` may have a ninth input: the projections of each direction, (directions, P, hidden_size);
   R is then (directions, 4 * hidden_size, P).
+- `AdditiveScores` of queries (batch, queries, K), keys (batch, keys, K) and a weight (K,) are the
+  sums over K of weight * tanh(query + key), (batch, queries, keys).
 - Names of tensors are of any letters; the empty one is an input or output that is left out.
 """
 

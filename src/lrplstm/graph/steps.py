@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lrplstm.graph.linear import dense
+from lrplstm.graph.linear import dense, scaled
 from lrplstm.graph.operators import Call, Value, operator, take
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced, along
 from lrplstm.loaders.refusals import RefusedError
@@ -182,6 +182,10 @@ def over_all_steps(call: Call, value: Traced, axis: int, how: str) -> Traced:
             raise RefusedError("it adds up numbers that are repeated")
         return value.take(np.array([0]), axis)
     weighted = network.only_signal(value)
+    steps = value.shape[axis]
+    if weighted is not None and "sum" in weighted.extra and how == "mean":
+        total = over_all_steps(call, value, axis, "sum")
+        return scaled(call, total, 1 / steps)  # of an open number it is refused in the end
     if weighted is not None and "sum" in weighted.extra and how == "sum":
         of_values = value.first.copy()
         of_values[SIGNAL] = weighted.extra["values"]

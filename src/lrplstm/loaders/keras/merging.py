@@ -235,18 +235,12 @@ def _additive_attention(use: Use) -> Tensor:
 
 def _additive(use: Use, query: Tensor, key: Tensor, factor: Any, scale: float) -> Tensor:
     """Return sum over units of factor * tanh(scale * (query + key)), for each pair of steps."""
-    batch, rows, width = query.shape
-    columns = key.shape[1]
-    first = use.emit("Unsqueeze", [query, use.integers("axis/query", 2)], (batch, rows, 1, width))
-    second = use.emit("Unsqueeze", [key, use.integers("axis/key", 1)], (batch, 1, columns, width))
-    made = use.emit("Add", [first, second], (batch, rows, columns, width))
+    shape = (*query.shape[:-1], key.shape[1])
+    both = [query, key]
     if scale != 1:
-        made = use.emit("Mul", [made, use.constant("scale", scale)], made.shape)
-    made = use.each("Tanh", made)
-    made = use.emit("Mul", [made, use.constant("factor", factor)], made.shape)
-    return use.emit(
-        "ReduceSum", [made, use.integers("units", -1)], (batch, rows, columns), {"keepdims": 0}
-    )
+        name = use.constant("scale", scale)
+        both = [use.emit("Mul", [one, name], one.shape) for one in both]
+    return use.emit("AdditiveScores", [*both, use.constant("factor", factor)], shape)
 
 
 @translates("MultiHeadAttention")
