@@ -557,7 +557,7 @@ def translated(program, store):
     """The operations that each output of a program is computed by."""
     for output in program.outputs.values():
         translation, scores = translate(program, output, store, 3)
-        translation.padding()
+        translation.masks()
         yield translation.graph(scores, "scores")
 
 

@@ -198,3 +198,55 @@ def test_hard_gates_are_those_of_the_version(version, tmp_path):
         c = f * c + i * np.tanh(g)
         h = o * np.tanh(c)
     assert relative_error(lrplstm.from_keras(path).predict(x), h) < 1e-5
+
+
+def compare_several(network, inputs, tmp_path):
+    """The same of a model of several inputs, which are given by name."""
+    expected = network.predict(inputs, verbose=0)
+    network.save(tmp_path / "model.keras")
+    save_as_keras_2_15(network, tmp_path / "model2.keras")
+    for source in (network, tmp_path / "model.keras", tmp_path / "model2.keras"):
+        model = lrplstm.from_keras(source)
+        assert relative_error(np.array(model.predict(inputs)), expected) < 1e-5
+        a = lrplstm.lrp(model, {name: x[0] for name, x in inputs.items()}, 0, bias_factor=1.0)
+        assert {*a.relevance_of} == {*inputs}
+        assert abs(a.delta) < 1e-4
+    return model
+
+
+def test_two_branches_and_a_row(tmp_path):
+    x, row = keras.Input((6, 3), name="x"), keras.Input((4,), name="row")
+    y = L.Concatenate()([L.LSTM(4)(x), L.GRU(3)(x), L.Dense(3, "relu")(row)])
+    y = L.Add()([L.Dense(5, "tanh")(y), L.Dense(5)(row)])
+    network = randomized([x, row], L.Dense(2)(y))
+    compare_several(network, {"x": series(3, 6, 3), "row": series(3, 4)}, tmp_path)
+
+
+def test_siamese(tmp_path):
+    first, second = (keras.Input((5,), dtype="int32", name=name) for name in ("a", "b"))
+    table, shared = L.Embedding(9, 3), L.LSTM(4)
+    states = [shared(table(ids)) for ids in (first, second)]
+    y = L.Concatenate()([*states, L.Subtract()(states), L.Multiply()(states), L.Maximum()(states)])
+    network = randomized([first, second], L.Dense(2)(y))
+    rng = np.random.default_rng(3)
+    ids = {name: rng.integers(1, 9, (3, 5)) for name in "ab"}
+    compare_several(network, ids, tmp_path)
+
+
+def test_words_beside_numbers(tmp_path):
+    words, x = keras.Input((6,), dtype="int32", name="words"), keras.Input((6, 2), name="x")
+    rows = L.Concatenate()([L.Embedding(9, 3)(words), x])
+    network = randomized([words, x], L.Dense(2)(L.Bidirectional(L.GRU(4))(rows)))
+    ids = np.random.default_rng(3).integers(0, 9, (3, 6))
+    compare_several(network, {"words": ids, "x": series(3, 6, 2)}, tmp_path)
+
+
+def test_an_encoder_and_a_decoder(tmp_path):
+    x, y = keras.Input((6, 3), name="x"), keras.Input((4, 2), name="y")
+    _, h, c = L.LSTM(4, return_state=True)(x)
+    rows = L.LSTM(4, return_sequences=True)(y, initial_state=[h, c])
+    network = randomized([x, y], L.TimeDistributed(L.Dense(2))(rows))
+    given = {"x": series(3, 6, 3), "y": series(3, 4, 2, seed=2)}
+    expected = network.predict(given, verbose=0)
+    model = lrplstm.from_keras(network)
+    assert relative_error(np.array(model.predict(given)), expected) < 1e-5

@@ -90,7 +90,7 @@ class Softmax(Layer):
     def relevance(
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
     ) -> tuple[Array | None, ...]:
-        """Return none, or raise a ValueError if there is part."""
+        """Return none, or raise a ValueError if there is some."""
         if relevance.any():
             raise ValueError(
                 f"method: lrp is not defined for the layer {shown(self.name)} (softmax) where its "
@@ -200,7 +200,7 @@ _MOST_SCORES = 2**22
 """Scores that are in memory at once, for each target: of so many queries of a long sequence."""
 
 
-class _Part(NamedTuple):
+class _Some(NamedTuple):
     """Some queries of one sequence, and all its keys and values, by head: (heads, rows, K) each.
 
     `first` is the number of the first query; `of_queries` and `of_keys` are their rows.
@@ -242,7 +242,7 @@ class _Attention(Layer):
             raise ValueError("causal: expected queries and keys of the same steps")
         return Form(values.size, queries.axis)
 
-    def _parts(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Iterator[_Part]:
+    def _parts(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Iterator[_Some]:
         """Yield the queries of each sequence, so many at once that their scores fit in memory."""
         queries, keys, values = inputs
         both = zip(pairwise(offsets[0]), pairwise(offsets[1]), strict=True)
@@ -252,7 +252,7 @@ class _Attention(Layer):
             count = max(1, _MOST_SCORES // ((end - begin) * self._numbers(keys.shape[1])))
             for first in range(start, stop, count):
                 rows = slice(first, min(first + count, stop))
-                yield _Part(self._split(queries[rows]), *split, first - start, rows, of_keys)
+                yield _Some(self._split(queries[rows]), *split, first - start, rows, of_keys)
 
     def _numbers(self, size: int) -> int:
         """Return how many numbers the score of a key takes, of keys of this size."""
@@ -267,28 +267,28 @@ class _Attention(Layer):
         swapped = np.swapaxes(x, -2, -3)
         return swapped.reshape(*swapped.shape[:-2], -1)
 
-    def _scores(self, part: _Part) -> Array:
+    def _scores(self, some: _Some) -> Array:
         """Return the score of each key for each query, (heads, queries, keys)."""
         raise NotImplementedError
 
-    def _scores_gradient(self, part: _Part, gradient: Array) -> tuple[Array, Array]:
+    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
         """Return the gradient of queries and keys, (K, heads, rows, K), given that of scores."""
         raise NotImplementedError
 
-    def _weights(self, part: _Part) -> Array:
-        scores = self._scores(part)
-        return softmax(np.where(self._seen(part), scores, -np.inf).astype(scores.dtype), axis=-1)
+    def _weights(self, some: _Some) -> Array:
+        scores = self._scores(some)
+        return softmax(np.where(self._seen(some), scores, -np.inf).astype(scores.dtype), axis=-1)
 
-    def _seen(self, part: _Part) -> Array:
+    def _seen(self, some: _Some) -> Array:
         """Return 1 for each key that a query sees, (queries, keys), else 0."""
-        seen = np.ones((part.queries.shape[1], part.keys.shape[1]), part.keys.dtype)
-        return np.tril(seen, part.first) if self.causal else seen
+        seen = np.ones((some.queries.shape[1], some.keys.shape[1]), some.keys.dtype)
+        return np.tril(seen, some.first) if self.causal else seen
 
     def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         """Return the output; see `Operation`."""
         output = np.empty((len(inputs[0]), inputs[2].shape[1]), inputs[2].dtype)
-        for part in self._parts(inputs, offsets):
-            output[part.of_queries] = self._join(self._weights(part) @ part.values)
+        for some in self._parts(inputs, offsets):
+            output[some.of_queries] = self._join(self._weights(some) @ some.values)
         return output
 
     def relevance(
@@ -296,14 +296,14 @@ class _Attention(Layer):
     ) -> tuple[Array | None, ...]:
         """Return the relevance of the values; queries and keys get none."""
         of_values = np.zeros((len(relevance), *past.inputs[2].shape), relevance.dtype)
-        for part in self._parts(past.inputs, past.offsets):
-            z, R = past.output[part.of_queries], relevance[:, part.of_queries]
-            of_values[:, part.of_keys] += self._join(
+        for some in self._parts(past.inputs, past.offsets):
+            z, R = past.output[some.of_queries], relevance[:, some.of_queries]
+            of_values[:, some.of_keys] += self._join(
                 through_weighted_sum(
                     rule,
-                    self._weights(part),
-                    self._seen(part),
-                    part.values,
+                    self._weights(some),
+                    self._seen(some),
+                    some.values,
                     self._split(z),
                     self._split(R),
                 )
@@ -313,14 +313,14 @@ class _Attention(Layer):
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
         """Return the gradient of queries, keys and values; see `Operation`."""
         of_all = tuple(np.zeros((len(gradient), *x.shape), gradient.dtype) for x in past.inputs)
-        for part in self._parts(past.inputs, past.offsets):
-            weights, g = self._weights(part), self._split(gradient[:, part.of_queries])
-            of_scores = softmax_gradient(weights, g @ np.swapaxes(part.values, -1, -2), axis=-1)
-            of_queries, of_keys = self._scores_gradient(part, of_scores)
+        for some in self._parts(past.inputs, past.offsets):
+            weights, g = self._weights(some), self._split(gradient[:, some.of_queries])
+            of_scores = softmax_gradient(weights, g @ np.swapaxes(some.values, -1, -2), axis=-1)
+            of_queries, of_keys = self._scores_gradient(some, of_scores)
             of_values = np.swapaxes(weights, -1, -2) @ g
-            of_all[0][:, part.of_queries] = self._join(of_queries)
-            of_all[1][:, part.of_keys] += self._join(of_keys)
-            of_all[2][:, part.of_keys] += self._join(of_values)
+            of_all[0][:, some.of_queries] = self._join(of_queries)
+            of_all[1][:, some.of_keys] += self._join(of_keys)
+            of_all[2][:, some.of_keys] += self._join(of_values)
         return of_all
 
 
@@ -364,15 +364,15 @@ class DotProductAttention(_Attention):
             raise ValueError(f"scale: expected a finite number, got {scale}")
         self._set(heads=to_int("heads", self.heads, 1), scale=scale, causal=bool(self.causal))
 
-    def _factor(self, part: _Part) -> float:
-        return 1 / math.sqrt(part.keys.shape[-1]) if self.scale is None else self.scale
+    def _factor(self, some: _Some) -> float:
+        return 1 / math.sqrt(some.keys.shape[-1]) if self.scale is None else self.scale
 
-    def _scores(self, part: _Part) -> Array:
-        return self._factor(part) * (part.queries @ np.swapaxes(part.keys, -1, -2))
+    def _scores(self, some: _Some) -> Array:
+        return self._factor(some) * (some.queries @ np.swapaxes(some.keys, -1, -2))
 
-    def _scores_gradient(self, part: _Part, gradient: Array) -> tuple[Array, Array]:
-        scaled = self._factor(part) * gradient
-        return scaled @ part.keys, np.swapaxes(scaled, -1, -2) @ part.queries
+    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
+        scaled = self._factor(some) * gradient
+        return scaled @ some.keys, np.swapaxes(scaled, -1, -2) @ some.queries
 
 
 @register
@@ -416,15 +416,15 @@ class AdditiveAttention(_Attention):
     def _numbers(self, size: int) -> int:
         return size
 
-    def _inner(self, part: _Part) -> Array:
+    def _inner(self, some: _Some) -> Array:
         """Return tanh(query + key), (heads, queries, keys, K)."""
-        return np.tanh(part.queries[..., :, np.newaxis, :] + part.keys[..., np.newaxis, :, :])
+        return np.tanh(some.queries[..., :, np.newaxis, :] + some.keys[..., np.newaxis, :, :])
 
-    def _scores(self, part: _Part) -> Array:
-        return (self._inner(part) * self.weight).sum(axis=-1)
+    def _scores(self, some: _Some) -> Array:
+        return (self._inner(some) * self.weight).sum(axis=-1)
 
-    def _scores_gradient(self, part: _Part, gradient: Array) -> tuple[Array, Array]:
-        slope = (1 - self._inner(part) ** 2) * self.weight
+    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
+        slope = (1 - self._inner(some) ** 2) * self.weight
         return (
             np.einsum("...qk,...qkc->...qc", gradient, slope),
             np.einsum("...qk,...qkc->...kc", gradient, slope),

@@ -68,8 +68,7 @@ def relevance(
     """
     i, f, g, o, a, h_before, c_before, h, c = past
     R_h, R_c = after
-    _, cell_activation, _ = weights.functions
-    signal = cell_activation(c)
+    m = o * weights.functions[1](c)
     p_i, p_f, p_o = _peepholes(weights)
     a_i, a_f, a_g, a_o = np.split(a, 4)
     b_i, b_f, b_g, b_o = np.split(weights.bias, 4)
@@ -80,11 +79,11 @@ def relevance(
         q = rule.quotient(a, R)
         return q, rule.share(q, a, bias, units)[:, np.newaxis]
 
-    # h = W_hr m, m = o tanh(c): a linear layer without bias, and a product.
+    # h = W_hr m: a linear layer without bias. R_m is that of m = o tanh(c).
     R_m = R_h
     if weights.weight_hr is not None:
-        R_m = through_linear(rule, o * signal, weights.weight_hr, 0.0, h, R_h)
-    R_o, R_signal = share_product(rule, o, signal, R_m)
+        R_m = through_linear(rule, m, weights.weight_hr, 0.0, h, R_h)
+    R_o, R_signal = share_product(rule, o, weights.functions[1](c), R_m)
     R_c = R_c + R_signal
     q_o, share_o = through(a_o, R_o, b_o, N_o)
     if weights.peepholes is not None:

@@ -95,9 +95,8 @@ def _widths(layer: list[Direction]) -> list[int]:
 
 def project(layer: list[Direction], x: Array) -> Array:
     """Return W_ih x of all directions, beside each other; see `lrplstm.scans`."""
-    # Not by a matrix product, of which a row has other bits in another batch.
-    weights = [direction.weights.weight_ih for direction in layer]
-    of_directions = [np.einsum("td,ad->ta", x, weight_ih) for weight_ih in weights]
+    # Row by row, so that no row has other bits in another batch.
+    of_directions = [[direction.weights.weight_ih @ x_t for x_t in x] for direction in layer]
     return np.concatenate(of_directions, axis=1)
 
 

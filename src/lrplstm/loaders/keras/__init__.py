@@ -16,7 +16,6 @@ from lrplstm.texts import shown, with_visible_errors
 
 if TYPE_CHECKING:
     from lrplstm.loaders.keras.reading import Network
-    from lrplstm.loaders.keras.translation import Padding
 
 __all__ = ["from_keras"]
 
@@ -134,7 +133,6 @@ def from_keras(
     with naming(opened.name, (ValueError,)):
         network = opened.read(said, output)
         said.check(network.translation.settings)
-        padding = network.translation.padding()
         _warn(opened.config is None and dense_activations is None, network)
         if vocabulary is None and network.translation.vocabulary is not None:
             vocabulary = network.translation.vocabulary
@@ -144,23 +142,28 @@ def from_keras(
             task = opened.task
             if network.ends_with_softmax or (two and network.scores.width == 1):
                 task = "classification"
+        reading = read(network.graph)
         return to_model(
-            read(network.graph),
+            reading,
             vocabulary=vocabulary,
             class_names=class_names,
             unknown_token=unknown_token,
             tokenizer=tokenizer,
             task=task,
-            **_mask(network, padding),
+            **_padding(network, len(reading.inputs)),
         )
 
 
-def _mask(network: Network, padding: Padding | None) -> dict[str, Any]:
-    """Return the arguments of a model that say which steps are padding."""
-    if padding is None:
-        return {}
-    ids = network.translation.inputs[padding.tensor].integers
-    return {"mask_id": 0} if ids else {"mask_value": padding.value}
+def _padding(network: Network, count: int) -> dict[str, Any]:
+    """Return the arguments of a model of so many inputs that say which steps are padding."""
+    translation = network.translation
+    masks = translation.masks()
+    if masks and count > 1:
+        heeds = next(iter(translation.heeds.values()))
+        raise ValueError(f"{heeds}: expected no padding in a model of several inputs")
+    for name, value in masks.items():
+        return {"mask_id": 0} if translation.inputs[name].integers else {"mask_value": value}
+    return {}
 
 
 def _warn(unsaid: bool, network: Network) -> None:

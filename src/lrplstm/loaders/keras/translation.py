@@ -154,24 +154,27 @@ class Translation:
         end = Node("Identity", (output.name,), (self.name(name),), place=f"output {shown(name)}")
         return Graph(tuple(self.inputs.values()), constants, (*self.nodes, end), end.outputs)
 
-    def padding(self) -> Padding | None:
-        """Return which steps the model passes over, if any.
+    def masks(self) -> dict[str, float]:
+        """Return what stands for padding in inputs, by their names.
 
         Raises
         ------
         ValueError
-            If some layers pass over steps that others read, or there are several kinds.
+            If some layers pass over steps that others read, or steps of one input are padding in
+            more than one way.
         """
-        for padding, reader in self.ignores.items():
-            if padding in self.heeds:
+        masks: dict[str, float] = {}
+        for padding, heeds in self.heeds.items():
+            if padding in self.ignores:
                 raise ValueError(
-                    f"{reader}: expected to pass over padding as {self.heeds[padding]} does, "
-                    "but in Keras it reads those steps"
+                    f"{self.ignores[padding]}: expected to pass over padding as {heeds} does, but "
+                    "in Keras it reads those steps"
                 )
-        if len(self.heeds) > 1:
-            names = " and ".join(self.heeds.values())
-            raise ValueError(f"expected padding of one kind, got several, of {names:.200}")
-        return next(iter(self.heeds), None)
+            if padding.tensor not in self.inputs:
+                raise ValueError(f"{heeds}: expected a mask of the steps of an input")
+            if masks.setdefault(padding.tensor, padding.value) != padding.value:
+                raise ValueError(f"{heeds}: expected padding of one kind, got several")
+        return masks
 
     def weights(self, layer: KerasLayer) -> list[Weight]:
         """Return the arrays of a layer."""
