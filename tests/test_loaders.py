@@ -31,6 +31,7 @@ def test_loaders_are_functions_wherever_they_are_taken_from():
                 "source",
                 "path",
                 "params",
+                "run_folder",
             )
             assert "Parameters\n" in function.__doc__
     for module in (lrplstm, loaders):

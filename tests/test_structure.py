@@ -90,10 +90,12 @@ LAYERS = [
         "loaders.keras.losses",
         "loaders.keras.said",
         "loaders.native",
+        "loaders.neuralhydrology.yaml",
         "loaders.tensors",
     },
     {
         "loaders.keras.stores",
+        "loaders.neuralhydrology.run",
         "loaders.torch_files",
         "loaders.torch_inputs",
         "loaders.torch_parts",
@@ -134,6 +136,7 @@ LAYERS = [
     {
         "loaders.arras",
         "loaders.flax",
+        "loaders.neuralhydrology",
         "loaders.keras",
         "loaders.onnx",
         "loaders.pytorch",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lrplstm.loaders.flax import from_flax
     from lrplstm.loaders.keras import from_keras
     from lrplstm.loaders.native import load, load_default
+    from lrplstm.loaders.neuralhydrology import from_neuralhydrology
     from lrplstm.loaders.onnx import from_onnx
     from lrplstm.loaders.pytorch import from_torch
 else:
@@ -44,6 +45,7 @@ __all__ = [
     "from_arras",
     "from_flax",
     "from_keras",
+    "from_neuralhydrology",
     "from_onnx",
     "from_torch",
     "load",
@@ -95,6 +97,11 @@ def _is_keras(path: Path, beginning: bytes) -> str | None:
     return "a .keras file" if first_member(beginning) in members else None
 
 
+def _is_neuralhydrology(path: Path, beginning: bytes) -> str | None:
+    is_run = (path / "config.yml").is_file() and any(path.glob("model_epoch*.pt"))
+    return "a NeuralHydrology run" if is_run else None
+
+
 def _is_2017(path: Path, beginning: bytes) -> str | None:
     is_2017 = (path / "model").is_file() and not (path / "config.json").exists()
     return "a folder of the 2017 reference code" if is_2017 else None
@@ -120,6 +127,13 @@ register(
         "a folder in the format of the 2017 reference code",
         options=(_TASK, _VOCABULARY),
         recognize=_is_2017,
+    )
+)
+register(
+    Loader(
+        "lrplstm.loaders.neuralhydrology:from_neuralhydrology",
+        "a folder of a NeuralHydrology run",
+        recognize=_is_neuralhydrology,
     )
 )
 register(
