@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import uuid
+import warnings
 import zipfile
 
 import numpy as np
@@ -509,6 +510,28 @@ def test_damaged_checkpoints(tmp_path, protocol, data):
     files = entries(torch_bytes(BESIDE_WEIGHTS, pickle_protocol=protocol))
     files[f"{FOLDER}data.pkl"] = data.draw(damage([files[f"{FOLDER}data.pkl"]]))
     refused_or_read(lrplstm.from_torch, write(tmp_path, zipped(files)), times=16)
+
+
+@pytest.fixture(scope="module")
+def scripted():
+    """The files in an archive of TorchScript."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch has some about TorchScript
+        file = io.BytesIO()
+        torch.jit.save(torch.jit.script(Scripted()), file)
+    with zipfile.ZipFile(file) as archive:
+        names = [name.partition("/")[2] for name in archive.namelist()]
+        return {f"{FOLDER}{name}": archive.read(f"archive/{name}") for name in names}
+
+
+@fuzzed
+@given(st.data())
+def test_damaged_torchscript(tmp_path, scripted, data):
+    pickled = data.draw(damage([scripted[f"{FOLDER}data.pkl"]]))
+    path = write(tmp_path, zipped(scripted | {f"{FOLDER}data.pkl": pickled}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is assumed of weights alone
+        refused_or_read(lrplstm.from_torch, path, times=16)
 
 
 def test_every_way_to_cut_a_file_short(tmp_path):

@@ -41,23 +41,23 @@ def from_torch(
     tokenizer: str | None = None,
     task: str = "classification",
 ) -> Model:
-    """Read an LSTM of PyTorch: a module, a state dict, or a file of one.
+    """Read a recurrent network of PyTorch: a module, a state dict, or a file of one.
 
-    What a network is made of shows which weights it has, not what it does between them. A module
-    is therefore run on a few short sequences, and has to have the model's scores. Weights alone
-    cannot be compared: what is assumed of them is said in a warning, unless `pooling` and
-    `activations` say it.
+    A module is read as its ``forward`` computes: it is run on a few short sequences, and has to
+    have the model's scores. Weights alone show what a network is made of, not what it does between
+    them: what is assumed is said in a warning, unless `pooling` and `activations` say it.
 
     Parameters
     ----------
     source : torch.nn.Module, mapping of str to tensors or arrays, str or path
         A module, in whatever mode and on whatever device; its state dict; or a file of that, which
         is .safetensors or what ``torch.save`` wrote (.pt, .pth, .bin, .ckpt). A checkpoint that
-        contains one state dict with an LSTM will do. Files are read without running anything in
-        them, and without PyTorch.
+        contains one state dict with a recurrent layer will do, and so will a TorchScript archive,
+        of which only the weights are read. Files are read without running anything in them, and
+        without PyTorch.
     lstm : str or sequence of str, optional
-        Path of the ``nn.LSTM``, such as "encoder.rnn"; of several that follow each other, first
-        layer first. Default: the only one there is.
+        Path of the ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``, such as "encoder.rnn"; of several that
+        follow each other, first layer first. Default: all there are, if they have one order.
     head : str, sequence of str, or False, optional
         Path of the linear layer, or of the ``nn.Sequential`` of linear layers and activations, that
         makes the scores; several paths for what follows each other. False: no head, so that the
@@ -65,28 +65,33 @@ def from_torch(
     embedding : str, array_like of shape (V, D), or False, optional
         Path of the ``nn.Embedding``, or an array instead of it. False: none, the LSTM reads floats.
         Default: found, if there is no doubt about it.
-    activations : sequence of {"linear", "relu", "tanh"}, optional
-        What follows each layer of the head, where no module shows it; that of the last may be left
-        out. What stands between the LSTM and the head is said as ``head=["relu", "fc"]``.
+    activations : sequence of str, optional
+        What follows each layer of the head, where no module shows it, such as "relu", "tanh" or
+        "linear", see `lrplstm.activations`; that of the last may be left out. What stands between
+        the LSTM and the head is said as ``head=["relu", "fc"]``.
     pooling : {"last", "mean", "max", "none"}, optional
         What the head reads; "last", which is ``h_n``, if nothing is said. See `lrplstm.LSTMModel`.
     example : tensor or array_like, tuple of arguments, or dict of them by name, optional
-        What the module's ``forward`` takes, such as ids (B, T), or ``(x, lengths)``: the scores are
-        compared on this. Default: on made-up ids or numbers of several lengths.
+        What the module's ``forward`` takes, such as ids (B, T), ``(x, lengths)``, or several inputs
+        ``(series, static)``: the scores are compared on this. Default: on made-up ids or numbers of
+        several lengths, if it takes one argument.
     check : bool
         Whether to run a module and compare its scores with the model's, which have to agree to
         1e-4 of the largest, before or after a final softmax, log_softmax or sigmoid. It runs in
         evaluation mode, without gradients, and neither it nor the state of any random generator is
         changed. Modules without a ``forward``, and those of which parts are named with `lstm`,
         `head` or `embedding`, are weights alone, unless there is an `example`.
+    output : str, optional
+        Which of several things that ``forward`` returns is explained: its key in a dict, or its
+        number in a tuple, such as "1". Default: the first.
     vocabulary, class_names, unknown_token, tokenizer, task
         As for `lrplstm.LSTMModel`.
 
     Returns
     -------
-    LSTMModel
-        Its `origin` says which parts it was made from, and which were left out. float16 and
-        bfloat16 become float32.
+    LSTMModel or Model
+        An `LSTMModel` where the network has that shape. Its `origin` says which parts it was made
+        from, and which were left out. float16 and bfloat16 become float32.
 
     Raises
     ------
@@ -95,13 +100,14 @@ def from_torch(
     ValueError
         If it is not clear which part is which, one cannot be explained, shapes or dtypes do not
         fit together, or a file cannot be read, is damaged, or holds more than tensors and plain
-        data. If a module has other scores, or cannot be run to see it; the error says which
-        arguments would fit.
+        data. If a module does something that is not read, has other scores, or cannot be run to
+        see it; the error says where, or which arguments would fit.
 
     Warns
     -----
     UserWarning
-        If `pooling` or `activations` have to be assumed.
+        If `pooling`, `activations` or the order of layers have to be assumed, or ``forward``
+        returns several things.
 
     Examples
     --------
