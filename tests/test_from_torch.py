@@ -1023,16 +1023,31 @@ def test_layers_that_only_have_another_name():
     assert model.origin["head"] == "fc"
 
 
+class Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.fc = nn.LSTM(5, 4, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        output, _ = self.lstm(x)
+        return self.fc(torch.relu(output.mean(1)))
+
+
 @pytest.mark.filterwarnings("ignore")  # PyTorch has a few about what is quantized or traced
 def test_programs_and_quantized_modules():
     network = parts(fc=FC)
     quantized = torch.ao.quantization.quantize_dynamic(network, {nn.LSTM}, dtype=torch.qint8)
     with pytest.raises(ValueError, match=r"found 'lstm' \(torch\.ao\..*\.LSTM\)"):
         lrplstm.from_torch(quantized)
-    traced = torch.jit.trace(Network(), torch.zeros(3, 5).double())
-    with pytest.raises(TypeError, match=r"no TorchScript module; pass its state_dict\(\)"):
-        lrplstm.from_torch(traced)
-    assert_same_scores(lrplstm.from_torch(traced.state_dict()), Network(), batch_of(Network()))
+    network, x = Scripted().eval(), torch.randn(2, 6, 5)
+    for scripted in (torch.jit.trace(network, x), torch.jit.script(network)):
+        model = lrplstm.from_torch(scripted)
+        assert model.pooling == "mean"
+        predicted = np.array([model.predict(row.numpy()) for row in x])
+        assert relative_error(predicted, scripted(x).detach().numpy()) < 1e-5
+        for options in ({"head": "fc"}, {"check": False}, {"pooling": "last"}):
+            with pytest.raises(TypeError, match=r"no TorchScript module .* its state_dict\(\)$"):
+                lrplstm.from_torch(scripted, **options)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64])

@@ -141,6 +141,11 @@ def from_torch(
     runs = module is not None and check and (example is not None or not named)
     if runs or example is not None:
         runs = _runs(module, example)
+    if _is_script(module) and not (runs and asked.is_empty and pooling is None):
+        raise TypeError(
+            "source: expected no TorchScript module where parts are named or check is False; pass "
+            "its state_dict()"
+        )
     if runs and example is None and _is_cell_layer(module):
         runs = check = False  # it computes what its class says
     if not runs or named or pooling is not None or activations is not None:
@@ -164,7 +169,7 @@ def _of_forward(
     from lrplstm.loaders.torch_check import MixedError
 
     found = None
-    if output is None:
+    if output is None and not _is_script(module):
         try:
             return model_of_parts(
                 source, module, asked, None, example, texts, runs=True, check=True
@@ -234,13 +239,18 @@ def _module(source: Any) -> Any:
     torch = sys.modules.get("torch")  # what nobody has imported, no module can be of
     if torch is None or not isinstance(source, torch.nn.Module):
         return None
-    if isinstance(source, torch.jit.ScriptModule):
-        raise TypeError("source: expected no TorchScript module; pass its state_dict()")
     return source
+
+
+def _is_script(module: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(module, torch.jit.ScriptModule)
 
 
 def _is_cell_layer(module: Any) -> bool:
     """Whether a module is a recurrent layer itself, other than an LSTM."""
+    if _is_script(module):
+        return False
     nn = sys.modules["torch"].nn
     others = type(module).forward in (nn.GRU.forward, nn.RNN.forward)
     return others or (type(module).forward is nn.LSTM.forward and module.proj_size > 0)

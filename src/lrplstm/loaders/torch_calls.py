@@ -232,6 +232,8 @@ def _widths(nn: Any, module: Any) -> list[int]:
             width = getattr(part, name, None)
             if isinstance(width, int) and width > 0:
                 widths.append(width)
+    if not widths:  # of TorchScript, which keeps the tensors only
+        widths = [tensor.shape[1] for tensor in module.parameters() if tensor.ndim >= 2]
     return list(dict.fromkeys(widths))[:_MOST_WIDTHS]
 
 

@@ -36,6 +36,12 @@ class Request:
     embedding: str | Literal[False] | None
     array: Array | None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said."""
+        said = (self.lstms, self.head, self.activations, self.embedding, self.array)
+        return all(value is None for value in said)
+
 
 class Ends(NamedTuple):
     """Names of what is at the ends of the LSTMs: head, none if there is none, and embedding."""

@@ -34,7 +34,7 @@ def has_forward(torch: Any, module: Any) -> bool:
     tuple that an LSTM returns.
     """
     nn = torch.nn
-    if "forward" in vars(module):
+    if "forward" in vars(module) or isinstance(module, torch.jit.ScriptModule):
         return True
     if type(module).forward is nn.Sequential.forward:
         return not any(isinstance(child, nn.LSTM) for child in list(module.children())[:-1])
