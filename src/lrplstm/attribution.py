@@ -583,6 +583,8 @@ def _target_of(target: Any, b: int) -> Any:
 
 def _own(value: Any, b: int) -> Any:
     """Return what belongs to a sequence, if the value is a list for each; an array as a copy."""
+    if value is None or isinstance(value, str | float):  # as nearly all are
+        return value
     if isinstance(value, dict):
         return {name: _own(one, b) for name, one in value.items()}
     if isinstance(value, list):

@@ -60,6 +60,8 @@ class Scan:
         Whether the states of every step are read; set by whoever does.
     reads_steps : bool
         Whether its steps are those of the inputs; set by whoever knows.
+    starts_at_zero : bool
+        Whether its own initial states are all zero.
     initial_hidden, initial_cell : ndarray of shape (width,)
         Its own h_{-1} and c_{-1} (zeros where the cell has none), all directions beside each other.
     """
@@ -89,6 +91,7 @@ class Scan:
         self.initial_cell = np.concatenate(
             [np.zeros_like(s[0]) if len(s) == 1 else s[1] for s in states]
         )
+        self.starts_at_zero = not (self.initial_hidden.any() or self.initial_cell.any())
 
     @cached_property
     def sides(self) -> list[tuple[Any, Any]]:

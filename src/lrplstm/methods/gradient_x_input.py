@@ -38,6 +38,8 @@ class GradientXInput(Method):
         )
         initial = past.no_initial(len(weighting))
         for scan, below in states:
+            if scan.starts_at_zero:
+                continue
             initial += np.vecdot(below.initial_hidden, scan.initial_hidden)
             initial += np.vecdot(below.initial_cell, scan.initial_cell)
         others = tuple(g * x for g, (x, _) in zip(of_others, past.reading.others, strict=True))
