@@ -151,6 +151,12 @@ NETWORKS = {
         node("Concat", "b a", "pooled", axis=1),
         WIDE,
     ],
+    "later steps": [
+        LSTM,
+        ROWS,
+        node("Slice", "rows one large zero", "l"),
+        node("MatMul", "l V", "scores"),
+    ],
     "a gate": [LSTM, LAST, node("Sigmoid", "state", "pooled"), HEAD],
     "steps forward and backward": [
         LSTM,
@@ -280,3 +286,38 @@ def test_two_models_in_one():
     proto = built(nodes)
     (expected,) = run(proto, x=x[:, None])
     assert relative_error(lrplstm.from_onnx(proto).predict(x), expected[0]) < 1e-5
+
+
+def test_several_inputs():
+    """A series, and features that are the same at every step."""
+    rng = np.random.default_rng(5)
+    constants = lstm_arrays(rng, size=D + 2) | head_arrays(rng, H + 2)
+    constants |= {"zero": [0], "one": [1], "two": [2], "shape": [9, 1, 2]}
+    nodes = [
+        node("Unsqueeze", "static zero", "static_row"),
+        node("Shape", "x", "lengths"),
+        node("Slice", "lengths zero two", "rows"),
+        node("Concat", "rows two", "wide", axis=0),
+        node("Expand", "static_row wide", "at_each_step"),
+        node("Concat", "x at_each_step", "both", axis=2),
+        lstm_node("both W R B", "Y Yh"),
+        node("Squeeze", "Yh zero", "state"),
+        node("Concat", "state static", "joined", axis=1),
+        node("Gemm", "joined V d", "scores"),
+    ]
+    proto = graph(nodes, constants, {"x": ("T", "B", D), "static": ("B", 2)})
+    model = lrplstm.from_onnx(proto)
+    x, static = rng.normal(size=(9, D)).astype("f4"), rng.normal(size=2).astype("f4")
+    (expected,) = run(proto, x=x[:, None], static=static[None])
+    inputs = {"x": x, "static": static}
+    assert relative_error(model.predict(inputs), expected[0]) < 1e-5
+    a = lrplstm.lrp(model, inputs, 1, bias_factor=1)
+    assert abs(a.delta) < 1e-5 * np.abs(expected).max()
+
+
+def test_gates():
+    """What a sigmoid gives is a gate: of its product with a signal, that gets all relevance."""
+    nodes = [LSTM, lstm_node("x oW oR oB", "Z Zh"), node("Sigmoid", "Zh", "gate")]
+    nodes += [node("Mul", "Yh gate", "product"), node("Squeeze", "product zero", "state")]
+    layers = lrplstm.from_onnx(built(nodes)).graph.layers
+    assert [layer.gate for layer in layers if layer.kind == "multiply"] == [1]

@@ -51,6 +51,7 @@ def to_model(reading: Reading, **names: Any) -> Model:
     origin = {"input": reading.inputs[INPUTS].name}
     if title is not None:
         origin["embedding"] = title
+    names |= _padding(reading, INPUTS)
     chain = _chain(reading.parts, dtype)
     if chain is not None:
         origin |= _titles(reading.parts) | {"output": reading.output}
@@ -69,6 +70,7 @@ def _of_several(reading: Reading, names: dict[str, Any]) -> Model:
         if table is None and given.integers:
             raise RefusedError(f"input {name!r}: it reads ids without an embedding")
         settings = _of_the_only(reading, names) if table is not None else {}
+        settings |= _padding(reading, name)
         size = reading.sizes[name] if table is None else None
         table = None if table is None else _as(table, dtype)
         steps = name not in reading.row_inputs
@@ -101,6 +103,14 @@ def _of_the_only(reading: Reading, names: dict[str, Any]) -> dict[str, Any]:
     return {name: names[name] for name in _OF_INPUT if names.get(name) is not None}
 
 
+def _padding(reading: Reading, name: str) -> dict[str, Any]:
+    """Return what models are told of an input's padding, if the network passes that over."""
+    if name not in reading.masks:
+        return {}
+    value = reading.masks[name]
+    return {"mask_id": int(value)} if name in reading.embeddings else {"mask_value": value}
+
+
 def _layers(parts: Sequence[Part], dtype: np.dtype[Any]) -> list[Layer]:
     with np.errstate(over="ignore"):  # infinite numbers are refused by what they end up in
         return [part.layer.astype(dtype).called(part.name, part.reads) for part in parts]
@@ -120,9 +130,8 @@ def _with_sizes(reading: Reading) -> Reading:
     if reading.embeddings or any(layer.input_size is not None for layer in readers):
         return reading
     zeros = np.zeros(reading.sizes[INPUTS], np.float32)
-    name = (
-        "standardize" if all(part.name != "standardize" for part in reading.parts) else "as it is"
-    )
+    names = {part.name for part in reading.parts}
+    name = next(name for name in ("standardize", "as it is") if name not in names)
     first = Part(name, (INPUTS,), "", Standardize(zeros, zeros + 1))
     parts = [
         replace(part, reads=tuple(name if read == INPUTS else read for read in part.reads))

@@ -78,7 +78,9 @@ def _multiply(call: Call) -> Value:
     for weights, values in ((first, second), (second, first)):
         if _weights(call, weights) is not None:
             return _weighted(call, weights, values)
-    return of_two(call, Multiply(), [first, second])
+    gates = [call.network.is_gate(value) for value in (first, second)]
+    gate = gates.index(True) if sum(gates) == 1 else None
+    return of_two(call, Multiply(gate), [first, second])
 
 
 def _weighted(call: Call, weights: Traced, values: Traced) -> Traced:
@@ -196,6 +198,7 @@ def _dot(call: Call, rows_of: Traced, query: Traced) -> Traced:
 def _average(call: Call, weights: Traced, values: Traced) -> Traced:
     """Return weights (..., heads, steps) times values (..., units, steps), (..., heads, units)."""
     network, last = call.network, weights.ndim - 1
+    values, _ = network.stacked(values, [last - 1])
     if not weights.varies(last, STEP) or not values.varies(last, STEP):
         raise RefusedError("expected a sum over all steps")
     units = [n for n in range(values.ndim) if values.varies(n, SIGNAL, UNIT)] or [last - 1]

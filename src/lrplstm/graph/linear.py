@@ -163,8 +163,9 @@ def _affine(call: Call, value: Traced, scale: Array | float, shift: Array | floa
     of_units = np.zeros((2, width), np.result_type(np.float32, *numbers))
     for row, one in zip(of_units, numbers, strict=True):
         row[rows.order] = _of_units(one, shape, rows.layout.units)
-    layer = Affine(*of_units)
-    given = call.add(layer, [rows.name], width, rows.steps)
+    given = call.add(Affine(*of_units), [rows.name], width, rows.steps)
+    one_less = (of_units[0] == -1).all() and (of_units[1] == 1).all()
+    call.network.signals[given].gate = one_less and call.network.is_gate(value)
     return call.network.result(rows, given, rows.order)
 
 
@@ -344,6 +345,7 @@ def _plain(call: Call) -> Value:
 def _sigmoid(call: Call) -> Value:
     network, given = call.network, _activate(call, call.traced(0), "sigmoid")
     signal = network.signals[int(given.first[SIGNAL])]
+    signal.gate = True
     signal.squashed = network.by_name[network.parts[-1].reads[0]]
     return given
 
@@ -361,7 +363,9 @@ _WITH_NUMBERS: dict[str, tuple[str, dict[str, float]]] = {
 def _with_numbers(call: Call) -> Value:
     name, defaults = _WITH_NUMBERS[call.node.operator]
     given = {key: call.attribute(key, default) for key, default in defaults.items()}
-    return _activate(call, call.traced(0), (name, given))
+    made = _activate(call, call.traced(0), (name, given))
+    call.network.signals[int(made.first[SIGNAL])].gate = name == "hard_sigmoid"
+    return made
 
 
 @operator("Selu", attributes=("alpha", "gamma"))

@@ -89,6 +89,12 @@ class Node:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All tensors that it reads, those in the body of a loop, too."""
+        bodies = [value for value in self.attributes.values() if isinstance(value, Graph)]
+        return (*filter(None, self.inputs), *(name for body in bodies for name in body.outer))
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -106,6 +112,8 @@ class Graph:
         Names of the tensors that the network returns.
     opset : int
         The version of ONNX's operators that nodes are written in.
+    outer : frozenset of str
+        Of the body of a loop: tensors that it reads of the graph around it.
 
     Raises
     ------
@@ -118,15 +126,16 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     opset: int = NEWEST_OPSET
+    outer: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("inputs", "nodes", "outputs"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        known = {*self.constants}
+        known = {*self.constants, *self.outer}
         for given in self.inputs:
             _enter(known, given.name, f"input {shown(given.name)}")
         for node in self.nodes:
-            for name in filter(None, node.inputs):
+            for name in node.reads:
                 if name not in known:
                     raise RefusedError(
                         f"{node.place}: {shown(name)} is read, but nothing before gives it"
@@ -146,7 +155,7 @@ class Graph:
         for node in reversed(self.nodes):
             if not read.isdisjoint(node.outputs):
                 kept.append(node)
-                read.update(filter(None, node.inputs))
+                read.update(node.reads)
         return replace(self, nodes=tuple(kept[::-1]), outputs=(output,))
 
 

@@ -57,12 +57,15 @@ class Call:
     opset : int
     network : Network
         What is read so far; operators add to it, and change nothing else.
+    outer : callable
+        From the name of a tensor outside of a loop to what it is.
     """
 
     node: Node
     values: tuple[Value | None, ...]
     opset: int
     network: Network
+    outer: Callable[[str], Value]
 
     @property
     def room(self) -> Room:

@@ -14,7 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.graph import attention, recurrent, steps, windows  # noqa: F401 (their operators)
+from lrplstm.graph import (
+    attention,
+    loops,
+    recurrent,  # noqa: F401 (its operators)
+    steps,  # noqa: F401
+    windows,  # noqa: F401
+)
 from lrplstm.graph.operations import Graph, Input, Node
 from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value
 from lrplstm.graph.patterns import with_patterns
@@ -46,6 +52,8 @@ class Reading:
         By which names layers read them; of one alone that is "inputs".
     embeddings : dict of (str, ndarray) by str
         The table that ids of an input are looked up in, and what it was called.
+    masks : dict of float by str
+        What all numbers of a step of an input are that is padding, or the id there.
     sizes : dict of int by str
         Numbers in a row of each input, before any embedding.
     row_inputs : frozenset of str
@@ -56,6 +64,7 @@ class Reading:
     parts: tuple[Part, ...]
     inputs: dict[str, Input]
     embeddings: dict[str, tuple[str, Array]]
+    masks: dict[str, float]
     sizes: dict[str, int]
     row_inputs: frozenset[str]
     output: str
@@ -179,6 +188,7 @@ class _Attempt:
             tuple(simplified(parts, raw)),
             inputs,
             tables,
+            {called.get(name, name): value for name, value in network.masks.items()},
             {name: signals[name].width for name in inputs},
             frozenset(name for name in inputs if signals[name].steps is None),
             self.output,
@@ -257,8 +267,8 @@ class _Run:
             raise RefusedError(f"attribute {shown(unknown[0])} is not read")
         reads = tuple(self._look_up(name) if name else None for name in node.inputs)
         with np.errstate(all="ignore"):  # infinite numbers are refused by what they end up in
-            call = Call(node, reads, self.graph.opset, self.network)
-            given = attention.on_scores(call) or function(call)
+            call = Call(node, reads, self.graph.opset, self.network, self._look_up)
+            given = attention.on_scores(call) or loops.on_masks(call) or function(call)
         return given if isinstance(given, tuple) else (given,)
 
     def _look_up(self, name: str) -> Value:
@@ -299,7 +309,6 @@ class _Run:
             (sizes["U"] or 1) if "U" in layout else 1,
             sizes["T"] if "T" in layout else None,
             integers=given.integers,
-            is_open="T" in layout and given.shape[layout.index("T")] is None,
         )
         whole = Traced.of(signal, axes, self.network.room)
         return replace(whole, integers=given.integers)

@@ -298,7 +298,7 @@ def _recurrent(call: Call) -> tuple[Value, ...]:
         arguments["initial_hidden"] = arrays["initial_h"]
         weights.append(arguments)
     states = _states(call, cell, sides)
-    group, first_unit = _enter(call, cell, rows, weights, backward, states)
+    group, first_unit = _enter(call, cell, rows, weights, backward, states or None)
     return _outputs(call, rows, group, first_unit, weights, backward, batch_first)
 
 
@@ -341,7 +341,7 @@ def _enter(
     rows: Rows,
     weights: Sequence[dict[str, Any]],
     backward: Sequence[bool],
-    states: Sequence[str],
+    states: Sequence[str] | None,
 ) -> tuple[Group, int]:
     """Add a layer, or a direction to one; return it and the first of the node's own units."""
     network = call.network
@@ -353,7 +353,7 @@ def _enter(
     sides = {way: kind(**one, reverse=way) for way, one in zip(reverse, weights, strict=True)}
     key = (cell.kind, rows.signal, width)
     pair = None
-    if len(weights) == 1 and not states:
+    if len(weights) == 1 and states is None:
         network.note_side(call.node.outputs, key, reverse[0])
         pair = network.pair_of(call.node.outputs)
     if pair is not None and pair in network.groups:
@@ -368,7 +368,9 @@ def _enter(
     ends = (steps - 1, 0) if both else (0,) if reverse[0] else (steps - 1,)
     signal = network.enter(Signal(name, width * (1 + both), steps, call.node.title, ends=ends))
     group = Group(cell.kind, signal, sides)
-    part = Part(name, (rows.name, *states), call.node.title, make=group.make, place=call.node.place)
+    part = Part(
+        name, (rows.name, *(states or ())), call.node.title, make=group.make, place=call.node.place
+    )
     network.append(part)
     if pair is not None:
         network.groups[pair] = group
@@ -406,7 +408,7 @@ def _outputs(
     y_h = Traced(first, (both, whole.axes[0], along(UNIT, width, call.room)), call.room)
     if batch_first:
         y, y_h = y.transpose((2, 0, 1, 3)), y_h.transpose((1, 0, 2))
-    if call.node.operator != "LSTM":
+    if group.kind != "lstm":
         return y, y_h
     size = len(weights[0]["bias"]) // 4
     cells = network.final_cells(group.signal, size)
@@ -414,3 +416,28 @@ def _outputs(
     own = first_unit // width * size + np.arange(sides * size).reshape(sides, size)
     y_c = Traced.of(cells, axes, call.room).take(own, 0).transpose((0, 2, 1))
     return y, y_h, y_c.transpose((1, 0, 2)) if batch_first else y_c
+
+
+def outputs_of_cell(
+    call: Call, kind: str, rows: Rows, arguments: dict[str, Any]
+) -> tuple[Traced, Traced, Traced | None]:
+    """Add a recurrent layer of one direction that reads rows.
+
+    Returns
+    -------
+    hidden, final, cells : Traced
+        h of each step, (steps, sequences, H); the final h and, of an LSTM, c, (sequences, H).
+    """
+    cell = next(one for one in _CELLS.values() if one.kind == kind)
+    if rows.steps is None:
+        rows = call.network.as_steps(rows)
+    group, first = _enter(call, cell, rows, [arguments], [False], ())
+    y, y_h, *y_c = _outputs(call, rows, group, first, [arguments], [False], batch_first=False)
+    parts = [_without_directions(value) for value in (y, y_h, *y_c)]
+    return parts[0], parts[1], parts[2] if y_c else None
+
+
+def _without_directions(value: Value) -> Traced:
+    assert isinstance(value, Traced)
+    axis = value.ndim - 3
+    return value.reshape((*value.shape[:axis], *value.shape[axis + 1 :]))

@@ -20,6 +20,7 @@ from lrplstm.graph.layouts import Rows, canonical
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
 from lrplstm.layers import (
     Concatenate,
+    ConcatenateSteps,
     DenseLayer,
     FinalState,
     Flatten,
@@ -37,7 +38,7 @@ from lrplstm.weights import Array
 
 __all__ = ["Network", "Part", "Signal"]
 
-_BYTES_PER_LAYER = 256
+_BYTES_PER_LAYER = 2048
 _MOST_RUNS = 8
 """Units in another order are picked by so many layers, or by one matrix."""
 
@@ -89,6 +90,14 @@ class Signal:
         Whether that goes over steps, not over units.
     ends : tuple of int
         At which step each direction of a recurrent layer ends.
+    gate : bool
+        Whether it is what a sigmoid gives, or one less that.
+    masked : bool
+        Whether a mask passes steps over, so that those of its own are not those of the graph.
+    is_input, integers : bool
+        Whether it is an input of the network, and one of ids.
+    extra : dict
+        What those that read it need to know of one that is not read as it is.
     """
 
     name: str
@@ -99,6 +108,8 @@ class Signal:
     squashed: int | None = None
     over_steps: bool = False
     ends: tuple[int, ...] = ()
+    gate: bool = False
+    masked: bool = False
     is_input: bool = False
     integers: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
@@ -127,8 +138,9 @@ class Network:
         self.groups: dict[Hashable, Any] = {}
         self.signals: list[Signal] = []
         self.by_name: dict[str, int] = {}
-        self.lengths: dict[int, int] = {}  # signals of inputs whose length is open, by that
+        self.lengths: dict[int, int] = {}  # signals of inputs by how many steps they have
         self.scores = ""
+        self.masks: dict[str, float] = {}  # what padding is, by inputs
         self.tables: dict[str, tuple[str, Array]] = {}  # titles and embeddings, by inputs
         self._names: set[str] = set()
         self._counts: dict[str, int] = {}
@@ -184,6 +196,19 @@ class Network:
             return None
         return self.signals[int(value.first[SIGNAL])]
 
+    def is_gate(self, value: Traced) -> bool:
+        """Whether all numbers of a tensor are what a sigmoid gives."""
+        return all(self.signals[signal].gate for signal in self.signals_in(value))
+
+    def signals_in(self, value: Traced) -> set[int]:
+        """Return all signals of which there may be numbers in a tensor."""
+        several = {int(value.first[SIGNAL])}
+        for axis in value.axes:
+            if axis[:, SIGNAL].any():
+                steps = np.unique(axis[:, SIGNAL]).tolist()
+                several = {signal + step for signal in several for step in steps}
+        return several
+
     def whole(self, signal: int) -> Traced:
         """Return a signal as (sequences, steps, units)."""
         of = self.signals[signal]
@@ -196,14 +221,12 @@ class Network:
             self._helpers[key] = make()
         return self._helpers[key]
 
-    def add_input(
-        self, name: str, width: int, steps: int | None, *, integers: bool, is_open: bool
-    ) -> int:
+    def add_input(self, name: str, width: int, steps: int | None, *, integers: bool) -> int:
         """Add an input of the network, and return the number of its signal."""
         signal = Signal(name, width, steps, name, is_input=True, integers=integers)
         self._names.add(name)
         number = self.enter(signal)
-        if steps is not None and is_open:
+        if steps is not None:
             self.lengths.setdefault(steps, number)
         return number
 
@@ -245,7 +268,12 @@ class Network:
     # Rows ---------------------------------------------------------------------------------------
 
     def rows(
-        self, value: Traced, units: Sequence[int] | None = None, *, steps: bool = False
+        self,
+        value: Traced,
+        units: Sequence[int] | None = None,
+        *,
+        steps: bool = False,
+        masked: bool = False,
     ) -> Rows:
         """Return which layer gives the rows that a tensor has.
 
@@ -256,7 +284,10 @@ class Network:
             The axes along which lie the units of a row. Default: those that are seen to.
         steps : bool
             Whether a layer that wants steps is to read them.
+        masked : bool
+            Whether that layer passes the same steps over as what it reads.
         """
+        value, units = self.stacked(value, units)
         lying, layout = canonical(value, units, self.sequences)
         at = lying.at(2)
         if at[:, SEQUENCE].any():
@@ -270,6 +301,8 @@ class Network:
             of = self.signals[signal]
             if of.refusal:
                 raise RefusedError(of.refusal)
+            if of.masked and along.any() and not masked:
+                raise RefusedError("it reads all steps of a layer that passes padding over")
             if of.steps is not None and not along.any():
                 flat = at[places, STEP].astype(np.int64) * of.width + chosen[places]
                 if of.steps > 1 and np.array_equal(np.sort(flat), np.arange(of.steps * of.width)):
@@ -291,6 +324,32 @@ class Network:
         of = self.signals[signal]
         repeated = lying.shape[1] if of.steps is None else 1
         return Rows(of.name, signal, order, of.steps, repeated, ways.pop(), layout)
+
+    def stacked(
+        self, value: Traced, units: Sequence[int] | None
+    ) -> tuple[Traced, Sequence[int] | None]:
+        """Return a tensor in which rows of several signals, one after the other, are steps."""
+        if units is None:
+            return value, units
+        rows = [n for n in range(value.ndim) if n not in units]
+        stacks = [n for n in rows if value.varies(n, SIGNAL)]
+        if len(stacks) != 1 or any(value.varies(n, STEP) for n in rows):
+            return value, units
+        (axis,), number = stacks, value.shape[stacks[0]]
+        several = [self.rows(value.take(np.array([n]), axis), units) for n in range(number)]
+        if any(one.steps is not None or one.repeated > 1 for one in several):
+            return value, units
+        signals = [self.in_order(one) for one in several]
+        names = [self.signals[signal].name for signal in signals]
+        width = self.signals[signals[0]].width
+        whole = self._helper(
+            ("stacked", *signals), lambda: self.add(ConcatenateSteps(), names, width, number)
+        )
+        layout = several[0].layout._replace(steps=rows.index(axis)).with_steps(number)
+        steps_first = rows.index(axis) < next(
+            (rows.index(n) for n in rows if value.varies(n, SEQUENCE)), len(rows)
+        )
+        return layout._replace(swapped=steps_first).restored(self.whole(whole)), units
 
     def _pick(
         self, signal: int, step: int, along: Array, units: Array, places: Array, wants: bool
@@ -484,6 +543,8 @@ class Network:
 
 def _groups(keys: Array) -> list[Array]:
     """Return the places of equal rows, the rows that come first at the front."""
+    if (keys == keys[0]).all():
+        return [np.arange(len(keys))]
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     places = np.argsort(group, kind="stable")
     groups = np.split(places, np.flatnonzero(np.diff(group[places])) + 1)

@@ -35,13 +35,13 @@ def from_onnx(
 ) -> Model:
     """Read a network from an ONNX graph.
 
-    The graph is followed from its input to its output, and what it does to shapes is followed
-    with it, so that the layers, the order of their units, the pooling and the head are seen and
-    not guessed. It may consist of an embedding (Gather) or read features, of LSTM nodes on top of
-    each other, of one or two directions; of their last states, the mean or maximum over all steps,
-    or the states of each step; of dense layers with Relu or Tanh; and of a final Softmax,
-    LogSoftmax or Sigmoid, before which are the scores. Whatever else it contains is refused, with
-    the name of the node. Nodes that the output does not depend on are passed over.
+    The graph is followed from its inputs to its output, and what it does to shapes is followed
+    with it, so that the layers, the order of their units, the poolings and the head are seen and
+    not guessed. It may consist of recurrent layers, dense ones, convolutions, poolings,
+    normalizations, attention, activations, and of sums, products and parts of what these give; see
+    docs/loaders/onnx.md for all of it. A final Softmax, LogSoftmax or Sigmoid is left out: scores
+    are before it. Whatever else it contains is refused, with the name of the node. Nodes that the
+    output does not depend on are passed over.
 
     Parameters
     ----------
@@ -55,8 +55,9 @@ def from_onnx(
 
     Returns
     -------
-    LSTMModel
-        float64 if the LSTM's weights are, else float32. `origin` has the names of the nodes.
+    LSTMModel or Model
+        The first where the network has its shape. float64 if the weights of recurrent layers are,
+        else float32. `origin` has the names of the nodes.
 
     Raises
     ------
@@ -128,6 +129,6 @@ def _saying_what_is_missing(file: File) -> Iterator[None]:
     try:
         yield
     except RefusedError as error:
-        if file.operators & {"LSTM", "GRU", "RNN"}:
+        if file.operators & {"LSTM", "GRU", "RNN", "Loop"}:
             raise
         raise RefusedError(f"{error}; {_UNROLLED}") from None

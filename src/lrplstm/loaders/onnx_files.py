@@ -32,6 +32,7 @@ _INTEGERS, _BYTES_PER_INTEGERS = (3, 4), 4  # the numbers of int64 and uint64 in
 _BYTES_TO_COMPUTE, _TIMES_TO_COMPUTE = 2**22, 5
 _MOST_AXES, _MOST_INPUT_AXES = 16, 3
 _MOST_LETTERS = 80
+_MOST_BODIES = 4
 
 
 class Constants(Mapping[str, Array]):
@@ -102,11 +103,11 @@ class File:
         for proto in reversed(self._nodes):
             if not read.isdisjoint(proto.output):
                 kept.append(proto)
-                read.update(filter(None, proto.input))
+                read.update(_reads(proto))
         return Graph(
             inputs=tuple(_read_input(value) for value in self._inputs if value.name in read),
             constants=Constants(self._initializers, self._tensors),
-            nodes=tuple(_read_node(proto, self._tensors) for proto in reversed(kept)),
+            nodes=tuple(_read_node(proto, self._tensors, self._opset) for proto in reversed(kept)),
             outputs=(output,),
             opset=self._opset,
         )
@@ -239,7 +240,32 @@ def _type_name(code: int) -> str:
 # Nodes ------------------------------------------------------------------------------------------
 
 
-def _read_node(proto: Any, tensors: TensorReader) -> Node:
+def _reads(proto: Any, depth: int = 0) -> set[str]:
+    """Return the names of what a node reads, in the bodies of loops too."""
+    names = {*filter(None, proto.input)}
+    for item in proto.attribute:
+        if item.HasField("g") and depth < _MOST_BODIES:
+            for node in item.g.node:
+                names |= _reads(node, depth + 1)
+    return names
+
+
+def _read_body(proto: Any, tensors: TensorReader, opset: int, depth: int) -> Graph:
+    """Return the body of a loop."""
+    if depth >= _MOST_BODIES:
+        raise RefusedError(f"loops in more than {_MOST_BODIES} loops")
+    initializers = {tensor.name: tensor for tensor in proto.initializer}
+    nodes = tuple(_read_node(node, tensors, opset, depth + 1) for node in proto.node)
+    inputs = tuple(Input(value.name, ()) for value in proto.input)
+    outputs = tuple(value.name for value in proto.output)
+    given = {*initializers, *(one.name for one in inputs)}
+    given |= {name for node in nodes for name in node.outputs}
+    read = {name for node in nodes for name in node.reads} | {*outputs}
+    constants = Constants(initializers, tensors)
+    return Graph(inputs, constants, nodes, outputs, opset, frozenset(read - given))
+
+
+def _read_node(proto: Any, tensors: TensorReader, opset: int, depth: int = 0) -> Node:
     title = (proto.name or next(filter(None, proto.output), ""))[:_MOST_LETTERS]
     what = "node" if proto.name else "the node that gives"
     label = f"{what} {shown(title)} ({proto.op_type:.40})"
@@ -254,7 +280,10 @@ def _read_node(proto: Any, tensors: TensorReader) -> Node:
         for item in proto.attribute:
             if item.name in attributes:
                 raise RefusedError(f"attribute {shown(item.name)} is there twice")
-            attributes[item.name] = _read_attribute(item, tensors)
+            if item.type == item.GRAPH and proto.op_type == "Loop":
+                attributes[item.name] = _read_body(item.g, tensors, opset, depth)
+            else:
+                attributes[item.name] = _read_attribute(item, tensors)
     names = tuple(proto.input), tuple(proto.output)
     return Node(proto.op_type, *names, attributes, place=label, title=title)
 

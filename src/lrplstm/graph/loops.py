@@ -1,0 +1,348 @@
+"""Loops over steps whose body is a cell, with the masks that they pass steps over by: tf2onnx.
+
+TensorFlow writes a recurrent layer that is given a mask as a loop. Its body reads one step and the
+states, makes new states by the formula of a cell, and keeps the old ones where the mask says that
+the step is padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lrplstm.graph.cells import Step, match_cell
+from lrplstm.graph.operations import Graph, Node
+from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value, operator
+from lrplstm.graph.recurrent import outputs_of_cell
+from lrplstm.graph.tracing import SIGNAL, Traced
+from lrplstm.loaders.refusals import RefusedError
+from lrplstm.weights import Array
+
+__all__ = ["Mask", "on_masks"]
+
+
+@dataclass(frozen=True)
+class Mask(Unreadable):
+    """Which steps of an input are padding: those where all of its numbers are one value.
+
+    Attributes
+    ----------
+    signal : int
+        The input.
+    value : float
+    padding : bool
+        Whether it is true where there is padding; else where there is none.
+    whole : bool
+        Whether it is of steps, not of each number.
+    """
+
+    signal: int
+    value: float
+    padding: bool
+    whole: bool
+
+
+def on_masks(call: Call) -> Value | None:
+    """Return what a node makes of a mask, or None where it has to do with none."""
+    values = call.values
+    mask = next((value for value in values if isinstance(value, Mask)), None)
+    if mask is None:
+        return _compared(call)
+    match call.node.operator:
+        case "Not":
+            return replace(mask, padding=not mask.padding)
+        case "Cast" | "Identity" | "Transpose" | "Unsqueeze" | "Squeeze":
+            return mask
+        case "ReduceSum" | "ReduceMax" if not mask.padding:  # whether any number is another
+            return replace(mask, whole=True)
+        case "Greater" if isinstance(values[1], np.ndarray) and not values[1].any():
+            return mask
+        case "Mul":
+            others = [value for value in values if isinstance(value, Traced)]
+            of_steps = mask.whole and not mask.padding and mask.value == 0
+            if len(others) == 1 and of_steps:
+                if call.network.signals_in(others[0]) != {mask.signal}:
+                    raise RefusedError("it multiplies a mask with what another input decides")
+                return others[0]  # where it is padding, it is zeros
+    return None
+
+
+def _compared(call: Call) -> Mask | None:
+    if call.node.operator != "Equal" or len(call.values) != 2:
+        return None
+    value, number = call.values
+    if not isinstance(value, Traced) or not isinstance(number, np.ndarray) or number.size != 1:
+        return None
+    if not call.network.is_input(value):
+        return None
+    signal = int(value.first[SIGNAL])
+    whole = call.network.signals[signal].width == 1
+    return Mask("a mask", signal, float(number.reshape(())), padding=True, whole=whole)
+
+
+# Loops ------------------------------------------------------------------------------------------
+
+
+@operator("Loop", attributes=("body",))
+def _loop(call: Call) -> tuple[Value, ...]:
+    body = call.node.attributes.get("body")
+    if not isinstance(body, Graph):
+        raise RefusedError("body: expected a graph")
+    return _Loop(call, body).read()
+
+
+class _Loop:
+    def __init__(self, call: Call, body: Graph) -> None:
+        self.call, self.body = call, body
+        self.givers = {name: node for node in body.nodes for name in node.outputs if name}
+        names = [one.name for one in body.inputs]
+        self.number, self.old = names[0], names[2:]
+        self.initial = dict(zip(self.old, call.values[2:], strict=True))
+        self.new = dict(zip(self.old, body.outputs[1:], strict=False))
+        self.scanned = body.outputs[1 + len(self.old) :]
+        self.masks: list[Mask] = []
+        # What stays as it is, such as weights.
+        self.known: dict[str, Value] = {
+            name: value
+            for name, value in self.initial.items()
+            if value is not None and self._own(self.new[name]) == name
+        }
+
+    def read(self) -> tuple[Value, ...]:
+        counters = {name for name in self.old if self._counts(name)} | {self.number}
+        moving = [n for n in self.old if n not in self.known and n not in counters]
+        self._check_end(counters)
+        new = {name: self._unmasked(self.new[name]) for name in moving}
+        x, data = self._step(counters)
+        # TensorFlow also keeps what it returned last, which is h again, and which nothing reads.
+        operations = list(self._beyond_masks(new))
+        states = {
+            name: new[name]
+            for name in moving
+            if any(self._reads(node, name) for node in operations)
+        }
+        sizes = {name: self._initial(name).shape[-1] for name in states}
+        network = self.call.network
+        rows = network.rows(data, [data.ndim - 1], steps=True, masked=bool(self.masks))
+        step = Step(self.givers, x, len(rows.order), self._evaluate)
+        kind, arguments, order = match_cell(step, states, sizes)
+        columns = np.argsort(rows.order)
+        arguments["weight_ih"] = arguments["weight_ih"][:, columns]
+        dtype = self._initial(order[0]).dtype
+        arguments = {
+            key: value.astype(dtype) if isinstance(value, np.ndarray) else value
+            for key, value in arguments.items()
+        }
+        for name, argument in zip(order, ("initial_hidden", "initial_cell"), strict=False):
+            arguments[argument] = self._same_row(name).astype(dtype)
+        hidden, final, cells = outputs_of_cell(self.call, kind, rows, arguments)
+        self._note_masks()
+        network.signals[int(hidden.first[SIGNAL])].masked = bool(self.masks)
+        h = self._own(new[order[0]])
+        results: list[Value] = []
+        for name in self.old:
+            if name in new and self._own(new[name]) == h:
+                results.append(final)
+            elif cells is not None and name == order[1]:
+                results.append(cells)
+            else:
+                results.append(self.known.get(name, Unreadable("what the loop counts")))
+        for name in self.scanned:
+            if self._own(self._unmasked(name)) != h:
+                raise RefusedError("it returns of each step what is no hidden state")
+            results.append(hidden)
+        return tuple(results)
+
+    # What is in the body ------------------------------------------------------------------------
+
+    def _own(self, name: str) -> str:
+        while name in self.givers and self.givers[name].operator == "Identity":
+            name = self.givers[name].inputs[0]
+        return name
+
+    def _counts(self, name: str) -> bool:
+        """Whether a state begins at 0 and is one more after each step."""
+        node, first = self.givers.get(self._own(self.new[name])), self.initial[name]
+        if node is None or node.operator != "Add" or not isinstance(first, np.ndarray):
+            return False
+        others = [read for read in node.inputs if self._own(read) != name]
+        if len(others) != 1 or first.size != 1 or first.any():
+            return False
+        one = self._constant(others[0])
+        return one is not None and one.size == 1 and float(one.reshape(())) == 1
+
+    def _check_end(self, counters: set[str]) -> None:
+        """Refuse loops that end otherwise than behind the last step."""
+        steps = self._length(counters)
+        most = self.call.values[0]
+        if most is None:
+            for count, goes_on in ((steps - 2, True), (steps - 1, False)):
+                given = {name: np.array(count) for name in counters}
+                (found,) = self._evaluate([self.body.outputs[0]], given)
+                if steps > 1 and bool(found.reshape(())) != goes_on:
+                    raise RefusedError("it does not run over all steps")
+        elif not isinstance(most, np.ndarray) or int(most.reshape(())) != steps:
+            raise RefusedError("it does not run over all steps")
+
+    def _length(self, counters: set[str]) -> int:
+        _, data = self._step(counters)
+        return data.shape[0]
+
+    def _step(self, counters: set[str]) -> tuple[str, Traced]:
+        """Return what is read of one tensor at each step, and that tensor."""
+        found = [
+            (name, data)
+            for name, data in self._gathered(counters)
+            if isinstance(data, Traced) and not isinstance(data, Mask)
+        ]
+        if len({id(data) for _, data in found}) != 1:
+            raise RefusedError("expected a loop that reads a step of one tensor")
+        return found[0]
+
+    def _gathered(self, counters: set[str]) -> Iterator[tuple[str, Value]]:
+        for name, node in self.givers.items():
+            if node.operator == "Gather" and self._own(node.inputs[1]) in counters:
+                if node.attributes.get("axis", 0) != 0:
+                    raise RefusedError("expected steps along the first axis")
+                yield name, self._outer(node.inputs[0])
+
+    def _outer(self, name: str) -> Value:
+        name = self._own(name)
+        return self.known[name] if name in self.known else self.call.outer(name)
+
+    def _mask(self, name: str) -> Mask | None:
+        """Return the mask that a tensor of the body is of one step, or its opposite."""
+        node = self.givers.get(name)
+        if node is None:
+            return None
+        if node.operator == "Gather":
+            data = self._outer(node.inputs[0])
+            return data if isinstance(data, Mask) else None
+        below = None
+        if node.operator in ("Not", "Cast", "Identity", "Tile", "Expand"):
+            below = self._mask(node.inputs[0])
+        if below is not None and node.operator == "Not":
+            return replace(below, padding=not below.padding)
+        return below
+
+    def _unmasked(self, name: str) -> str:
+        """Return what a new state is where a step is no padding."""
+        node = self.givers.get(self._own(name))
+        if node is None:
+            return name
+        if node.operator == "Where":
+            mask = self._mask(node.inputs[0])
+            if mask is not None:
+                self.masks.append(mask)
+                return node.inputs[2 if mask.padding else 1]
+        if node.operator == "Add":
+            parts = [self._masked(read) for read in node.inputs]
+            if all(part is not None for part in parts):
+                for mask, product in filter(None, parts):
+                    if not mask.padding:
+                        self.masks.append(mask)
+                        return product
+        return name
+
+    def _masked(self, name: str) -> tuple[Mask, str] | None:
+        """Return the mask and the other factor of a product with a mask."""
+        node = self.givers.get(self._own(name))
+        if node is None or node.operator != "Mul":
+            return None
+        for one, other in (node.inputs, node.inputs[::-1]):
+            mask = self._mask(one)
+            if mask is not None:
+                return mask, other
+        return None
+
+    def _beyond_masks(self, new: Mapping[str, str]) -> Iterator[Node]:
+        """Yield the operations that new states are made by, masks left out."""
+        waiting, seen = list(new.values()), set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name not in self.givers:
+                continue
+            seen.add(name)
+            yield self.givers[name]
+            waiting.extend(self.givers[name].inputs)
+
+    def _reads(self, node: Node, name: str) -> bool:
+        return any(self._own(read) == name for read in node.inputs)
+
+    def _note_masks(self) -> None:
+        network = self.call.network
+        for mask in self.masks:
+            if not mask.whole:
+                raise RefusedError("its mask is not one of whole steps")
+            name = network.signals[mask.signal].name
+            if network.masks.setdefault(name, mask.value) != mask.value:
+                raise RefusedError("two masks of one input differ")
+
+    # Numbers ------------------------------------------------------------------------------------
+
+    def _initial(self, name: str) -> Array:
+        value = self.initial[name]
+        if not isinstance(value, np.ndarray) or value.ndim != 2:
+            raise RefusedError("expected initial states that are constants")
+        return value
+
+    def _same_row(self, name: str) -> Array:
+        state = self._initial(name)
+        if (state != state[:1]).any():
+            raise RefusedError("expected the same initial state for all sequences")
+        return state[0]
+
+    def _constant(self, name: str) -> Array | None:
+        name = self._own(name)
+        if name in self.givers and name not in self.known:
+            return None
+        value: Value | None = self.body.constants.get(name)
+        if value is None and name not in self.old and name != self.number:
+            value = self._outer(name)
+        elif value is None:
+            value = self.known.get(name)
+        return value if isinstance(value, np.ndarray) else None
+
+    def _evaluate(self, names: Sequence[str], given: Mapping[str, Array]) -> list[Array]:
+        """Return tensors of the body, computed in double precision from some that are given."""
+        values: dict[str, Value] = dict(given)
+        waiting = [self._own(name) for name in names]
+        while waiting:
+            name = waiting[-1]
+            if name in values:
+                waiting.pop()
+                continue
+            node = self.givers.get(name)
+            if node is None:
+                constant = self._constant(name)
+                if constant is None:
+                    raise RefusedError("a step of the loop is no cell that is known")
+                wide = constant.dtype.kind == "f"
+                values[name] = constant.astype(np.float64) if wide else constant
+                continue
+            missing = [read for read in node.inputs if read and read not in values]
+            if missing:
+                if len(waiting) > len(self.givers) + 1:
+                    raise RefusedError("a step of the loop reads itself")
+                waiting.extend(missing)
+                continue
+            reads = tuple(values[read] if read else None for read in node.inputs)
+            function, _ = OPERATORS.get(node.operator, (None, None))
+            if function is None:
+                raise RefusedError(f"{node.operator} is not read in a loop")
+            made = function(replace(self.call, node=node, values=reads))
+            for output, value in zip(
+                node.outputs, made if isinstance(made, tuple) else (made,), strict=False
+            ):
+                values[output] = _widened(value)
+        arrays: list[Any] = [values[self._own(name)] for name in names]
+        return arrays
+
+
+def _widened(value: Value) -> Value:
+    if isinstance(value, np.ndarray) and value.dtype == np.float32:
+        return value.astype(np.float64)
+    return value
