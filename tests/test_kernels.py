@@ -60,12 +60,26 @@ def draw(*shape, seed=1, dtype=np.float64):
     return np.random.default_rng(seed).normal(0, 0.5, shape).astype(dtype)
 
 
+def random_variant(rng, D, H, dtype=np.float64, **settings):
+    return random_weights(rng, D, H, dtype).replaced(**settings)
+
+
+HARD = ("hard_sigmoid", {"alpha": 0.2})
 CELLS = {
     "lstm": random_weights,
+    "lstm, relu": functools.partial(random_variant, activation="relu"),
+    "lstm, hard sigmoid": functools.partial(random_variant, gate_activation=HARD),
+    "lstm, three others": functools.partial(
+        random_variant,
+        activation="softsign",
+        cell_activation=("elu", {"alpha": 0.7}),
+        gate_activation=("hard_sigmoid", {"alpha": 1 / 6}),
+    ),
     "gru": random_gru,
     "gru, reset before the product": functools.partial(random_gru, reset_after=False),
     "rnn": random_rnn,
     "rnn, relu": functools.partial(random_rnn, activation="relu"),
+    "rnn, linear": functools.partial(random_rnn, activation="linear"),
 }
 
 

@@ -1,7 +1,7 @@
-"""exp and expm1 of whole vectors, of which sigmoid and tanh are made: no branches, no calls."""
+"""Activations of whole vectors: exp and expm1, of which sigmoid and tanh are made, and others."""
 
 from lrplstm._vectors cimport (
-    at_least, at_most, double_vector, float_vector, power_of_2, vector, where_above,
+    absolute, at_least, at_most, double_vector, fill, float_vector, power_of_2, vector, where_above,
 )
 
 
@@ -73,3 +73,69 @@ cdef inline vector gated_tanh(vector exp_a, vector expm1_2b) noexcept nogil:
     """sigmoid(a) tanh(b), of e^a and e^2b - 1, with one division, as long as ten products."""
     cdef vector above = 2 + expm1_2b
     return exp_a * expm1_2b / (above + exp_a * above)
+
+
+# By kind ----------------------------------------------------------------------------------------
+
+cdef enum:
+    SIGMOID
+    TANH
+    LINEAR
+    RELU
+    SOFTSIGN
+    ELU
+    HARD_SIGMOID
+
+cdef struct Activation:
+    int kind
+    double alpha
+    double beta
+
+
+cdef inline vector _affine(vector z, const Activation* f) noexcept nogil:
+    """alpha z + beta."""
+    cdef vector alpha, beta
+    fill(&alpha, f.alpha)
+    fill(&beta, f.beta)
+    return alpha * z + beta
+
+
+cdef inline vector activated(vector z, const Activation* f) noexcept nogil:
+    """f(z)."""
+    cdef vector alpha
+    if f.kind == SIGMOID:
+        return sigmoid(z)
+    if f.kind == TANH:
+        return tanh(z)
+    if f.kind == RELU:
+        return where_above(z, 0, z)
+    if f.kind == SOFTSIGN:
+        return z / (1 + absolute(z))
+    if f.kind == ELU:
+        fill(&alpha, f.alpha)
+        return where_above(z, 0, z) + alpha * expm1_twice(at_most(z, 0) / 2)
+    if f.kind == HARD_SIGMOID:
+        return at_most(at_least(_affine(z, f), 0), 1)
+    return z
+
+
+cdef inline vector slope(vector z, vector value, const Activation* f) noexcept nogil:
+    """f'(z), given z and f(z)."""
+    cdef vector one, alpha
+    fill(&one, 1)
+    fill(&alpha, f.alpha)
+    if f.kind == SIGMOID:
+        return value * (1 - value)
+    if f.kind == TANH:
+        return 1 - value * value
+    if f.kind == RELU:
+        return where_above(z, 0, one)
+    if f.kind == SOFTSIGN:
+        one = 1 - absolute(value)
+        return one * one
+    if f.kind == ELU:
+        return where_above(z, 0, 1 - (value + alpha)) + (value + alpha)
+    if f.kind == HARD_SIGMOID:
+        z = _affine(z, f)
+        return where_above(z, 0, where_above(-z, -1, alpha))
+    return one

@@ -1,6 +1,11 @@
 """Recurrent layers: the weights of one or two directions, packed, and the cell that they are of."""
 
+from libc.string cimport memset
+
 from lrplstm cimport _gru, _lstm, _rnn
+from lrplstm._activations cimport (
+    ELU, HARD_SIGMOID, LINEAR, RELU, SIGMOID, SOFTSIGN, TANH,
+)
 from lrplstm._tiles cimport (
     FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, MOST_STATES, TILE, Cell, Gates, Tile,
 )
@@ -13,17 +18,45 @@ from lrplstm.weights import LSTMWeights
 _SMALL_BYTES = 2**19
 
 
+_KINDS = {
+    "sigmoid": SIGMOID,
+    "tanh": TANH,
+    "linear": LINEAR,
+    "relu": RELU,
+    "softsign": SOFTSIGN,
+    "elu": ELU,
+    "hard_sigmoid": HARD_SIGMOID,
+}
+
+
 cdef bint _describe(weights, Cell* cell) except -1:
     """Find the cell of some weights, if there is one: the one table of cells."""
-    variants = weights.variants()
-    if isinstance(weights, LSTMWeights) and not variants:
-        _lstm.describe(cell)
-    elif isinstance(weights, GRUWeights) and variants.keys() <= {"reset_after"}:
+    memset(cell, 0, sizeof(Cell))
+    variants = weights.variants().keys()
+    if isinstance(weights, LSTMWeights) and variants <= set(_LSTM_ACTIVATIONS):
+        _lstm.describe(cell, bool(variants))
+        return _set_activations(weights.functions, cell)
+    if isinstance(weights, GRUWeights) and variants <= {"reset_after"}:
         _gru.describe(cell, weights.reset_after)
-    elif isinstance(weights, RNNWeights) and weights.activation in ("tanh", "relu"):
-        _rnn.describe(cell, weights.activation == "relu")
-    else:
-        return False
+        return True
+    if isinstance(weights, RNNWeights):
+        _rnn.describe(cell)
+        return _set_activations([weights.function], cell)
+    return False
+
+
+_LSTM_ACTIVATIONS = "activation", "cell_activation", "gate_activation"
+
+
+cdef bint _set_activations(functions, Cell* cell) except -1:
+    """Set the activations of a cell, if all of them are known."""
+    cdef Py_ssize_t i
+    for i, function in enumerate(functions):
+        if function.name not in _KINDS:
+            return False
+        cell.activation[i].kind = _KINDS[function.name]
+        cell.activation[i].alpha = function.parameters.get("alpha", 0)
+        cell.activation[i].beta = function.parameters.get("beta", 0)
     return True
 
 
@@ -50,7 +83,8 @@ def has_cell(directions):
     for weights in directions:
         if not _describe(weights, &cell):
             return False
-        cells.add((type(weights), cell.variant))
+        variants = tuple([(name, str(value)) for name, value in weights.variants().items()])
+        cells.add((type(weights), *variants))
     return len(cells) == 1
 
 
@@ -170,7 +204,8 @@ cdef class _Layer:
         cdef Py_ssize_t width = VECTOR_BYTES // self.dtype.itemsize
         tile.hidden_size, tile.input_size = self.hidden_size, self.input_size
         tile.n, tile.row, tile.states = self.padded // width, columns // width, self.stride // width
-        tile.variant, tile.mask, tile.spare = self.cell.variant, self.mask, spare
+        tile.variant, tile.activation = self.cell.variant, self.cell.activation
+        tile.mask, tile.spare = self.mask, spare
 
 
 def prepare_layer(directions):

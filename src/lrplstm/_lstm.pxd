@@ -6,7 +6,7 @@ relevance; Murdoch et al. 2018, section 3, for decomposition. They stand, to be 
 in `a`, projections and biases, and a row of n vectors for each in a trace and in scratch.
 """
 
-from lrplstm._activations cimport exp, expm1_twice, gated_tanh, sigmoid, tanh
+from lrplstm._activations cimport Activation, activated, exp, expm1_twice, gated_tanh, slope
 from lrplstm._tiles cimport (
     CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
     Gates, Step, Tile,
@@ -44,9 +44,21 @@ cdef enum:
 
 # Forward ----------------------------------------------------------------------------------------
 
+# Activations of the candidate, of the cell state, and of the gates; a variant has others than tanh
+# and sigmoid.
+cdef enum:
+    OF_CANDIDATE = 0
+    OF_CELL = 1
+    OF_GATES = 2
+
+
 cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
     """Take h and c of each lane one step on."""
-    if tile.keep == FOR_RELEVANCE:
+    cdef Py_ssize_t lane
+    if tile.variant:
+        for lane in range(tile.first, tile.end):
+            _forward_variant(tile, lane, rows + lane * tile.row)
+    elif tile.keep == FOR_RELEVANCE:
         _forward(tile, rows, FOR_RELEVANCE)
     elif tile.keep == FOR_GATES:
         _forward(tile, rows, FOR_GATES)
@@ -120,6 +132,58 @@ cdef inline void _forward(Tile* tile, vector* rows, int keep) noexcept nogil:
             elif keep == FOR_GATES:
                 trace[(GATES + 3) * n + u] = exp_o / (1 + exp_o)
                 trace[TANH_C * n + u] = expm1_c / (2 + expm1_c)
+
+
+cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row) noexcept nogil:
+    """The same with any activations. What stands beyond the units has to be kept from growing."""
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
+    cdef const Activation* gate = &tile.activation[OF_GATES]
+    cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
+    cdef const Activation* of_cell = &tile.activation[OF_CELL]
+    cdef const vector* mask = <const vector*> tile.mask
+    cdef const vector* a = row
+    cdef const vector* a_f = beyond(a, H)
+    cdef const vector* a_g = beyond(a, 2 * H)
+    cdef const vector* a_o = beyond(a, 3 * H)
+    cdef vector* h = row + tile.states
+    cdef vector* c = h + n
+    cdef vector* trace = <vector*> tile.trace[lane]
+    cdef vector i, f, g, o, signal, f_c, i_g, c_t
+    for u in range(n):
+        i = activated(a[u], gate)
+        f = activated(a_f[u], gate)
+        g = activated(a_g[u], candidate)
+        o = activated(a_o[u], gate)
+        f_c = apart(f * c[u])
+        i_g = apart(i * g)
+        c_t = (f_c + i_g) * mask[u]
+        signal = activated(c_t, of_cell)
+        if tile.keep == FOR_RELEVANCE:
+            trace[KEPT * n + u] = f_c
+            trace[ADDED * n + u] = i_g * mask[u]
+            trace[PREACTIVATION_G * n + u] = a_g[u]
+            trace[HIDDEN_BEFORE * n + u] = h[u]
+        elif tile.keep == FOR_GRADIENT:
+            trace[DC_DH * n + u] = o * slope(c_t, signal, of_cell)
+            trace[DA_O * n + u] = signal * slope(a_o[u], o, gate)
+            trace[DA_I * n + u] = g * slope(a[u], i, gate) * mask[u]
+            trace[DA_F * n + u] = c[u] * slope(a_f[u], f, gate)
+            trace[DA_G * n + u] = i * slope(a_g[u], g, candidate)
+            trace[FORGET * n + u] = f
+        elif tile.keep == FOR_GATES:
+            trace[GATES * n + u] = i
+            trace[(GATES + 1) * n + u] = f
+            trace[(GATES + 2) * n + u] = g
+            trace[(GATES + 3) * n + u] = o
+            trace[A * n + u] = a[u]
+            trace[(A + 1) * n + u] = a_f[u]
+            trace[(A + 2) * n + u] = a_g[u]
+            trace[(A + 3) * n + u] = a_o[u]
+            trace[CELL_BEFORE * n + u] = c[u]
+            trace[TANH_C * n + u] = signal
+            trace[HIDDEN_OF_GATES * n + u] = h[u]
+        c[u] = c_t
+        h[u] = o * signal
 
 
 # Relevance, all to the signal -------------------------------------------------------------------
@@ -423,9 +487,9 @@ cdef inline void begin_decompose(Tile* tile, vector* rows) noexcept nogil:
     cdef const vector* b_g = beyond(b, 2 * tile.hidden_size)
     cdef vector* of_bias = <vector*> tile.spare
     for u in range(n):
-        of_bias[u] = sigmoid(b[u])
-        of_bias[n + u] = sigmoid(b_f[u])
-        of_bias[2 * n + u] = tanh(b_g[u])
+        of_bias[u] = activated(b[u], &tile.activation[OF_GATES])
+        of_bias[n + u] = activated(b_f[u], &tile.activation[OF_GATES])
+        of_bias[2 * n + u] = activated(b_g[u], &tile.activation[OF_CANDIDATE])
 
 
 cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
@@ -460,37 +524,42 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef const vector* bias_i = <const vector*> tile.spare
     cdef const vector* bias_f = bias_i + n
     cdef const vector* bias_g = bias_f + n
+    cdef const vector* mask = <const vector*> tile.mask
+    cdef const Activation* gate = &tile.activation[OF_GATES]
+    cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
+    cdef const Activation* of_cell = &tile.activation[OF_CELL]
     cdef vector* h_part = row + tile.states
     cdef vector* c_part = h_part + n
     cdef vector first, last, share_i, share_f, share_g, part
     for u in range(n):
-        first = sigmoid(b[u] + part_i[u]) - bias_i[u]
-        last = i[u] - sigmoid(a[u] - part_i[u])
+        first = activated(b[u] + part_i[u], gate) - bias_i[u]
+        last = i[u] - activated(a[u] - part_i[u], gate)
         share_i = (first + last) / 2
-        first = sigmoid(b_f[u] + part_f[u]) - bias_f[u]
-        last = f[u] - sigmoid(a[n + u] - part_f[u])
+        first = activated(b_f[u] + part_f[u], gate) - bias_f[u]
+        last = f[u] - activated(a[n + u] - part_f[u], gate)
         share_f = (first + last) / 2
-        first = tanh(b_g[u] + part_g[u]) - bias_g[u]
-        last = g[u] - tanh(a[2 * n + u] - part_g[u])
+        first = activated(b_g[u] + part_g[u], candidate) - bias_g[u]
+        last = g[u] - activated(a[2 * n + u] - part_g[u], candidate)
         share_g = (first + last) / 2
         part = (share_f + bias_f[u]) * c_part[u]
         part = part + share_i * (share_g + bias_g[u]) + bias_i[u] * share_g
         if tile.in_phrase[lane]:
             part = part + bias_i[u] * bias_g[u]
-        c_part[u] = part
+        c_part[u] = part * mask[u]
     for u in range(n):
-        first = tanh(c_part[u])
-        last = tanh_c[u] - tanh(f[u] * c_before[u] + i[u] * g[u] - c_part[u])
+        first = activated(c_part[u], of_cell)
+        last = f[u] * c_before[u] + i[u] * g[u] - c_part[u]
+        last = tanh_c[u] - activated(last, of_cell)
         h_part[u] = o[u] * (first + last) / 2
 
 
 # The cell ---------------------------------------------------------------------------------------
 
-cdef inline void describe(Cell* cell) noexcept:
+cdef inline void describe(Cell* cell, bint variant) noexcept:
     """What the drivers are to know of it."""
     cdef Back* way
     cell.gates = cell.projected = 4
-    cell.states, cell.own, cell.variant, cell.stages = 2, 0, 0, 1
+    cell.states, cell.own, cell.variant, cell.stages = 2, 0, variant, 1
     cell.trace_rows[NOTHING] = 0
     cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, HIDDEN_BEFORE
     cell.trace_rows[FOR_GATES], cell.trace_h[FOR_GATES] = GATES_ROWS, HIDDEN_OF_GATES

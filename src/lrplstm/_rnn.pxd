@@ -1,18 +1,16 @@
 """The steps of a plain recurrent cell, h = act(W_ih x + W_hh h_{t-1} + b), forward and back.
 
-They stand, to be read, in `lrplstm.backends.reference.rnn`. The activation, a constant where steps
-are inlined, is ReLU or tanh. There is no gate, so all product rules are the same.
+They stand, to be read, in `lrplstm.backends.reference.rnn`. There is no gate, so all product rules
+are the same.
 """
 
-from lrplstm._activations cimport tanh
+from lrplstm._activations cimport activated, slope
 from lrplstm._rules cimport kept
 from lrplstm._tiles cimport (
     FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell, Gates, Step,
     Tile,
 )
-from lrplstm._vectors cimport (
-    beyond, double_vector, fill, float_vector, quotient, total, vector, where_above,
-)
+from lrplstm._vectors cimport double_vector, fill, float_vector, quotient, total, vector
 
 # What a trace keeps of a step, in rows of units; the first two for all product rules.
 cdef enum:
@@ -32,42 +30,28 @@ cdef enum:
     SCRATCH = OF_A + 1
 
 
-cdef inline vector _act(vector a, bint relu) noexcept nogil:
-    if relu:
-        return where_above(a, 0, a)
-    return tanh(a)
-
-
 # Forward ----------------------------------------------------------------------------------------
 
 cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
     """Take h of each lane one step on."""
-    if tile.variant:
-        _forward(tile, rows, True)
-    else:
-        _forward(tile, rows, False)
-
-
-cdef inline void _forward(Tile* tile, vector* rows, bint relu) noexcept nogil:
     cdef Py_ssize_t n = tile.n, lane, u
     cdef const vector* a
     cdef vector* h
     cdef vector* trace
-    cdef vector h_t, one
-    fill(&one, 1)
+    cdef vector h_t
     for lane in range(tile.first, tile.end):
         a = rows + lane * tile.row
         h = rows + lane * tile.row + tile.states
         trace = <vector*> tile.trace[lane]
         for u in range(n):
-            h_t = _act(a[u], relu)
+            h_t = activated(a[u], &tile.activation[0])
             if tile.keep == FOR_RELEVANCE or tile.keep == FOR_GATES:
                 trace[A * n + u] = a[u]
                 trace[HIDDEN_BEFORE * n + u] = h[u]
             if tile.keep == FOR_GATES:
                 trace[HIDDEN * n + u] = h_t
             elif tile.keep == FOR_GRADIENT:
-                trace[SLOPE * n + u] = where_above(a[u], 0, one) if relu else 1 - h_t * h_t
+                trace[SLOPE * n + u] = slope(a[u], h_t, &tile.activation[0])
             h[u] = h_t
 
 
@@ -127,20 +111,20 @@ cdef inline void gradient(Tile* tile, vector* rows) noexcept nogil:
     cdef Py_ssize_t n = tile.n, lane, r, u
     cdef const vector* bias = <const vector*> tile.bias
     cdef const vector* W_x
-    cdef const vector* slope
+    cdef const vector* slopes
     cdef vector* row
     cdef vector da, token
     for r in range(tile.first * tile.targets, tile.end * tile.targets):
         lane = r // tile.targets
         row = rows + r * tile.row
         W_x = <const vector*> tile.projection[lane]
-        slope = <const vector*> tile.trace[lane] + SLOPE * n
+        slopes = <const vector*> tile.trace[lane] + SLOPE * n
         fill(&token, 0)
         for u in range(n):
             da = row[HANDED * n + u]
             if tile.from_hidden:
                 da = da + row[STARTED * n + u]
-            da = da * slope[u]
+            da = da * slopes[u]
             row[OF_A * n + u] = da
             token = token + da * (W_x[u] - bias[u])
         tile.token[r] = total(token)
@@ -154,7 +138,7 @@ cdef inline void begin_decompose(Tile* tile, vector* rows) noexcept nogil:
     cdef vector* of_bias = <vector*> tile.spare
     cdef Py_ssize_t u
     for u in range(tile.n):
-        of_bias[u] = _act(bias[u], tile.variant)
+        of_bias[u] = activated(bias[u], &tile.activation[0])
 
 
 cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
@@ -174,8 +158,9 @@ cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
         h_part = row + tile.states
         trace = <const vector*> tile.trace[lane]
         for u in range(n):
-            first = _act(bias[u] + row[u], tile.variant) - of_bias[u]
-            last = trace[HIDDEN * n + u] - _act(trace[A * n + u] - row[u], tile.variant)
+            first = activated(bias[u] + row[u], &tile.activation[0]) - of_bias[u]
+            last = activated(trace[A * n + u] - row[u], &tile.activation[0])
+            last = trace[HIDDEN * n + u] - last
             h_part[u] = (first + last) / 2
             if tile.in_phrase[lane]:
                 h_part[u] = h_part[u] + of_bias[u]
@@ -183,12 +168,12 @@ cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
 
 # The cell ---------------------------------------------------------------------------------------
 
-cdef inline void describe(Cell* cell, bint relu) noexcept:
+cdef inline void describe(Cell* cell) noexcept:
     """What the drivers are to know of it."""
     cdef Gates only = Gates(1, OF_A, [0, 0, 0, 0])
     cdef Back* way = &cell.relevance
     cell.gates = cell.projected = cell.states = cell.stages = 1
-    cell.own, cell.variant = 0, relu
+    cell.own = cell.variant = 0
     cell.trace_rows[NOTHING] = 0
     cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, HIDDEN_BEFORE
     cell.trace_rows[FOR_GATES], cell.trace_h[FOR_GATES] = GATES_ROWS, HIDDEN_BEFORE

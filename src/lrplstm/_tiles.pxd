@@ -5,12 +5,17 @@ step of a cell all lanes at once, each a row of scratch in vectors. A cell is it
 many rows of units it needs for what.
 """
 
+from lrplstm._activations cimport Activation
 from lrplstm._vectors cimport double_vector, float_vector
 
 # At most so many sequences are a tile, and so many targets go back side by side.
 cdef enum:
     TILE = 64
     TARGETS = 8
+
+# At most so many different ones has a cell.
+cdef enum:
+    ACTIVATIONS = 3
 
 # What a trace keeps of each step.
 cdef enum:
@@ -55,6 +60,7 @@ cdef struct Tile:
     Py_ssize_t row
     Py_ssize_t states
     int variant
+    Activation activation[ACTIVATIONS]
     # What the forward step keeps; on the way back the rule, whether anything starts at h,
     # and whether gradients are multiplied by the input.
     int keep
@@ -130,8 +136,9 @@ cdef struct Cell:
     # States, of which h is the first, and rows of units behind them.
     Py_ssize_t states
     Py_ssize_t own
-    # Which of several variants it is; the cell knows what that means.
+    # Which of several variants it is, and its activations; the cell knows what that means.
     int variant
+    Activation activation[ACTIVATIONS]
     # Rows of units in a trace, and which of them is what `HANDED` is multiplied by to become
     # relevance.
     Py_ssize_t trace_rows[TRACES]
