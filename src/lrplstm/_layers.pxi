@@ -149,7 +149,8 @@ cdef class _Direction:
         matrix = self.packed.get(key)
         if matrix is None:
             rows = self.rows_of(getattr(self.weights, name), gates)
-            matrix = self.packed[key] = _Matrix(rows, gates.count)
+            # Of two threads that come here at once one's stays: products point into it.
+            matrix = self.packed.setdefault(key, _Matrix(rows, gates.count))
         return matrix
 
 
