@@ -68,16 +68,25 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def line(figure) -> str:
-    verdict, goal = "", ""
+def verdict_of(figure, peak: float) -> str:
+    """Return what is said of a target: also where the processor cannot reach it."""
+    if figure.passed is None:
+        return ""
+    if figure.passed:
+        return "PASS"
+    return "needs two units" if peak < figure.needs else "short"
+
+
+def line(figure, peak: float) -> str:
+    verdict, goal = verdict_of(figure, peak), ""
+    share = "" if figure.share is None else f"{figure.share:.0%}"
     if figure.target is not None:
-        verdict = "PASS" if figure.passed else "short"
         goal = f"{'<=' if figure.at_most else '>='} {figure.target:g}"
     sides = ", ".join(f"{number(value)} {name}" for name, value in figure.sides.items())
     if sides:
         sides = f"{figure.side_unit}: {sides}"
     measured = f"{number(figure.value)} {figure.unit}"
-    return f"{figure.text:<{TEXT_WIDTH}} {measured:>8}  {goal:<7} {verdict:<5}  {sides}"
+    return f"{figure.text:<{TEXT_WIDTH}} {measured:>8}  {goal:<7} {verdict:<5} {share:>5}  {sides}"
 
 
 def records(figures) -> list[dict]:
@@ -115,7 +124,7 @@ def measure(groups, setting, optional) -> tuple[dict[str, list], dict[str, str]]
         else:
             found[name] = figures
             for figure in figures:
-                print(line(figure), flush=True)
+                print(line(figure, setting.peaks.get("float32", 0)), flush=True)
         if name in skipped:
             print(f"{name}: skipped, {skipped[name]}", flush=True)
     return found, skipped
@@ -165,13 +174,16 @@ def main(arguments=None) -> None:
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     A = setting.A
     print(f"workload: {A.source}, {len(A.sentences)} sentences, {A.tokens} tokens")
-    print("one thread, in processor time, unless stated; the best of calls that take turns\n")
+    print("one thread, in processor time, unless stated; the best of calls that take turns")
+    peaks = ", ".join(f"{dtype} {rate / 1e9:.0f} G" for dtype, rate in setting.peaks.items())
+    print(f"multiply-adds a second: {peaks or 'not measured'}; % is the share of them\n")
 
     found, skipped = measure(groups, setting, figures.OPTIONAL)
     rows = {group: records(some) for group, some in found.items()}
     results = {
         "machine": machine,
         "workload": A.source,
+        "peaks": setting.peaks,
         "figures": [row for some in rows.values() for row in some],
         "skipped": skipped,
     }

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,10 @@ class Figure:
     unit: str = "x"
     side_unit: str = PER_TOKEN
     at_most: bool = False
+    share: float | None = None
+    """Of the multiply-adds that the processor could start in that time."""
+    needs: float = 0
+    """A processor of fewer float32 multiply-adds a second cannot reach the target."""
 
     @property
     def passed(self) -> bool | None:
@@ -61,15 +66,36 @@ class Setting:
     def double(self) -> lrplstm.LSTMModel:
         return self.single.astype("float64")
 
+    @cached_property
+    def peaks(self) -> dict[str, float]:
+        """Multiply-adds a second, by dtype; none where there is no compiler."""
+        found = {dtype: peak.multiply_adds(dtype) for dtype in ("float32", "float64")}
+        runs = {dtype: pair for dtype, pair in found.items() if pair is not None}
+        seconds = best_of({dtype: run for dtype, (run, _) in runs.items()}, seconds=1)
+        return {dtype: work / seconds[dtype] for dtype, (_, work) in runs.items()}
+
+    def share(self, work: float, microseconds: float, dtype: str = "float32") -> float | None:
+        """Return the share of the peak of so many multiply-adds, in this time."""
+        rate = self.peaks.get(dtype)
+        return None if rate is None else work / (microseconds * 1e-6 * rate)
+
+    def work(self, forward: float, back: float) -> float:
+        """Return the multiply-adds of a token: so many products of H rows with W_hh or W_ih."""
+        return 2 * (forward + back) * self.single.hidden_size**2
+
+
+TWO_UNITS = 100e9
+"""Multiply-adds a second of a processor with two units of 512 bits, and not of others."""
+
 
 def per_token(seconds: float, tokens: int) -> float:
     """Return microseconds per token."""
     return seconds / tokens * 1e6
 
 
-def faster(name, text, sides, other, target, own="lrplstm") -> Figure:
+def faster(name, text, sides, other, target, own="lrplstm", **more) -> Figure:
     """Return the figure of how many times faster than `other` the package is."""
-    return Figure(name, text, sides[other] / sides[own], target, sides)
+    return Figure(name, text, sides[other] / sides[own], target, sides, **more)
 
 
 # Against the literal code -----------------------------------------------------------------------
@@ -95,14 +121,17 @@ def against_literal(setting: Setting) -> list[Figure]:
     tokens = sum(map(len, some))
     slow = per_token(seconds["literal"], tokens)
 
-    def row(name, text, key, target):
-        sides = {"lrplstm": per_token(seconds[key], A.tokens), "literal": slow}
-        return faster(name, text, sides, "literal", target)
+    def row(name, text, key, target, classes=1):
+        own = per_token(seconds[key], A.tokens)
+        dtype = "float64" if key == "float64" else "float32"
+        share = setting.share(setting.work(4, classes), own, dtype)
+        sides = {"lrplstm": own, "literal": slow}
+        return faster(name, text, sides, "literal", target, share=share, needs=TWO_UNITS)
 
     return [
         row("lrp-float32", "LRP, float32, against literal LRP", "float32", 250),
         row("lrp-float64", "LRP, float64, against literal LRP", "float64", 110),
-        row("lrp-all", "LRP of 5 classes, float32, against literal LRP of one", "all", 110),
+        row("lrp-all", "LRP of 5 classes, float32, against literal LRP of one", "all", 110, 5),
     ]
 
 
@@ -118,7 +147,8 @@ def one_sentence(setting: Setting) -> list[Figure]:
     )
     sides = {name: per_token(s, len(ids)) for name, s in seconds.items()}
     text = f"LRP, float32, one sentence of {STEPS} tokens, against literal LRP"
-    return [faster("one-sentence", text, sides, "literal", 60)]
+    share = setting.share(setting.work(4, 1), sides["lrplstm"])
+    return [faster("one-sentence", text, sides, "literal", 60, share=share, needs=TWO_UNITS)]
 
 
 def first_call(setting: Setting) -> list[Figure]:
@@ -182,10 +212,10 @@ def against_pytorch(setting: Setting) -> list[Figure]:
         return [method(ids) for ids in packed[size]]
 
     methods = (
-        ("SA", "sensitivity", lrplstm.sensitivity, network.sensitivity, 6),
-        ("GI", "gradient-x-input", lrplstm.gradient_x_input, network.gradient_x_input, 8),
+        ("SA", "sensitivity", lrplstm.sensitivity, network.sensitivity, 6, 8),
+        ("GI", "gradient-x-input", lrplstm.gradient_x_input, network.gradient_x_input, 7, 4),
     )
-    for _, name, own, other, _ in methods:
+    for _, name, own, other, _, _ in methods:
         pairs = zip(theirs(other, 128), packed[128], strict=True)
         expected = np.concatenate([pytorch.unpack(values, ids) for values, ids in pairs])
         found = own(single, sentences, level="token", num_threads=1).token_relevance
@@ -198,7 +228,7 @@ def against_pytorch(setting: Setting) -> list[Figure]:
     )
     best = min(trial, key=trial.get)
     rows = []
-    for short, name, own, other, target in methods:
+    for short, name, own, other, target, back in methods:
         label = f"PyTorch, batches of {best}"
         seconds = best_of(
             {
@@ -208,7 +238,8 @@ def against_pytorch(setting: Setting) -> list[Figure]:
         )
         sides = {name: per_token(s, A.tokens) for name, s in seconds.items()}
         text = f"{short}, float32, against PyTorch's LSTM and autograd"
-        rows.append(faster(name, text, sides, label, target))
+        share = setting.share(setting.work(4, back), sides["lrplstm"])
+        rows.append(faster(name, text, sides, label, target, share=share, needs=TWO_UNITS))
     return rows
 
 
@@ -262,7 +293,9 @@ def against_numpy(setting: Setting) -> list[Figure]:
         {"lrplstm": lambda: lrplstm.lrp(single, A.sentences, num_threads=1), label: theirs}
     )
     sides = {name: per_token(s, A.tokens) for name, s in seconds.items()}
-    return [faster("batched-numpy", "LRP, float32, against NumPy in batches", sides, label, 4)]
+    share = setting.share(setting.work(4, 1), sides["lrplstm"])
+    text = "LRP, float32, against NumPy in batches"
+    return [faster("batched-numpy", text, sides, label, 4, share=share, needs=TWO_UNITS)]
 
 
 def against_onnx(setting: Setting) -> list[Figure]:
@@ -274,7 +307,7 @@ def against_onnx(setting: Setting) -> list[Figure]:
     rows = []
     for sequences, name, text, target in (
         (128, "predict-128", f"predict, 128 sequences of {STEPS}, against ONNX Runtime", 1.2),
-        (1, "predict-1", f"predict, one sequence of {STEPS}, against ONNX Runtime", 0.8),
+        (1, "predict-1", f"predict, one sequence of {STEPS}, against ONNX Runtime", 1.0),
     ):
         ours = x[0] if sequences == 1 else x
         theirs = {"x": np.ascontiguousarray(x[:sequences].transpose(1, 0, 2))}  # (T, B, D)
@@ -288,7 +321,8 @@ def against_onnx(setting: Setting) -> list[Figure]:
             seconds=2,
         )
         sides = {name: per_token(s, sequences * STEPS) for name, s in seconds.items()}
-        rows.append(faster(name, text, sides, "ONNX Runtime", target))
+        share = setting.share(setting.work(8, 0), sides["lrplstm"])  # W_ih too
+        rows.append(faster(name, text, sides, "ONNX Runtime", target, share=share))
     return rows
 
 
@@ -299,12 +333,27 @@ def against_gemm(setting: Setting) -> list[Figure]:
     import threadpoolctl  # noqa: F401  NumPy is on one thread only where it is installed
 
     return [
-        _against_gemm("wide-float64", "float64", D=200, H=300, layers=1, T=25, B=10, target=0.7),
-        _against_gemm("wide-float32", "float32", D=512, H=512, layers=2, T=100, B=64, target=0.8),
+        _against_gemm(setting, "wide-float64", "float64", Network(200, 300, 1, 25, 10), 0.68),
+        _against_gemm(setting, "wide-float32", "float32", Network(512, 512, 2, 100, 64), 0.8),
+        *(
+            _against_gemm(setting, f"small-{H}", "float32", Network(H, H, 1, 30, 64), None)
+            for H in (8, 16, 32)
+        ),
     ]
 
 
-def _against_gemm(name, dtype, D, H, layers, T, B, target) -> Figure:
+class Network(NamedTuple):
+    """Sizes of a network, and of the batch that it explains."""
+
+    D: int
+    H: int
+    layers: int
+    T: int
+    B: int
+
+
+def _against_gemm(setting, name, dtype, network, target) -> Figure:
+    D, H, layers, T, B = network
     rng = np.random.default_rng(0)
     widths = [D] + [2 * H] * (layers - 1)
 
@@ -334,7 +383,8 @@ def _against_gemm(name, dtype, D, H, layers, T, B, target) -> Figure:
     }
     ours, theirs = sides.values()
     text = f"LRP, {dtype}, {layers} x D {D}, H {H}, T {T}, batch {B}, over gemm"
-    return Figure(name, text, ours / theirs, target, sides, side_unit="GFLOP/s")
+    share = setting.share(work, 1e6 * seconds["lrplstm"], dtype)
+    return Figure(name, text, ours / theirs, target, sides, side_unit="GFLOP/s", share=share)
 
 
 def over_lower_bound(setting: Setting) -> list[Figure]:
@@ -357,7 +407,7 @@ def over_lower_bound(setting: Setting) -> list[Figure]:
     }
     value = seconds["lrplstm"] / A.tokens / bound
     text = "LRP, float32, over the multiply-adds that cannot be avoided"
-    return [Figure("lower-bound", text, value, 3, sides, at_most=True)]
+    return [Figure("lower-bound", text, value, 3, sides, at_most=True, share=1 / value)]
 
 
 def peak_memory(setting: Setting) -> list[Figure]:

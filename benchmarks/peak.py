@@ -14,19 +14,19 @@ import numpy as np
 
 PROGRAM = r"""
 #if defined(__AVX512F__)
-typedef float vector __attribute__((vector_size(64)));
+typedef REAL vector __attribute__((vector_size(64)));
 #elif defined(__AVX__)
-typedef float vector __attribute__((vector_size(32)));
+typedef REAL vector __attribute__((vector_size(32)));
 #else
-typedef float vector __attribute__((vector_size(16)));
+typedef REAL vector __attribute__((vector_size(16)));
 #endif
 #define ACCUMULATORS 12
 
 /* Returns how many multiply-adds it did. */
-double multiply_add(long rounds, float factor, float addend, float *result)
+double multiply_add(long rounds, REAL factor, REAL addend, REAL *result)
 {
     vector a[ACCUMULATORS], f, b;
-    for (unsigned lane = 0; lane < sizeof(vector) / sizeof(float); lane++) {
+    for (unsigned lane = 0; lane < sizeof(vector) / sizeof(REAL); lane++) {
         f[lane] = factor;
         b[lane] = addend;
         for (int k = 0; k < ACCUMULATORS; k++) a[k][lane] = k + lane;
@@ -36,9 +36,9 @@ double multiply_add(long rounds, float factor, float addend, float *result)
         for (int k = 0; k < ACCUMULATORS; k++) a[k] = a[k] * f + b;
     }
     *result = 0;
-    for (unsigned lane = 0; lane < sizeof(vector) / sizeof(float); lane++)
+    for (unsigned lane = 0; lane < sizeof(vector) / sizeof(REAL); lane++)
         for (int k = 0; k < ACCUMULATORS; k++) *result += a[k][lane];
-    return (double)rounds * ACCUMULATORS * (sizeof(vector) / sizeof(float));
+    return (double)rounds * ACCUMULATORS * (sizeof(vector) / sizeof(REAL));
 }
 """
 """Independent sums in vector registers: as many multiply-adds as the processor can start."""
@@ -46,8 +46,8 @@ double multiply_add(long rounds, float factor, float addend, float *result)
 GEMM_SIZE = 1024
 
 
-def multiply_adds() -> tuple[Callable[[], object], float] | None:
-    """Return a function, and how many float32 multiply-adds a call of it does.
+def multiply_adds(dtype: str = "float32") -> tuple[Callable[[], object], float] | None:
+    """Return a function, and how many multiply-adds a call of it does.
 
     None where no compiler is found that makes it.
     """
@@ -57,7 +57,9 @@ def multiply_adds() -> tuple[Callable[[], object], float] | None:
     with tempfile.TemporaryDirectory() as folder:
         source, library = Path(folder, "peak.c"), Path(folder, "peak.so")
         source.write_text(PROGRAM)
-        command = [*compiler.split(), "-O3", "-march=native", "-ffp-contract=fast"]
+        real = "float" if dtype == "float32" else "double"
+        command = [*compiler.split(), f"-DREAL={real}", "-O3", "-march=native"]
+        command.append("-ffp-contract=fast")
         try:
             subprocess.run(
                 [*command, "-shared", "-fPIC", source, "-o", library],
@@ -68,12 +70,11 @@ def multiply_adds() -> tuple[Callable[[], object], float] | None:
             return None
         function = ctypes.CDLL(str(library)).multiply_add
     function.restype = ctypes.c_double
-    result = ctypes.c_float()
+    number = ctypes.c_float if dtype == "float32" else ctypes.c_double
+    result = number()
 
     def run(rounds=500_000):
-        return function(
-            ctypes.c_long(rounds), ctypes.c_float(0.5), ctypes.c_float(0.5), ctypes.byref(result)
-        )
+        return function(ctypes.c_long(rounds), number(0.5), number(0.5), ctypes.byref(result))
 
     return run, run()
 
