@@ -156,3 +156,18 @@ def test_loops_that_are_none():
             lrplstm.from_onnx(loop("other", masked=False))
     finally:
         del CELLS["other"]
+
+
+def test_long_chains_in_loops():
+    """Names of names, and masks of masks, are followed once."""
+    proto = loop("lstm", masked=True)
+    (body,) = [
+        item.g for part in proto.graph.node for item in part.attribute if item.name == "body"
+    ]
+    (seen,) = [part for part in body.node if part.output[0] == "seen"]
+    seen.output[0] = "n0"
+    chain = [node("Not", f"n{n}", f"n{n + 1}") for n in range(3000)]
+    nodes = [part for part in body.node if part is not seen]
+    del body.node[:]
+    body.node.extend([seen, *chain, node("Identity", "n3000", "seen"), *nodes])
+    assert lrplstm.from_onnx(proto).mask_value == 0

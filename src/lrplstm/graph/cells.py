@@ -39,6 +39,8 @@ class Step:
     ----------
     givers : mapping of Node by str
         Which operation gives a tensor.
+    own : mapping of str by str
+        The own name of those that have another.
     x : str
         What is read at this step.
     size : int
@@ -48,6 +50,7 @@ class Step:
     """
 
     givers: Mapping[str, Node]
+    own: Mapping[str, str]
     x: str
     size: int
     evaluate: Evaluate
@@ -82,12 +85,7 @@ class Step:
 
     def same(self, first: str, second: str) -> bool:
         """Whether two tensors are one, under whatever names."""
-        return self._own(first) == self._own(second)
-
-    def _own(self, name: str) -> str:
-        while name in self.givers and self.givers[name].operator == "Identity":
-            name = self.givers[name].inputs[0]
-        return name
+        return self.own.get(first, first) == self.own.get(second, second)
 
     def affine(
         self, names: Sequence[str], reads: Mapping[str, int]

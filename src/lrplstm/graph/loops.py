@@ -98,6 +98,10 @@ class _Loop:
     def __init__(self, call: Call, body: Graph) -> None:
         self.call, self.body = call, body
         self.givers = {name: node for node in body.nodes for name in node.outputs if name}
+        self.own: dict[str, str] = {}  # what gets another name, by that
+        for node in body.nodes:
+            if node.operator == "Identity":
+                self.own[node.outputs[0]] = self._own(node.inputs[0])
         names = [one.name for one in body.inputs]
         self.number, self.old = names[0], names[2:]
         self.initial = dict(zip(self.old, call.values[2:], strict=True))
@@ -127,7 +131,7 @@ class _Loop:
         sizes = {name: self._initial(name).shape[-1] for name in states}
         network = self.call.network
         rows = network.rows(data, [data.ndim - 1], steps=True, masked=bool(self.masks))
-        step = Step(self.givers, x, len(rows.order), self._evaluate)
+        step = Step(self.givers, self.own, x, len(rows.order), self._evaluate)
         kind, arguments, order = match_cell(step, states, sizes)
         columns = np.argsort(rows.order)
         arguments["weight_ih"] = arguments["weight_ih"][:, columns]
@@ -159,9 +163,7 @@ class _Loop:
     # What is in the body ------------------------------------------------------------------------
 
     def _own(self, name: str) -> str:
-        while name in self.givers and self.givers[name].operator == "Identity":
-            name = self.givers[name].inputs[0]
-        return name
+        return self.own.get(name, name)
 
     def _counts(self, name: str) -> bool:
         """Whether a state begins at 0 and is one more after each step."""
@@ -215,18 +217,18 @@ class _Loop:
 
     def _mask(self, name: str) -> Mask | None:
         """Return the mask that a tensor of the body is of one step, or its opposite."""
-        node = self.givers.get(name)
-        if node is None:
-            return None
-        if node.operator == "Gather":
-            data = self._outer(node.inputs[0])
-            return data if isinstance(data, Mask) else None
-        below = None
-        if node.operator in ("Not", "Cast", "Identity", "Tile", "Expand"):
-            below = self._mask(node.inputs[0])
-        if below is not None and node.operator == "Not":
-            return replace(below, padding=not below.padding)
-        return below
+        turned = False
+        while (node := self.givers.get(name)) is not None:
+            if node.operator == "Gather":
+                data = self._outer(node.inputs[0])
+                if not isinstance(data, Mask):
+                    return None
+                return replace(data, padding=data.padding != turned)
+            if node.operator not in ("Not", "Cast", "Identity", "Tile", "Expand"):
+                return None
+            turned ^= node.operator == "Not"
+            name = node.inputs[0]
+        return None
 
     def _unmasked(self, name: str) -> str:
         """Return what a new state is where a step is no padding."""

@@ -38,7 +38,7 @@ from lrplstm.weights import Array
 
 __all__ = ["Network", "Part", "Signal"]
 
-_BYTES_PER_LAYER = 2048
+_BYTES_PER_LAYER, _BYTES_PER_ROW = 2048, 256
 _MOST_RUNS = 8
 """Units in another order are picked by so many layers, or by one matrix."""
 
@@ -336,6 +336,7 @@ class Network:
         if len(stacks) != 1 or any(value.varies(n, STEP) for n in rows):
             return value, units
         (axis,), number = stacks, value.shape[stacks[0]]
+        self.room.take(_BYTES_PER_ROW * number)
         several = [self.rows(value.take(np.array([n]), axis), units) for n in range(number)]
         if any(one.steps is not None or one.repeated > 1 for one in several):
             return value, units

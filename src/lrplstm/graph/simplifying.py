@@ -167,7 +167,10 @@ class _Simplifier:
         """Let what reads a layer read another, and forget it."""
         del self.parts[part.name]
         readers = self.readers.pop(part.name, [])
-        self.readers[name] = [r for r in self.readers.get(name, []) if r != part.name] + readers
+        remaining = self.readers.setdefault(name, [])
+        if part.name in remaining:
+            remaining.remove(part.name)
+        remaining += readers
         for reader in set(readers):
             old = self.parts[reader]
             reads = tuple(name if read == part.name else read for read in old.reads)
