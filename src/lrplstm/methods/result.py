@@ -57,18 +57,17 @@ class Result:
     def put(self, part: Part, scores: Array, started: Array, relevance: InputRelevance) -> None:
         """Take what was found for a part of the batch; a single sequence is all there is."""
         delta = started - (sum_steps(relevance.token, part.offsets) + relevance.initial)
-        others = [
-            (rows_of(part.sequences, other.offsets), of_numbers)
-            for other, of_numbers in zip(self.batch.others.values(), relevance.others, strict=True)
-        ]
-        for (_, offsets), of_numbers in others:
+        others = []
+        for other, of_numbers in zip(self.batch.others.values(), relevance.others, strict=True):
+            rows, offsets = rows_of(part.sequences, other.offsets)
+            others.append((rows, of_numbers))
             delta = delta - sum_steps(of_numbers.sum(axis=-1), offsets)
         if len(self.batch) == 1:
             self.scores, self.delta = scores, delta.astype(scores.dtype)
             self.token, self.input, self.initial = relevance[:3]
             self.others = [self._at_level(of_numbers) for _, of_numbers in others]
             return
-        for whole, ((rows, _), of_numbers) in zip(self.others, others, strict=True):
+        for whole, (rows, of_numbers) in zip(self.others, others, strict=True):
             whole[:, rows] = self._at_level(of_numbers)
         self.scores[part.rows(self.model.every_step, self.batch.score_offsets)] = scores
         self.token[:, part.steps] = relevance.token
