@@ -158,7 +158,22 @@ def _graph(
             except Exception as error:  # whatever a forward raises
                 raise _not_followed(error) from None
             runs.append(_translated(torch, runner, recording))
-    return graph_of(torch, runs, [each.name for each in arguments.inputs])
+    graph = graph_of(torch, runs, [each.name for each in arguments.inputs])
+    _warn_of_comparisons(runs[0].assumed)
+    return graph
+
+
+def _warn_of_comparisons(places: Sequence[str]) -> None:
+    """Warn of what was seen for the numbers of a run only, such as that none is padding."""
+    if places:
+        warnings.warn(
+            f"source: {', '.join(dict.fromkeys(places)):.200}: forward compares its inputs with "
+            "numbers, as a mask of padding does, and what came of it for made-up ones is taken to "
+            "be so always; give sequences without their padding, and see with model.verify "
+            "whether scores agree",
+            UserWarning,
+            stacklevel=outer_level(),
+        )
 
 
 def _with_units(
