@@ -224,12 +224,13 @@ def test_two_branches_and_a_row(tmp_path):
 
 def test_siamese(tmp_path):
     first, second = (keras.Input((5,), dtype="int32", name=name) for name in ("a", "b"))
-    table, shared = L.Embedding(9, 3), L.LSTM(4)
+    table, shared = L.Embedding(9, 3, mask_zero=True), L.LSTM(4)
     states = [shared(table(ids)) for ids in (first, second)]
     y = L.Concatenate()([*states, L.Subtract()(states), L.Multiply()(states), L.Maximum()(states)])
     network = randomized([first, second], L.Dense(2)(y))
     rng = np.random.default_rng(3)
     ids = {name: rng.integers(1, 9, (3, 5)) for name in "ab"}
+    ids["b"][0, 3:] = ids["b"][2, :1] = 0  # padding
     compare_several(network, ids, tmp_path)
 
 

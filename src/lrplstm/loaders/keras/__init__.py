@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lrplstm.base_model import Model
 from lrplstm.checks import outer_level
+from lrplstm.layers import INPUTS
 from lrplstm.loaders.arrays import naming
 from lrplstm.loaders.assumptions import warn_assumed
 from lrplstm.loaders.registry import refuse_others
@@ -143,6 +145,10 @@ def from_keras(
             if network.ends_with_softmax or (two and network.scores.width == 1):
                 task = "classification"
         reading = read(network.graph)
+        masks = network.translation.masks()
+        if len(reading.inputs) == 1:  # which has no name of its own
+            masks = dict(zip([INPUTS], masks.values(), strict=False))
+        reading = replace(reading, masks=masks)
         return to_model(
             reading,
             vocabulary=vocabulary,
@@ -150,20 +156,7 @@ def from_keras(
             unknown_token=unknown_token,
             tokenizer=tokenizer,
             task=task,
-            **_padding(network, len(reading.inputs)),
         )
-
-
-def _padding(network: Network, count: int) -> dict[str, Any]:
-    """Return the arguments of a model of so many inputs that say which steps are padding."""
-    translation = network.translation
-    masks = translation.masks()
-    if masks and count > 1:
-        heeds = next(iter(translation.heeds.values()))
-        raise ValueError(f"{heeds}: expected no padding in a model of several inputs")
-    for name, value in masks.items():
-        return {"mask_id": 0} if translation.inputs[name].integers else {"mask_value": value}
-    return {}
 
 
 def _warn(unsaid: bool, network: Network) -> None:
