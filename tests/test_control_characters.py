@@ -224,6 +224,16 @@ def test_series_of_tables():
         outcome(lrplstm.lrp, model, pandas.DataFrame({"x": [1.0, 2.0]}, index=[EVIL, "b"]))
 
 
+def test_runs_of_neuralhydrology(tmp_path):
+    for n, text in enumerate([f"model: {EVIL!r}", json.dumps({"model": EVIL}), f"{EVIL}: [{EVIL}"]):
+        run = tmp_path / f"{EVIL}{n}"
+        run.mkdir()
+        (run / "model_epoch001.pt").write_bytes(b"")
+        (run / "config.yml").write_text(text)
+        outcome(lrplstm.from_neuralhydrology, run)
+        outcome(lrplstm.from_neuralhydrology, run, epoch=EVIL)
+
+
 def test_flax():
     cell = {"weight_ih": np.ones((8, 3)), "weight_hh": np.ones((8, 2)), "bias": EVIL}
     for params in ({EVIL: cell}, {EVIL: cell, "b": cell}, {"a": EVIL}, {"a": {EVIL: EVIL}}, EVIL):

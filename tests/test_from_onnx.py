@@ -159,7 +159,7 @@ def test_lengths_that_are_an_input():
         output_names=["scores", "hidden"],
         dynamic_axes={"x": {0: "batch", 1: "steps"}, "lengths": {0: "batch"}},
     )
-    model = lrplstm.from_onnx(proto)
+    model = lrplstm.from_onnx(proto, output="scores")
     batch = sequences(model, (7, 3))
     padded = np.zeros((2, 7, D), "f4")
     for row, x in zip(padded, batch, strict=True):
@@ -715,7 +715,9 @@ def test_the_output_can_be_chosen():
         node("ArgMax", "scores", "label", axis=1),
     ]
     proto = graph(nodes, arrays, outputs=["scores", "label", "Y"])
-    assert lrplstm.from_onnx(proto).num_classes == C
+    assert lrplstm.from_onnx(proto, output="scores").num_classes == C
+    with refused("output: expected one of 'scores', 'label', 'Y', got None"):
+        lrplstm.from_onnx(proto)
     assert lrplstm.from_onnx(proto, output="Y").pooling == "none"
     with refused(r"node '/label' \(ArgMax\): this operator is not read"):
         lrplstm.from_onnx(proto, output="label")

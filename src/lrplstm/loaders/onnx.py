@@ -49,7 +49,7 @@ def from_onnx(
         An .onnx file, of opset 7 or later. Tensors that it keeps in other files are read if these
         lie in its own folder.
     output : str, optional
-        Name of the output that gives the scores. Default: the first.
+        Name of the output that gives the scores. Default: the only one.
     vocabulary, class_names, unknown_token, tokenizer, task
         As for `LSTMModel`: a graph has none of them.
 
@@ -98,9 +98,9 @@ def from_onnx(
     refuse_others(source, "from_onnx")
     file = open_file(source)
     with refusing(file.name):
-        if output is None:
-            output = file.outputs[0] if file.outputs else ""
-        if output not in file.outputs:
+        if output is None and len(file.outputs) == 1:
+            (output,) = file.outputs
+        if output is None or output not in file.outputs:
             names = ", ".join(map(shown, file.outputs[:5])) or "none at all"
             raise RefusedError(f"output: expected one of {names}, got {shown(output)}")
         with _saying_what_is_missing(file):
