@@ -11,12 +11,10 @@ import warnings
 import zipfile
 
 import h5py
-import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from keras import layers as L  # noqa: N812
 from keras_files import dense_config, lstm_config
 from loader_fixtures import damage, little_memory, loaded_or_refused, refused, refused_or_read
 
@@ -563,6 +561,8 @@ def translated(program, store):
 
 def many_layers(path):
     """A model of many kinds of layers, and its file."""
+    keras = pytest.importorskip("keras")
+    L = keras.layers  # noqa: N806
     words, x = keras.Input((6,), name="words"), keras.Input((6, D), name="x")
     y = L.Concatenate()([L.Embedding(9, 2, mask_zero=True)(words), x])
     y = L.TimeDistributed(keras.Sequential([L.Dense(4, "relu"), L.BatchNormalization()]))(y)
