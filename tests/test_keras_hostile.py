@@ -562,7 +562,7 @@ def translated(program, store):
 def many_layers(path):
     """A model of many kinds of layers, and its file."""
     keras = pytest.importorskip("keras")
-    L = keras.layers  # noqa: N806
+    L = keras.layers
     words, x = keras.Input((6,), name="words"), keras.Input((6, D), name="x")
     y = L.Concatenate()([L.Embedding(9, 2, mask_zero=True)(words), x])
     y = L.TimeDistributed(keras.Sequential([L.Dense(4, "relu"), L.BatchNormalization()]))(y)
