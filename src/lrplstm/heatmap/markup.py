@@ -282,7 +282,8 @@ def _grid(grid: Grid, legend: bool) -> Iterator[str]:
     R, rows, columns = content.cells.shape
     variables = content.variables or [f"variable {d}" for d in range(content.num_variables)]
     steps = content.steps or [f"t={t}" for t in range(content.num_steps)]
-    name_width = min(_LETTER * max(map(len, variables)) + 0.6, _NAME_WIDTH)
+    # Room for a wide letter more: browsers cut names that have too little.
+    name_width = min(_LETTER * max(map(len, variables)) + 1.2, _NAME_WIDTH)
     width = min(name_width + columns * _CELL_WIDTH, _GRID_WIDTH)
     what = f"Relevance of {content.num_variables} variables at {content.num_steps} steps"
     spacing = 1 if columns <= _LINED_COLUMNS else 0
