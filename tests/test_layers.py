@@ -390,6 +390,24 @@ def test_every_kind_of_layer_is_registered_once(tmp_path):
     assert '"format_version": 2' in (tmp_path / "config.json").read_text()
 
 
+def test_a_layer_that_lacks_a_way_back_is_named():
+    class OneWay(Layer):
+        kind = "test.one_way"
+
+        def forward(self, inputs, offsets):
+            return 2 * inputs[0]
+
+    dense = lrplstm.DenseLayer(np.array([[0.5, -2.0]]))
+    layers = [OneWay(reads=["x"]), Pool("mean"), dense]
+    model, x = lrplstm.Model(layers, inputs={"x": 2}), {"x": np.ones((3, 2))}
+    assert model.predict(x) == -3
+    for explain, method in ((lrplstm.lrp, "relevance"), (lrplstm.sensitivity, "gradient")):
+        with pytest.raises(NotImplementedError, match=f"^OneWay: expected a method {method}, "):
+            explain(model, x, target=0)
+    with pytest.raises(ValueError, match=r"is not defined for the layer 'test\.one_way'"):
+        lrplstm.contextual_decomposition(model, x, target=0)
+
+
 def test_a_layer_that_gives_another_shape_or_dtype_is_named():
     class Wrong(Scale):
         def relevance(self, past, relevance, rule, product_rule):

@@ -146,7 +146,7 @@ class Operation:
 
         `offsets` says of each input where sequences begin in its rows, as in `Pass`.
         """
-        raise NotImplementedError
+        raise self._lacks("forward")
 
     def relevance(
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
@@ -155,11 +155,11 @@ class Operation:
 
         An input that gets none may have None instead.
         """
-        raise NotImplementedError
+        raise self._lacks("relevance")
 
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array | None, ...]:
         """Return the gradient of each input as `relevance` does, given (K, n, size)."""
-        raise NotImplementedError
+        raise self._lacks("gradient")
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
         """Return the relevant part of the output, given that of each input.
@@ -168,7 +168,11 @@ class Operation:
         ``copies.offsets_like`` says where each copy begins. What the output is without any input,
         such as a bias, is no part of it.
         """
-        raise NotImplementedError
+        raise self._lacks("decompose")
+
+    def _lacks(self, method: str) -> NotImplementedError:
+        """Return the error that whoever wrote the class left out one of the methods above."""
+        return NotImplementedError(f"{type(self).__name__}: expected a method {method}, found none")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
