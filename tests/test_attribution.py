@@ -62,7 +62,7 @@ def test_attributions_are_a_sequence():
     assert [a.tokens for a in found] == TOKENS
     assert [a.tokens for a in found[1:]] == TOKENS[1:]
     assert found[-3].tokens == TOKENS[0]
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=r"^expected one of \d+ sequences, got -?\d+$"):
         found[3]
     with pytest.raises(TypeError):
         found["0"]

@@ -511,7 +511,10 @@ class Attributions(Sequence[Attribution]):
     def __getitem__(self, index: int | slice) -> Attribution | list[Attribution]:
         if isinstance(index, slice):
             return [self[b] for b in range(*index.indices(len(self)))]
-        b = range(len(self))[index]  # also checks, and counts from the end
+        try:
+            b = range(len(self))[index]  # also counts from the end
+        except IndexError:
+            raise IndexError(f"expected one of {len(self)} sequences, got {index}") from None
         return one_of(vars(self), b)
 
     def __iter__(self) -> Iterator[Attribution]:
