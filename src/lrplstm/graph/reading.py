@@ -8,6 +8,7 @@ counted from the start is told from one that is counted from the end.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,23 +123,11 @@ def _layouts(graph: Graph) -> Iterator[dict[tuple[int, bool], str]]:
             (len(given.shape), given.integers) for given in graph.inputs if given.name in read
         )
     )
-    if not kinds:
-        yield {}
-        return
     choices = [
         (_ID_LAYOUTS if integers else _FLOAT_LAYOUTS).get(axes, ("",)) for axes, integers in kinds
     ]
-    yield from _in_turn(kinds, choices)
-
-
-def _in_turn(kinds: Sequence[Any], choices: Sequence[Sequence[str]]) -> Iterator[dict[Any, str]]:
-    """Yield all choices, for the first kinds the likeliest first."""
-    if not kinds:
-        yield {}
-        return
-    for choice in choices[0]:
-        for others in _in_turn(kinds[1:], choices[1:]):
-            yield {kinds[0]: choice, **others}
+    for choice in itertools.product(*choices):
+        yield dict(zip(kinds, choice, strict=True))
 
 
 class _Attempt:

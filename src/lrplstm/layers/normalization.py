@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lrplstm.checks import to_array
 from lrplstm.copies import Copies
-from lrplstm.layers.base import Form, Layer, Pass, register
+from lrplstm.layers.base import Layer, Pass, register
 from lrplstm.rules import EpsilonRule, through_diagonal
 from lrplstm.weights import Array, frozen, same_dtype
 
@@ -153,10 +153,6 @@ class _RowNormalization(Layer):
     def input_size(self) -> int:
         """Number K of units it reads."""
         return self.size
-
-    def form(self, inputs: Sequence[Form]) -> Form:
-        """Return what its output is."""
-        return super().form(inputs)
 
     def settings(self) -> dict[str, Any]:
         """Whatever else it has."""
