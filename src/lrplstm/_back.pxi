@@ -25,6 +25,7 @@ cdef class _BackRun:
     cdef _Trace trace
     cdef Back way
     cdef Rule rule
+    cdef Py_ssize_t targets
     # What tokens are of: a projection, and which row of it each step reads.
     cdef object projection, rows
     # What starts at the final states, and at those of all steps or None: an array of each target.
@@ -40,6 +41,7 @@ cdef class _BackRun:
         cdef _BackRun part = _BackRun()
         part.trace, part.way, part.rule = self.trace, self.way, self.rule
         part.projection, part.rows = self.projection, self.rows
+        part.targets = targets.stop - targets.start
         part.final, part.hidden, part.token, part.inputs, part.initial = [
             None if array is None else array[targets]
             for array in (self.final, self.hidden, self.token, self.inputs, self.initial)
@@ -67,13 +69,13 @@ def lrp_scan(
     run.way = layer.cell.relevance if all_to_signal else layer.cell.relevance_of_gates
     keep = "relevance" if all_to_signal else "gates"
     K = _start_back(run, trace, keep, final_relevance, hidden_relevance)
-    steps, D = len(trace.rows), layer.input_size
+    steps, D = trace.steps, layer.input_size
     if inputs is not None:
         _check("inputs", inputs, (steps, D), layer.dtype)
         run.inputs = np.zeros((K, steps, D), layer.dtype)
     # The sum over the inputs of a step, or with them the share of each.
     run.token = np.zeros((K, steps), layer.dtype)
-    run.initial = np.zeros((K, len(trace.offsets) - 1), layer.dtype)
+    run.initial = np.zeros((K, trace.B), layer.dtype)
     run.initial_gradient = [None] * layer.cell.states
     _run_back(run)
     if inputs is None:
@@ -92,7 +94,7 @@ def gradient_scan(
     cdef _BackRun run = _BackRun()
     run.way = layer.cell.gradient
     K = _start_back(run, trace, "gradient", final_gradient, hidden_gradient)
-    B, steps, dtype = len(trace.offsets) - 1, len(trace.rows), layer.dtype
+    B, steps, dtype = trace.B, trace.steps, layer.dtype
     if times is not None:
         projection, run.rows = times
         run.projection = _check_rows("times", projection, layer.projected(), dtype)
@@ -113,7 +115,7 @@ cdef Py_ssize_t _start_back(_BackRun run, _Trace trace, str keep, final, hidden)
     cdef _Layer layer = trace.layer
     if trace.keep != keep:
         raise ValueError(f"trace: expected one that kept {keep!r}, got {trace.keep!r}")
-    B, steps, width, dtype = len(trace.offsets) - 1, len(trace.rows), layer.width, layer.dtype
+    B, steps, width, dtype = trace.B, trace.steps, layer.width, layer.dtype
     if final is None and hidden is None:
         raise ValueError("expected something to start from: at the final states, or at all")
     if final is not None:
@@ -125,47 +127,44 @@ cdef Py_ssize_t _start_back(_BackRun run, _Trace trace, str keep, final, hidden)
     if hidden is not None and len(final) != len(hidden):
         raise ValueError(f"expected one number of targets, got {len(final)} and {len(hidden)}")
     run.trace, run.final, run.hidden = trace, final, hidden
-    run.projection, run.rows = trace.projection, trace.rows
-    return len(final)
+    run.projection, run.rows, run.targets = trace.projection, trace.rows, len(final)
+    return run.targets
 
 
 cdef int _run_back(_BackRun run) except -1:
-    """For each lane and target there is a row of what the cell needs, and of what x gets."""
-    cdef _Layer layer = run.trace.layer
-    cdef _BackRun part
-    K, B = len(run.final), len(run.trace.offsets) - 1
-    columns = run.way.rows * layer.padded + layer.padded_inputs()
-    number = min(B, layer.lanes) * min(K, <Py_ssize_t> TARGETS)
-    lanes = _zeros((number, columns), layer.dtype)
-    for first in range(0, K, TARGETS):
-        part = run if K <= TARGETS else run.part(slice(first, first + TARGETS))
-        if layer.single:
-            _back[float](part, part.projection, lanes, part.trace.kept)
+    """Take some targets at a time, each an array by itself."""
+    cdef _BackRun part = run
+    cdef Py_ssize_t first
+    for first in range(0, run.targets, TARGETS):
+        if run.targets > TARGETS:
+            part = run.part(slice(first, min(first + <Py_ssize_t> TARGETS, run.targets)))
+        if run.trace.layer.single:
+            _back[float](part, <const float*> _address(part.projection))
         else:
-            _back[double](part, part.projection, lanes, part.trace.kept)
+            _back[double](part, <const double*> _address(part.projection))
     return 0
 
 
-cdef int _back(
-    _BackRun run, const real[:, ::1] projection, real[:, ::1] scratch, real[:, :, :, ::1] trace
-) except -1:
+cdef int _back(_BackRun run, const real* projection) except -1:
+    """For each lane and target there is a row of what the cell needs, and of what x gets."""
     cdef _Layer layer = run.trace.layer
     cdef _Direction direction
-    cdef const Py_ssize_t[::1] rows = run.rows
-    cdef const Py_ssize_t[::1] offsets = run.trace.offsets
-    cdef const real[:, :, ::1] final = run.final
-    cdef const real[:, :, ::1] hidden = run.hidden
-    cdef real[:, ::1] token = run.token
-    cdef real[:, :, ::1] inputs = run.inputs
-    cdef real[:, ::1] initial = run.initial
-    cdef bint to_inputs = run.inputs is not None, to_tokens = run.token is not None
-    cdef bint ends_in_number = run.initial is not None
+    cdef const Py_ssize_t* rows = _indices(run.rows)
+    cdef const Py_ssize_t* offsets = _indices(run.trace.offsets)
+    cdef const real* final = <const real*> _address(run.final)
+    cdef const real* hidden = <const real*> _address(run.hidden)
+    cdef real* token = <real*> _address(run.token)
+    cdef real* inputs = <real*> _address(run.inputs)
+    cdef real* initial = <real*> _address(run.initial)
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
-    cdef Py_ssize_t B = offsets.shape[0] - 1, K = final.shape[0]
+    cdef Py_ssize_t B = run.trace.B, steps = run.trace.steps, K = run.targets
+    cdef Py_ssize_t width = layer.width, projected = layer.projected()
     cdef Py_ssize_t lanes = min(B, layer.lanes), below = run.way.rows * padded
-    cdef Py_ssize_t columns = H + D if to_inputs else H
+    cdef Py_ssize_t columns = below + layer.padded_inputs()
+    cdef Py_ssize_t multiplied = H + D if inputs != NULL else H
     cdef Py_ssize_t first_projected, gates = run.way.inputs.count
-    cdef Py_ssize_t trace_h = layer.cell.trace_h[run.way.keep]
+    cdef Py_ssize_t trace_h = layer.cell.trace_h[run.way.keep] * padded
+    cdef Py_ssize_t numbers = layer.cell.trace_rows[run.way.keep] * padded
     cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row, i, work = 0
     cdef const double* of_token
     cdef const void* zero = layer.zero
@@ -174,17 +173,19 @@ cdef int _back(
     cdef Product to_hidden[MOST_STAGES]
     cdef Product to_input
     cdef Tile tile
+    cdef _Memory memory = _Memory(
+        np.zeros, (lanes * K * columns + SPARE_ROWS * padded) * <Py_ssize_t> sizeof(real)
+    )
+    cdef real* scratch = <real*> memory.start
+    cdef const real* trace = <const real*> run.trace.kept.start
     for i in range(layer.cell.states):
-        initial_gradient[i] = NULL
-        if run.initial_gradient[i] is not None:
-            initial_gradient[i] = <real*> _address(run.initial_gradient[i])
-    spare = _zeros((SPARE_ROWS * padded,), layer.dtype)
-    layer.set_tile(&tile, scratch.shape[1], _address(spare))
+        initial_gradient[i] = <real*> _address(run.initial_gradient[i])
+    layer.set_tile(&tile, columns, scratch + lanes * K * columns)
     tile.targets, tile.rule = K, run.rule
-    tile.from_hidden, tile.times_input = run.hidden is not None, to_tokens
+    tile.from_hidden, tile.times_input = hidden != NULL, token != NULL
     # Where inputs get relevance of their own, a token is what each of them gets beside its product.
-    of_token = &tile.share[0] if to_inputs else &tile.token[0]
-    to_input.x_stride = to_input.y_stride = scratch.shape[1]
+    of_token = &tile.share[0] if inputs != NULL else &tile.token[0]
+    to_input.x_stride = to_input.y_stride = columns
     to_input.start, to_input.start_step, to_input.start_at = &zero, 0, 0
     to_input.segment_stride = padded
     for d in range(len(layer.directions)):
@@ -192,20 +193,22 @@ cdef int _back(
         for i in range(run.way.stages):
             to_hidden[i] = to_input
             direction.back("weight_hh", &run.way.stage[i].recurrent).set_product(&to_hidden[i])
-        if to_inputs:
+        if inputs != NULL:
             direction.back("weight_ih", &run.way.inputs).set_product(&to_input)
         tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
         first_projected = direction.first_projected + run.way.inputs.gate[0] * H
-        row = first = 0
+        row = d * steps
+        first = 0
         with nogil:
             while first < B:
                 size = min(lanes, B - first)
                 for r in range(size * K):
                     # What starts at the final state is handed on to it as it is: times 1, see mask.
-                    memset(&scratch[r, 0], 0, OWN * padded * sizeof(real))
+                    memset(scratch + r * columns, 0, OWN * padded * sizeof(real))
                     memcpy(
-                        &scratch[r, HANDED * padded],
-                        &final[r % K, first + r // K, direction.first_state], H * sizeof(real),
+                        scratch + r * columns + HANDED * padded,
+                        final + (r % K * B + first + r // K) * width + direction.first_state,
+                        H * sizeof(real),
                     )
                     tile.share[r] = 0
                 # Backwards through the rows of the trace that the forward scan wrote.
@@ -219,64 +222,73 @@ cdef int _back(
                     while tile.first < active:
                         tile.end = min(tile.first + <Py_ssize_t> AT_ONCE, active)
                         for lane in range(tile.first, tile.end):
-                            tile.trace[lane] = &trace[d, row + lane, 0, 0]
+                            tile.trace[lane] = <void*> (trace + (row + lane) * numbers)
                             tile.h[lane] = tile.mask
                             if lane < after:
-                                tile.h[lane] = &trace[d, row + active + lane, trace_h, 0]
+                                tile.h[lane] = trace + (row + active + lane) * numbers + trace_h
                             t = _step(offsets, first + lane, s, direction.reverse)
-                            tile.projection[lane] = &projection[rows[t], direction.first_projected]
-                            if run.hidden is not None:
+                            tile.projection[lane] = (
+                                projection + rows[t] * projected + direction.first_projected
+                            )
+                            if hidden != NULL:
                                 for k in range(K):
                                     memcpy(
-                                        &scratch[lane * K + k, STARTED * padded],
-                                        &hidden[k, t, direction.first_state], H * sizeof(real),
+                                        scratch + (lane * K + k) * columns + STARTED * padded,
+                                        hidden + (k * steps + t) * width + direction.first_state,
+                                        H * sizeof(real),
                                     )
                             if s > 0:
-                                prefetch(
-                                    &trace[d, row - active + lane, 0, 0], trace.shape[2] * padded
-                                )
+                                prefetch(trace + (row - active + lane) * numbers, numbers)
                                 t = _step(offsets, first + lane, s - 1, direction.reverse)
-                                prefetch(&projection[rows[t], first_projected], gates * padded)
+                                prefetch(
+                                    projection + rows[t] * projected + first_projected,
+                                    gates * padded,
+                                )
                         r = tile.first * K
                         for i in range(run.way.stages):
                             stage = &run.way.stage[i]
-                            _take[real](&stage.step, &tile, &scratch[0, 0])
+                            _take[real](&stage.step, &tile, scratch)
                             # Relevance of h_{-1} is a number, which needs no product.
-                            if s > 0 or not ends_in_number or i + 1 < run.way.stages:
-                                to_hidden[i].x = &scratch[r, stage.recurrent.at * padded]
-                                to_hidden[i].y = &scratch[r, stage.writes * padded]
+                            if s > 0 or initial == NULL or i + 1 < run.way.stages:
+                                to_hidden[i].x = (
+                                    scratch + r * columns + stage.recurrent.at * padded
+                                )
+                                to_hidden[i].y = scratch + r * columns + stage.writes * padded
                                 to_hidden[i].rows = (tile.end - tile.first) * K
                                 _times_matrix(&to_hidden[i], <const real*> to_hidden[i].panels)
-                        if to_inputs:
-                            to_input.x = &scratch[r, run.way.inputs.at * padded]
-                            to_input.y = &scratch[r, below]
+                        if inputs != NULL:
+                            to_input.x = scratch + r * columns + run.way.inputs.at * padded
+                            to_input.y = scratch + r * columns + below
                             to_input.rows = (tile.end - tile.first) * K
                             _times_matrix(&to_input, <const real*> to_input.panels)
                         for lane in range(tile.first, tile.end):
                             t = _step(offsets, first + lane, s, direction.reverse)
                             for k in range(K):
                                 r = lane * K + k
-                                if to_tokens:
-                                    token[k, t] += of_token[r]
-                                if to_inputs:
-                                    add(&inputs[k, t, 0], &scratch[r, below], D)
+                                if token != NULL:
+                                    token[k * steps + t] += of_token[r]
+                                if inputs != NULL:
+                                    add(
+                                        inputs + (k * steps + t) * D,
+                                        scratch + r * columns + below, D,
+                                    )
                         tile.first = tile.end
                     after = active
-                    _poll(&work, _work(active * K, gates * padded, columns))
+                    _poll(&work, _work(active * K, gates * padded, multiplied))
                 row += offsets[first + size] - offsets[first]
                 tile.first, tile.end = 0, size
                 if run.way.end.of_floats != NULL:
-                    _take[real](&run.way.end, &tile, &scratch[0, 0])
+                    _take[real](&run.way.end, &tile, scratch)
                 for r in range(size * K):
                     k, lane = r % K, r // K
-                    if ends_in_number:
-                        initial[k, first + lane] += tile.token[r]
+                    if initial != NULL:
+                        initial[k * B + first + lane] += tile.token[r]
                     for i in range(layer.cell.states):
                         if initial_gradient[i] != NULL:
                             memcpy(
                                 initial_gradient[i]
-                                + (k * B + first + lane) * layer.width + direction.first_state,
-                                &scratch[r, (HANDED + i) * padded], H * sizeof(real),
+                                + (k * B + first + lane) * width + direction.first_state,
+                                scratch + r * columns + (HANDED + i) * padded, H * sizeof(real),
                             )
                 first += lanes
     return 0

@@ -27,7 +27,9 @@ cdef class _Trace:
     """What a forward scan leaves for the way back, out of reach for everybody else."""
 
     cdef _Layer layer
-    cdef object projection, rows, offsets, kept
+    cdef object projection, rows, offsets
+    cdef Py_ssize_t B, steps
+    cdef _Memory kept
     cdef str keep
 
 
@@ -36,17 +38,23 @@ cdef class _Run:
 
     cdef _Layer layer
     cdef object projection, rows, offsets
+    cdef Py_ssize_t B, steps
     # Where states begin that are not the initial ones: of each of the cell's an array, or None.
     cdef list start
-    # A decomposition reads a trace, of each step a row of it, which may be that of another copy.
-    cdef bint decomposes
-    cdef object owner, originals, phrase
+    # A decomposition reads the trace of the originals, of each step that of one of theirs.
+    cdef _Trace originals
+    cdef object owner, phrase
     # Of the last step, and of every step of each state, or None.
     cdef object final
     cdef list states
-    # The trace that is written, or read, or None; and what it keeps.
-    cdef object trace
+    # The trace that is written, or read, or None; what it keeps, and of how many steps.
+    cdef _Memory trace
     cdef int keep
+    cdef Py_ssize_t kept_steps
+
+    cdef Py_ssize_t trace_numbers(self) noexcept:
+        """How many a step has in the trace."""
+        return self.layer.cell.trace_rows[self.keep] * self.layer.padded
 
 
 def forward_scan(
@@ -55,13 +63,14 @@ def forward_scan(
     """Run the cell over every sequence; see `lrplstm.scans`."""
     cdef _Trace trace
     cdef _Run run = _Run()
+    cdef Py_ssize_t B, steps, number, size
     if keep not in KEEP:
         raise ValueError(f"keep: expected one of {KEEP}, got {keep!r}")
     projection = _check_rows("projection", projection, layer.projected(), layer.dtype)
     _check_steps(rows, offsets, len(projection))
     B, steps, number = len(offsets) - 1, len(rows), layer.cell.states
     run.layer, run.projection, run.rows, run.offsets = layer, projection, rows, offsets
-    run.keep = _TRACES[keep]
+    run.B, run.steps, run.kept_steps, run.keep = B, steps, steps, _TRACES[keep]
     run.start = [None] * number if start is None else _check_start(layer, start, B, keep)
     run.final = np.empty((B, layer.width), layer.dtype)
     run.states = [
@@ -70,8 +79,8 @@ def forward_scan(
         for state in range(number)
     ]
     if run.keep != NOTHING:
-        shape = (len(layer.directions), steps, layer.cell.trace_rows[run.keep], layer.padded)
-        run.trace = _aligned(np.empty, shape, layer.dtype)
+        size = len(layer.directions) * steps * run.trace_numbers()
+        run.trace = _Memory(np.empty, size * layer.itemsize)
     _run_forward(run)
     states = run.states[0] if hidden else None
     if keep == "states":
@@ -81,7 +90,7 @@ def forward_scan(
     trace = _Trace()
     trace.layer, trace.projection, trace.keep, trace.kept = layer, projection, keep, run.trace
     # Copies: whoever changes the arrays does not change where the way back reads.
-    trace.rows, trace.offsets = rows.copy(), offsets.copy()
+    trace.rows, trace.offsets, trace.B, trace.steps = rows.copy(), offsets.copy(), B, steps
     return ForwardResult(run.final, states, trace)
 
 
@@ -107,12 +116,12 @@ def decompose_scan(
     relevant = _check_rows("relevant", relevant, layer.projected(), layer.dtype)
     _check_steps(rows, offsets, len(relevant))
     _check_indices("owner", owner)
-    _check_copies(owner, offsets, trace.offsets)
+    _check_copies(owner, offsets, trace)
     _check("phrase", phrase, (len(rows),), np.dtype(bool))
     run.layer, run.projection, run.rows, run.offsets = layer, relevant, rows, offsets
-    run.decomposes, run.owner, run.originals = True, owner, trace.offsets
-    run.phrase = _contiguous(phrase).view(np.uint8)
-    run.keep, run.trace = FOR_GATES, trace.kept
+    run.B, run.steps = len(owner), len(rows)
+    run.originals, run.owner, run.phrase = trace, owner, _contiguous(phrase)
+    run.keep, run.trace, run.kept_steps = FOR_GATES, trace.kept, trace.steps
     run.start = [None] * layer.cell.states
     run.final = np.empty((len(owner), layer.width), layer.dtype)
     run.states = [None] * layer.cell.states
@@ -122,17 +131,18 @@ def decompose_scan(
     return DecomposeResult(run.final, run.states[0])
 
 
-cdef int _check_copies(
-    const Py_ssize_t[::1] owner, const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] originals
-) except -1:
+cdef int _check_copies(owner, offsets, _Trace trace) except -1:
     """Check that each copy is of one of the sequences, and not longer."""
-    cdef Py_ssize_t k, B = originals.shape[0] - 1
-    if owner.shape[0] != offsets.shape[0] - 1:
-        raise ValueError(f"owner: expected {offsets.shape[0] - 1} numbers, got {owner.shape[0]}")
-    for k in range(owner.shape[0]):
-        if owner[k] < 0 or owner[k] >= B:
-            raise ValueError(f"owner: expected 0 <= owner < {B}, got {owner[k]}")
-        if _length(offsets, k) > _length(originals, owner[k]):
+    cdef const Py_ssize_t* lengths = _indices(offsets)
+    cdef const Py_ssize_t* owners = _indices(owner)
+    cdef const Py_ssize_t* originals = _indices(trace.offsets)
+    cdef Py_ssize_t k
+    if len(owner) != len(offsets) - 1:
+        raise ValueError(f"owner: expected {len(offsets) - 1} numbers, got {len(owner)}")
+    for k in range(len(owner)):
+        if owners[k] < 0 or owners[k] >= trace.B:
+            raise ValueError(f"owner: expected 0 <= owner < {trace.B}, got {owners[k]}")
+        if _length(lengths, k) > _length(originals, owners[k]):
             raise ValueError(f"offsets: expected copy {k} to be no longer than its sequence")
     return 0
 
@@ -150,8 +160,8 @@ cdef inline Py_ssize_t _work(Py_ssize_t rows, Py_ssize_t units, Py_ssize_t colum
 
 
 cdef inline Py_ssize_t _step(
-    const Py_ssize_t[::1] offsets, Py_ssize_t b, Py_ssize_t s, bint reverse
-) except -1 nogil:
+    const Py_ssize_t* offsets, Py_ssize_t b, Py_ssize_t s, bint reverse
+) noexcept nogil:
     """Where the s-th step that a direction reads of sequence b stands among all steps."""
     return offsets[b + 1] - 1 - s if reverse else offsets[b] + s
 
@@ -176,55 +186,65 @@ cdef struct States:
 
 
 cdef int _run_forward(_Run run) except -1:
+    if run.layer.single:
+        return _forward[float](run, <const float*> _address(run.projection))
+    return _forward[double](run, <const double*> _address(run.projection))
+
+
+cdef int _forward(_Run run, const real* projection) except -1:
     """For each lane there is a row of pre-activations and the cell's states."""
     cdef _Layer layer = run.layer
-    columns = layer.stride + (layer.cell.states + layer.cell.own) * layer.padded
-    lanes = _zeros((min(len(run.offsets) - 1, layer.lanes), columns), layer.dtype)
-    trace_rows = None if run.originals is None else _trace_rows(run.originals, layer.lanes)
-    if layer.single:
-        return _forward[float](run, run.projection, lanes, run.trace, trace_rows)
-    return _forward[double](run, run.projection, lanes, run.trace, trace_rows)
-
-
-cdef int _forward(
-    _Run run, const real[:, ::1] projection, real[:, ::1] scratch, real[:, :, :, ::1] trace,
-    const Py_ssize_t[::1] trace_rows,
-) except -1:
-    cdef _Layer layer = run.layer
     cdef _Direction direction
-    cdef const Py_ssize_t[::1] rows = run.rows
-    cdef const Py_ssize_t[::1] offsets = run.offsets
-    cdef const Py_ssize_t[::1] owner = run.owner
-    cdef const Py_ssize_t[::1] originals = run.originals
-    cdef const unsigned char[::1] phrase = run.phrase
-    cdef real[:, ::1] final = run.final
+    cdef const Py_ssize_t* rows = _indices(run.rows)
+    cdef const Py_ssize_t* offsets = _indices(run.offsets)
+    cdef real* final = <real*> _address(run.final)
     cdef Py_ssize_t H = layer.hidden_size, padded = layer.padded, stride = layer.stride
-    cdef Py_ssize_t B = offsets.shape[0] - 1, lanes = scratch.shape[0]
+    cdef Py_ssize_t B = run.B, lanes = min(B, layer.lanes), projected = layer.projected()
+    cdef Py_ssize_t columns = stride + (layer.cell.states + layer.cell.own) * padded
     cdef Py_ssize_t d, first, active, s, lane, t, row, i, work = 0
     cdef bint started = run.start[0] is not None, keeps_states = run.states[0] is not None
     cdef const Stage* stage
     cdef States states
     cdef Product product[MOST_STAGES]
     cdef Tile tile
-    spare = _zeros((SPARE_ROWS * padded,), layer.dtype)
+    # A row for each lane, and behind them those of the cell.
+    cdef _Memory memory = _Memory(
+        np.zeros, (lanes * columns + SPARE_ROWS * padded) * <Py_ssize_t> sizeof(real)
+    )
+    cdef real* scratch = <real*> memory.start
+    # Of each step so many numbers, in the order in which they are computed.
+    cdef real* trace = NULL if run.trace is None else <real*> run.trace.start
+    cdef Py_ssize_t numbers = run.trace_numbers()
+    # A decomposition reads those of the steps of the originals.
+    cdef bint decomposes = run.originals is not None
+    cdef const Py_ssize_t* owner = _indices(run.owner)
+    cdef const unsigned char* phrase = <const unsigned char*> _address(run.phrase)
+    cdef const Py_ssize_t* originals = NULL
+    cdef const Py_ssize_t* trace_rows = NULL
+    if decomposes:
+        originals, order = _indices(run.originals.offsets), _trace_rows(run.originals)
+        trace_rows = _indices(order)
     _find_states(run, &states)
-    layer.set_tile(&tile, scratch.shape[1], _address(spare))
+    layer.set_tile(&tile, columns, scratch + lanes * columns)
     tile.keep = run.keep
     for d in range(len(layer.directions)):
         direction = layer.directions[d]
         _begin(run, direction, &states, &tile)
         for i in range(layer.cell.stages):
             direction.set_product(i, &product[i])
-            product[i].x_stride = product[i].y_stride = scratch.shape[1]
+            product[i].x_stride = product[i].y_stride = columns
             product[i].start_at = layer.cell.stage[i].writes * H
-        row = first = 0
+        row = d * run.kept_steps
+        first = 0
         with nogil:
-            if run.decomposes:
-                _take[real](&layer.cell.begin_decompose, &tile, &scratch[0, 0])
+            if decomposes:
+                _take[real](&layer.cell.begin_decompose, &tile, scratch)
             while first < B:
                 active = min(lanes, B - first)
                 for lane in range(active):
-                    _begin_states(&states, first + lane, &scratch[lane, stride], H, padded)
+                    _begin_states(
+                        &states, first + lane, scratch + lane * columns + stride, H, padded
+                    )
                 s = 0
                 while True:
                     while active > 0 and _length(offsets, first + active - 1) <= s:
@@ -237,38 +257,47 @@ cdef int _forward(
                         tile.end = min(tile.first + <Py_ssize_t> AT_ONCE, active)
                         for lane in range(tile.first, tile.end):
                             t = _step(offsets, first + lane, s, direction.reverse)
-                            tile.projection[lane] = &projection[rows[t], direction.first_projected]
-                            if run.decomposes:
+                            tile.projection[lane] = (
+                                projection + rows[t] * projected + direction.first_projected
+                            )
+                            if decomposes:
                                 tile.in_phrase[lane] = phrase[t]
                                 # The last of the steps that the direction reads of the original.
                                 t = originals[owner[first + lane] + 1]
                                 t -= _length(offsets, first + lane)
-                                tile.trace[lane] = &trace[d, trace_rows[t + s], 0, 0]
+                                tile.trace[lane] = trace + (row + trace_rows[t + s]) * numbers
                             elif tile.keep != NOTHING:
-                                tile.trace[lane] = &trace[d, row, 0, 0]
+                                tile.trace[lane] = trace + row * numbers
                                 row += 1
                             if _length(offsets, first + lane) > s + 1:
                                 t = _step(offsets, first + lane, s + 1, direction.reverse)
-                                prefetch(&projection[rows[t], direction.first_projected], stride)
+                                prefetch(
+                                    projection + rows[t] * projected + direction.first_projected,
+                                    stride,
+                                )
                         lane = tile.first
                         for i in range(layer.cell.stages):
                             stage = &layer.cell.stage[i]
                             if s == 0 and i == 0 and not started:
-                                _add_initial(&tile, &scratch[0, 0], stride)
+                                _add_initial(&tile, scratch, stride)
                             else:  # a = W_ih x_t + b + W_hh h_{t-1}
                                 product[i].start = &tile.projection[lane]
-                                product[i].x = &scratch[lane, stride + stage.recurrent.at * padded]
-                                product[i].y = &scratch[lane, stage.writes * H]
+                                product[i].y = scratch + lane * columns + stage.writes * H
+                                product[i].x = (
+                                    scratch + lane * columns + stride + stage.recurrent.at * padded
+                                )
                                 product[i].rows = tile.end - lane
                                 _times_matrix(&product[i], <const real*> product[i].panels)
                             _take[real](
-                                &stage.decompose if run.decomposes else &stage.forward,
-                                &tile, &scratch[0, 0],
+                                &stage.decompose if decomposes else &stage.forward,
+                                &tile, scratch,
                             )
                         if keeps_states:
                             for lane in range(tile.first, tile.end):
                                 t = _step(offsets, first + lane, s, direction.reverse)
-                                _keep_states(&states, t, &scratch[lane, stride], H, padded)
+                                _keep_states(
+                                    &states, t, scratch + lane * columns + stride, H, padded
+                                )
                         tile.first = tile.end
                     # Those that end here.
                     s += 1
@@ -276,8 +305,8 @@ cdef int _forward(
                         if _length(offsets, first + lane) > s:
                             break
                         memcpy(
-                            &final[first + lane, direction.first_state], &scratch[lane, stride],
-                            H * sizeof(real),
+                            final + (first + lane) * layer.width + direction.first_state,
+                            scratch + lane * columns + stride, H * sizeof(real),
                         )
                     _poll(&work, _work(active, layer.cell.gates * padded, H))
                 first += lanes
@@ -288,8 +317,7 @@ cdef int _find_states(_Run run, States* states) except -1:
     cdef Py_ssize_t i
     states.number, states.width = run.layer.cell.states, run.layer.width
     for i in range(states.number):
-        states.start[i] = NULL if run.start[i] is None else _address(run.start[i])
-        states.kept[i] = NULL if run.states[i] is None else _address(run.states[i])
+        states.start[i], states.kept[i] = _address(run.start[i]), _address(run.states[i])
     return 0
 
 
@@ -298,10 +326,11 @@ cdef void _begin(_Run run, _Direction direction, States* states, Tile* tile) noe
     cdef Py_ssize_t i
     states.first = direction.first_state
     tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
-    if run.decomposes:
+    cdef bint decomposes = run.originals is not None
+    if decomposes:
         tile.initial_projected = run.layer.zero
     for i in range(states.number):
-        states.initial[i] = run.layer.zero if run.decomposes else direction.initial[i]
+        states.initial[i] = run.layer.zero if decomposes else direction.initial[i]
 
 
 cdef inline void _begin_states(
@@ -340,19 +369,20 @@ cdef inline void _add_initial(Tile* tile, real* rows, Py_ssize_t stride) noexcep
         add(a, <const real*> tile.initial_projected, stride)
 
 
-cdef object _trace_rows(const Py_ssize_t[::1] offsets, Py_ssize_t lanes):
+cdef object _trace_rows(_Trace trace):
     """Return where in a trace the steps are: of the s-th that is read of sequence b at its
     ``offsets[b] + s``.
     """
-    cdef Py_ssize_t first = 0, row = 0, B = offsets.shape[0] - 1, s, b
-    order = np.empty(offsets[B], np.intp)
-    cdef Py_ssize_t[::1] rows = order
-    while first < B:
+    cdef const Py_ssize_t* offsets = _indices(trace.offsets)
+    cdef Py_ssize_t first = 0, row = 0, s, b
+    order = np.empty(trace.steps, np.intp)
+    cdef Py_ssize_t* rows = <Py_ssize_t*> _indices(order)
+    while first < trace.B:
         for s in range(_length(offsets, first)):
-            for b in range(first, min(first + lanes, B)):
+            for b in range(first, min(first + trace.layer.lanes, trace.B)):
                 if _length(offsets, b) <= s:
                     break
                 rows[offsets[b] + s] = row
                 row += 1
-        first += lanes
+        first += trace.layer.lanes
     return order

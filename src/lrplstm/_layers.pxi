@@ -160,7 +160,7 @@ cdef class _Layer:
     cdef Cell cell
     cdef object dtype
     cdef bint single
-    cdef Py_ssize_t input_size, hidden_size, width, padded, stride, lanes
+    cdef Py_ssize_t itemsize, input_size, hidden_size, width, padded, stride, lanes
     cdef list directions, rows
     cdef const void* mask
     cdef const void* zero
@@ -172,10 +172,11 @@ cdef class _Layer:
         _describe(first, &self.cell)
         self.dtype = first.dtype
         self.single = self.dtype == np.float32
+        self.itemsize = self.dtype.itemsize
         self.input_size = first.input_size
         self.hidden_size = H = first.hidden_size
         self.width = len(directions) * H
-        width = VECTOR_BYTES // self.dtype.itemsize
+        width = VECTOR_BYTES // self.itemsize
         self.padded = _round_up(H, width)
         self.lanes = TILE // 2 if first.weight_hh.nbytes <= _SMALL_BYTES else TILE
         # A row of all gates, behind which whole vectors of the last one can be read.
@@ -198,11 +199,11 @@ cdef class _Layer:
         return len(self.directions) * self.stride
 
     cdef Py_ssize_t padded_inputs(self):
-        return _round_up(self.input_size, VECTOR_BYTES // self.dtype.itemsize)
+        return _round_up(self.input_size, VECTOR_BYTES // self.itemsize)
 
     cdef void set_tile(self, Tile* tile, Py_ssize_t columns, void* spare) noexcept:
         """Fill in the sizes, of rows of scratch of so many numbers, and what is the same always."""
-        cdef Py_ssize_t width = VECTOR_BYTES // self.dtype.itemsize
+        cdef Py_ssize_t width = VECTOR_BYTES // self.itemsize
         tile.hidden_size, tile.input_size = self.hidden_size, self.input_size
         tile.n, tile.row, tile.states = self.padded // width, columns // width, self.stride // width
         tile.variant, tile.activation = self.cell.variant, self.cell.activation
@@ -250,4 +251,4 @@ def bytes_per_step(_Layer layer not None):
         layer.cell.trace_rows[keep] for keep in (FOR_RELEVANCE, FOR_GATES, FOR_GRADIENT)
     )
     numbers = layer.projected() + len(layer.directions) * (rows + 1) * layer.padded
-    return numbers * layer.dtype.itemsize
+    return numbers * layer.itemsize

@@ -10,9 +10,9 @@ def pool(str pooling, hidden, offsets):
     out = np.empty((len(offsets) - 1, hidden.shape[1]), hidden.dtype)
     sums = np.empty(hidden.shape[1])
     if hidden.dtype == np.float32:
-        _pool[float](mean, hidden, offsets, sums, out)
+        _pool[float](mean, hidden, _indices(offsets), sums, out)
     else:
-        _pool[double](mean, hidden, offsets, sums, out)
+        _pool[double](mean, hidden, _indices(offsets), sums, out)
     return out
 
 
@@ -30,7 +30,7 @@ cdef object _check_pooled(hidden, offsets):
 
 
 cdef int _pool(
-    bint mean, const real[:, ::1] hidden, const Py_ssize_t[::1] offsets, double[::1] sums,
+    bint mean, const real[:, ::1] hidden, const Py_ssize_t* offsets, double[::1] sums,
     real[:, ::1] pooled,
 ) except -1:
     cdef Py_ssize_t width = hidden.shape[1], b, t, j, work = 0
@@ -64,14 +64,14 @@ def pool_lrp(str pooling, hidden, offsets, pooled, relevance, rule):
     out = np.empty((len(relevance), len(hidden), width), dtype)
     q = np.empty(width, dtype)
     if dtype == np.float32:
-        _mean_lrp[float](hidden, offsets, pooled, relevance, rule, q, out)
+        _mean_lrp[float](hidden, _indices(offsets), pooled, relevance, rule, q, out)
     else:
-        _mean_lrp[double](hidden, offsets, pooled, relevance, rule, q, out)
+        _mean_lrp[double](hidden, _indices(offsets), pooled, relevance, rule, q, out)
     return out
 
 
 cdef int _mean_lrp(
-    const real[:, ::1] hidden, const Py_ssize_t[::1] offsets, const real[:, ::1] pooled,
+    const real[:, ::1] hidden, const Py_ssize_t* offsets, const real[:, ::1] pooled,
     const real[:, :, ::1] R_pooled, rule, real[::1] q, real[:, :, ::1] R_h,
 ) except -1:
     """The epsilon rule of a layer with weights 1/T, no bias, and T * width lower units."""
@@ -102,19 +102,19 @@ def pool_gradient(str pooling, hidden, offsets, gradient):
     gradient = _check_targets("gradient", gradient, B, width, dtype)
     out = np.zeros((len(gradient), len(hidden), width), dtype)
     if dtype == np.float32:
-        _pool_gradient[float](mean, hidden, offsets, gradient, out)
+        _pool_gradient[float](mean, hidden, _indices(offsets), gradient, out)
     else:
-        _pool_gradient[double](mean, hidden, offsets, gradient, out)
+        _pool_gradient[double](mean, hidden, _indices(offsets), gradient, out)
     return out
 
 
 cdef int _pool_gradient(
-    bint mean, const real[:, ::1] hidden, const Py_ssize_t[::1] offsets,
+    bint mean, const real[:, ::1] hidden, const Py_ssize_t* offsets,
     const real[:, :, ::1] gradient, real[:, :, ::1] out,
 ) except -1:
     cdef Py_ssize_t width = hidden.shape[1], b, t, j, k, winner, work = 0
     with nogil:
-        for b in range(offsets.shape[0] - 1):
+        for b in range(gradient.shape[1]):
             for j in range(width):
                 if mean:
                     for k in range(gradient.shape[0]):
