@@ -65,40 +65,41 @@ def linear_lrp(_Linear layer not None, y, z, relevance, rule):
     z = _check_rows("z", z, layer.back.n, layer.dtype)
     _check("z", z, (len(y), layer.back.n), layer.dtype)
     relevance = _check_targets("relevance", relevance, len(y), layer.back.n, layer.dtype)
-    q = np.empty((len(relevance) * len(y), layer.back.n), layer.dtype)
-    W_q = np.empty((len(q), layer.back.padded_columns), layer.dtype)
     R_y = np.empty((len(relevance), len(y), layer.forward.n), layer.dtype)
     if layer.forward.single:
-        _linear_lrp[float](layer, y, z, relevance, rule, q, W_q, R_y)
+        _linear_lrp[float](layer, y, z, relevance, rule, <float*> _address(R_y))
     else:
-        _linear_lrp[double](layer, y, z, relevance, rule, q, W_q, R_y)
+        _linear_lrp[double](layer, y, z, relevance, rule, <double*> _address(R_y))
     return R_y
 
 
-cdef int _linear_lrp(
-    _Linear layer, const real[:, ::1] y, const real[:, ::1] z, const real[:, :, ::1] R_z, rule,
-    real[:, ::1] q, real[:, ::1] W_q, real[:, :, ::1] R_y,
-) except -1:
+cdef int _linear_lrp(_Linear layer, y, z, relevance, rule, real* R_y) except -1:
     """Set R_y; a row of `q` and `W_q` is one of each target and each row of y."""
-    cdef const real[::1] bias = layer.bias
+    cdef const real* of_y = <const real*> _address(y)
+    cdef const real* of_z = <const real*> _address(z)
+    cdef const real* R_z = <const real*> _address(relevance)
+    cdef const real* bias = <const real*> _address(layer.bias)
     cdef real epsilon = rule.epsilon, bias_factor = rule.bias_factor
     cdef real epsilon_factor = rule.epsilon_factor, share
-    cdef Py_ssize_t k, b, i, j, B = y.shape[0]
-    for k in range(R_z.shape[0]):
-        for b in range(B):
-            for j in range(z.shape[1]):
-                q[k * B + b, j] = _quotient(z[b, j], R_z[k, b, j], epsilon)
-    _multiply[real](q, layer.back, layer.zero, W_q, 0)
-    for k in range(R_z.shape[0]):
-        for b in range(B):
-            share = 0
-            for j in range(z.shape[1]):
-                share += q[k * B + b, j] * (
-                    bias_factor * bias[j] + epsilon_factor * _stabilizer(z[b, j], epsilon)
-                )
-            share /= y.shape[1]
-            for i in range(y.shape[1]):
-                R_y[k, b, i] = y[b, i] * W_q[k * B + b, i] + share
+    cdef Py_ssize_t B = len(y), N = layer.forward.n, C = layer.back.n, rows = len(relevance) * B
+    cdef Py_ssize_t columns = layer.back.padded_columns, row, i, j
+    q = np.empty((rows, C), layer.dtype)
+    cdef _Memory product = _Memory(np.empty, rows * columns * <Py_ssize_t> sizeof(real))
+    cdef real* of_q = <real*> _address(q)
+    cdef const real* W_q = <const real*> product.start
+    for row in range(rows):
+        for j in range(C):
+            of_q[row * C + j] = _quotient(of_z[row % B * C + j], R_z[row * C + j], epsilon)
+    _multiply_rows(q, layer.back, layer.zero, product.start, columns)
+    for row in range(rows):
+        share = 0
+        for j in range(C):
+            share += of_q[row * C + j] * (
+                bias_factor * bias[j] + epsilon_factor * _stabilizer(of_z[row % B * C + j], epsilon)
+            )
+        share /= N
+        for i in range(N):
+            R_y[row * N + i] = of_y[row % B * N + i] * W_q[row * columns + i] + share
     return 0
 
 

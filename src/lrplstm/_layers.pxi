@@ -234,14 +234,17 @@ def prepare_layer(directions):
 def project(_Layer layer not None, x):
     """Return W_ih x + b of all directions, each in a row of its own stride; see `lrplstm.scans`."""
     cdef _Direction direction
-    cdef _Matrix inputs
     cdef Py_ssize_t first
+    cdef char* out
     x = _check_rows("x", x, layer.input_size, layer.dtype)
     projection = _aligned(np.empty, (len(x), layer.projected()), layer.dtype)
+    out = <char*> _address(projection)
     for direction in layer.directions:
-        inputs, first = direction.inputs, direction.first_projected
-        _multiply_rows(x, inputs, direction.rows[0], projection, first)
-        projection[:, first + inputs.padded_columns:first + layer.stride] = 0
+        first = direction.first_projected
+        _multiply_rows(
+            x, direction.inputs, direction.rows[0], out + first * layer.itemsize, layer.projected()
+        )
+        projection[:, first + direction.inputs.padded_columns:first + layer.stride] = 0
     return projection
 
 

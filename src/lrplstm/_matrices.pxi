@@ -2,6 +2,8 @@
 
 from cython cimport floating as real
 
+from libc.string cimport memcpy
+
 from lrplstm._products cimport Product, multiply, panel_vectors
 
 # So many rows go through a product together: they and a panel stay in the cache.
@@ -52,33 +54,35 @@ cdef void _times_matrix(Product* product, const real* panels) noexcept nogil:
 
 
 cdef object _product(x, _Matrix matrix, start):
-    """Return start + x @ matrix for x of shape (rows, n)."""
-    out = np.empty((len(x), matrix.padded_columns), matrix.dtype)
-    _multiply_rows(x, matrix, start, out, 0)
-    return out[:, :matrix.columns]
+    """Return start + x @ matrix for x of shape (rows, n), contiguous."""
+    cdef Py_ssize_t rows = len(x), row, size = matrix.dtype.itemsize
+    cdef Py_ssize_t stride = matrix.padded_columns * size, wanted = matrix.columns * size
+    cdef _Memory padded = _Memory(np.empty, rows * stride)
+    _multiply_rows(x, matrix, start, padded.start, matrix.padded_columns)
+    out = np.empty((rows, matrix.columns), matrix.dtype)
+    cdef char* of_row = <char*> _address(out)
+    for row in range(rows):
+        memcpy(of_row + row * wanted, padded.start + row * stride, wanted)
+    return out
 
 
-cdef int _multiply_rows(x, _Matrix matrix, start, out, Py_ssize_t column) except -1:
-    """Set columns of `out`, from `column` on, to start + x @ matrix."""
-    if matrix.single:
-        return _multiply[float](x, matrix, start, out, column)
-    return _multiply[double](x, matrix, start, out, column)
-
-
-cdef int _multiply(
-    const real[:, ::1] x, _Matrix matrix, const real[::1] start, real[:, ::1] out, Py_ssize_t column
-) except -1:
-    cdef Py_ssize_t n = matrix.n, row = 0, work = 0
-    cdef const void* start_row = &start[0]
+cdef int _multiply_rows(x, _Matrix matrix, start, char* out, Py_ssize_t stride) except -1:
+    """Set rows of `out`, so many numbers apart, to start + x @ matrix."""
+    cdef Py_ssize_t rows = len(x), n = matrix.n, size = matrix.dtype.itemsize, row = 0, work = 0
+    cdef const char* of_x = <const char*> _address(x)
+    cdef const void* of_start = _address(start)
     cdef Product product
     matrix.set_product(&product)
-    product.x_stride, product.segment_stride, product.y_stride = n, 0, out.shape[1]
-    product.start, product.start_step, product.start_at = &start_row, 0, 0
+    product.x_stride, product.segment_stride, product.y_stride = n, 0, stride
+    product.start, product.start_step, product.start_at = &of_start, 0, 0
     with nogil:
-        while row < x.shape[0]:
-            product.rows = min(<Py_ssize_t> TOGETHER, x.shape[0] - row)
-            product.x, product.y = &x[row, 0], &out[row, column]
-            _times_matrix(&product, <const real*> product.panels)
+        while row < rows:
+            product.rows = min(<Py_ssize_t> TOGETHER, rows - row)
+            product.x, product.y = of_x + row * n * size, out + row * stride * size
+            if matrix.single:
+                _times_matrix(&product, <const float*> product.panels)
+            else:
+                _times_matrix(&product, <const double*> product.panels)
             row += product.rows
             _poll(&work, product.rows * n * matrix.padded_columns)
     return 0
