@@ -318,6 +318,18 @@ def test_activations_of_any_number_of_units(activation, dtype, kernels):
         )
 
 
+def test_relevance_through_a_mean_is_the_same_wherever_arrays_lie(kernels):
+    for seed in range(20):
+        hidden, relevance = draw(STEPS, 5, seed=seed), draw(1, B, 5, seed=seed + 20)
+        pooled = kernels.pool("mean", hidden, OFFSETS)
+        first = kernels.pool_lrp("mean", hidden, OFFSETS, pooled, relevance, RULE)
+        for n in range(70):
+            _between = [np.empty(5) for _ in range(n % 7)]
+            y, z, R = (array.copy() for array in (hidden, pooled, relevance))
+            again = kernels.pool_lrp("mean", y, OFFSETS, z, R, RULE)
+            np.testing.assert_array_equal(again, first)
+
+
 # Of a few states half a tile goes through a scan together, of many a whole one.
 @pytest.mark.parametrize("hidden_size", [H, 130])
 @pytest.mark.parametrize("name", ["forward_scan", "lrp_scan", "gradient_scan"])

@@ -84,7 +84,11 @@ cdef int _mean_lrp(
                 share = 0
                 for j in range(width):
                     q[j] = _quotient(pooled[b, j], R_pooled[k, b, j], epsilon)
+                # A loop that writes nothing: of one that does, a compiler makes two, which round
+                # differently, and chooses by where the arrays happen to lie.
+                for j in range(width):
                     share += epsilon_factor * _stabilizer(pooled[b, j], epsilon) * q[j]
+                for j in range(width):
                     q[j] /= T
                 share /= T * width
                 for t in range(offsets[b], offsets[b + 1]):
