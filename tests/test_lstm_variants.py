@@ -386,6 +386,14 @@ def test_plain_weights_run_on_the_kernels_and_others_do_not():
         lrplstm.LSTMModel([peeped])
 
 
+def test_directions_of_two_variants_are_saved_each_as_it_is(tmp_path):
+    rng = np.random.default_rng(10)
+    plain, peeped = random_variant(rng, D, H), random_variant(rng, D, H, peepholes=True)
+    model, x = lrplstm.Model([(plain, peeped), Pool("last")]), random_batch()[0]
+    model.save(tmp_path)
+    np.testing.assert_array_equal(lrplstm.load(tmp_path).predict(x), model.predict(x))
+
+
 def test_variants_that_do_not_fit():
     rng = np.random.default_rng(9)
     arrays = random_variant(rng, D, H).arrays()

@@ -125,12 +125,10 @@ class Recurrent(Layer):
 
     def settings(self) -> dict[str, Any]:
         """Whatever else it has: `reverse`, and by direction what is not by default so."""
-        sides = zip(("forward", "backward"), self.directions, strict=False)
-        arrays = self.directions[0].arrays()
-        variants = {
-            side: {n: value for n, value in weights.variants().items() if n not in arrays}
-            for side, weights in sides
-        }
+        variants: dict[str, dict[str, Any]] = {}
+        for side, weights in zip(("forward", "backward"), self.directions, strict=False):
+            arrays = weights.arrays()
+            variants[side] = {n: v for n, v in weights.variants().items() if n not in arrays}
         return {"reverse": self.directions[0].reverse} | {s: v for s, v in variants.items() if v}
 
     @classmethod
