@@ -623,6 +623,19 @@ def test_every_layer_by_its_differences_its_conservation_and_its_file(n, tmp_pat
     assert relative_error(found.token_relevance, expected.token_relevance) < 1e-10
 
 
+@pytest.mark.parametrize("pooling", ["sum", "last", "mean"])
+def test_words_that_no_recurrent_layer_reads(pooling):
+    """A bag of words: each word's part of the score is its row of the embedding, weighed."""
+    rng = np.random.default_rng(10)
+    table, weight = rng.normal(size=(6, 4)), rng.normal(size=(3, 4))
+    model = lrplstm.Model([Pool(pooling), lrplstm.DenseLayer(weight)], embedding=table)
+    batch = [[5, 1, 1], [2], [0, 3]]
+    found = lrplstm.gradient_x_input(model, batch, 2)
+    for ids, one in zip(batch, found, strict=True):
+        part = {"sum": 1, "mean": 1 / len(ids), "last": np.arange(len(ids)) == len(ids) - 1}
+        np.testing.assert_allclose(one.token_relevance, table[ids] @ weight[2] * part[pooling])
+
+
 def test_an_axis_of_windows_of_windows_is_that_of_what_is_left():
     """However windows are taken of windows, they are as many as (length + add) // stride says."""
     axis, lengths = Axis("inputs"), np.arange(40, 80)

@@ -233,7 +233,8 @@ class Prepared:
         slots = {name: slot for slot, name in enumerate(graph.inputs)}
         scans_of, self.inputs, self.slots = dict[str, Scan](), len(slots), len(slots)
         all_states = {layer.reads for layer in graph.layers if isinstance(layer, FinalState)}
-        rows = dict[int, int]()  # numbers in a row of those slots whose rows are steps
+        # Numbers in a row of those slots whose rows are steps.
+        rows = {slot: graph.forms[n].size for n, slot in slots.items() if graph.forms[n].steps}
         for layer in graph.layers:
             name, (below, *_) = str(layer.name), layer.reads or ("",)
             reads = tuple(slots[read] for read in layer.reads or ())
