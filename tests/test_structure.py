@@ -71,7 +71,9 @@ LAYERS = [
     {"prepared", "storage"},
     {"network"},
     {"method_table"},
-    {"balance", "base_model"},
+    {"balance", "base_model", "report.alignment", "report.packing"},
+    {"report.content"},
+    {"report.page"},
     {"model"},
     {
         "loaders.arrays",
@@ -167,6 +169,7 @@ LAYERS = [
         "methods.sensitivity",
     },
     {"methods"},
+    {"report", "report.saving"},
     {""},  # the package itself, lrplstm/__init__.py
     {"evaluation.arguments", "evaluation.drawing"},
     {"evaluation.corpus"},

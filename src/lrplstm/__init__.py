@@ -29,6 +29,7 @@ from lrplstm.methods import (
 )
 from lrplstm.model import LSTMModel
 from lrplstm.named_inputs import Input
+from lrplstm.report.saving import save_report
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
 from lrplstm.weights import LSTMWeights
 
@@ -89,5 +90,6 @@ __all__ = [
     "random_relevance",
     "read_sentences",
     "sample_sentences",
+    "save_report",
     "sensitivity",
 ]

@@ -1,0 +1,255 @@
+"""What a page shows: explanations as data for JSON."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lrplstm.heatmap import ENDS, visible
+from lrplstm.method_table import TABLE
+from lrplstm.report.alignment import segments
+from lrplstm.report.packing import packed
+
+__all__ = ["Given", "content"]
+
+_DIGITS = 5  # of numbers that are not packed
+
+
+class Given(NamedTuple):
+    """What is known of sequences beside their explanations; each a value a sequence, or None.
+
+    Attributes
+    ----------
+    texts : sequence of str or None, length B
+        What tokens were made of.
+    series : sequence of ndarray of shape (T, D), or None
+        The numbers of series.
+    labels : sequence, length B
+        Classes that are right, as numbers; of a regression the numbers that are.
+    variables : sequence of str, length D
+        Names of the variables of all series.
+    steps : sequence of T labels or None, length B
+    """
+
+    texts: Sequence[str | None] | None = None
+    series: Sequence[Any] | None = None
+    labels: Sequence[Any] | None = None
+    variables: Sequence[str] | None = None
+    steps: Sequence[Sequence[Any] | None] | None = None
+
+
+def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
+    """Return what a page shows of explanations.
+
+    Parameters
+    ----------
+    columns : sequence of sequence of Attribution
+        Explanations of the same B sequences by each method. All are of one model, and of as many
+        classes.
+    given : Given
+
+    Returns
+    -------
+    dict
+        Numbers, texts and lists of them, and `packed` numbers.
+
+    Raises
+    ------
+    ValueError
+        If a relevance is not finite, or there are more or fewer labels, texts, series or names.
+    """
+    first = columns[0]
+    a = first[0]
+    is_series = a.tokens is None and a.words == [f"t={t}" for t in range(len(a))]
+    data: dict[str, Any] = {
+        "kind": "series" if is_series else "text",
+        "task": a.task,
+        "binary": a.outputs.binary,
+        "everyStep": a.every_step,
+        "outputs": [visible(a.outputs.name(k)) for k in range(a.outputs.count)],
+        "rows": 1 if a.token_relevance.ndim == 1 else len(a.token_relevance),
+        "lengths": [len(one) for one in first],
+        "scores": packed(_joined(_scores(one) for one in first)),
+        "predicted": _predicted(first),
+        "labels": None if given.labels is None else _labels(given.labels, len(first), a.task),
+        "methods": [
+            _method(column, name)
+            for column, name in zip(columns, _method_names(columns), strict=True)
+        ],
+    }
+    if data["rows"] == 1:
+        data["explained"] = [visible(one.explained) for one in first]
+    if is_series:
+        return data | _series(first, given)
+    texts = given.texts or [None] * len(first)
+    _check_length("texts", texts, len(first))
+    return data | {
+        "texts": [_segments(text, one) for text, one in zip(texts, first, strict=True)],
+        "unknown": [np.flatnonzero(one.unknown).tolist() for one in first],
+    }
+
+
+def _check_length(name: str, values: Sequence[Any], expected: int) -> None:
+    if len(values) != expected:
+        raise ValueError(f"{name}: expected {expected}, one for each sequence, got {len(values)}")
+
+
+def _joined(arrays: Iterable[Any]) -> Any:
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{_DIGITS}g}")
+
+
+def _scores(a: Any) -> Any:
+    """Return the scores, of every step where there are such; 0 for steps that are padding."""
+    return np.nan_to_num(a.scores, nan=0.0)
+
+
+def _predicted(column: Sequence[Any]) -> list[Any] | None:
+    """Return the classes that sequences, or their steps, are predicted as; -1 at padding."""
+    if column[0].predicted is None:
+        return None
+    return [np.asarray(a.predicted).tolist() for a in column]
+
+
+def _labels(labels: Sequence[Any], count: int, task: str) -> list[Any]:
+    _check_length("labels", labels, count)
+    if task == "regression":
+        return [None if label is None else _rounded(float(label)) for label in labels]
+    return [None if label is None else int(label) for label in labels]
+
+
+def _method(column: Sequence[Any], name: str) -> dict[str, Any]:
+    """Return what one method says of all sequences."""
+    a = column[0]
+    method = TABLE[a.method]
+    sums = [one.balance for one in column]
+    for n, one in enumerate(column):
+        if not np.isfinite(one.token_relevance).all():
+            raise ValueError(f"relevance: expected finite numbers, got others of sequence {n}")
+    return {
+        "name": name,
+        "when": method.when,
+        "ends": method.ends or ENDS,
+        "shares": method.shares,
+        "source": sums[0].source,
+        "inputs": sums[0].inputs,
+        "rest": sums[0].rest_is,
+        "relevance": packed(_joined(_relevance(one) for one in column)),
+        # Of each row of each sequence: what arrived, what initial states got, and the rest.
+        "sums": packed(_joined(np.stack([s.arrived, s.initial, s.rest], axis=-1) for s in sums)),
+    }
+
+
+def _method_names(columns: Sequence[Sequence[Any]]) -> list[str]:
+    """Return names of methods; where one occurs more than once, with what tells them apart."""
+    firsts = [column[0] for column in columns]
+    names = []
+    for a in firsts:
+        others = [other.params for other in firsts if other.method == a.method]
+        own = [
+            f"{option}={value}"
+            for option, value in a.params.items()
+            if any(str(params.get(option)) != str(value) for params in others)
+        ]
+        names.append(visible(" ".join([a.method, *own])))
+    return names
+
+
+def _relevance(a: Any) -> Any:
+    """Return relevance of each variable of a series where it is known, else of each step."""
+    by_variable = a.tokens is None and a.input_relevance is not None
+    return a.input_relevance if by_variable else a.token_relevance
+
+
+# Texts --------------------------------------------------------------------------------------------
+
+
+def _segments(text: str | None, a: Any) -> list[str]:
+    """Return words and what stands between them in turn; without a text, spaces between tokens."""
+    pieces = None if text is None else segments(text, a.words)
+    if pieces is None:
+        pieces = [" "] * (2 * len(a) + 1)
+        pieces[0] = pieces[-1] = ""
+        pieces[1::2] = a.words
+    pieces[1::2] = [_visible_word(word) for word in pieces[1::2]]
+    return pieces
+
+
+def _visible_word(word: str) -> str:
+    """Return a word made safe to show; one that would not show, as something that does."""
+    shown = visible(word)
+    return ("␣" * len(shown) if shown.isspace() else shown) or '""'
+
+
+# Series -------------------------------------------------------------------------------------------
+
+
+def _series(column: Sequence[Any], given: Given) -> dict[str, Any]:
+    """Return names of variables and steps, and the numbers of the series."""
+    a = column[0]
+    by_variable = a.input_relevance is not None
+    D = a.input_relevance.shape[-1] if by_variable else 1
+    names = given.variables or getattr(a, "feature_names", None)
+    if by_variable and names is not None and len(names) != D:
+        raise ValueError(f"variables: expected {D}, one for each variable, got {len(names)}")
+    values = None
+    if by_variable and given.series is not None:
+        _check_length("series", given.series, len(column))
+        values = packed(_joined(np.asarray(one, np.float64) for one in given.series))
+    return {
+        "variables": [visible(str(name)) for name in names] if by_variable and names else None,
+        "width": D,
+        "values": values,
+    } | _steps(column, given)
+
+
+def _steps(column: Sequence[Any], given: Given) -> dict[str, Any]:
+    """Return lists of step labels, each once, and which of them each series has, or None."""
+    all_steps = given.steps or [getattr(a, "step_labels", None) for a in column]
+    _check_length("steps", all_steps, len(column))
+    lists: dict[tuple[str, ...], int] = {}
+    which: list[int | None] = []
+    for a, steps in zip(column, all_steps, strict=True):
+        if steps is None:
+            which.append(None)
+            continue
+        labels = tuple(step_labels(steps))
+        if len(labels) != len(a):
+            raise ValueError(f"steps: expected {len(a)}, one for each step, got {len(labels)}")
+        which.append(lists.setdefault(labels, len(lists)))
+    return {"steps": list(lists), "stepsOf": which}
+
+
+def step_labels(labels: Iterable[Any]) -> list[str]:
+    """Return labels of steps as text: dates without the time of day where it is always midnight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> step_labels(np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]"))
+    ['2020-01-01', '2020-01-02']
+    >>> step_labels([0.5, 1.0])
+    ['0.5', '1']
+    """
+    shown = [_step_label(label) for label in labels]
+    for midnight in ("T00:00:00", " 00:00:00"):
+        if all(text.endswith(midnight) for text in shown):
+            return [text.removesuffix(midnight) for text in shown]
+    return [visible(text) for text in shown]
+
+
+def _step_label(label: Any) -> str:
+    if isinstance(label, np.datetime64):
+        return str(np.datetime_as_string(label.astype("datetime64[s]")))
+    if isinstance(label, datetime.date):  # also a datetime, and a pandas Timestamp
+        return label.isoformat()
+    if isinstance(label, float | np.floating) and math.isfinite(label):
+        return f"{label:.6g}"
+    return str(label)

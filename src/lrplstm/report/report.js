@@ -1,0 +1,824 @@
+// What the page of a report does: it draws explanations as they come into view.
+//
+// #data holds texts, names and packed numbers; content.py says what they are. Text gets into the page as
+// textContent only. A sequence is a number b, its steps are t, its variables d; of each there are `data.rows`
+// explanations k, one for each class, or one.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const data = JSON.parse($("data").textContent);
+const isText = data.kind === "text";
+const B = data.lengths.length;
+const D = isText ? 1 : data.width;
+const C = data.binary ? 1 : data.outputs.length; // scores
+
+/** Where the steps of each sequence begin among those of all. */
+const offsets = [0];
+for (const T of data.lengths) offsets.push(offsets.at(-1) + T);
+
+// Numbers -----------------------------------------------------------------------------------------
+
+/** Read base64 of float32 numbers that lack their last, least byte. */
+function unpack(text) {
+  const bytes = atob(text);
+  const whole = new Uint8Array((bytes.length / 3) * 4);
+  for (let from = 0, to = 0; from < bytes.length; to++) {
+    if (to % 4) whole[to] = bytes.charCodeAt(from++);
+  }
+  return new Float32Array(whole.buffer);
+}
+
+const unpacked = new Map();
+
+/** Unpack when first asked for, and only once. */
+function numbers(owner, name) {
+  const text = owner[name];
+  if (!unpacked.has(text)) unpacked.set(text, unpack(text));
+  return unpacked.get(text);
+}
+
+const MINUS = "\u2212";
+
+/** Write a number with so many significant digits. */
+function shown(x, digits = 3) {
+  const text = String(Number(x.toPrecision(digits)));
+  return text.replace("-", MINUS).replace(/e\+?/, " e");
+}
+
+const signed = (x, digits = 3) => (x > 0 ? "+" : "") + shown(x, digits);
+
+/** Write numbers that are added up: all with as many decimals as the largest needs. */
+function addable(values) {
+  const largest = Math.max(...values.map(Math.abs));
+  if (largest && !(largest >= 1e-3 && largest < 1e6)) return values.map((x) => shown(x));
+  const decimals = largest ? Math.max(0, 2 - Math.floor(Math.log10(largest))) : 0;
+  return values.map((x) => {
+    const text = x.toFixed(decimals);
+    return Number(text) ? text.replace("-", MINUS) : "0";
+  });
+}
+
+// Colours -----------------------------------------------------------------------------------------
+
+const LEVELS = 48; // of each sign
+
+// OKLab, in which distances look as large as they are: both ends are equally light.
+const ENDS = {
+  light: { zero: [1, 0, 0], positive: [0.5, 0.174, 0.074], negative: [0.5, -0.035, -0.134] },
+  dark: { zero: [0.19, 0, -0.005], positive: [0.57, 0.17, 0.075], negative: [0.57, -0.045, -0.13] },
+};
+
+function srgb([L, a, b]) {
+  const l = (L + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (L - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (L - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  const linear = [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.7076147010 * s,
+  ];
+  return linear.map((x) => {
+    const bounded = Math.min(1, Math.max(0, x));
+    return Math.round(255 * (bounded <= 0.0031308 ? 12.92 * bounded : 1.055 * bounded ** (1 / 2.4) - 0.055));
+  });
+}
+
+/** The colour of text on a background: of black and white the one with more contrast by WCAG. */
+function ink(rgb) {
+  const [r, g, b] = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  const luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 ? "#ffffff" : "#000000";
+}
+
+function shades(theme) {
+  const { zero, positive, negative } = ENDS[theme];
+  return Array.from({ length: 2 * LEVELS + 1 }, (_, n) => {
+    const strength = Math.abs(n - LEVELS) / LEVELS;
+    const end = n < LEVELS ? negative : positive;
+    const rgb = srgb(zero.map((from, i) => from + strength * (end[i] - from)));
+    return { background: `rgb(${rgb.join(" ")})`, ink: ink(rgb) };
+  });
+}
+
+const palette = { light: shades("light"), dark: shades("dark") };
+
+/** Which shade a fraction of the full scale has, from 0 to 2 LEVELS. */
+const level = (fraction) => LEVELS + Math.round(LEVELS * Math.max(-1, Math.min(1, fraction || 0)));
+
+// One class for each shade, so that the theme, and paper, change all words at once.
+function shadeRules(theme, where) {
+  return palette[theme].map((s, n) => (n === LEVELS ? "" : `${where} .s${n}{background:${s.background};color:${s.ink}}`));
+}
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(
+  `${shadeRules("light", "").join("")}@media screen{${shadeRules("dark", '[data-theme="dark"]').join("")}}`,
+);
+document.adoptedStyleSheets = [sheet];
+
+let printing = false;
+const theme = () => (printing ? "light" : document.documentElement.dataset.theme);
+
+// What is shown -----------------------------------------------------------------------------------
+
+const value = (id, otherwise) => $(id)?.value ?? otherwise;
+const method = () => data.methods[value("method", 0)];
+const hasClasses = data.predicted !== null && !data.everyStep;
+
+/** Which explanation of a sequence is chosen, and which one is taken away from it, or null. */
+function chosen(b) {
+  if (data.rows === 1) return [0, null];
+  const target = value("target");
+  let k = Number(target);
+  if (target === "label") k = data.labels[b] ?? data.predicted[b];
+  if (target === "predicted") k = data.predicted[b];
+  const against = value("against", "");
+  return [k, against === "" || !method().shares || Number(against) === k ? null : Number(against)];
+}
+
+/** The relevance that is shown of a sequence: of each step, or of each variable at each step. */
+function relevance(b, [k, against] = chosen(b)) {
+  const all = numbers(method(), "relevance");
+  const size = data.lengths[b] * D;
+  const start = data.rows * D * offsets[b];
+  const row = (n) => all.subarray(start + n * size, start + (n + 1) * size);
+  return against === null ? row(k) : row(k).map((x, i) => x - row(against)[i]);
+}
+
+/** What was shared out, and of that what arrived, what initial states got, and the rest. */
+function sums(b, [k, against] = chosen(b)) {
+  const all = numbers(method(), "sums");
+  const row = (n) => all.subarray(3 * (data.rows * b + n), 3 * (data.rows * b + n + 1));
+  const [arrived, initial, rest] = row(k).map((x, i) => x - (against === null ? 0 : row(against)[i]));
+  return { started: arrived + initial + rest, arrived, initial, rest };
+}
+
+/** The score of an output; of two classes with one score, that for each. */
+function score(b, k) {
+  const s = numbers(data, "scores")[C * b + (data.binary ? 0 : k)];
+  return data.binary && k === 0 ? -s : s;
+}
+
+const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+
+/** The relevance that has the full colour: of a sequence, or of all. */
+function scale(b) {
+  if (value("scale", "each") === "each") return largest(relevance(b));
+  return (shared ??= Math.max(...data.lengths.map((_, other) => largest(relevance(other)))));
+}
+let shared = null; // until something else is shown
+
+function name(k) {
+  return data.outputs[k];
+}
+
+function explained(b) {
+  if (data.rows === 1) return data.explained[b];
+  const [k, against] = chosen(b);
+  return against === null ? name(k) : `${name(k)} rather than ${name(against)}`;
+}
+
+// Elements ----------------------------------------------------------------------------------------
+
+function element(tag, properties = {}, ...children) {
+  const { data: attributes = {}, style = {}, ...others } = properties;
+  const made = Object.assign(document.createElement(tag), others);
+  Object.assign(made.dataset, attributes);
+  for (const [property, x] of Object.entries(style)) made.style.setProperty(property, x);
+  made.append(...children);
+  return made;
+}
+
+function labelled(made, attributes) {
+  for (const [attribute, text] of Object.entries(attributes)) made.setAttribute(attribute, text);
+  return made;
+}
+
+const rows = data.lengths.map((_, b) =>
+  element("li", { className: "row waiting", id: `sequence-${b}`, data: { b } }, element("p", { className: "plain", textContent: plain(b) })),
+);
+
+/** What stands in a row before it is drawn, so that a browser can search for it. */
+function plain(b) {
+  return isText ? data.texts[b].join("") : `Series ${b + 1}`;
+}
+
+/** Draw a row as it is to be now, and keep the focus where it was. */
+function draw(b) {
+  const row = rows[b];
+  if (row.version === version && !printing) return;
+  row.version = printing ? -1 : version;
+  const focused = row.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  row.classList.remove("waiting");
+  const main = element("div", {}, facts(b), isText ? words(b) : strips(b), sumLine(b));
+  const bars = hasBars ? scores(b) : "";
+  row.replaceChildren(element("div", { className: bars ? "body with-scores" : "body" }, main, bars));
+  if (!isText) drawStrips(b);
+  if (focused) row.querySelector(`[data-key="${focused}"]`)?.focus();
+}
+
+/** A line about a sequence: its number, what it is predicted as, and whether that is right. */
+function facts(b) {
+  const line = element("p", { className: "facts" }, element("span", { textContent: `${isText ? "" : "Series "}${b + 1}` }));
+  const add = (text, strong, className = "") =>
+    line.append(element("span", { className }, text, element("b", { textContent: strong })));
+  if (hasClasses && data.outputs.length > 1) {
+    const predicted = data.predicted[b];
+    add("predicted ", name(predicted));
+    const label = data.labels?.[b] ?? null;
+    if (label !== null && label === predicted) line.append(element("span", { className: "right", textContent: "✓ right" }));
+    if (label !== null && label !== predicted) line.append(element("span", { className: "wrong", textContent: `✗ wrong: ${name(label)}` }));
+  } else if (data.task === "regression" && data.labels?.[b] != null) add("true ", shown(data.labels[b], 4));
+  add("explained ", explained(b));
+  line.append(element("button", { type: "button", textContent: "Copy CSV", data: { key: "copy" } }));
+  return line;
+}
+
+/** score = words + initial states + kept by biases. */
+function sumLine(b) {
+  const { started, arrived, initial, rest } = sums(b);
+  const { source, inputs, rest: restIs, shares } = method();
+  const line = element("p", { className: "sum" });
+  const add = (text, number) => line.append(text, " ", element("b", { textContent: number }));
+  if (!shares) {
+    const [all, states] = addable([arrived, initial]);
+    add(`sum of ${inputs}`, all);
+    add(", initial states", states);
+    line.append(` (${restIs})`);
+    return line;
+  }
+  const [total, all, states, remaining] = addable([started, arrived, initial, rest]);
+  add(chosen(b)[1] === null ? source : `difference of ${source}s`, total);
+  for (const [text, number] of [[inputs, all], ["initial states", states], [restIs, remaining]]) {
+    const below = number.startsWith(MINUS);
+    add(`${text === inputs ? " =" : below ? " " + MINUS : " +"} ${text}`, text === inputs ? number : number.replace(MINUS, ""));
+  }
+  return line;
+}
+
+// Scores ------------------------------------------------------------------------------------------
+
+const MOST_BARS = 12;
+const hasBars = !data.everyStep && data.outputs.length > 1;
+
+/** A bar for each score; with an explanation for each class, a button that chooses it. */
+function scores(b) {
+  let outputs = data.outputs.map((_, k) => k);
+  const [k] = data.rows > 1 ? chosen(b) : [data.predicted?.[b] ?? 0];
+  if (outputs.length > MOST_BARS) {
+    outputs.sort((i, j) => score(b, j) - score(b, i));
+    outputs = [...new Set([...outputs.slice(0, MOST_BARS - 1), k])];
+  }
+  const [low, high] = scoreRange();
+  const zero = (100 * -low) / (high - low || 1);
+  const bars = outputs.map((output) => {
+    const s = score(b, output);
+    const length = (100 * Math.abs(s)) / (high - low || 1);
+    const bar = element("i", { style: { left: `${s < 0 ? zero - length : zero}%`, width: `${length}%` } });
+    const parts = [
+      element("span", { textContent: name(output), title: name(output) }),
+      element("span", { className: "track", style: { "--zero": `${zero}%` } }, bar),
+      element("span", { textContent: shown(s) }),
+    ];
+    const isButton = data.rows > 1;
+    const made = element(isButton ? "button" : "div", { className: "score", data: { key: `score-${output}`, k: output } }, ...parts);
+    if (isButton) labelled(made, { type: "button", "aria-pressed": output === k, "aria-label": `explain ${name(output)}, score ${shown(s)}` });
+    return made;
+  });
+  return labelled(element("div", { className: "scores" }, ...bars), { role: "group", "aria-label": "scores" });
+}
+
+let range = null;
+function scoreRange() {
+  if (range) return range;
+  const all = numbers(data, "scores");
+  const most = data.binary ? largest(all) : 0;
+  range = data.binary ? [-most, most] : [Math.min(0, ...chunked(all, Math.min)), Math.max(0, ...chunked(all, Math.max))];
+  return range;
+}
+
+/** Apply a function of many arguments to a long array, some at a time. */
+function chunked(all, f) {
+  return Array.from({ length: Math.ceil(all.length / 1000) }, (_, n) => f(...all.subarray(1000 * n, 1000 * (n + 1))));
+}
+
+// Texts -------------------------------------------------------------------------------------------
+
+// A break before what closes, or after what opens, would leave it alone on a line.
+const CLOSING = /^([\p{Pe}\p{Pf}.,;:!?…%'’]|n['’]t$|-r[rsc]b-$)/iu;
+const OPENING = /^([\p{Ps}\p{Pi}`$#]+|-l[rsc]b-)$/iu;
+
+function words(b) {
+  const pieces = data.texts[b];
+  const values = relevance(b);
+  const full = scale(b);
+  const unknown = new Set(data.unknown[b]);
+  const text = element("p", { className: "text", dir: "auto", tabIndex: 0, data: { key: "text" } });
+  labelled(text, { role: "group", "aria-label": `text ${b + 1}, word by word with the arrow keys` });
+  for (let t = 0; t < data.lengths[b]; t++) {
+    const [gap, word] = [pieces[2 * t], pieces[2 * t + 1]];
+    const glued = gap === " " && t > 0 && (CLOSING.test(word) || OPENING.test(pieces[2 * t - 1]));
+    const span = element("span", { className: `word s${level(values[t] / full)}`, textContent: word, data: { t } });
+    if (unknown.has(t)) span.classList.add("unknown");
+    if ($("numbers").checked) span.append(element("sub", { textContent: signed(values[t], 2) }));
+    else if (data.everyStep && data.predicted) span.append(element("sub", { textContent: data.predicted[b][t] < 0 ? "" : name(data.predicted[b][t]) }));
+    text.append(glued ? "\u00a0" : gap, span);
+  }
+  text.append(pieces.at(-1));
+  return text;
+}
+
+// Series ------------------------------------------------------------------------------------------
+
+const views = new Map(); // what is shown of a series: its steps from, to; and the step pointed at
+
+function view(b) {
+  if (!views.has(b)) views.set(b, { from: 0, to: data.lengths[b], cursor: null });
+  return views.get(b);
+}
+
+const stepName = (b, t) => (data.stepsOf[b] === null ? `t=${t}` : data.steps[data.stepsOf[b]][t]);
+const variableName = (d) => data.variables?.[d] ?? (D > 1 ? `variable ${d}` : "all variables");
+
+/** Relevance of a variable at each step; of all together where d is null. */
+function ofVariable(values, d, T) {
+  return Float32Array.from({ length: T }, (_, t) =>
+    d === null ? values.subarray(t * D, (t + 1) * D).reduce((sum, x) => sum + x, 0) : values[t * D + d],
+  );
+}
+
+const MOST_VARIABLES = 12;
+const opened = new Set(); // series of which all variables are shown
+
+function strips(b) {
+  const T = data.lengths[b];
+  const values = relevance(b);
+  const made = element("div", { className: "strips" });
+  const variables = Array.from({ length: D }, (_, d) => {
+    const cells = ofVariable(values, d, T);
+    return { d, size: cells.reduce((sum, x) => sum + Math.abs(x), 0), sum: cells.reduce((sum, x) => sum + x, 0) };
+  });
+  if (value("variables", "given") === "relevance") variables.sort((one, other) => other.size - one.size);
+  const total = { d: null, sum: values.reduce((sum, x) => sum + x, 0) };
+  const listed = D > 1 ? [total, ...variables] : variables;
+  const few = opened.has(b) ? listed : listed.slice(0, MOST_VARIABLES + 1);
+  for (const { d, sum } of few) {
+    const title = d === null ? "all together" : variableName(d);
+    const canvas = element("canvas", { className: d === null ? "strip total" : "strip", tabIndex: 0, data: { d: d ?? "", key: `strip-${d}` } });
+    labelled(canvas, { role: "slider", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": T - 1, "aria-valuenow": view(b).cursor ?? 0 });
+    made.append(element("div", { className: "name", title }, title, element("small", { textContent: signed(sum) })), canvas);
+  }
+  made.append(element("span", { className: "corner" }), element("div", { className: "axis" }));
+  if (few.length < listed.length) {
+    made.append(element("span", { className: "corner" }), element("button", { type: "button", textContent: `Show all ${D} variables`, data: { key: "open" } }));
+  }
+  if (T > 8) made.append(element("span", { className: "corner" }), zoomControls(b));
+  return made;
+}
+
+function zoomControls(b) {
+  const buttons = [["closer", "+", "look closer"], ["further", MINUS, "look from further away"], ["all", "All", "show all steps"]].map(([key, textContent, label]) =>
+    labelled(element("button", { type: "button", textContent, data: { key: `zoom-${key}`, zoom: key } }), { "aria-label": label }),
+  );
+  const pan = labelled(element("input", { type: "range", min: 0, data: { key: "pan" } }), { "aria-label": "first step shown" });
+  return element("div", { className: "zoom" }, ...buttons, pan, element("span", { className: "extent" }));
+}
+
+/** Draw all that depends on the view of a series, which stands in its row already. */
+function drawStrips(b) {
+  const row = rows[b];
+  const { from, to, cursor } = view(b);
+  const T = data.lengths[b];
+  const values = relevance(b);
+  const full = scale(b);
+  for (const canvas of row.querySelectorAll("canvas")) {
+    const d = canvas.dataset.d === "" ? null : Number(canvas.dataset.d);
+    drawStrip(canvas, ofVariable(values, d, T), d === null ? null : seriesOf(b, d), { from, to, cursor, full: d === null ? largest(ofVariable(values, null, T)) : full });
+    if (cursor !== null) labelled(canvas, { "aria-valuenow": cursor, "aria-valuetext": stepText(b, d, cursor) });
+  }
+  drawAxis(row.querySelector(".axis"), b);
+  const pan = row.querySelector(".zoom input");
+  if (!pan) return;
+  pan.max = T - (to - from);
+  pan.value = from;
+  pan.disabled = to - from === T;
+  row.querySelector(".extent").textContent = `${stepName(b, from)} to ${stepName(b, to - 1)}`;
+}
+
+/** The numbers of a variable, or null where they are not known. */
+function seriesOf(b, d) {
+  if (!data.values) return null;
+  const all = numbers(data, "values").subarray(D * offsets[b], D * offsets[b + 1]);
+  return ofVariable(all, d, data.lengths[b]);
+}
+
+function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
+  const box = canvas.getBoundingClientRect();
+  const ratio = window.devicePixelRatio || 1;
+  const [width, height] = [Math.max(1, Math.round(box.width * ratio)), Math.max(1, Math.round(box.height * ratio))];
+  Object.assign(canvas, { width, height });
+  const context = canvas.getContext("2d");
+  const colours = palette[theme()];
+  const count = to - from;
+  const columns = Math.min(count, width);
+  for (let column = 0; column < columns; column++) {
+    const first = from + Math.floor((column * count) / columns);
+    const last = from + Math.floor(((column + 1) * count) / columns);
+    let strongest = 0; // of the steps that share a column
+    for (let t = first; t < last; t++) if (Math.abs(cells[t]) > Math.abs(strongest)) strongest = cells[t];
+    const x = Math.floor((column * width) / columns);
+    context.fillStyle = colours[level(strongest / full)].background;
+    context.fillRect(x, 0, Math.floor(((column + 1) * width) / columns) - x, height);
+  }
+  const style = getComputedStyle(document.documentElement);
+  const [paper, line] = printing ? ["#ffffff", "#17181a"] : [style.getPropertyValue("--paper"), style.getPropertyValue("--ink")];
+  const at = (t) => ((t - from + 0.5) * width) / count;
+  if (series) {
+    const [low, high] = [Math.min(...chunked(series, Math.min)), Math.max(...chunked(series, Math.max))];
+    const room = height - 8 * ratio;
+    const y = (x) => 4 * ratio + room * (high > low ? (high - x) / (high - low) : 0.5);
+    const path = new Path2D();
+    for (let t = Math.max(0, from - 1); t < Math.min(to + 1, series.length); t++) path.lineTo(at(t), y(series[t]));
+    context.lineJoin = "round";
+    for (const [colour, thickness, alpha] of [[paper, 4, 0.75], [line, 1.5, 1]]) {
+      Object.assign(context, { strokeStyle: colour, lineWidth: thickness * ratio, globalAlpha: alpha });
+      context.stroke(path);
+    }
+  }
+  context.globalAlpha = 1;
+  context.strokeStyle = style.getPropertyValue("--line");
+  context.lineWidth = ratio;
+  context.strokeRect(ratio / 2, ratio / 2, width - ratio, height - ratio);
+  if (cursor !== null && cursor >= from && cursor < to) {
+    context.fillStyle = line;
+    context.fillRect(Math.round(at(cursor) - ratio / 2), 0, Math.max(1, Math.round(ratio)), height);
+  }
+}
+
+function drawAxis(axis, b) {
+  const { from, to } = view(b);
+  const longest = Math.max(stepName(b, from).length, stepName(b, to - 1).length);
+  const most = Math.max(1, Math.floor(axis.clientWidth / (7.5 * longest + 24)));
+  const steps = [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5, 6].map((power) => n * 10 ** power)).sort((x, y) => x - y);
+  const nth = steps.find((n) => (to - from) / n <= most) ?? to - from;
+  const ticks = [];
+  for (let t = Math.ceil(from / nth) * nth; t < to; t += nth) {
+    ticks.push(element("span", { textContent: stepName(b, t), style: { left: `${(100 * (t - from)) / (to - from)}%` } }));
+  }
+  axis.replaceChildren(...ticks);
+}
+
+/** Show the steps from one on, so many; what does not fit is moved. */
+function show(b, from, count) {
+  const T = data.lengths[b];
+  const shownSteps = Math.round(Math.min(T, Math.max(Math.min(T, 5), count)));
+  const first = Math.round(Math.min(T - shownSteps, Math.max(0, from)));
+  Object.assign(view(b), { from: first, to: first + shownSteps });
+  drawStrips(b);
+}
+
+function zoom(b, how) {
+  const { from, to, cursor } = view(b);
+  const count = { closer: (to - from) / 2, further: 2 * (to - from), all: data.lengths[b] }[how];
+  const middle = cursor !== null && cursor >= from && cursor < to ? cursor + 0.5 : (from + to) / 2;
+  show(b, middle - ((middle - from) / (to - from)) * count, count);
+}
+
+function stepText(b, d, t) {
+  const values = relevance(b);
+  const number = ofVariable(values, d, data.lengths[b])[t];
+  const series = d === null ? null : seriesOf(b, d);
+  return `${stepName(b, t)}: ${series ? `value ${shown(series[t], 4)}, ` : ""}relevance ${signed(number, 4)}`;
+}
+
+// The number of a word, or step -------------------------------------------------------------------
+
+const tip = $("tip");
+
+function showTip(content, box) {
+  tip.replaceChildren(...content);
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const left = Math.max(8, Math.min(box.left + box.width / 2 - width / 2, document.documentElement.clientWidth - width - 8));
+  const above = box.top - height - 8;
+  tip.style.left = `${left}px`;
+  tip.style.top = `${above > 0 ? above : box.bottom + 8}px`;
+}
+
+function hideTip() {
+  tip.hidden = true;
+  document.querySelector(".word.current")?.classList.remove("current");
+}
+
+/** Show the number of a word, and that of each class. */
+function pointAtWord(word) {
+  const b = Number(word.closest(".row").dataset.b);
+  const t = Number(word.dataset.t);
+  const number = signed(relevance(b)[t], 4);
+  const text = data.texts[b][2 * t + 1];
+  const content = [element("p", { dir: "auto" }, element("bdi", { textContent: text }), " ", element("b", { textContent: number }))];
+  if (word.classList.contains("unknown")) content.push(element("p", { textContent: "not in the vocabulary" }));
+  if (data.rows > 1 && data.rows <= MOST_BARS) {
+    const [k] = chosen(b);
+    const classes = data.outputs.map((output, other) =>
+      element("tr", { className: other === k ? "chosen" : "" },
+        element("td", { textContent: output }), element("td", { textContent: signed(relevance(b, [other, null])[t], 4) })),
+    );
+    content.push(element("table", {}, ...classes));
+  }
+  showTip(content, word.getClientRects()[0]);
+  return `${text}: ${number}`;
+}
+
+/** Show the number of a step of a series, where the pointer is. */
+function pointAtStep(canvas, t) {
+  const b = Number(canvas.closest(".row").dataset.b);
+  const d = canvas.dataset.d === "" ? null : Number(canvas.dataset.d);
+  const { from, to } = view(b);
+  view(b).cursor = t;
+  drawStrips(b);
+  const box = canvas.getBoundingClientRect();
+  const left = box.left + ((t - from + 0.5) * box.width) / (to - from);
+  showTip([element("p", {}, element("b", { textContent: canvas.getAttribute("aria-label") })), element("p", { textContent: stepText(b, d, t) })],
+    { left, width: 0, top: box.top, bottom: box.bottom });
+}
+
+function stepAt(canvas, x) {
+  const { from, to } = view(Number(canvas.closest(".row").dataset.b));
+  const box = canvas.getBoundingClientRect();
+  return Math.max(from, Math.min(to - 1, from + Math.floor(((x - box.left) * (to - from)) / box.width)));
+}
+
+function say(text) {
+  $("said").textContent = text;
+}
+
+// Tables ------------------------------------------------------------------------------------------
+
+const quoted = (x) => (/[",\r\n]/.test(x) ? `"${String(x).replaceAll('"', '""')}"` : String(x));
+const rounded = (x) => String(Number(x.toPrecision(4)));
+
+/** What is shown of some sequences, as CSV. */
+function csv(sequences) {
+  const header = isText ? ["token"] : data.values ? ["label", "variable", "value"] : ["label", "variable"];
+  const lines = [["sequence", "step", ...header, "method", "explained", "relevance"]];
+  for (const b of sequences) {
+    const values = relevance(b);
+    const about = [method().name, explained(b)];
+    const series = data.values ? numbers(data, "values").subarray(D * offsets[b]) : null;
+    for (let t = 0; t < data.lengths[b]; t++) {
+      for (let d = 0; d < D; d++) {
+        const what = isText ? [data.texts[b][2 * t + 1]] : [stepName(b, t), variableName(d)];
+        if (series) what.push(rounded(series[t * D + d]));
+        lines.push([b, t, ...what, ...about, rounded(values[t * D + d])]);
+      }
+    }
+  }
+  return lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
+}
+
+async function copy(sequences) {
+  const text = csv(sequences);
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // a page that was not loaded safely may only copy what is selected
+    const field = element("textarea", { value: text });
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+  say(`Copied ${sequences.length} of ${B} as CSV.`);
+}
+
+function save(sequences) {
+  const url = URL.createObjectURL(new Blob([csv(sequences)], { type: "text/csv" }));
+  element("a", { href: url, download: "relevance.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+// Order, filter, redrawing ------------------------------------------------------------------------
+
+let version = 0;
+let order = [];
+const near = new Set(); // rows that are in view, or nearly
+
+const observer = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const b = Number(target.dataset.b);
+      if (!isIntersecting) near.delete(b);
+      else {
+        near.add(b);
+        draw(b);
+      }
+    }
+  },
+  { rootMargin: "600px 0px" },
+);
+
+function passes(b) {
+  const search = value("search", "").trim().toLowerCase();
+  if (search && !searchable(b).includes(search)) return false;
+  const wanted = value("class", "");
+  if (wanted !== "" && data.predicted[b] !== Number(wanted)) return false;
+  const verdict = value("verdict", "");
+  if (verdict && (data.labels[b] === null || (data.labels[b] === data.predicted[b]) !== (verdict === "right"))) return false;
+  const least = Number(value("delta", 0));
+  return !least || !method().shares || Math.abs(sums(b).rest) >= least;
+}
+
+const searched = [];
+function searchable(b) {
+  return (searched[b] ??= (isText ? plain(b) : `${plain(b)} ${stepName(b, 0)}`).toLowerCase());
+}
+
+// Larger numbers come first.
+const KEYS = {
+  score: (b) => sums(b).started,
+  delta: (b) => Math.abs(sums(b).rest),
+  largest: (b) => largest(relevance(b)),
+  length: (b) => data.lengths[b],
+};
+
+/** Show what the controls say. */
+function update() {
+  version++;
+  shared = null;
+  const sequences = data.lengths.map((_, b) => b).filter(passes);
+  const sort = value("sort", "given");
+  if (sort === "text") sequences.sort((one, other) => plain(one).localeCompare(plain(other)));
+  else if (sort !== "given") {
+    const key = new Map(sequences.map((b) => [b, KEYS[sort](b)]));
+    sequences.sort((one, other) => key.get(other) - key.get(one) || one - other);
+  }
+  if (sequences.join() !== order.join()) {
+    order = sequences;
+    near.clear();
+    observer.disconnect();
+    $("rows").replaceChildren(...order.map((b) => rows[b]));
+    for (const b of order) observer.observe(rows[b]);
+  }
+  hideTip();
+  for (const b of near) draw(b);
+  const what = isText ? "texts" : "series";
+  $("shown").textContent = order.length === B ? "" : `${order.length.toLocaleString("en")} of ${B.toLocaleString("en")} ${what}`;
+  for (const id of ["contrast", "deltas"]) if ($(id)) $(id).hidden = !method().shares;
+  drawLegend();
+}
+
+function drawLegend() {
+  const [against, favour] = method().ends;
+  const start = against ? 0 : LEVELS;
+  const stops = palette[theme()].slice(start).filter((_, n) => n % 4 === 0).map((shade) => shade.background);
+  const ramp = element("span", { className: "ramp", style: { background: `linear-gradient(90deg, ${stops.join(",")})` } });
+  const isShared = value("scale", "each") === "all" || B === 1;
+  const full = isShared && B ? scale(0) : null;
+  const [low, high] = full === null ? ["", ""] : [against ? ` ${signed(-full)}` : " 0", `${signed(full)} `];
+  $("legend").replaceChildren(`${against}${low}`, ramp, `${high}${favour}`);
+  $("legend").setAttribute("aria-label", `Colours from blue to red: from ${against || "nothing"}${low} to ${high}${favour}`);
+}
+
+function summarize() {
+  const count = `${B.toLocaleString("en")} ${isText ? (B === 1 ? "text" : "texts") : "series"}`;
+  const judged = hasClasses && data.labels ? data.labels.map((label, b) => [label, data.predicted[b]]).filter(([label]) => label !== null) : [];
+  const right = judged.filter(([label, predicted]) => label === predicted).length;
+  const share = judged.length ? ` · ${right} of ${judged.length} predicted right (${Math.round((100 * right) / judged.length)} %)` : "";
+  $("summary").textContent = `${count} · ${data.methods.map((one) => one.name).join(", ")}${share}`;
+}
+
+// Events ------------------------------------------------------------------------------------------
+
+const list = $("rows");
+const sequenceAt = (target) => Number(target.closest(".row").dataset.b);
+
+list.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  const b = sequenceAt(button);
+  if (button.dataset.key === "copy") copy([b]);
+  else if (button.dataset.k !== undefined) {
+    $("target").value = button.dataset.k;
+    update();
+  } else if (button.dataset.zoom) zoom(b, button.dataset.zoom);
+  else if (button.dataset.key === "open") {
+    opened.add(b);
+    rows[b].version = -1;
+    draw(b);
+  }
+});
+
+list.addEventListener("input", (event) => {
+  if (event.target.dataset.key !== "pan") return;
+  const b = sequenceAt(event.target);
+  show(b, Number(event.target.value), view(b).to - view(b).from);
+});
+
+let dragged = null; // where a drag across steps began
+
+list.addEventListener("pointerdown", (event) => {
+  const word = event.target.closest(".word");
+  if (word) pointAtWord(word);
+  if (event.target.tagName === "CANVAS") {
+    const t = stepAt(event.target, event.clientX);
+    pointAtStep(event.target, t);
+    if (event.pointerType === "mouse") dragged = { canvas: event.target, t };
+  }
+});
+
+list.addEventListener("pointerup", (event) => {
+  if (!dragged) return;
+  const { canvas, t } = dragged;
+  dragged = null;
+  const other = stepAt(canvas, event.clientX);
+  if (Math.abs(other - t) > 1) show(sequenceAt(canvas), Math.min(t, other), Math.abs(other - t) + 1);
+});
+
+list.addEventListener("dblclick", (event) => {
+  if (event.target.tagName === "CANVAS") zoom(sequenceAt(event.target), "all");
+});
+
+list.addEventListener("pointermove", (event) => {
+  if (event.pointerType === "touch") return;
+  const word = event.target.closest?.(".word");
+  if (word) pointAtWord(word);
+  else if (event.target.tagName === "CANVAS") pointAtStep(event.target, stepAt(event.target, event.clientX));
+});
+
+list.addEventListener("pointerout", (event) => {
+  if (event.pointerType !== "touch" && event.target.matches(".word, canvas")) hideTip();
+});
+
+document.addEventListener("pointerdown", (event) => {
+  if (!event.target.closest(".word, canvas")) hideTip();
+});
+
+list.addEventListener("focusout", hideTip);
+
+list.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") hideTip();
+  if (event.target.matches(".text")) moveWord(event);
+  if (event.target.tagName === "CANVAS") moveStep(event);
+});
+
+function moveWord(event) {
+  const all = [...event.target.querySelectorAll(".word")];
+  const now = all.findIndex((word) => word.classList.contains("current"));
+  const forward = getComputedStyle(event.target).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+  const backward = forward === "ArrowLeft" ? "ArrowRight" : "ArrowLeft";
+  const to = { [forward]: now + 1, [backward]: now < 0 ? all.length - 1 : now - 1, Home: 0, End: all.length - 1 }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  const word = all[Math.max(0, Math.min(all.length - 1, to))];
+  hideTip();
+  word.classList.add("current");
+  word.scrollIntoView({ block: "nearest" });
+  say(pointAtWord(word));
+}
+
+function moveStep(event) {
+  const b = sequenceAt(event.target);
+  const { from, to, cursor } = view(b);
+  const how = { "+": "closer", "=": "closer", "-": "further", Escape: "all", 0: "all" }[event.key];
+  if (how) zoom(b, how);
+  const now = cursor ?? from;
+  const wanted = { ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1, Home: 0, End: data.lengths[b] - 1,
+    PageDown: now - Math.ceil((to - from) / 10), PageUp: now + Math.ceil((to - from) / 10) }[event.key];
+  if (how || wanted !== undefined) event.preventDefault();
+  if (wanted === undefined) return;
+  const t = Math.max(0, Math.min(data.lengths[b] - 1, wanted));
+  if (t < from || t >= to) show(b, t < from ? t : t - (to - from) + 1, to - from);
+  pointAtStep(event.target, t);
+}
+
+for (const id of ["target", "against", "method", "class", "verdict", "sort", "scale", "variables", "numbers"]) {
+  $(id)?.addEventListener("change", update);
+}
+for (const id of ["search", "delta"]) $(id)?.addEventListener("input", update);
+$("copy").addEventListener("click", () => copy(order));
+$("save").addEventListener("click", () => save(order));
+
+const system = matchMedia("(prefers-color-scheme: dark)");
+function follow() {
+  const wanted = $("theme").value;
+  document.documentElement.dataset.theme = wanted === "auto" ? (system.matches ? "dark" : "light") : wanted;
+  update();
+}
+$("theme").addEventListener("change", follow);
+system.addEventListener("change", follow);
+window.addEventListener("scroll", hideTip, { passive: true });
+window.addEventListener("resize", () => !isText && update());
+
+// Paper has room for all, and is light.
+window.addEventListener("beforeprint", () => {
+  printing = true;
+  for (const b of order) draw(b);
+});
+window.addEventListener("afterprint", () => {
+  printing = false;
+  update();
+});
+
+document.body.classList.add(`${data.kind}-page`);
+if (window.innerWidth < 640) document.querySelector(".tools").open = false;
+summarize();
+follow();

@@ -1,0 +1,125 @@
+"""`save_report`: explain by several methods, and write a page in which people choose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lrplstm.attribution import Attribution, Attributions
+from lrplstm.base_model import Model
+from lrplstm.methods import explain
+from lrplstm.report.content import Given
+from lrplstm.report.page import write
+from lrplstm.texts import shown
+from lrplstm.weights import Array
+
+__all__ = ["save_report"]
+
+
+def save_report(
+    path: str | os.PathLike[str],
+    model: Model,
+    inputs: Any,
+    *,
+    methods: Sequence[str | tuple[str, dict[str, Any]]] = ("lrp",),
+    target: Any = "all",
+    labels: Sequence[int | str | float | None] | None = None,
+    title: str = "What speaks for each class",
+    **options: Any,
+) -> None:
+    """Explain sequences, and write one page in which a reader chooses class and method.
+
+    The page is a file of its own that needs no network: words or variables coloured by relevance,
+    scores as bars, sums, filters, numbers that can be copied. Rows are drawn as they scroll into
+    view, so that it may have thousands of them.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write, such as ``"report.html"``.
+    model : Model
+    inputs : one sequence, or a batch of them
+        As for `lrp`. A str, and each of a list of which one has a space in it, is a text that the
+        model's tokenizer splits; the page then shows it as it was written.
+    methods : sequence of str, or of (str, dict)
+        Methods to choose from, each a name as for `explain`, or a name with its own arguments, as
+        in ``("lrp", {"bias_factor": 1.0})``.
+    target : optional
+        As for `lrp`. With "all" the page lets people choose the class, and contrast two of them.
+    labels : sequence of int, str or float, optional
+        Of each sequence the class that is right, by number or name, or None; of a regression the
+        value that is. Default: nothing is said to be right or wrong.
+    title : str
+        Heading of the page.
+    **options
+        More arguments of all methods, such as `level`, `unknown` or `num_threads`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lrp`; ValueError if there are no methods, a label is none of the classes, there are more
+        or fewer labels than sequences, or a relevance is not finite.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import lrplstm
+    >>> texts = ["A fine film.", "It isn't funny!"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "report.html")
+    ...     lrplstm.save_report(path, lrplstm.load_default(), texts, methods=["lrp", "gi"])
+    ...     page = path.read_text(encoding="utf-8")
+    >>> "http:" in page or "https:" in page
+    False
+    """
+    if isinstance(methods, str) or not methods:
+        raise ValueError(f"methods: expected a sequence of names, got {shown(methods)}")
+    texts = _texts(inputs)
+    if texts is not None:
+        inputs = model.tokenize(texts)
+    columns = []
+    for method in methods:
+        name, own = (method, {}) if isinstance(method, str) else method
+        columns.append(_several(explain(model, inputs, name, target, **options, **own)))
+    given = Given(
+        texts=texts,
+        series=_series(model, inputs, options.get("unknown")),
+        labels=None if labels is None else _numbered(labels, model),
+    )
+    write(path, columns, given, title=title)
+
+
+def _texts(inputs: Any) -> list[str] | None:
+    """Return texts where there are such rather than tokens."""
+    if isinstance(inputs, str):
+        return [inputs]
+    if isinstance(inputs, list | tuple) and all(isinstance(one, str) for one in inputs):
+        return list(inputs) if any(" " in one.strip() for one in inputs) else None
+    return None
+
+
+def _series(model: Model, inputs: Any, unknown: str | None) -> list[Array] | None:
+    """Return the numbers of series as they were given; None where there are none."""
+    batch = model.encode(inputs, unknown)
+    if not batch.from_features:
+        return None
+    return np.split(batch.as_given(batch.data, axis=0), batch.given_offsets[1:-1])
+
+
+def _several(explained: Attribution | Attributions) -> list[Attribution]:
+    return [explained] if isinstance(explained, Attribution) else list(explained)
+
+
+def _numbered(labels: Sequence[Any], model: Model) -> list[Any]:
+    """Return labels with the numbers of classes for their names."""
+    if model.outputs.regression:
+        return list(labels)
+    return [
+        None if label is None else model.outputs.index(f"labels[{n}]", label)
+        for n, label in enumerate(labels)
+    ]

@@ -1,0 +1,169 @@
+"""Reports: what Python puts into a page. What the page does with it: test_report_browser.py."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+import lrplstm
+from lrplstm.report.alignment import segments
+from lrplstm.report.content import Given, content, step_labels
+from lrplstm.report.packing import packed
+from lrplstm.report.page import render
+
+TEXTS = ["It ISN'T (bad)… “really”!", "A <b>fine</b> film & more.", "Dull."]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return lrplstm.load_default()
+
+
+def unpacked(text):
+    """As report.js does it."""
+    three = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, 3)
+    return np.pad(three, [(0, 0), (1, 0)]).view("<f4")[:, 0]
+
+
+def data_of(page):
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    return json.loads(text)
+
+
+def test_packed_numbers_keep_four_digits():
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=1000) * 10.0 ** rng.integers(-30, 30, 1000)
+    np.testing.assert_allclose(unpacked(packed(numbers)), numbers, rtol=2.0**-16)
+    assert unpacked(packed([0.0, -0.0, 1.5])).tolist() == [0, 0, 1.5]
+    assert len(packed(numbers)) == 4 * len(numbers)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e39, -3.4028235e38])
+def test_what_cannot_be_packed_is_refused(number):
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        packed([number])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *TEXTS,
+        "He said: “What a film—really…” It’s good/bad *sigh*, 5.5 of 10.",
+        "“Don’t” he said, 'twas 'good'. Mr. Smith saw J.K. Rowling, etc. It cannot be.",
+        "gonna pay $5\xa0[x] {y} <b> & İstanbul and/or 50% ...",
+        "  two  spaces\nnew line\t\ttab .  ",
+        'Wait... what?! "quote" -- `one\' (--) ""',
+        "שלום עולם 😀 é́ 👩‍👩‍👧 x",
+    ],
+)
+def test_tokens_are_those_of_the_text_as_it_was_written(model, text):
+    tokens = model.tokenize(text)
+    pieces = segments(text, tokens)
+    assert "".join(pieces) == text
+    assert not "".join(pieces[::2]).strip()
+    assert len(pieces) == 2 * len(tokens) + 1
+    assert all(pieces[1::2])
+
+
+def test_tokens_of_another_text_are_not_found():
+    assert segments("A fine film", ["a", "film"]) is None
+    assert segments("A fine film", ["a", "fine"]) is None
+    assert segments("A", ["a", "a"]) is None
+
+
+def test_what_a_page_says_is_what_was_explained(model, tmp_path):
+    path = tmp_path / "report.html"
+    lrplstm.save_report(path, model, TEXTS, methods=["lrp", "sa"], labels=[0, "positive", None])
+    data = data_of(path.read_text(encoding="utf-8"))
+    batch = lrplstm.lrp(model, model.tokenize(TEXTS), "all")
+    assert ["".join(pieces) for pieces in data["texts"]] == TEXTS
+    assert data["labels"] == [0, 3, None]
+    assert data["predicted"] == batch.predicted.tolist()
+    assert [m["name"] for m in data["methods"]] == ["lrp", "sensitivity"]
+    expected = np.concatenate([a.token_relevance.ravel() for a in batch])
+    np.testing.assert_allclose(unpacked(data["methods"][0]["relevance"]), expected, rtol=2e-5)
+    sums = unpacked(data["methods"][0]["sums"]).reshape(len(TEXTS), 5, 3)
+    np.testing.assert_allclose(sums.sum(axis=2), batch.scores, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(unpacked(data["scores"]), batch.scores.ravel(), rtol=2e-5)
+
+
+def test_a_difference_of_classes_is_the_explanation_of_the_difference(model):
+    """What the page subtracts is what the method says: for each that shares a score out."""
+    tokens = model.tokenize(TEXTS[1])
+    weights = [0.0, 1.0, 0.0, -1.0, 0.0]
+    for name in lrplstm.METHODS:
+        every = lrplstm.explain(model, tokens, name, "all")
+        if every.balance.shares:
+            one = lrplstm.explain(model, tokens, name, weights).token_relevance
+            both = every.token_relevance
+            np.testing.assert_allclose(both[1] - both[3], one, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_one_method_twice_has_what_tells_them_apart(model, tmp_path):
+    methods = ["lrp", ("lrp", {"bias_factor": 1.0}), "gi"]
+    lrplstm.save_report(tmp_path / "x.html", model, TEXTS[:1], methods=methods)
+    names = [m["name"] for m in data_of((tmp_path / "x.html").read_text("utf-8"))["methods"]]
+    assert [name.split(" ")[:2] for name in names] == [
+        ["lrp", "bias_factor=0.0"],
+        ["lrp", "bias_factor=1.0"],
+        ["gradient_x_input"],
+    ]
+
+
+def test_series_have_their_numbers_and_names():
+    rng = np.random.default_rng(1)
+    lstm = lrplstm.LSTMWeights(*(rng.normal(0, 0.3, s) for s in [(8, 3), (8, 2), (8,)]))
+    model = lrplstm.LSTMModel([lstm], head_weight=rng.normal(size=(1, 2)), task="regression")
+    series = [rng.normal(size=(T, 3)) for T in (4, 6)]
+    dates = [np.datetime64("2021-02-27") + np.arange(len(x)) for x in series]
+    given = Given(series=series, variables=["<rain>", "snow", "t"], steps=dates, labels=[1.0, None])
+    data = content([list(lrplstm.lrp(model, series))], given)
+    assert data["variables"] == ["<rain>", "snow", "t"]
+    assert data["steps"][0][-1] == "2021-03-02"
+    assert data["stepsOf"] == [0, 1]
+    np.testing.assert_allclose(unpacked(data["values"]), np.concatenate(series).ravel(), rtol=2e-5)
+    assert data_of(render(data, "x"))["variables"][0] == "<rain>"
+
+
+def test_nothing_ends_the_element_of_the_data(model):
+    tokens = ["</script>", "<!--", "<script>", '"', "\\", "\u2028", "&amp;", "]]>", "\ud800", "😀"]
+    data = content([[lrplstm.lrp(model, tokens)]], Given())
+    page = render(data, "</title><script>alert(1)</script>")
+    assert page.count("<script") == page.count("</script>") == 2
+    assert not set("<>&\u2028") & set(page.split('id="data">')[1].split("</script>")[0])
+    assert data_of(page)["texts"][0][1] == "</script>"
+    assert page.encode("utf-8")  # no lone surrogates
+
+
+def test_steps_are_named_as_people_write_them():
+    assert step_labels(np.array(["2020-01-01T00", "2020-01-01T06"], "datetime64[h]")) == [
+        "2020-01-01T00:00:00",
+        "2020-01-01T06:00:00",
+    ]
+    assert step_labels([1, 2.5, "x\x1b"]) == ["1", "2.5", "x\\x1b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"methods": []}, "methods: expected a sequence of names"),
+        ({"methods": "lrp"}, "methods: expected a sequence of names"),
+        ({"labels": [1]}, "labels: expected 3, one for each sequence, got 1"),
+        ({"labels": [1, 2, 9]}, r"labels\[2\]: expected classes from 0 to 4, got 9"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(model, tmp_path, arguments, message):
+    path = tmp_path / "x.html"
+    with pytest.raises(ValueError, match=message):
+        lrplstm.save_report(path, model, TEXTS, **arguments)
+    assert not path.exists()
+
+
+def test_reports_are_small(model):
+    sentences = [list(s.tokens) for s in lrplstm.sample_sentences()][:100]
+    page = render(content([list(lrplstm.lrp(model, sentences, "all"))], Given()), "x")
+    assert len(page.encode()) < 150_000
