@@ -28,7 +28,7 @@ import lrplstm
 from lrplstm import _kernels, parallel
 from lrplstm.backends import choose, reference
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
-from lrplstm.scans import KEEP, DecomposeResult, ForwardResult, LRPResult, Scans
+from lrplstm.scans import KEEP, Scans
 
 
 def build_for(instruction_set):
@@ -88,11 +88,27 @@ def weights(directions, dtype=np.float64, hidden_size=H, input_size=D, cell="lst
     return [CELLS[cell](rng, input_size, hidden_size, dtype) for _ in range(directions)]
 
 
-def arguments(module, directions=2, dtype=np.float64, cell="lstm"):
-    """Arguments of every function of a backend, by its name."""
+def random_states(directions, *rows, seed, dtype=np.float64):
+    """Something for each state of a layer, of shape (*rows, width)."""
+    states = zip(*(one.initial_states for one in directions), strict=True)
+    widths = [sum(map(len, of_directions)) for of_directions in states]
+    return tuple(draw(*rows, n, seed=seed + i, dtype=dtype) for i, n in enumerate(widths))
+
+
+def arguments(module, directions=2, dtype=np.float64, cell="lstm", started=False):
+    """Arguments of every function of a backend, by its name.
+
+    Where they are `started`, sequences begin from states of their own, and something comes back to
+    all final states.
+    """
     linear = module.prepare_linear(draw(C, 5, seed=2, dtype=dtype), draw(C, seed=3, dtype=dtype))
-    layer = module.prepare_layer(weights(directions, dtype, cell=cell))
-    width = directions * H
+    both = weights(directions, dtype, cell=cell)
+    layer = module.prepare_layer(both)
+    start = {"start": random_states(both, B, seed=20, dtype=dtype)} if started else {}
+    copied = {"start": random_states(both, len(OWNER), seed=24, dtype=dtype)} if started else {}
+    (final, *others) = random_states(both, K, B, seed=8, dtype=dtype)
+    others = {"others": tuple(others)} if started else {}
+    width = final.shape[-1]
     x = draw(6, D, seed=4, dtype=dtype)
     scan = {
         "layer": layer,
@@ -100,9 +116,10 @@ def arguments(module, directions=2, dtype=np.float64, cell="lstm"):
         "rows": ROWS,
         "offsets": OFFSETS,
         "hidden": True,
+        **start,
     }
     y, z = draw(B, 5, seed=5, dtype=dtype), draw(B, C, seed=6, dtype=dtype)
-    final, hidden = draw(K, B, width, seed=8, dtype=dtype), draw(K, STEPS, width, dtype=dtype)
+    hidden = draw(K, STEPS, width, dtype=dtype)
     states = draw(STEPS, width, seed=10, dtype=dtype)
     traces = {
         keep: module.forward_scan(**scan, keep=keep).trace
@@ -152,12 +169,14 @@ def arguments(module, directions=2, dtype=np.float64, cell="lstm"):
             "inputs": x[ROWS],
             "rule": RULE,
             "product_rule": "all",
+            **others,
         },
         "gradient_scan": {
             "trace": traces["gradient"],
             "final_gradient": final,
             "hidden_gradient": hidden,
             "times_input": False,
+            **others,
         },
         "decompose_scan": {
             "trace": traces["gates"],
@@ -167,23 +186,20 @@ def arguments(module, directions=2, dtype=np.float64, cell="lstm"):
             "phrase": np.arange(10) % 3 == 0,
             "offsets": COPIES,
             "hidden": True,
+            **copied,
         },
     }
 
 
-def call(module, name, *, sides=2, cell="lstm", **changed):
-    given = arguments(module, sides, cell=cell)
+def call(module, name, *, sides=2, cell="lstm", started=False, **changed):
+    given = arguments(module, sides, cell=cell, started=started)
     if changed.get("product_rule", "all") != "all":
         changed["trace"] = given["decompose_scan"]["trace"]
     return getattr(module, name)(**(given[name] | changed))
 
 
 def arrays(result):
-    """All arrays of a result but those of states other than h, which the reference alone gives."""
-    if isinstance(result, ForwardResult | DecomposeResult):
-        result = result._replace(others=())
-    if isinstance(result, LRPResult):
-        result = result._replace(states=())
+    """All arrays of a result."""
     if isinstance(result, tuple):
         return [a for part in result if part is not None for a in arrays(part)]
     return [result]
@@ -243,12 +259,15 @@ def test_backends_agree(name, changed, directions, kernels):
             assert relative_error(found, wanted) < 1e-12
 
 
+@pytest.mark.parametrize("started", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
-def test_backends_agree_on_every_cell(cell, kernels):
+def test_backends_agree_on_every_cell(cell, started, kernels):
     assert kernels.has_cell(weights(2, cell=cell))
     for name, changed in CASES:
         if name.endswith("scan"):
-            kernel, expected = (call(m, name, cell=cell, **changed) for m in (kernels, reference))
+            kernel, expected = (
+                call(m, name, cell=cell, started=started, **changed) for m in (kernels, reference)
+            )
             for found, wanted in zip(arrays(kernel), arrays(expected), strict=True):
                 if isinstance(wanted, np.ndarray) and wanted.any():
                     assert relative_error(found, wanted) < 1e-12, (name, changed)
@@ -512,7 +531,6 @@ def changes():
     yield "forward_scan", {"start": (start, start[:-1])}
     yield "forward_scan", {"start": (start[:, 1:], start)}
     yield "forward_scan", {"start": (start, start.astype(np.float32))}
-    yield "forward_scan", {"start": (start, start), "keep": "relevance"}
     yield "forward_scan", {"layer": None}
     yield "forward_scan", {"layer": given["linear"]["layer"]}
     for name in ("relevance", "gradient"):
@@ -525,6 +543,9 @@ def changes():
         yield scan, {f"hidden_{name}": hidden[:, :-1]}
         yield scan, {f"hidden_{name}": hidden[..., :-1]}
         yield scan, {f"hidden_{name}": hidden.astype(np.float32)}
+        yield scan, {"others": (final[:1],)}
+        yield scan, {"others": (final[..., :-1],)}
+        yield scan, {"others": (final, final)}
         yield scan, {"trace": None}
     yield "lrp_scan", {"trace": given["gradient_scan"]["trace"]}
     yield "gradient_scan", {"trace": given["lrp_scan"]["trace"]}
@@ -573,6 +594,7 @@ def changes():
     yield "decompose_scan", {"rows": copies["rows"][:-1]}
     yield "decompose_scan", {"phrase": copies["phrase"][:-1]}
     yield "decompose_scan", {"phrase": copies["phrase"].astype(np.uint8)}
+    yield "decompose_scan", {"start": (draw(len(OWNER), 2 * H), draw(B, 2 * H))}
     yield "decompose_scan", {"owner": OWNER[:-1]}
     yield "decompose_scan", {"owner": OWNER + 1}
     yield "decompose_scan", {"owner": OWNER - 1}

@@ -7,6 +7,7 @@ from cython cimport floating as real
 
 from libc.string cimport memcpy, memset
 
+from lrplstm._hidden cimport end_gradient, end_relevance
 from lrplstm._products cimport Product
 from lrplstm._tiles cimport (
     ABS, ALL, HALF, HANDED, MOST_STAGES, OWN, PROP, SPARE_ROWS, STARTED, TARGETS, Back, BackStage,
@@ -28,13 +29,14 @@ cdef class _BackRun:
     cdef Py_ssize_t targets
     # What tokens are of: a projection, and which row of it each step reads.
     cdef object projection, rows
-    # What starts at the final states, and at those of all steps or None: an array of each target.
-    cdef object final, hidden
+    # What starts at each final state or None, and at h of all steps or None: arrays of each target.
+    cdef list finals
+    cdef object hidden
     # Of each step: its relevance, or gradient times input; and that of its inputs; either or both.
     cdef object token, inputs
-    # What ends at the initial states: relevance, or gradients, of each state or None.
+    # What ends at each initial state or None, and the relevance of all of them or None.
+    cdef list states
     cdef object initial
-    cdef list initial_gradient
 
     cdef _BackRun part(self, slice targets):
         """The same for some of the targets."""
@@ -42,18 +44,20 @@ cdef class _BackRun:
         part.trace, part.way, part.rule = self.trace, self.way, self.rule
         part.projection, part.rows = self.projection, self.rows
         part.targets = targets.stop - targets.start
-        part.final, part.hidden, part.token, part.inputs, part.initial = [
-            None if array is None else array[targets]
-            for array in (self.final, self.hidden, self.token, self.inputs, self.initial)
-        ]
-        part.initial_gradient = [
-            None if array is None else array[targets] for array in self.initial_gradient
-        ]
+        part.hidden, part.token, part.inputs, part.initial = _some(
+            [self.hidden, self.token, self.inputs, self.initial], targets
+        )
+        part.finals, part.states = _some(self.finals, targets), _some(self.states, targets)
         return part
 
 
+cdef list _some(list arrays, slice targets):
+    return [None if array is None else array[targets] for array in arrays]
+
+
 def lrp_scan(
-    _Trace trace not None, final_relevance, hidden_relevance, inputs, rule, str product_rule
+    _Trace trace not None, final_relevance, hidden_relevance, inputs, rule, str product_rule,
+    others=(),
 ):
     """Run relevance back over every sequence; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
@@ -68,7 +72,7 @@ def lrp_scan(
     all_to_signal = product_rule == "all"
     run.way = layer.cell.relevance if all_to_signal else layer.cell.relevance_of_gates
     keep = "relevance" if all_to_signal else "gates"
-    K = _start_back(run, trace, keep, final_relevance, hidden_relevance)
+    K = _start_back(run, trace, keep, [final_relevance, *others], hidden_relevance)
     steps, D = trace.steps, layer.input_size
     if inputs is not None:
         _check("inputs", inputs, (steps, D), layer.dtype)
@@ -76,24 +80,26 @@ def lrp_scan(
     # The sum over the inputs of a step, or with them the share of each.
     run.token = np.zeros((K, steps), layer.dtype)
     run.initial = np.zeros((K, trace.B), layer.dtype)
-    run.initial_gradient = [None] * layer.cell.states
+    run.states = _new_states(layer, (K, trace.B)) if trace.started else [None] * layer.cell.states
     _run_back(run)
+    states = tuple(run.states) if trace.started else ()
     if inputs is None:
-        return LRPResult(run.token, None, run.initial)
+        return LRPResult(run.token, None, run.initial, states)
     # R_x = x * (W_ih.T @ q) + share
     run.inputs *= inputs
     run.inputs += run.token[..., np.newaxis]
-    return LRPResult(None, run.inputs, run.initial)
+    return LRPResult(None, run.inputs, run.initial, states)
 
 
 def gradient_scan(
-    _Trace trace not None, final_gradient, hidden_gradient, bint times_input, *, times=None
+    _Trace trace not None, final_gradient, hidden_gradient, bint times_input, others=(), *,
+    times=None,
 ):
     """Run gradients back over every sequence; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
     cdef _BackRun run = _BackRun()
     run.way = layer.cell.gradient
-    K = _start_back(run, trace, "gradient", final_gradient, hidden_gradient)
+    K = _start_back(run, trace, "gradient", [final_gradient, *others], hidden_gradient)
     B, steps, dtype = trace.B, trace.steps, layer.dtype
     if times is not None:
         projection, run.rows = times
@@ -103,31 +109,40 @@ def gradient_scan(
         run.token = np.zeros((K, steps), dtype)
     else:
         run.inputs = np.zeros((K, steps, layer.input_size), dtype)
-    # Of h and c; where a cell has no c, zeros.
-    initial = [np.zeros((K, B, layer.width), dtype) for _ in range(MOST_STATES)]
-    run.initial_gradient = initial[:layer.cell.states]
+    run.states = _new_states(layer, (K, B))
     _run_back(run)
-    return GradientResult(run.token, run.inputs, *initial)
+    if len(run.states) == 1:  # there is no c
+        run.states.append(np.zeros_like(run.states[0]))
+    return GradientResult(run.token, run.inputs, *run.states)
 
 
-cdef Py_ssize_t _start_back(_BackRun run, _Trace trace, str keep, final, hidden) except -1:
-    """Set and check what a way back starts from, one of which may be None; return the targets."""
+cdef Py_ssize_t _start_back(
+    _BackRun run, _Trace trace, str keep, list finals, hidden
+) except -1:
+    """Set and check what a way back starts from, any of which may be None; return the targets."""
     cdef _Layer layer = trace.layer
+    cdef Py_ssize_t i
     if trace.keep != keep:
         raise ValueError(f"trace: expected one that kept {keep!r}, got {trace.keep!r}")
-    B, steps, width, dtype = trace.B, trace.steps, layer.width, layer.dtype
-    if final is None and hidden is None:
-        raise ValueError("expected something to start from: at the final states, or at all")
-    if final is not None:
-        final = _check_targets("final", final, B, width, dtype)
+    if len(finals) > layer.cell.states:
+        raise ValueError(f"others: expected at most {layer.cell.states - 1}, got {len(finals) - 1}")
+    finals += [None] * (layer.cell.states - len(finals))
+    for i, final in enumerate(finals):
+        if final is not None:
+            finals[i] = _check_targets(
+                "final", final, trace.B, layer.states.width[i], layer.dtype
+            )
     if hidden is not None:
-        hidden = _check_targets("hidden", hidden, steps, width, dtype)
-    if final is None:
-        final = np.zeros((len(hidden), B, width), dtype)
-    if hidden is not None and len(final) != len(hidden):
-        raise ValueError(f"expected one number of targets, got {len(final)} and {len(hidden)}")
-    run.trace, run.final, run.hidden = trace, final, hidden
-    run.projection, run.rows, run.targets = trace.projection, trace.rows, len(final)
+        hidden = _check_targets(
+            "hidden", hidden, trace.steps, layer.states.width[0], layer.dtype
+        )
+    targets = {len(array) for array in (*finals, hidden) if array is not None}
+    if not targets:
+        raise ValueError("expected something to start from: at the final states, or at all")
+    if len(targets) > 1:
+        raise ValueError(f"expected one number of targets, got {sorted(targets)}")
+    run.trace, run.finals, run.hidden = trace, finals, hidden
+    run.projection, run.rows, run.targets = trace.projection, trace.rows, targets.pop()
     return run.targets
 
 
@@ -151,14 +166,13 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     cdef _Direction direction
     cdef const Py_ssize_t* rows = _indices(run.rows)
     cdef const Py_ssize_t* offsets = _indices(run.trace.offsets)
-    cdef const real* final = <const real*> _address(run.final)
     cdef const real* hidden = <const real*> _address(run.hidden)
     cdef real* token = <real*> _address(run.token)
     cdef real* inputs = <real*> _address(run.inputs)
     cdef real* initial = <real*> _address(run.initial)
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
     cdef Py_ssize_t B = run.trace.B, steps = run.trace.steps, K = run.targets
-    cdef Py_ssize_t width = layer.width, projected = layer.projected()
+    cdef Py_ssize_t projected = layer.projected()
     cdef Py_ssize_t lanes = min(B, layer.lanes), below = run.way.rows * padded
     cdef Py_ssize_t columns = below + layer.padded_inputs()
     cdef Py_ssize_t multiplied = H + D if inputs != NULL else H
@@ -168,7 +182,9 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row, i, work = 0
     cdef const double* of_token
     cdef const void* zero = layer.zero
-    cdef real* initial_gradient[MOST_STATES]
+    cdef States states
+    cdef real* final[MOST_STATES]
+    cdef real* ended[MOST_STATES]
     cdef const BackStage* stage
     cdef Product to_hidden[MOST_STAGES]
     cdef Product to_input
@@ -179,7 +195,7 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     cdef real* scratch = <real*> memory.start
     cdef const real* trace = <const real*> run.trace.kept.start
     for i in range(layer.cell.states):
-        initial_gradient[i] = <real*> _address(run.initial_gradient[i])
+        final[i], ended[i] = <real*> _address(run.finals[i]), <real*> _address(run.states[i])
     layer.set_tile(&tile, columns, scratch + lanes * K * columns)
     tile.targets, tile.rule = K, run.rule
     tile.from_hidden, tile.times_input = hidden != NULL, token != NULL
@@ -189,13 +205,13 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     to_input.start, to_input.start_step, to_input.start_at = &zero, 0, 0
     to_input.segment_stride = padded
     for d in range(len(layer.directions)):
-        direction = layer.directions[d]
+        direction, states = layer.directions[d], layer.states_of(d)
         for i in range(run.way.stages):
             to_hidden[i] = to_input
             direction.back("weight_hh", &run.way.stage[i].recurrent).set_product(&to_hidden[i])
         if inputs != NULL:
             direction.back("weight_ih", &run.way.inputs).set_product(&to_input)
-        tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
+        tile.bias = direction.bias
         first_projected = direction.first_projected + run.way.inputs.gate[0] * H
         row = d * steps
         first = 0
@@ -205,10 +221,9 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                 for r in range(size * K):
                     # What starts at the final state is handed on to it as it is: times 1, see mask.
                     memset(scratch + r * columns, 0, OWN * padded * sizeof(real))
-                    memcpy(
+                    _take_states(
+                        &states, final, r % K * B + first + r // K,
                         scratch + r * columns + HANDED * padded,
-                        final + (r % K * B + first + r // K) * width + direction.first_state,
-                        H * sizeof(real),
                     )
                     tile.share[r] = 0
                 # Backwards through the rows of the trace that the forward scan wrote.
@@ -234,8 +249,9 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                                 for k in range(K):
                                     memcpy(
                                         scratch + (lane * K + k) * columns + STARTED * padded,
-                                        hidden + (k * steps + t) * width + direction.first_state,
-                                        H * sizeof(real),
+                                        hidden + (k * steps + t) * states.width[0]
+                                        + states.first[0],
+                                        states.size[0] * sizeof(real),
                                     )
                             if s > 0:
                                 prefetch(trace + (row - active + lane) * numbers, numbers)
@@ -248,14 +264,10 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                         for i in range(run.way.stages):
                             stage = &run.way.stage[i]
                             _take[real](&stage.step, &tile, scratch)
-                            # Relevance of h_{-1} is a number, which needs no product.
-                            if s > 0 or initial == NULL or i + 1 < run.way.stages:
-                                to_hidden[i].x = (
-                                    scratch + r * columns + stage.recurrent.at * padded
-                                )
-                                to_hidden[i].y = scratch + r * columns + stage.writes * padded
-                                to_hidden[i].rows = (tile.end - tile.first) * K
-                                _times_matrix(&to_hidden[i], <const real*> to_hidden[i].panels)
+                            to_hidden[i].x = scratch + r * columns + stage.recurrent.at * padded
+                            to_hidden[i].y = scratch + r * columns + stage.writes * padded
+                            to_hidden[i].rows = (tile.end - tile.first) * K
+                            _times_matrix(&to_hidden[i], <const real*> to_hidden[i].panels)
                         if inputs != NULL:
                             to_input.x = scratch + r * columns + run.way.inputs.at * padded
                             to_input.y = scratch + r * columns + below
@@ -275,20 +287,32 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                         tile.first = tile.end
                     after = active
                     _poll(&work, _work(active * K, gates * padded, multiplied))
-                row += offsets[first + size] - offsets[first]
-                tile.first, tile.end = 0, size
-                if run.way.end.of_floats != NULL:
-                    _take[real](&run.way.end, &tile, scratch)
                 for r in range(size * K):
                     k, lane = r % K, r // K
+                    tile.h[lane] = trace + (row + lane) * numbers + trace_h
+                    _end(&tile, r, scratch + r * columns, initial != NULL, states.number == 1)
                     if initial != NULL:
                         initial[k * B + first + lane] += tile.token[r]
-                    for i in range(layer.cell.states):
-                        if initial_gradient[i] != NULL:
-                            memcpy(
-                                initial_gradient[i]
-                                + (k * B + first + lane) * width + direction.first_state,
-                                scratch + r * columns + (HANDED + i) * padded, H * sizeof(real),
-                            )
+                    _put_states(
+                        &states, ended, k * B + first + lane,
+                        scratch + r * columns + HANDED * padded,
+                    )
+                row += offsets[first + size] - offsets[first]
                 first += lanes
     return 0
+
+
+cdef inline void _end(
+    Tile* tile, Py_ssize_t r, real* row, bint is_relevance, bint carries_h
+) noexcept nogil:
+    """Make what has come back to the initial states theirs."""
+    if real is float:
+        if is_relevance:
+            end_relevance(tile, r, <float_vector*> row, carries_h)
+        elif carries_h:
+            end_gradient(tile, <float_vector*> row)
+    else:
+        if is_relevance:
+            end_relevance(tile, r, <double_vector*> row, carries_h)
+        elif carries_h:
+            end_gradient(tile, <double_vector*> row)

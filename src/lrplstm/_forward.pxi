@@ -31,6 +31,7 @@ cdef class _Trace:
     cdef Py_ssize_t B, steps
     cdef _Memory kept
     cdef str keep
+    cdef bint started
 
 
 cdef class _Run:
@@ -44,9 +45,8 @@ cdef class _Run:
     # A decomposition reads the trace of the originals, of each step that of one of theirs.
     cdef _Trace originals
     cdef object owner, phrase
-    # Of the last step, and of every step of each state, or None.
-    cdef object final
-    cdef list states
+    # Of each state that of the last step, and that of every step or None.
+    cdef list finals, states
     # The trace that is written, or read, or None; what it keeps, and of how many steps.
     cdef _Memory trace
     cdef int keep
@@ -63,50 +63,59 @@ def forward_scan(
     """Run the cell over every sequence; see `lrplstm.scans`."""
     cdef _Trace trace
     cdef _Run run = _Run()
-    cdef Py_ssize_t B, steps, number, size
+    cdef Py_ssize_t B, steps, size, i
     if keep not in KEEP:
         raise ValueError(f"keep: expected one of {KEEP}, got {keep!r}")
     projection = _check_rows("projection", projection, layer.projected(), layer.dtype)
     _check_steps(rows, offsets, len(projection))
-    B, steps, number = len(offsets) - 1, len(rows), layer.cell.states
+    B, steps = len(offsets) - 1, len(rows)
     run.layer, run.projection, run.rows, run.offsets = layer, projection, rows, offsets
     run.B, run.steps, run.kept_steps, run.keep = B, steps, steps, _TRACES[keep]
-    run.start = [None] * number if start is None else _check_start(layer, start, B, keep)
-    run.final = np.empty((B, layer.width), layer.dtype)
-    run.states = [
-        np.empty((steps, layer.width), layer.dtype)
-        if keep == "states" or (hidden and state == 0) else None
-        for state in range(number)
-    ]
+    run.start, run.finals = _check_start(layer, start, B), _new_states(layer, (B,))
+    run.states = [None] * layer.cell.states
+    if keep == "states":
+        run.states = _new_states(layer, (steps,))
+    elif hidden:
+        run.states[0] = np.empty((steps, layer.states.width[0]), layer.dtype)
     if run.keep != NOTHING:
         size = len(layer.directions) * steps * run.trace_numbers()
         run.trace = _Memory(np.empty, size * layer.itemsize)
     _run_forward(run)
     states = run.states[0] if hidden else None
-    if keep == "states":
-        return ForwardResult(run.final, states, None, tuple(run.states))
-    if keep == "nothing":
-        return ForwardResult(run.final, states, None)
+    final, *others = run.finals
+    if run.keep == NOTHING:
+        all_states = tuple(run.states) if keep == "states" else None
+        return ForwardResult(final, states, None, all_states, tuple(others))
     trace = _Trace()
     trace.layer, trace.projection, trace.keep, trace.kept = layer, projection, keep, run.trace
+    trace.started = start is not None
     # Copies: whoever changes the arrays does not change where the way back reads.
     trace.rows, trace.offsets, trace.B, trace.steps = rows.copy(), offsets.copy(), B, steps
-    return ForwardResult(run.final, states, trace)
+    return ForwardResult(final, states, trace, None, tuple(others))
 
 
-cdef list _check_start(_Layer layer, start, Py_ssize_t B, str keep):
-    """Check the states that sequences begin from."""
-    if keep not in ("nothing", "states"):
-        raise ValueError(f"keep: expected 'nothing' or 'states' with a start, got {keep!r}")
+cdef list _new_states(_Layer layer, tuple rows):
+    """Return an array of each state."""
+    cdef Py_ssize_t i
+    return [
+        np.empty((*rows, layer.states.width[i]), layer.dtype) for i in range(layer.cell.states)
+    ]
+
+
+cdef list _check_start(_Layer layer, start, Py_ssize_t B):
+    """Check the states that sequences begin from, if they are given; return them, or None each."""
+    cdef Py_ssize_t i
+    if start is None:
+        return [None] * layer.cell.states
     if not isinstance(start, tuple) or len(start) != layer.cell.states:
         raise TypeError(f"start: expected {layer.cell.states} arrays, one of each state")
-    for state in start:
-        _check("start", state, (B, layer.width), layer.dtype)
+    for i in range(layer.cell.states):
+        _check("start", start[i], (B, layer.states.width[i]), layer.dtype)
     return [_contiguous(state) for state in start]
 
 
 def decompose_scan(
-    _Trace trace not None, owner, relevant, rows, phrase, offsets, bint hidden
+    _Trace trace not None, owner, relevant, rows, phrase, offsets, bint hidden, start=None
 ):
     """Follow the part of the states that comes from some inputs; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
@@ -122,13 +131,13 @@ def decompose_scan(
     run.B, run.steps = len(owner), len(rows)
     run.originals, run.owner, run.phrase = trace, owner, _contiguous(phrase)
     run.keep, run.trace, run.kept_steps = FOR_GATES, trace.kept, trace.steps
-    run.start = [None] * layer.cell.states
-    run.final = np.empty((len(owner), layer.width), layer.dtype)
+    run.start, run.finals = _check_start(layer, start, run.B), _new_states(layer, (run.B,))
     run.states = [None] * layer.cell.states
     if hidden:
-        run.states[0] = np.empty((len(rows), layer.width), layer.dtype)
+        run.states[0] = np.empty((run.steps, layer.states.width[0]), layer.dtype)
     _run_forward(run)
-    return DecomposeResult(run.final, run.states[0])
+    final, *others = run.finals
+    return DecomposeResult(final, run.states[0], tuple(others))
 
 
 cdef int _check_copies(owner, offsets, _Trace trace) except -1:
@@ -174,15 +183,30 @@ cdef inline void _take(const Step* step, Tile* tile, real* rows) noexcept nogil:
         step.of_doubles(tile, <double_vector*> rows)
 
 
-cdef struct States:
-    # Of each of a cell's states where it begins, and where that of every step is put or NULL.
-    Py_ssize_t number
-    Py_ssize_t width
-    Py_ssize_t first
-    # Rows of each sequence, `width` numbers apart; or one padded row for all of them.
-    const void* start[MOST_STATES]
-    const void* initial[MOST_STATES]
-    void* kept[MOST_STATES]
+cdef inline void _put_states(
+    const States* states, real* const* to, Py_ssize_t t, const real* row
+) noexcept nogil:
+    """Put the states of a lane into row t of where they are wanted."""
+    cdef Py_ssize_t i
+    for i in range(states.number):
+        if to[i] != NULL:
+            memcpy(
+                to[i] + t * states.width[i] + states.first[i], row + i * states.padded,
+                states.size[i] * sizeof(real),
+            )
+
+
+cdef inline void _take_states(
+    const States* states, real* const* given, Py_ssize_t t, real* row
+) noexcept nogil:
+    """Set the states of a lane to those in row t, where they are given."""
+    cdef Py_ssize_t i
+    for i in range(states.number):
+        if given[i] != NULL:
+            memcpy(
+                row + i * states.padded, given[i] + t * states.width[i] + states.first[i],
+                states.size[i] * sizeof(real),
+            )
 
 
 cdef int _run_forward(_Run run) except -1:
@@ -197,14 +221,18 @@ cdef int _forward(_Run run, const real* projection) except -1:
     cdef _Direction direction
     cdef const Py_ssize_t* rows = _indices(run.rows)
     cdef const Py_ssize_t* offsets = _indices(run.offsets)
-    cdef real* final = <real*> _address(run.final)
     cdef Py_ssize_t H = layer.hidden_size, padded = layer.padded, stride = layer.stride
     cdef Py_ssize_t B = run.B, lanes = min(B, layer.lanes), projected = layer.projected()
     cdef Py_ssize_t columns = stride + (layer.cell.states + layer.cell.own) * padded
     cdef Py_ssize_t d, first, active, s, lane, t, row, i, work = 0
     cdef bint started = run.start[0] is not None, keeps_states = run.states[0] is not None
     cdef const Stage* stage
+    cdef const void* initial
     cdef States states
+    # Of each state where it begins, where it ends, and where that of every step is put, or NULL.
+    cdef real* start[MOST_STATES]
+    cdef real* final[MOST_STATES]
+    cdef real* kept[MOST_STATES]
     cdef Product product[MOST_STAGES]
     cdef Tile tile
     # A row for each lane, and behind them those of the cell.
@@ -224,12 +252,17 @@ cdef int _forward(_Run run, const real* projection) except -1:
     if decomposes:
         originals, order = _indices(run.originals.offsets), _trace_rows(run.originals)
         trace_rows = _indices(order)
-    _find_states(run, &states)
+    for i in range(layer.cell.states):
+        start[i] = <real*> _address(run.start[i])
+        final[i], kept[i] = <real*> _address(run.finals[i]), <real*> _address(run.states[i])
     layer.set_tile(&tile, columns, scratch + lanes * columns)
     tile.keep = run.keep
     for d in range(len(layer.directions)):
         direction = layer.directions[d]
-        _begin(run, direction, &states, &tile)
+        states = layer.states_of(d)
+        tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
+        if decomposes:  # nothing of the layer's own states is relevant
+            tile.initial_projected = layer.zero
         for i in range(layer.cell.stages):
             direction.set_product(i, &product[i])
             product[i].x_stride = product[i].y_stride = columns
@@ -242,9 +275,13 @@ cdef int _forward(_Run run, const real* projection) except -1:
             while first < B:
                 active = min(lanes, B - first)
                 for lane in range(active):
-                    _begin_states(
-                        &states, first + lane, scratch + lane * columns + stride, H, padded
-                    )
+                    for i in range(states.number):
+                        initial = layer.zero if decomposes else direction.initial[i]
+                        memcpy(
+                            scratch + lane * columns + stride + i * padded, initial,
+                            padded * sizeof(real),
+                        )
+                    _take_states(&states, start, first + lane, scratch + lane * columns + stride)
                 s = 0
                 while True:
                     while active > 0 and _length(offsets, first + active - 1) <= s:
@@ -295,8 +332,8 @@ cdef int _forward(_Run run, const real* projection) except -1:
                         if keeps_states:
                             for lane in range(tile.first, tile.end):
                                 t = _step(offsets, first + lane, s, direction.reverse)
-                                _keep_states(
-                                    &states, t, scratch + lane * columns + stride, H, padded
+                                _put_states(
+                                    &states, kept, t, scratch + lane * columns + stride
                                 )
                         tile.first = tile.end
                     # Those that end here.
@@ -304,59 +341,12 @@ cdef int _forward(_Run run, const real* projection) except -1:
                     for lane in range(active - 1, -1, -1):
                         if _length(offsets, first + lane) > s:
                             break
-                        memcpy(
-                            final + (first + lane) * layer.width + direction.first_state,
-                            scratch + lane * columns + stride, H * sizeof(real),
+                        _put_states(
+                            &states, final, first + lane, scratch + lane * columns + stride
                         )
                     _poll(&work, _work(active, layer.cell.gates * padded, H))
                 first += lanes
     return 0
-
-
-cdef int _find_states(_Run run, States* states) except -1:
-    cdef Py_ssize_t i
-    states.number, states.width = run.layer.cell.states, run.layer.width
-    for i in range(states.number):
-        states.start[i], states.kept[i] = _address(run.start[i]), _address(run.states[i])
-    return 0
-
-
-cdef void _begin(_Run run, _Direction direction, States* states, Tile* tile) noexcept:
-    """Set what a direction begins with; what is relevant of its initial states is nothing."""
-    cdef Py_ssize_t i
-    states.first = direction.first_state
-    tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
-    cdef bint decomposes = run.originals is not None
-    if decomposes:
-        tile.initial_projected = run.layer.zero
-    for i in range(states.number):
-        states.initial[i] = run.layer.zero if decomposes else direction.initial[i]
-
-
-cdef inline void _begin_states(
-    const States* states, Py_ssize_t b, real* row, Py_ssize_t H, Py_ssize_t padded
-) noexcept nogil:
-    """Set the states of a lane, which stand one after the other, to those of sequence b."""
-    cdef Py_ssize_t i
-    cdef const real* start
-    for i in range(states.number):
-        memcpy(row + i * padded, states.initial[i], padded * sizeof(real))
-        if states.start[i] != NULL:
-            start = <const real*> states.start[i] + b * states.width + states.first
-            memcpy(row + i * padded, start, H * sizeof(real))
-
-
-cdef inline void _keep_states(
-    const States* states, Py_ssize_t t, const real* row, Py_ssize_t H, Py_ssize_t padded
-) noexcept nogil:
-    """Put the states of a lane where those of step t are wanted."""
-    cdef Py_ssize_t i
-    for i in range(states.number):
-        if states.kept[i] != NULL:
-            memcpy(
-                <real*> states.kept[i] + t * states.width + states.first, row + i * padded,
-                H * sizeof(real),
-            )
 
 
 cdef inline void _add_initial(Tile* tile, real* rows, Py_ssize_t stride) noexcept nogil:

@@ -247,30 +247,6 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 
 
-cdef inline void end_relevance(Tile* tile, vector* rows) noexcept nogil:
-    """Relevance of h_{-1}: what was carried, H share, and q . (W_hn h_{-1}) as it is in a^n."""
-    cdef Py_ssize_t n = tile.n, r, u
-    cdef const vector* W_h = beyond(<const vector*> tile.initial_projected, 2 * tile.hidden_size)
-    cdef const vector* W_x
-    cdef const vector* trace
-    cdef vector* row
-    cdef vector R
-    for r in range(tile.first * tile.targets, tile.end * tile.targets):
-        row = rows + r * tile.row
-        trace = <const vector*> tile.trace[r // tile.targets]
-        W_x = beyond(
-            <const vector*> tile.projection[r // tile.targets], 2 * tile.hidden_size
-        )
-        fill(&R, 0)
-        for u in range(n):
-            R = R + row[CARRIED * n + u]
-            if tile.variant:
-                R = R + row[R_Q * n + u] * W_h[u]
-            else:  # W_hn (r h_{-1}), what a^n has beside x and biases
-                R = R + row[Q * n + u] * (trace[PREACTIVATION_N * n + u] - W_x[u])
-        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
-
-
 # Relevance, to gates too ------------------------------------------------------------------------
 
 cdef enum:
@@ -362,23 +338,6 @@ cdef inline void relevance_after_reset(Tile* tile, vector* rows) noexcept nogil:
             )
 
 
-cdef inline void end_relevance_of_gates(Tile* tile, vector* rows) noexcept nogil:
-    """Relevance of h_{-1}: what was carried, H share, and q . (W_hh h_{-1}) of z and n."""
-    cdef Py_ssize_t n = tile.n, r, u
-    cdef const vector* W_z = beyond(<const vector*> tile.initial_projected, tile.hidden_size)
-    cdef const vector* W_n = beyond(<const vector*> tile.initial_projected, 2 * tile.hidden_size)
-    cdef vector* row
-    cdef vector R
-    for r in range(tile.first * tile.targets, tile.end * tile.targets):
-        row = rows + r * tile.row
-        fill(&R, 0)
-        for u in range(n):
-            R = R + row[CARRIED * n + u] + row[Q_Z * n + u] * W_z[u]
-            if tile.variant:
-                R = R + row[R_Q_N * n + u] * W_n[u]
-        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
-
-
 # Gradient ---------------------------------------------------------------------------------------
 
 cdef enum:
@@ -450,16 +409,6 @@ cdef inline void _times_input(Tile* tile, vector* rows) noexcept nogil:
             token = token + row[OF_Z * n + u] * (x_z[u] - b_z[u])
             token = token + row[OF_N * n + u] * (x_n[u] - b_n[u])
         tile.token[i] = total(token)
-
-
-cdef inline void end_gradient(Tile* tile, vector* rows) noexcept nogil:
-    """The gradient of h_{-1} has two parts."""
-    cdef Py_ssize_t n = tile.n, i, u
-    cdef vector* row
-    for i in range(tile.first * tile.targets, tile.end * tile.targets):
-        row = rows + i * tile.row
-        for u in range(n):
-            row[HANDED * n + u] += row[CARRIED * n + u]
 
 
 # Contextual decomposition -----------------------------------------------------------------------
@@ -592,7 +541,6 @@ cdef inline void describe(Cell* cell, bint reset_after) noexcept:
     way.stage[0].recurrent = Gates(1, R_Q if reset_after else Q, [2, 0, 0, 0])
     way.stage[0].writes = HANDED
     way.inputs = Gates(1, Q, [2, 0, 0, 0])
-    way.end = Step(end_relevance[float_vector], end_relevance[double_vector])
 
     way = &cell.relevance_of_gates
     way.keep, way.rows, way.stages = FOR_GATES, GATES_SCRATCH, 1 if reset_after else 2
@@ -605,7 +553,6 @@ cdef inline void describe(Cell* cell, bint reset_after) noexcept:
         )
         way.stage[1].recurrent, way.stage[1].writes = Gates(1, Q_Z, [1, 0, 0, 0]), HANDED
     way.inputs = Gates(2, Q_N, [2, 1, 0, 0])
-    way.end = Step(end_relevance_of_gates[float_vector], end_relevance_of_gates[double_vector])
 
     way = &cell.gradient
     way.keep, way.rows, way.stages = FOR_GRADIENT, GRADIENT_SCRATCH, 1 if reset_after else 2
@@ -618,4 +565,3 @@ cdef inline void describe(Cell* cell, bint reset_after) noexcept:
         )
         way.stage[1].recurrent, way.stage[1].writes = Gates(2, OF_Z, [1, 0, 0, 0]), HANDED
     way.inputs = Gates(3, OF_N, [2, 1, 0, 0])
-    way.end = Step(end_gradient[float_vector], end_gradient[double_vector])

@@ -40,12 +40,14 @@ def lrp_scan(
     inputs: Array | None,
     rule: EpsilonRule,
     product_rule: str,
+    others: tuple[Any, ...] = (),
 ) -> LRPResult: ...
 def gradient_scan(
     trace: Any,
     final_gradient: Array | None,
     hidden_gradient: Array | None,
     times_input: bool,
+    others: tuple[Any, ...] = (),
     *,
     times: tuple[Array, Array] | None = None,
 ) -> GradientResult: ...
@@ -57,4 +59,5 @@ def decompose_scan(
     phrase: Array,
     offsets: Array,
     hidden: bool,
+    start: tuple[Array, ...] | None = None,
 ) -> DecomposeResult: ...

@@ -18,6 +18,7 @@ The files, each of which needs only those before it:
 - `_vectors.pxd`, `_activations.pxd`: vectors of the processor as numbers, and functions of them;
 - `_products.pxd`: the block product;
 - `_tiles.pxd`, `_rules.pxd`: what drivers and cells tell each other, and rules of relevance;
+- `_hidden.pxd`: what comes back to a hidden state, the same for every cell;
 - `_lstm.pxd`, `_gru.pxd`, `_rnn.pxd`: the steps of a cell each;
 - `_checks.pxi`, `_matrices.pxi`, `_dense.pxi`, `_pooling.pxi`: memory, checks, and layers without
   steps;

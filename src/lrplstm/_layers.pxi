@@ -97,7 +97,7 @@ cdef class _Direction:
     cdef object weights
     cdef list rows
     cdef bint reverse
-    cdef Py_ssize_t hidden_size, first_state, first_projected
+    cdef Py_ssize_t hidden_size, first_projected
     cdef const void* bias
     cdef const void* initial[MOST_STATES]
     cdef const void* initial_projected
@@ -110,7 +110,6 @@ cdef class _Direction:
         self.weights = weights
         self.reverse = weights.reverse or number == 1
         self.hidden_size = weights.hidden_size
-        self.first_state = number * weights.hidden_size
         self.first_projected = number * stride
         self.packed = {}
         weight_ih, bias = _projected(weights)
@@ -154,20 +153,32 @@ cdef class _Direction:
         return matrix
 
 
+cdef struct States:
+    # Those of a cell, h first. Of each how many numbers it has, and how many all directions have,
+    # of which those of the direction that runs begin at `first`.
+    Py_ssize_t number
+    Py_ssize_t size[MOST_STATES]
+    Py_ssize_t width[MOST_STATES]
+    Py_ssize_t first[MOST_STATES]
+    # In a row of scratch they are so many numbers apart.
+    Py_ssize_t padded
+
+
 cdef class _Layer:
     """A recurrent layer of one or two directions."""
 
     cdef Cell cell
     cdef object dtype
     cdef bint single
-    cdef Py_ssize_t itemsize, input_size, hidden_size, width, padded, stride, lanes
+    cdef Py_ssize_t itemsize, input_size, hidden_size, padded, stride, lanes
+    cdef States states
     cdef list directions, rows
     cdef const void* mask
     cdef const void* zero
 
     def __cinit__(self, list directions):
         cdef _Direction direction
-        cdef Py_ssize_t H, width
+        cdef Py_ssize_t H, width, i
         first = directions[0]
         _describe(first, &self.cell)
         self.dtype = first.dtype
@@ -175,12 +186,15 @@ cdef class _Layer:
         self.itemsize = self.dtype.itemsize
         self.input_size = first.input_size
         self.hidden_size = H = first.hidden_size
-        self.width = len(directions) * H
         width = VECTOR_BYTES // self.itemsize
         self.padded = _round_up(H, width)
         self.lanes = TILE // 2 if first.weight_hh.nbytes <= _SMALL_BYTES else TILE
         # A row of all gates, behind which whole vectors of the last one can be read.
         self.stride = _round_up((self.cell.projected - 1) * H + self.padded, width)
+        self.states.number, self.states.padded = self.cell.states, self.padded
+        for i in range(self.cell.states):
+            self.states.size[i] = len(first.initial_states[i])
+            self.states.width[i] = len(directions) * self.states.size[i]
         self.directions = []
         for number, weights in enumerate(directions):
             direction = _Direction()
@@ -197,6 +211,14 @@ cdef class _Layer:
 
     cdef Py_ssize_t projected(self):
         return len(self.directions) * self.stride
+
+    cdef States states_of(self, Py_ssize_t direction) noexcept:
+        """The states, of which one direction runs."""
+        cdef Py_ssize_t i
+        cdef States states = self.states
+        for i in range(states.number):
+            states.first[i] = direction * states.size[i]
+        return states
 
     cdef Py_ssize_t padded_inputs(self):
         return _round_up(self.input_size, VECTOR_BYTES // self.itemsize)

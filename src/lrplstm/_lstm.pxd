@@ -328,21 +328,6 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 
 
-cdef inline void end_relevance(Tile* tile, vector* rows) noexcept nogil:
-    """Relevance of c_{-1}, and of h_{-1} * (W_hh^g.T @ q) + share: q . (W_hh^g @ h_{-1}) + H share.
-    """
-    cdef Py_ssize_t n = tile.n, r, u
-    cdef const vector* W_h = beyond(<const vector*> tile.initial_projected, 2 * tile.hidden_size)
-    cdef vector* row
-    cdef vector R
-    for r in range(tile.first * tile.targets, tile.end * tile.targets):
-        row = rows + r * tile.row
-        fill(&R, 0)
-        for u in range(n):
-            R = R + row[CARRIED * n + u] + row[Q * n + u] * W_h[u]
-        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
-
-
 # Relevance, to gates too ------------------------------------------------------------------------
 
 cdef enum:
@@ -416,24 +401,6 @@ cdef inline void _relevance_of_gates(
             shares = shares + kept(q_a, a[gate * n + u], bias[u], &tile.rule)
     share[0] = total(shares) / (tile.input_size + tile.hidden_size)
     of_token[0] = total(token) + tile.input_size * share[0]
-
-
-cdef inline void end_relevance_of_gates(Tile* tile, vector* rows) noexcept nogil:
-    """Relevance of c_{-1} and of h_{-1} * (W_hh.T @ q) + share: q . (W_hh @ h_{-1}) + H share."""
-    cdef Py_ssize_t n = tile.n, r, gate, u
-    cdef const vector* W_h
-    cdef vector* row
-    cdef vector R
-    for r in range(tile.first * tile.targets, tile.end * tile.targets):
-        row = rows + r * tile.row
-        fill(&R, 0)
-        for u in range(n):
-            R = R + row[CARRIED * n + u]
-        for gate in range(4):
-            W_h = beyond(<const vector*> tile.initial_projected, gate * tile.hidden_size)
-            for u in range(n):
-                R = R + row[(Q_GATES + gate) * n + u] * W_h[u]
-        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
 
 
 # Gradient ---------------------------------------------------------------------------------------
@@ -573,16 +540,13 @@ cdef inline void describe(Cell* cell, bint variant) noexcept:
     way.stage[0].step = Step(relevance[float_vector], relevance[double_vector])
     way.stage[0].recurrent, way.stage[0].writes = Gates(1, Q, [2, 0, 0, 0]), HANDED
     way.inputs = way.stage[0].recurrent
-    way.end = Step(end_relevance[float_vector], end_relevance[double_vector])
     way = &cell.relevance_of_gates
     way.keep, way.rows, way.stages = FOR_GATES, GATES_SCRATCH, 1
     way.stage[0].step = Step(relevance_of_gates[float_vector], relevance_of_gates[double_vector])
     way.stage[0].recurrent, way.stage[0].writes = Gates(4, Q_GATES, [0, 1, 2, 3]), HANDED
     way.inputs = way.stage[0].recurrent
-    way.end = Step(end_relevance_of_gates[float_vector], end_relevance_of_gates[double_vector])
     way = &cell.gradient
     way.keep, way.rows, way.stages = FOR_GRADIENT, GRADIENT_SCRATCH, 1
     way.stage[0].step = Step(gradient[float_vector], gradient[double_vector])
     way.stage[0].recurrent, way.stage[0].writes = Gates(4, DA, [0, 1, 2, 3]), HANDED
     way.inputs = way.stage[0].recurrent
-    way.end = Step(NULL, NULL)

@@ -90,20 +90,6 @@ cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 
 
-cdef inline void end_relevance(Tile* tile, vector* rows) noexcept nogil:
-    """Relevance of h_{-1} * (W_hh.T @ q) + share: q . (W_hh @ h_{-1}) + H share."""
-    cdef Py_ssize_t n = tile.n, r, u
-    cdef const vector* W_h = <const vector*> tile.initial_projected
-    cdef vector* row
-    cdef vector R
-    for r in range(tile.first * tile.targets, tile.end * tile.targets):
-        row = rows + r * tile.row
-        fill(&R, 0)
-        for u in range(n):
-            R = R + row[OF_A * n + u] * W_h[u]
-        tile.token[r] = total(R) + tile.hidden_size * tile.share[r]
-
-
 # Gradient ---------------------------------------------------------------------------------------
 
 cdef inline void gradient(Tile* tile, vector* rows) noexcept nogil:
@@ -185,10 +171,8 @@ cdef inline void describe(Cell* cell) noexcept:
     way.keep, way.rows, way.stages = FOR_RELEVANCE, SCRATCH, 1
     way.stage[0].step = Step(relevance[float_vector], relevance[double_vector])
     way.stage[0].recurrent, way.stage[0].writes, way.inputs = only, HANDED, only
-    way.end = Step(end_relevance[float_vector], end_relevance[double_vector])
     cell.relevance_of_gates = cell.relevance
     cell.relevance_of_gates.keep = FOR_GATES
     cell.gradient = cell.relevance
     cell.gradient.keep = FOR_GRADIENT
     cell.gradient.stage[0].step = Step(gradient[float_vector], gradient[double_vector])
-    cell.gradient.end = Step(NULL, NULL)

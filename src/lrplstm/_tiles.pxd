@@ -120,14 +120,13 @@ cdef struct BackStage:
     Py_ssize_t writes
 
 cdef struct Back:
-    # A way back: which trace it reads, and how many rows of units of scratch; its parts; the
-    # product with W_ih that hands on to x_t; and what happens before the first step.
+    # A way back: which trace it reads, and how many rows of units of scratch; its parts; and the
+    # product with W_ih that hands on to x_t.
     int keep
     Py_ssize_t rows
     Py_ssize_t stages
     BackStage stage[MOST_STAGES]
     Gates inputs
-    Step end
 
 cdef struct Cell:
     # H rows of the weights, and of a projection, for each of so many gates.

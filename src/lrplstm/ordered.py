@@ -159,7 +159,7 @@ class Ordered:
             _taken(inputs, order.steps),
             rule,
             product_rule,
-            *([tuple(_taken(R, order.sequences, 1) for R in others)] if others else []),
+            tuple(_taken(R, order.sequences, 1) for R in others),
         )
         return LRPResult(
             order.steps_back(found.token, 1),
@@ -186,7 +186,7 @@ class Ordered:
             _taken(final_gradient, order.sequences, 1),
             _taken(hidden_gradient, order.steps, 1),
             times_input,
-            *([tuple(_taken(g, order.sequences, 1) for g in others)] if others else []),
+            tuple(_taken(g, order.sequences, 1) for g in others),
             times=times,
         )
         return GradientResult(
@@ -222,7 +222,7 @@ class Ordered:
             phrase[order.steps],
             order.offsets,
             hidden,
-            *(() if start is None else (start,)),
+            start,
         )
         return DecomposeResult(
             order.back(found.final),

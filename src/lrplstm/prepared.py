@@ -77,7 +77,7 @@ class Scan:
         sorted_: bool,
     ) -> None:
         self.full = full or len(reads) > 1
-        self.scans = layer.scans(scans, full=self.full)
+        self.scans = layer.scans(scans)
         if not sorted_:
             self.scans = cast(Scans, Ordered(self.scans))
         self.layer = self.scans.prepare_layer(layer.directions)
@@ -143,9 +143,9 @@ class Scan:
 
         What states get that other layers give has not ended here.
         """
-        if not self.full:
-            return below.initial, ()
         number = len(self.reads) - 1
+        if number == 0:
+            return below.initial, ()
         own = [state.sum(axis=-1) for state in below.states[number:]]
         initial: Array = np.sum([np.zeros_like(below.initial), *own], axis=0)
         return initial, below.states[:number]

@@ -41,7 +41,7 @@ class ForwardResult(NamedTuple):
     states : tuple of ndarrays of shape (steps, width), or None
         All states of the cell after every step, h and c of an LSTM; where "states" were kept.
     others : tuple of ndarray of shape (B, width)
-        The other final states, of an LSTM c; none where the backend does not give them.
+        The other final states, of an LSTM c.
     """
 
     final: Array
@@ -63,7 +63,7 @@ class LRPResult(NamedTuple):
     initial : ndarray of shape (K, B)
         What ended on h_{-1} and c_{-1} of all directions.
     states : tuple of ndarray of shape (K, B, width)
-        The same of each number of each state; none where the backend does not give them.
+        The same of each number of each state, where sequences began from states of their own.
     """
 
     token: Any
@@ -101,7 +101,7 @@ class DecomposeResult(NamedTuple):
     hidden : ndarray of shape (steps, width), or None
         Of h_t of every step, where it was asked for.
     others : tuple of ndarray of shape (n, width)
-        Of the other final states; none where the backend does not give them.
+        Of the other final states.
     """
 
     final: Array
@@ -182,8 +182,7 @@ class Scans(Protocol):
 
         `keep` is one of `KEEP`, and `hidden` whether h_t of every step is returned. `start` has
         the states that each sequence begins from instead of the layer's initial ones, h and c of
-        an LSTM, each (B, width). The way back of the kernels knows initial ones alone, so that with
-        it they can keep "nothing" or "states" only.
+        an LSTM, each (B, width).
         """
 
     def lrp_scan(
@@ -201,7 +200,7 @@ class Scans(Protocol):
         It starts from relevance of the final states, (K, B, width), from that of the hidden states
         of every step, (K, steps, width), or from both. With `inputs`, of shape (steps, D), the
         result is the relevance of each of them, without it that of each step. `others` has that of
-        each other final state, or None, of backends that give them.
+        each other final state, or None.
         """
 
     def gradient_scan(
@@ -242,5 +241,5 @@ class Scans(Protocol):
         every x alike. ``phrase[t]``, of dtype bool, says whether step t is in the phrase, to which
         then the product of its input gate's and candidate's biases belongs. `hidden` is whether h_t
         of every step is returned. `start` has the relevant parts of the states that copies begin
-        from, (n, width) each, of backends that take them; else nothing in these is.
+        from, (n, width) each; else nothing in these is.
         """

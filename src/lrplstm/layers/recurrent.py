@@ -157,13 +157,9 @@ class Recurrent(Layer):
             text += f", {name} {value.shape if isinstance(value, np.ndarray) else value}"
         return f"{type(self).__name__}, {kind}, {text}"
 
-    def scans(self, scans: Scans, *, full: bool = False) -> Scans:
-        """Return the backend that runs this cell, of which the network's is `scans`.
-
-        With `full` other layers give initial states, or read final ones other than h.
-        """
-        compiled = not full and scans.has_cell(self.directions)
-        return scans if compiled else cast(Scans, reference)
+    def scans(self, scans: Scans) -> Scans:
+        """Return the backend that runs this cell, of which the network's is `scans`."""
+        return scans if scans.has_cell(self.directions) else cast(Scans, reference)
 
 
 @register

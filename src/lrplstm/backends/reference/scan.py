@@ -53,6 +53,7 @@ class Trace(NamedTuple):
     rows: Array
     offsets: Array
     directions: list[list[Any]]
+    started: bool
 
 
 def has_cell(directions: Sequence[CellWeights]) -> bool:
@@ -136,7 +137,7 @@ def forward_scan(
                     of_all[t, columns] = state
             for final, columns, state in zip(finals, of_direction, states, strict=True):
                 final[b, columns] = state
-    trace = Trace(layer, projection, rows, offsets, kept)
+    trace = Trace(layer, projection, rows, offsets, kept, start is not None)
     return ForwardResult(
         finals[0],
         all_states[0] if hidden else None,
@@ -210,7 +211,7 @@ def lrp_scan(
             initial[:, sequence] += sum(R.sum(axis=-1) for R in (R_h, *R_others))
             for of_state, own, R in zip(states, of_direction, (R_h, *R_others), strict=True):
                 of_state[:, sequence, own] = R
-    return LRPResult(token if R_x is None else None, R_x, initial, states)
+    return LRPResult(token if R_x is None else None, R_x, initial, states if trace.started else ())
 
 
 def gradient_scan(
