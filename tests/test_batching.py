@@ -66,6 +66,14 @@ def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
     assert np.array_equal(model.predict(batch[3]), together[3].scores)
 
 
+def test_sequences_of_one_step_are_the_same_in_a_batch_that_is_cut_between_their_copies():
+    model = random_model(3, D=3, H=4)
+    batch = np.random.default_rng(1).normal(size=(300, 1, 3))
+    together = lrplstm.integrated_gradients(model, batch, "all", level="token")
+    for b, x in enumerate(batch):
+        same(lrplstm.integrated_gradients(model, x, "all", level="token"), together[b])
+
+
 @pairwise(method=lrplstm.METHODS, model=MODELS, dtype=DTYPES)
 def test_threads_change_no_bit(model, dtype, method):
     model, batch = make(model, dtype)

@@ -146,7 +146,11 @@ class _Way(NamedTuple):
             rows = gradient[:, begin[which.start] : begin[which.stop]]
             terms = rows.reshape(len(sums), -1, *sums.shape[2:])
             terms = weights[which].reshape(-1, *[1] * (total.ndim - 1)) * terms
-            sums[:, 0] = np.add.reduce(np.concatenate([sums, terms], axis=1), axis=1)
+            added = np.concatenate([sums, terms], axis=1)
+            if added[0, 0].size > 1:
+                sums[:, 0] = np.add.reduce(added, axis=1)
+            else:  # single numbers NumPy would add in pairs
+                sums[:, 0] = np.add.accumulate(added, axis=1)[:, -1]
 
 
 def _explained_of_start(
