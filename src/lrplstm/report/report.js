@@ -158,6 +158,16 @@ function score(b, k) {
   return data.binary && k === 0 ? -s : s;
 }
 
+/** The smallest and the largest number. */
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const x of values) {
+    if (x < low) low = x;
+    if (x > high) high = x;
+  }
+  return [low, high];
+}
+
 const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 
 /** The relevance that has the full colour: of a sequence, or of all. */
@@ -228,8 +238,9 @@ function facts(b) {
     if (label !== null && label === predicted) line.append(element("span", { className: "right", textContent: "✓ right" }));
     if (label !== null && label !== predicted) line.append(element("span", { className: "wrong", textContent: `✗ wrong: ${name(label)}` }));
   } else if (data.task === "regression" && data.labels?.[b] != null) add("true ", shown(data.labels[b], 4));
-  add("explained ", explained(b));
-  line.append(element("button", { type: "button", textContent: "Copy CSV", data: { key: "copy" } }));
+  if (!hasBars || explained(b) !== name(data.predicted?.[b])) add("explained ", explained(b));
+  const button = element("button", { type: "button", textContent: "CSV", title: "Copy as CSV", data: { key: "copy" } });
+  line.append(labelled(button, { "aria-label": `Copy ${isText ? "text" : "series"} ${b + 1} as CSV` }));
   return line;
 }
 
@@ -252,6 +263,7 @@ function sumLine(b) {
     const below = number.startsWith(MINUS);
     add(`${text === inputs ? " =" : below ? " " + MINUS : " +"} ${text}`, text === inputs ? number : number.replace(MINUS, ""));
   }
+  if (value("scale", "each") === "each") line.append(` · full colour ${shown(scale(b))}`);
   return line;
 }
 
@@ -270,18 +282,19 @@ function scores(b) {
   }
   const [low, high] = scoreRange();
   const zero = (100 * -low) / (high - low || 1);
-  const bars = outputs.map((output) => {
+  const texts = addable(outputs.map((output) => score(b, output)));
+  const bars = outputs.map((output, n) => {
     const s = score(b, output);
     const length = (100 * Math.abs(s)) / (high - low || 1);
     const bar = element("i", { style: { left: `${s < 0 ? zero - length : zero}%`, width: `${length}%` } });
     const parts = [
       element("span", { textContent: name(output), title: name(output) }),
       element("span", { className: "track", style: { "--zero": `${zero}%` } }, bar),
-      element("span", { textContent: shown(s) }),
+      element("span", { textContent: texts[n] }),
     ];
     const isButton = data.rows > 1;
     const made = element(isButton ? "button" : "div", { className: "score", data: { key: `score-${output}`, k: output } }, ...parts);
-    if (isButton) labelled(made, { type: "button", "aria-pressed": output === k, "aria-label": `explain ${name(output)}, score ${shown(s)}` });
+    if (isButton) labelled(made, { type: "button", "aria-pressed": output === k, "aria-label": `explain ${name(output)}, score ${texts[n]}` });
     return made;
   });
   return labelled(element("div", { className: "scores" }, ...bars), { role: "group", "aria-label": "scores" });
@@ -289,16 +302,9 @@ function scores(b) {
 
 let range = null;
 function scoreRange() {
-  if (range) return range;
-  const all = numbers(data, "scores");
-  const most = data.binary ? largest(all) : 0;
-  range = data.binary ? [-most, most] : [Math.min(0, ...chunked(all, Math.min)), Math.max(0, ...chunked(all, Math.max))];
-  return range;
-}
-
-/** Apply a function of many arguments to a long array, some at a time. */
-function chunked(all, f) {
-  return Array.from({ length: Math.ceil(all.length / 1000) }, (_, n) => f(...all.subarray(1000 * n, 1000 * (n + 1))));
+  const [low, high] = extent(numbers(data, "scores"));
+  const most = Math.max(-low, high);
+  return (range ??= data.binary ? [-most, most] : [Math.min(0, low), Math.max(0, high)]);
 }
 
 // Texts -------------------------------------------------------------------------------------------
@@ -312,15 +318,18 @@ function words(b) {
   const values = relevance(b);
   const full = scale(b);
   const unknown = new Set(data.unknown[b]);
-  const text = element("p", { className: "text", dir: "auto", tabIndex: 0, data: { key: "text" } });
+  const hasNotes = $("numbers").checked || (data.everyStep && data.predicted !== null);
+  const text = element("p", { className: hasNotes ? "text noted" : "text", dir: "auto", tabIndex: 0, data: { key: "text" } });
   labelled(text, { role: "group", "aria-label": `text ${b + 1}, word by word with the arrow keys` });
   for (let t = 0; t < data.lengths[b]; t++) {
     const [gap, word] = [pieces[2 * t], pieces[2 * t + 1]];
     const glued = gap === " " && t > 0 && (CLOSING.test(word) || OPENING.test(pieces[2 * t - 1]));
-    const span = element("span", { className: `word s${level(values[t] / full)}`, textContent: word, data: { t } });
+    const span = element(hasNotes ? "ruby" : "span", { className: `word s${level(values[t] / full)}`, textContent: word, data: { t } });
     if (unknown.has(t)) span.classList.add("unknown");
-    if ($("numbers").checked) span.append(element("sub", { textContent: signed(values[t], 2) }));
-    else if (data.everyStep && data.predicted) span.append(element("sub", { textContent: data.predicted[b][t] < 0 ? "" : name(data.predicted[b][t]) }));
+    const below = [];
+    if (data.everyStep && data.predicted) below.push(data.predicted[b][t] < 0 ? "" : name(data.predicted[b][t]));
+    if ($("numbers").checked) below.push(signed(values[t], 2));
+    if (below.length) span.append(element("rt", { textContent: below.join(" ") }));
     text.append(glued ? "\u00a0" : gap, span);
   }
   text.append(pieces.at(-1));
@@ -346,6 +355,12 @@ function ofVariable(values, d, T) {
   );
 }
 
+/** The smallest and largest number, in words; what is nothing beside the other is 0. */
+function limits(series) {
+  const [low, high] = extent(series);
+  return [low, high].map((x) => shown(Math.abs(x) < 1e-4 * (high - low) ? 0 : x)).join(" to ");
+}
+
 const MOST_VARIABLES = 12;
 const opened = new Set(); // series of which all variables are shown
 
@@ -365,7 +380,10 @@ function strips(b) {
     const title = d === null ? "all together" : variableName(d);
     const canvas = element("canvas", { className: d === null ? "strip total" : "strip", tabIndex: 0, data: { d: d ?? "", key: `strip-${d}` } });
     labelled(canvas, { role: "slider", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": T - 1, "aria-valuenow": view(b).cursor ?? 0 });
-    made.append(element("div", { className: "name", title }, title, element("small", { textContent: signed(sum) })), canvas);
+    const notes = [element("small", { textContent: `relevance ${signed(sum)}` })];
+    const series = d === null ? null : seriesOf(b, d);
+    if (series) notes.push(element("small", { textContent: limits(series) }));
+    made.append(element("div", { className: "name", title }, title, ...notes), canvas);
   }
   made.append(element("span", { className: "corner" }), element("div", { className: "axis" }));
   if (few.length < listed.length) {
@@ -433,7 +451,7 @@ function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
   const [paper, line] = printing ? ["#ffffff", "#17181a"] : [style.getPropertyValue("--paper"), style.getPropertyValue("--ink")];
   const at = (t) => ((t - from + 0.5) * width) / count;
   if (series) {
-    const [low, high] = [Math.min(...chunked(series, Math.min)), Math.max(...chunked(series, Math.max))];
+    const [low, high] = extent(series);
     const room = height - 8 * ratio;
     const y = (x) => 4 * ratio + room * (high > low ? (high - x) / (high - low) : 0.5);
     const path = new Path2D();
@@ -454,17 +472,35 @@ function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
   }
 }
 
+// What a tick of dates can be: every so many minutes, hours, days, months or years; a date has so many characters.
+const PERIODS = [[16, 1], [16, 10], [13, 1], [13, 3], [13, 6], [13, 12], [10, 1], [10, 2], [10, 7], [7, 1], [7, 2], [7, 3], [7, 6], [4, 1], [4, 2], [4, 5], [4, 10]];
+const COUNTS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power));
+
+/** Steps and their labels for an axis: at most so many. */
+function ticks(b, from, to, most) {
+  const steps = Array.from({ length: to - from }, (_, n) => from + n);
+  if (/^\d{4}-\d\d(-\d\d|$)/.test(stepName(b, from))) {
+    for (const [length, nth] of PERIODS) {
+      const begins = steps.filter((t) => {
+        const text = stepName(b, t).slice(0, length);
+        const unit = Number(text.slice(-2)) - (length === 7 || length === 10 ? 1 : 0);
+        return unit % nth === 0 && t > 0 && text !== stepName(b, t - 1).slice(0, length);
+      });
+      if (begins.length > 1 && begins.length <= most) return begins.map((t) => [t, stepName(b, t).slice(0, length).replace("T", " ")]);
+    }
+  }
+  const nth = COUNTS.find((n) => steps.length / n <= most) ?? steps.length;
+  return steps.filter((t) => t % nth === 0).map((t) => [t, stepName(b, t)]);
+}
+
 function drawAxis(axis, b) {
   const { from, to } = view(b);
   const longest = Math.max(stepName(b, from).length, stepName(b, to - 1).length);
-  const most = Math.max(1, Math.floor(axis.clientWidth / (7.5 * longest + 24)));
-  const steps = [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5, 6].map((power) => n * 10 ** power)).sort((x, y) => x - y);
-  const nth = steps.find((n) => (to - from) / n <= most) ?? to - from;
-  const ticks = [];
-  for (let t = Math.ceil(from / nth) * nth; t < to; t += nth) {
-    ticks.push(element("span", { textContent: stepName(b, t), style: { left: `${(100 * (t - from)) / (to - from)}%` } }));
-  }
-  axis.replaceChildren(...ticks);
+  const made = ticks(b, from, to, Math.max(1, Math.floor(axis.clientWidth / (6 * longest + 24)))).map(([t, textContent]) =>
+    element("span", { textContent, style: { left: `${(100 * (t - from)) / (to - from)}%` } }),
+  );
+  axis.replaceChildren(...made);
+  for (const tick of made) tick.hidden = tick.offsetLeft + tick.offsetWidth > axis.clientWidth;
 }
 
 /** Show the steps from one on, so many; what does not fit is moved. */
@@ -661,7 +697,7 @@ function update() {
   hideTip();
   for (const b of near) draw(b);
   const what = isText ? "texts" : "series";
-  $("shown").textContent = order.length === B ? "" : `${order.length.toLocaleString("en")} of ${B.toLocaleString("en")} ${what}`;
+  $("shown").textContent = `${order.length === B ? "all" : `${order.length.toLocaleString("en")} of`} ${B.toLocaleString("en")} ${what}`;
   for (const id of ["contrast", "deltas"]) if ($(id)) $(id).hidden = !method().shares;
   drawLegend();
 }
@@ -682,7 +718,7 @@ function summarize() {
   const count = `${B.toLocaleString("en")} ${isText ? (B === 1 ? "text" : "texts") : "series"}`;
   const judged = hasClasses && data.labels ? data.labels.map((label, b) => [label, data.predicted[b]]).filter(([label]) => label !== null) : [];
   const right = judged.filter(([label, predicted]) => label === predicted).length;
-  const share = judged.length ? ` · ${right} of ${judged.length} predicted right (${Math.round((100 * right) / judged.length)} %)` : "";
+  const share = judged.length ? ` · ${right} of ${judged.length} predicted right (${Math.round((100 * right) / judged.length)}\u00a0%)` : "";
   $("summary").textContent = `${count} · ${data.methods.map((one) => one.name).join(", ")}${share}`;
 }
 
