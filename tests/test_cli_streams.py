@@ -14,7 +14,7 @@ import pytest
 from test_cli import fails, run
 
 import lrplstm
-from lrplstm.attribution import Attributions
+from lrplstm.attributions import Attributions
 from lrplstm.cli.inputs import Item
 from lrplstm.cli.texts import Portions
 

@@ -336,9 +336,9 @@ DEEP = json.loads("[" * 900 + "]" * 900)
     [
         ("format", "gguf", r'config\.json: expected "format": "lrplstm"'),
         ("format", DEEP, r'config\.json: expected "format": "lrplstm"'),
-        ("format_version", 5, r"json: made by a newer version of lrplstm, of format_version 5; th"),
-        ("format_version", True, r"config\.json: format_version: expected 1 to 4, got True"),
-        ("format_version", DEEP, r"config\.json: format_version: expected 1 to 4, got \[\[\["),
+        ("format_version", 6, r"json: made by a newer version of lrplstm, of format_version 6; th"),
+        ("format_version", True, r"config\.json: format_version: expected 1 to 5, got True"),
+        ("format_version", DEEP, r"config\.json: format_version: expected 1 to 5, got \[\[\["),
         ("pooling", None, r"config\.json: pooling: expected a string, got None"),
         ("pooling", "first", r"model: pooling: expected .*'last'.*, got 'first'"),
         ("unknown_token", 3, r"config\.json: unknown_token: expected a string, got 3"),

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lrplstm import layers
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.cells import GRUWeights, RNNWeights
 from lrplstm.layers import DenseLayer
@@ -30,7 +31,9 @@ from lrplstm.methods import (
 from lrplstm.model import LSTMModel
 from lrplstm.named_inputs import Input
 from lrplstm.report.saving import save_report
+from lrplstm.scaling import Scaler
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
+from lrplstm.sliding import windows
 from lrplstm.weights import LSTMWeights
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ __all__ = [
     "LSTMWeights",
     "Model",
     "RNNWeights",
+    "Scaler",
     "Sentence",
     "contextual_decomposition",
     "explain",
@@ -92,4 +96,5 @@ __all__ = [
     "sample_sentences",
     "save_report",
     "sensitivity",
+    "windows",
 ]

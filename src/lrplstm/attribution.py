@@ -1,37 +1,32 @@
-"""What a method returns: `Attribution` of one sequence, `Attributions` of a batch."""
+"""What a method returns for one sequence: `Attribution`."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrplstm import heatmap
 from lrplstm.balance import Balance
 from lrplstm.heatmap.content import checked_texts, signed
-from lrplstm.input_rows import InputRows
 from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
-from lrplstm.records import record, records
-from lrplstm.sequences import sum_steps
+from lrplstm.records import record
+from lrplstm.sequences import NO_NAMES, Names, sum_steps
 from lrplstm.weights import Array
 from lrplstm.wording import Wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Attribution", "Attributions", "one_of"]
+__all__ = ["Attribution"]
 
 _MOST_LETTERS = 60
 """An array is written out in so many letters, not in more."""
-
-_MOST_FIGURES = 100
-"""So many sequences of a batch a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,6 +75,10 @@ class Attribution:
     other_relevance : dict of ndarray by str
         Relevance of every other input: of each of its steps, (n,), at level "input" (n, D); of one
         that is a row a number, at level "input" (D,); with target "all" with classes before that.
+    names : Names
+        What is seen as `feature_names`, `step_labels`, `sequence_labels` and `text`.
+    other_feature_names : dict of tuple of str by str
+        What the variables of every other input are called, of those that have names.
 
     Examples
     --------
@@ -104,6 +103,8 @@ class Attribution:
     task: str = "classification"
     input_name: str = "inputs"
     other_relevance: dict[str, Array] = field(default_factory=dict)
+    names: Names = NO_NAMES
+    other_feature_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.unknown)
@@ -121,6 +122,29 @@ class Attribution:
         return {self.input_name: first} | self.other_relevance
 
     @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """What the D variables are called, by the data or the model; None if nobody named them."""
+        return self.names.features
+
+    @property
+    def step_labels(self) -> Array | None:
+        """What the T steps are called, such as dates: (T,); None if nobody named them.
+
+        Dates are datetime64, or where they have a time zone datetimes that know it.
+        """
+        return None if self.names.steps is None else self.names.steps.as_array()
+
+    @property
+    def sequence_labels(self) -> dict[str, Any]:
+        """What the sequence is of, such as its basin, by the name of that."""
+        return dict(self.names.sequences or {})
+
+    @property
+    def text(self) -> str | None:
+        """The text that the tokens were made from, if it was given as one."""
+        return self.names.text
+
+    @property
     def outputs(self) -> Outputs:
         """What the scores mean."""
         return Outputs(self.scores.shape[-1], self.class_names, self.task)
@@ -131,10 +155,16 @@ class Attribution:
 
     @property
     def words(self) -> list[str]:
-        """The tokens, or "t=0", "t=1", ... where there are none."""
+        """The tokens, or else the labels of the steps, or "t=0", "t=1", ... without either."""
         if self.tokens is not None:
             return self.tokens
+        if self.names.steps is not None:
+            return self.names.steps.texts()
         return [f"t={t}" for t in range(len(self))]
+
+    @property
+    def _label_texts(self) -> list[str] | None:
+        return None if self.names.steps is None else self.names.steps.texts()
 
     @property
     def row_labels(self) -> list[str] | None:
@@ -214,9 +244,9 @@ class Attribution:
         Parameters
         ----------
         variables : sequence of str of length D, optional
-            Names of the input dimensions. Default: "variable 0", ...
+            Names of the input dimensions. Default: `feature_names`, or "variable 0", ...
         steps : sequence of str of length T, optional
-            Names of the steps. Default: the tokens, or "t=0", "t=1", ...
+            Names of the steps. Default: the tokens, `step_labels`, or "t=0", "t=1", ...
 
         Returns
         -------
@@ -277,9 +307,9 @@ class Attribution:
         ax : matplotlib Axes, optional
             Where to draw; the colour bar takes some of its width. Default: a new figure.
         variables : sequence of str of length D, optional
-            Names of the input dimensions. Default: their numbers.
+            Names of the input dimensions. Default: `feature_names`, or their numbers.
         steps : sequence of str of length T, optional
-            Names of the steps. Default: the tokens, or numbers.
+            Names of the steps. Default: the tokens, `step_labels`, or numbers.
 
         Returns
         -------
@@ -329,8 +359,8 @@ class Attribution:
             )
         return heatmap.Grid(
             relevance=self.input_relevance,
-            variables=variables,
-            steps=self.tokens if steps is None else steps,
+            variables=self.feature_names if variables is None else variables,
+            steps=(self.tokens or self._label_texts) if steps is None else steps,
             block_labels=self.row_labels,
             ends=self._ends,
             title=self.caption,
@@ -432,168 +462,3 @@ def _short(value: Any) -> str:
     if isinstance(value, np.ndarray) and (value.ndim > 1 or len(text) > _MOST_LETTERS):
         return f"array of shape {value.shape}"
     return text
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Attributions(Sequence[Attribution]):
-    """The attributions of a batch: a sequence of `Attribution`, and all of them in bulk.
-
-    Steps of all sequences follow each other; sequence b has ``offsets[b]:offsets[b + 1]``. With
-    pooling "none" scores and predicted classes are those of steps.
-
-    Attributes
-    ----------
-    offsets : ndarray of shape (B + 1,)
-    scores : ndarray of shape (B, C) or (steps, C)
-    predicted : ndarray of shape (B,) or (steps,), or None
-        None for a regression.
-    target : ndarray of shape (B,) or (B, C), list, "all" or None
-        Classes, weights, what it was for each sequence, every class, or None where hidden relevance
-        was given.
-    token_relevance : ndarray of shape (steps,) or (C, steps)
-    input_relevance : ndarray of shape (steps, D) or (C, steps, D), or None
-    initial_relevance, delta : ndarray of shape (B,) or (C, B)
-    unknown : ndarray of bool of shape (steps,)
-    tokens : sequence of list of str, or None
-    method : str
-    params : dict
-    class_names : tuple of str, or None
-    task : str
-    every_step : bool
-        Whether every step has scores: with pooling "none".
-    score_offsets : ndarray of shape (B + 1,), or None
-        Where sequences begin in scores and predicted classes, if their steps are not the inputs'.
-    input_name : str
-        Which of several inputs steps and tokens are of.
-    other_relevance : dict of InputRows by str
-        Of every other input: `relevance` of all its rows, and in `offsets` where sequences begin.
-
-    Examples
-    --------
-    >>> import lrplstm
-    >>> batch = ["a fine film .".split(), "dull .".split()]
-    >>> attributions = lrplstm.lrp(lrplstm.load_default(), batch)
-    >>> len(attributions), attributions.offsets, attributions[1].tokens
-    (2, array([0, 4, 6]), ['dull', '.'])
-    """
-
-    offsets: Array
-    scores: Array
-    predicted: Array | None
-    target: Array | list[Any] | str | None
-    token_relevance: Array
-    input_relevance: Array | None
-    initial_relevance: Array
-    delta: Array
-    unknown: Array
-    method: str
-    params: dict[str, Any]
-    class_names: tuple[str, ...] | None
-    task: str
-    tokens: Sequence[list[str]] | None
-    every_step: bool
-    score_offsets: Array | None = None
-    input_name: str = "inputs"
-    other_relevance: dict[str, InputRows] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __repr__(self) -> str:
-        return (
-            f"Attributions(method={self.method!r}, {len(self)} sequences, {self.offsets[-1]} steps)"
-        )
-
-    @overload
-    def __getitem__(self, index: int) -> Attribution: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Attribution]: ...
-    def __getitem__(self, index: int | slice) -> Attribution | list[Attribution]:
-        if isinstance(index, slice):
-            return [self[b] for b in range(*index.indices(len(self)))]
-        try:
-            b = range(len(self))[index]  # also counts from the end
-        except IndexError:
-            raise IndexError(f"expected one of {len(self)} sequences, got {index}") from None
-        return one_of(vars(self), b)
-
-    def __iter__(self) -> Iterator[Attribution]:
-        return (self[b] for b in range(len(self)))
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Return `Attribution.to_dict` of each, in a part of the time that one by one takes.
-
-        Examples
-        --------
-        >>> import lrplstm
-        >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
-        >>> batch.to_dicts()[1] == batch[1].to_dict()
-        True
-        """
-        return records(self)
-
-    def _repr_html_(self) -> str:
-        first = self[:_MOST_FIGURES]
-        parts = [a._repr_html_() or f"<p>{escape(str(a))}</p>" for a in first]
-        if len(first) < len(self):
-            parts.append(f"<p>... and {len(self) - len(first):,} more</p>")
-        return "".join(parts)
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self))
-
-
-def one_of(several: Mapping[str, Any], b: int) -> Attribution:
-    """Return what one sequence has of the fields of `Attributions`, all arrays its own."""
-    first, last = several["offsets"][b : b + 2].tolist()
-    steps = slice(first, last)
-    every_step, tokens = several["every_step"], several["tokens"]
-    rows = steps if every_step else b
-    if several["score_offsets"] is not None:
-        rows = slice(*several["score_offsets"][b : b + 2].tolist())
-    predicted = several["predicted"]
-    if predicted is not None:
-        predicted = predicted[rows].copy() if every_step else int(predicted[b])
-    by_input = several["input_relevance"]
-    return Attribution(
-        tokens=None if tokens is None else list(tokens[b]),
-        unknown=several["unknown"][steps].copy(),
-        scores=several["scores"][rows].copy(),
-        predicted=predicted,
-        target=_target_of(several["target"], b),
-        token_relevance=several["token_relevance"][..., steps].copy(),
-        input_relevance=None if by_input is None else by_input[..., steps, :].copy(),
-        initial_relevance=_number_or_row(several["initial_relevance"][..., b]),
-        delta=_number_or_row(several["delta"][..., b]),
-        method=several["method"],
-        params={name: _own(value, b) for name, value in several["params"].items()},
-        class_names=several["class_names"],
-        task=several["task"],
-        input_name=several["input_name"],
-        other_relevance={
-            name: rows.of(b, several["token_relevance"].ndim - 1)
-            for name, rows in several["other_relevance"].items()
-        },
-    )
-
-
-def _target_of(target: Any, b: int) -> Any:
-    """Return what was explained of one sequence."""
-    if isinstance(target, np.ndarray):
-        return int(target[b]) if target.ndim == 1 else target[b].copy()
-    return _own(target, b)
-
-
-def _own(value: Any, b: int) -> Any:
-    """Return what belongs to a sequence, if the value is a list for each; an array as a copy."""
-    if value is None or isinstance(value, str | float):  # as nearly all are
-        return value
-    if isinstance(value, dict):
-        return {name: _own(one, b) for name, one in value.items()}
-    if isinstance(value, list):
-        value = value[b]
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _number_or_row(values: Any) -> Any:
-    return values.copy() if values.ndim else float(values)

@@ -19,21 +19,34 @@ from lrplstm.checks import check_choice, to_array
 from lrplstm.conversion import is_array_like
 from lrplstm.inputs import InputEncoder
 from lrplstm.layers import INPUTS, Layer
+from lrplstm.layers.folding import rescaled
 from lrplstm.named_inputs import DEFAULT_UNKNOWN_TOKEN, Input, NamedEncoder, check_inputs
 from lrplstm.outputs import TASKS, Outputs
 from lrplstm.parallel import for_each
 from lrplstm.prepared import Prepared
+from lrplstm.scaling import Scaler, to_scaler
 from lrplstm.sequences import Batch, Part, to_offsets
 from lrplstm.texts import shown, visible
+from lrplstm.variables import check_strings
 from lrplstm.verification import verify
 from lrplstm.weights import Array, Cells, check_dtype, rebuild
 
 __all__ = ["DEFAULT_UNKNOWN_TOKEN", "Model"]
 
-_OF_INPUT = ("embedding", "vocabulary", "unknown_token", "tokenizer", "mask_id", "mask_value")
+_OF_INPUT = (
+    "embedding",
+    "vocabulary",
+    "unknown_token",
+    "tokenizer",
+    "mask_id",
+    "mask_value",
+    "feature_names",
+    "scaler",
+    "missing",
+)
 """What every model is given of its one input."""
 
-_ARGUMENTS = (*_OF_INPUT, "class_names", "task")
+_ARGUMENTS = (*_OF_INPUT, "class_names", "task", "output_scale")
 """What every model is given beside its layers, and the origin."""
 
 
@@ -73,7 +86,21 @@ class Model:
         alone, and is cut off there.
     mask_value : float, optional
         What all numbers of a step are that only fills a sequence up, for models without embedding:
-        such steps are passed over as those of `mask_id` are.
+        such steps are passed over as those of `mask_id` are. Raw numbers, where there is a scaler.
+    feature_names : sequence of str of length input_size, optional
+        What the variables are called, for models without embedding. Tables are read by these names,
+        in whatever order their columns are. Default: those of the scaler, if it knows any.
+    scaler : (mean, scale), Scaler, or a fitted scaler of scikit-learn, optional
+        What was done to raw values before the network was trained on them: the inputs are then raw
+        values, ``(inputs - mean) / scale`` is computed in float64, and a raw value has the
+        relevance, gradient and so on of the scaled one. Baselines are raw values, too, but for the
+        default one, which is zeros of what the network reads.
+    missing : {"error", "zero", "mask"}
+        What to do with NaN: refuse it, naming variable and date; read zero, after scaling; or pass
+        over a step that has some, as over padding. Only as it was done in training.
+    output_scale : (mean, scale), or a fitted scaler of scikit-learn, optional
+        What was done to the targets of a regression before it was trained on them: scores, and all
+        relevance, are then in units of the target, ``scores * scale + mean``.
     task : {"classification", "regression"}
         What the scores are for. Of a regression none is predicted: explained is by default the one
         output, or each of several.
@@ -152,6 +179,10 @@ class Model:
     tokenizer: str | None = None
     mask_id: int | None = None
     mask_value: float | None = None
+    feature_names: tuple[str, ...] | None = None
+    scaler: Scaler | None = None
+    missing: str = "error"
+    output_scale: Scaler | None = None
     task: str = "classification"
     origin: MappingProxyType[str, str] | None = None
     graph: Graph = field(init=False)
@@ -175,6 +206,10 @@ class Model:
         tokenizer: str | None = None,
         mask_id: int | None = None,
         mask_value: float | None = None,
+        feature_names: Sequence[str] | None = None,
+        scaler: Any = None,
+        missing: str = "error",
+        output_scale: Any = None,
         task: str = "classification",
         origin: Mapping[str, str] | None = None,
     ) -> None:
@@ -185,12 +220,15 @@ class Model:
             "tokenizer": tokenizer,
             "mask_id": mask_id,
             "mask_value": mask_value,
+            "feature_names": feature_names,
+            "scaler": scaler,
+            "missing": missing,
         }
         if inputs is None:
             read = {INPUTS: Input(**of_input)}
         else:
             for name, value in of_input.items():
-                if value is not None:
+                if value is not None and value != "error":
                     raise ValueError(
                         f"{name}: expected None where inputs are declared, of which "
                         "each has its own"
@@ -198,13 +236,26 @@ class Model:
             read = check_inputs(inputs)
         graph = connect(layers, read)
         self._set(layers=graph.layers, inputs=None if inputs is None else MappingProxyType(read))
-        self._set_graph(graph, read)
+        self._set_graph(self._in_units(graph, output_scale, task, read), read)
         self._name(class_names, task, origin)
 
     def _set(self, **values: Any) -> None:
         """Set fields of a frozen model, which only its constructor does."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _in_units(
+        self, graph: Graph, output_scale: Any, task: str, inputs: Mapping[str, Input]
+    ) -> Graph:
+        """Return the network with scores in units of the target."""
+        if output_scale is None:
+            self._set(output_scale=None)
+            return graph
+        if task != "regression":
+            raise ValueError("output_scale: expected None, or task='regression'")
+        scaler = to_scaler("output_scale", output_scale, graph.scores.size, "outputs")
+        self._set(output_scale=scaler)
+        return connect(rescaled(graph.layers, scaler, graph.dtype), inputs)
 
     def _set_graph(self, graph: Graph, inputs: Mapping[str, Input]) -> None:
         """Set what is known of the network, and make what reads its inputs."""
@@ -242,7 +293,7 @@ class Model:
         self._set(task=task, origin=_check_origin(origin))
         check_choice("task", self.task, TASKS)
         if class_names is not None:
-            class_names = _check_strings("class_names", class_names)
+            class_names = check_strings("class_names", class_names)
             two = self.num_classes == 1 and self.task == "classification"
             if len(class_names) not in ((1, 2) if two else (self.num_classes,)):
                 expected = "1 or 2" if two else self.num_classes
@@ -292,12 +343,15 @@ class Model:
         """Return what the constructor was given."""
         arguments = {name: getattr(self, name) for name in (*self._PARTS, *_ARGUMENTS)}
         if self.inputs is not None:
-            arguments |= dict.fromkeys(_OF_INPUT) | {"inputs": dict(self.inputs)}
+            arguments |= dict.fromkeys(_OF_INPUT) | {
+                "missing": "error",
+                "inputs": dict(self.inputs),
+            }
         return arguments | {"origin": None if self.origin is None else dict(self.origin)}
 
     def _layers_as(self, dtype: np.dtype[Any]) -> dict[str, Any]:
         """Return the parts of `astype`."""
-        return {"layers": [layer.astype(dtype) for layer in self.graph.layers]}
+        return {"layers": [layer.astype(dtype) for layer in self.layers]}
 
     def prepared(self, backend: str) -> Prepared:
         """Return the model as a backend wants it, made when it is first asked for."""
@@ -548,15 +602,6 @@ def _check_origin(origin: Mapping[str, str] | None) -> MappingProxyType[str, str
     ):
         raise TypeError(f"origin: expected a mapping of str to str, got {shown(origin)}")
     return MappingProxyType(dict(origin))
-
-
-def _check_strings(name: str, values: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
-        raise TypeError(f"{name}: expected a sequence of str, got {type(values).__name__}")
-    for position, value in enumerate(values):
-        if not isinstance(value, str):
-            raise TypeError(f"{name}: expected str, got {shown(value)} at position {position}")
-    return tuple(map(str, values))
 
 
 def _check_distinct(argument: str, what: str, texts: tuple[str, ...]) -> None:

@@ -110,7 +110,7 @@ def _resolve(argument: str, baseline: Any, encoder: InputEncoder, batch: Batch) 
     ndim = _dimensions(argument, baseline)
     if ndim == 1:
         row = to_numbers(argument, baseline, (D,), dtype).copy()
-        return Baseline(row[np.newaxis], row)
+        return Baseline(_scaled(row[np.newaxis], encoder), row)
     lengths = np.diff(batch.given_offsets).tolist()
     if ndim == 3 and len(baseline) == 1:
         ndim, baseline = 2, baseline[0]
@@ -133,10 +133,17 @@ def _resolve(argument: str, baseline: Any, encoder: InputEncoder, batch: Batch) 
             to_numbers(f"{argument}[{b}]", one, (T, D), dtype).copy()
             for b, (one, T) in enumerate(zip(baseline, lengths, strict=True))
         ]
-    features = np.concatenate(arrays)
+    features = _scaled(np.concatenate(arrays), encoder)
     if batch.padding is not None:
         features = features[batch.padding.read]
     return Baseline(features, arrays)
+
+
+def _scaled(features: Array, encoder: InputEncoder) -> Array:
+    """Return what the network reads of raw values."""
+    if encoder.scaler is None:
+        return features
+    return encoder.scaler.transform(features).astype(encoder.dtype)
 
 
 def _dimensions(argument: str, baseline: Sequence[Any] | Array) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from numbers import Integral
 from typing import Any, TypeVar
 
@@ -14,12 +13,11 @@ import numpy.typing as npt
 
 from lrplstm.conversion import to_plain
 from lrplstm.errors import ArgumentError, ArgumentTypeError
-from lrplstm.texts import first_line, shown
+from lrplstm.texts import did_you_mean, first_line, shown
 
 __all__ = [
     "check_choice",
     "check_shape",
-    "did_you_mean",
     "first_line",
     "outer_level",
     "remembered",
@@ -31,9 +29,6 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-_LONGEST_NAME = 60
-"""Nobody means a name of so many letters; comparing texts without end takes time without end."""
-
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     """Raise a TypeError if `value` is no string, a ValueError if it is none of `choices`."""
@@ -44,23 +39,6 @@ def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     if not isinstance(value, str):
         raise ArgumentTypeError(name, f"{expected}, got {type(value).__name__}")
     raise ArgumentError(name, f"{expected}, got {shown(value)}{did_you_mean(value, choices)}")
-
-
-def did_you_mean(given: str, choices: Iterable[str]) -> str:
-    """Return "; did you mean ...?" for the choice that a misspelt one comes near, else nothing.
-
-    Examples
-    --------
-    >>> did_you_mean("senstivity", ["lrp", "sensitivity"])
-    "; did you mean 'sensitivity'?"
-    >>> did_you_mean("magic", ["lrp", "sensitivity"])
-    ''
-    """
-    if len(given) > _LONGEST_NAME:
-        return ""
-    by_lower = {choice.lower(): choice for choice in choices if len(choice) <= _LONGEST_NAME}
-    close = difflib.get_close_matches(given.lower(), by_lower, n=1, cutoff=0.6)
-    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 def to_whole(name: str, value: object) -> int:

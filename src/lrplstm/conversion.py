@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.errors import ArgumentError, ArgumentTypeError
+from lrplstm.tables import Table, as_series, read_table
 from lrplstm.texts import shown
 
 __all__ = ["is_array_like", "to_plain", "unpack"]
@@ -20,12 +21,12 @@ __all__ = ["is_array_like", "to_plain", "unpack"]
 _NARROW_FLOATS = ("bfloat16", "float8")
 """Beginnings of the names of floats that NumPy does not have, and float32 holds."""
 
-_WIDEST = {"b": np.bool_, "i": np.int64, "u": np.uint64, "f": np.float64}
-
 
 def is_array_like(value: object) -> bool:
     """Whether `value` is like an array: a tensor of another library, a table or a column of one."""
-    return hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic)
+    if isinstance(value, np.ndarray | np.generic):
+        return False
+    return hasattr(value, "__array__") or hasattr(value, "row_splits")  # TensorFlow's RaggedTensor
 
 
 def to_plain(name: str, value: Any) -> Any:
@@ -46,10 +47,16 @@ def to_plain(name: str, value: Any) -> Any:
         return value
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         return _from_tensor(name, value)
-    if hasattr(value, "columns") and hasattr(value, "to_numpy"):
-        return _from_frame(name, value)
-    if hasattr(value, "dtype") and hasattr(value, "to_numpy"):
-        return _from_column(name, value)
+    table = read_table(name, value)
+    if table is not None:
+        return _from_table(name, table)
+    column = as_series(value)
+    if column is not None:
+        return _from_column(name, column)
+    if hasattr(value, "row_splits"):
+        return _in_objects(value.to_list())
+    if hasattr(value, "to_pylist"):  # Arrow's arrays
+        return _from_lists(name, value.to_pylist())
     if is_array_like(value):
         return _from_array(name, np.asarray(value))
     return value
@@ -103,7 +110,9 @@ def _from_tensor(name: str, tensor: Any) -> npt.NDArray[Any]:
 
 
 def unpack(value: Any) -> list[npt.NDArray[Any]] | None:
-    """Return the sequences in PyTorch's PackedSequence in the order they had; None of all else."""
+    """Return the sequences in PyTorch's PackedSequence or nested tensor; None of all else."""
+    if getattr(value, "is_nested", False):
+        return [to_plain("inputs", sequence) for sequence in value.unbind()]
     if not isinstance(value, tuple) or type(value).__name__ != "PackedSequence":
         return None
     packed: Any = value
@@ -124,56 +133,47 @@ def unpack(value: Any) -> list[npt.NDArray[Any]] | None:
 # Tables -----------------------------------------------------------------------------------------
 
 
-def _from_frame(name: str, frame: Any) -> npt.NDArray[Any]:
-    """Return the numbers in a table of pandas or polars, of shape (rows, columns)."""
-    if hasattr(frame, "get_columns"):  # polars
-        columns = frame.get_columns()
-    else:
-        columns = [frame.iloc[:, k] for k in range(frame.shape[1])]
-    if not columns:
-        return np.zeros((len(frame), 0))
-    arrays = []
-    for label, column in zip(frame.columns, columns, strict=True):
-        array = _numbers(name, label, column)
-        arrays.append(array.astype(np.float64) if array.dtype.kind == "b" else array)
-    return np.stack(arrays, axis=1)
-
-
-def _numbers(name: str, label: Any, column: Any) -> npt.NDArray[Any]:
-    """Return the numbers of one column, or raise an error that names it."""
-    array = _from_column(name, column)
-    if array.dtype.kind == "O" and all(isinstance(value, Real) for value in array):
-        array = np.array(array.tolist())
-    if array.dtype.kind in "biuf":
-        return array
-    raise ArgumentTypeError(
-        name,
-        f"expected columns of numbers, got column {shown(label)} of dtype "
-        f"{column.dtype!s:.60}; convert it to numbers, or drop it",
-    )
-
-
-def _check_present(name: str, label: str, column: Any) -> None:
-    for method in ("isna", "is_null", "is_nan"):  # NaN is not null in polars
-        if not hasattr(column, method):
-            continue
-        try:
-            missing = np.asarray(getattr(column, method)(), bool)
-        except Exception:  # only columns of floats can be asked for NaN
-            continue
-        if missing.any():
-            raise ArgumentError(
-                name,
-                f"expected no missing values, got one in {label} at row "
-                f"{int(missing.argmax())}; fill or drop it",
-            )
+def _from_table(name: str, table: Table) -> npt.NDArray[Any]:
+    """Return the numbers in a table, of shape (rows, columns), of which none may be missing."""
+    missing = np.isnan(table.values) if table.values.dtype.kind == "f" else np.zeros((1, 1), bool)
+    if missing.any():
+        row, column = np.argwhere(missing)[0]
+        called = (
+            f"column {column}" if table.names is None else f"column {shown(table.names[column])}"
+        )
+        raise ArgumentError(
+            name,
+            f"expected no missing values, got one in column {called} at row {row}; fill or drop it",
+        )
+    return table.values
 
 
 def _from_column(name: str, column: Any) -> npt.NDArray[Any]:
-    """Return a column, or an index, of pandas or polars."""
-    called = getattr(column, "name", None)
-    _check_present(name, "a column" if called in (None, "") else f"column {shown(called)}", column)
-    kind = getattr(column.dtype, "kind", None)
-    if kind in _WIDEST and not isinstance(column.dtype, np.dtype):  # pandas' nullable and sparse
-        return np.asarray(column.to_numpy(dtype=_WIDEST[kind]))
+    """Return a column, as narwhals has it: numbers, texts, or an object each."""
+    if column.null_count() or (column.dtype.is_float() and column.is_nan().any()):
+        absent = column.is_null() | column.is_nan() if column.dtype.is_float() else column.is_null()
+        called = "a column" if column.name in (None, "") else f"column {shown(column.name)}"
+        row = int(np.asarray(absent.to_numpy(), bool).argmax())
+        raise ArgumentError(
+            name, f"expected no missing values, got one in {called} at row {row}; fill or drop it"
+        )
+    if column.dtype.is_nested():
+        return _in_objects([list(one) for one in column.to_list()])
     return np.asarray(_from_array(name, np.asarray(column.to_numpy())))
+
+
+def _from_lists(name: str, values: list[Any]) -> npt.NDArray[Any]:
+    """Return what one of Arrow's arrays holds: numbers, texts or lists."""
+    if None in values:
+        raise ArgumentError(
+            name,
+            f"expected no missing values, got one at row {values.index(None)}; fill or drop it",
+        )
+    return _in_objects(values) if isinstance(values[0], list) else np.asarray(values)
+
+
+def _in_objects(lists: list[Any]) -> npt.NDArray[Any]:
+    """Return lists of any lengths as an array of them."""
+    array = np.empty(len(lists), object)
+    array[:] = lists
+    return array

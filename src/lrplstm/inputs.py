@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from numbers import Integral, Real
@@ -13,9 +13,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lrplstm.checks import check_choice, to_array
-from lrplstm.conversion import is_array_like, unpack
 from lrplstm.errors import ArgumentError, ArgumentTypeError, Element, UnknownTokenError
-from lrplstm.sequences import Batch, LengthError, Padding, Words, locate, to_offsets
+from lrplstm.given import STRINGS, as_arrays, is_number, is_sequence, split
+from lrplstm.labelled import read_labelled
+from lrplstm.scaling import Scaler
+from lrplstm.sequences import Batch, LengthError, Names, Padding, Words, locate, to_offsets
+from lrplstm.sliding import Windows
+from lrplstm.tables import places
 from lrplstm.texts import shown
 from lrplstm.tokenizers import TOKENIZERS, tokenize
 from lrplstm.vocabulary import shown_tokens
@@ -25,112 +29,8 @@ __all__ = ["UNKNOWN_CHOICES", "InputEncoder", "check_mask_id", "check_mask_value
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
-_STRINGS = (str, bytes, bytearray, memoryview)
-"""Sequences that nobody means as such."""
-
-_PLAIN = {str, int}
-"""What tokens and ids are, nearly always: seen without a look at each."""
-
 _INNER_SPACE = re.compile(r"[^ \t\r\n][ \t\r\n]+[^ \t\r\n]")
 """What a text has and a token has not: spaces as people type them, between words."""
-
-
-def _is_sequence(value: object) -> bool:
-    if isinstance(value, np.ndarray):
-        return value.ndim > 0
-    return isinstance(value, Sequence) and not isinstance(value, _STRINGS)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-
-
-def _is_row(value: object) -> bool:
-    """Whether `value` is one step's features: floats in one dimension."""
-    if isinstance(value, np.ndarray):
-        return value.ndim == 1 and value.dtype.kind == "f"
-    if not _is_sequence(value) or set(map(type, value)) <= _PLAIN:  # type: ignore[call-overload]
-        return False
-    return any(
-        _is_number(x) and not isinstance(x, Integral)
-        for x in value  # type: ignore[attr-defined]
-    )
-
-
-def _split(argument: str, inputs: Any, reads_ids: bool) -> tuple[list[Any], bool]:
-    """Return the sequences in `inputs`, and whether it was just one.
-
-    With `reads_ids` integers are ids and strings tokens, of which two dimensions are several
-    sequences. `argument` is what errors call `inputs`.
-    """
-    packed = unpack(inputs)
-    if packed is not None:
-        return list(packed), False
-    if is_array_like(inputs):
-        inputs = to_array(argument, inputs)
-    if not _is_sequence(inputs):
-        raise ArgumentTypeError(
-            argument,
-            "expected a list of tokens, an array of ids or floats, or a list of those, "
-            f"got {type(inputs).__name__}",
-        )
-    if len(inputs) == 0:
-        raise ArgumentError(
-            argument, "expected at least one sequence of at least one step, got nothing"
-        )
-    if isinstance(inputs, np.ndarray):
-        kind, ndim = inputs.dtype.kind, inputs.ndim
-        if kind == "O" and ndim == 2:
-            inputs = to_array(argument, inputs)
-            kind = inputs.dtype.kind
-        if kind != "O" or ndim != 1 or not any(map(_is_sequence, inputs)):
-            several = ndim == 3 or (ndim == 2 and kind in "iuUO" and reads_ids)
-            return (list(inputs), False) if several else ([inputs], True)
-        inputs = list(inputs)  # a column of lists
-    types = set(map(type, inputs))
-    if types <= _PLAIN or all(isinstance(x, str) or _is_number(x) for x in inputs):
-        return [inputs], True
-    elements = list(inputs)
-    if not types <= {list}:
-        elements = [_element(argument, b, element) for b, element in enumerate(inputs)]
-    if any(_is_row(element) for element in elements):
-        return [elements], True
-    return elements, False
-
-
-def _element(argument: str, b: int, value: Any) -> Any:
-    """Return an element of a list, as an array if it is like one."""
-    if is_array_like(value):
-        return to_array(Element(argument, b), value)
-    if unpack(value) is not None:
-        raise ArgumentTypeError(
-            Element(argument, b),
-            "expected one sequence, got a PackedSequence; pass it by itself, or its sequences",
-        )
-    return value
-
-
-def _arrays(inputs: Any, reads_ids: bool) -> tuple[str | None, list[Any], bool]:
-    """Return the kind of `inputs`, its sequences, and whether it was just one.
-
-    This is the quick way for arrays that are all ids or all features; the kind of anything else is
-    None.
-    """
-    is_array = type(inputs) is np.ndarray  # of no class of its own, such as masked arrays
-    single = is_array and (
-        inputs.ndim < 2 or (inputs.ndim == 2 and not (reads_ids and inputs.dtype.kind in "iu"))
-    )
-    if single:
-        sequences = [inputs]
-    elif is_array or (isinstance(inputs, list | tuple) and set(map(type, inputs)) == {np.ndarray}):
-        sequences = list(inputs)
-    else:
-        return None, [], False
-    kinds = {(array.dtype.kind, array.ndim) for array in sequences}
-    kind = "ids" if kinds <= {("i", 1), ("u", 1)} else "floats" if kinds == {("f", 2)} else None
-    if kind is None or not sequences or not all(map(len, sequences)):
-        return None, [], False
-    return kind, sequences, single
 
 
 def check_mask_id(mask_id: Any, embedding: Array | None) -> int | None:
@@ -164,7 +64,7 @@ def check_mask_value(mask_value: Any, embedding: Array | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class _Names:
+class _Called:
     """What errors call the sequences."""
 
     argument: str
@@ -198,6 +98,12 @@ class InputEncoder:
         Name of what makes tokens of a text.
     mask_value : float, optional
         What all numbers of a step are that is left out.
+    feature_names : tuple of str of length D, optional
+        What the variables are called.
+    scaler : Scaler, optional
+        What the network reads of raw values.
+    missing : {"error", "zero", "mask"}
+        What to do with NaN.
     check : callable, optional
         Raises an error that is about one sequence, as its `sequence` says, where the network cannot
         read sequences of some lengths.
@@ -214,6 +120,9 @@ class InputEncoder:
     asks_of_each_step: bool
     tokenizer: str | None
     mask_value: float | None = None
+    feature_names: tuple[str, ...] | None = None
+    scaler: Scaler | None = None
+    missing: str = "error"
     check: Callable[[Array], object] | None = None
     argument: str = "inputs"
     shown: tuple[str, ...] | None = field(init=False, repr=False)
@@ -230,31 +139,39 @@ class InputEncoder:
         """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
         if unknown is not None:
             self._check_unknown(unknown)
-        reads_ids = self.embedding is not None
-        kind, sequences, single = _arrays(inputs, reads_ids)
-        names = _Names(self.argument, single)
+        reads_ids, names = self.embedding is not None, Names(self.feature_names)
+        kind, sequences, single = as_arrays(inputs, reads_ids)
+        if kind is None and not reads_ids:
+            if isinstance(inputs, Windows):
+                return self._batch_of_windows(inputs)
+            labelled = read_labelled(self.argument, inputs, self.feature_names, self.input_size)
+            if labelled is not None:
+                kind, (sequences, single, names) = "floats", labelled
+        called = _Called(self.argument, single)
         if kind is None:
-            if isinstance(inputs, _STRINGS):
+            if isinstance(inputs, STRINGS):
+                names = Names(text=inputs) if isinstance(inputs, str) else names
                 inputs = self._tokens_of(inputs)
-            sequences, single = _split(self.argument, inputs, reads_ids)
-            names = _Names(self.argument, single)
+            sequences, single = split(self.argument, inputs, reads_ids)
+            called = _Called(self.argument, single)
             sequences = [
-                to_array(names[b], s) if isinstance(s, np.ndarray) else s
+                to_array(called[b], s) if isinstance(s, np.ndarray) else s
                 for b, s in enumerate(sequences)
             ]
-            kind = self._one_kind(names, sequences)
+            kind = self._one_kind(called, sequences)
         if kind == "floats":
-            return self._checked(names, self._batch_of_features(names, sequences))
+            return self._batch_of_features(called, sequences, names)
         offsets = to_offsets([len(s) for s in sequences])
         if kind == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
-            ids, lacking = self._token_ids(names, tokens, offsets, self._unknown_id(unknown))
-            batch = Batch(offsets, ids, self.embedding, tokens, lacking, single)
+            ids, lacking = self._token_ids(called, tokens, offsets, self._unknown_id(unknown))
+            batch = Batch(offsets, ids, self.embedding, tokens, lacking, single, names=names)
         else:
-            ids = self._check_ids(names, sequences, offsets)
+            ids = self._check_ids(called, sequences, offsets)
             words = None if self.shown is None else Words(ids, offsets, self.shown)
             batch = Batch(offsets, ids, self.embedding, words, self._is_unknown(ids), single)
-        return self._checked(names, batch)
+        filled = None if self.mask_id is None else ids == self.mask_id
+        return self._checked(called, batch, filled)
 
     def tokenize(self, argument: str, text: str) -> list[str]:
         """Return the tokens of a text, by the model's tokenizer; `argument` is for errors."""
@@ -279,44 +196,33 @@ class InputEncoder:
             raise ArgumentError(self.argument, "expected at least one word, got a text of none")
         return tokens
 
-    def _find_padding(self, batch: Batch) -> tuple[Array, str]:
-        """Return which steps only fill sequences up, and what errors call these."""
-        embedding: Any = self.embedding
-        mask: Any = self.mask_id
-        if mask is None:
-            with np.errstate(over="ignore"):  # what is infinite here, no number equals
-                mask = self.dtype.type(self.mask_value)
-            name = f"all numbers {self.mask_value:g}"
-        else:
-            name = f"id {mask}"
-            if batch.from_features:  # vectors of ids, of which those of padding are padding
-                mask = embedding[mask]
-        filled: Any = batch.data == mask
-        return filled.all(axis=1) if filled.ndim == 2 else filled, name
-
-    def _checked(self, names: _Names, batch: Batch) -> Batch:
-        """Return a batch without the steps that only fill it up, of lengths that can be read."""
-        batch = self._leave_out(names, batch)
+    def _checked(self, called: _Called, batch: Batch, filled: Array | None) -> Batch:
+        """Return a batch without the steps that are `filled`, of lengths that can be read."""
+        if filled is not None and filled.any():
+            batch = self._leave_out(called, batch, filled)
         if self.check is not None:
             try:
                 self.check(np.diff(batch.offsets))
             except LengthError as error:
-                raise ArgumentError(names[error.sequence], str(error)) from None
+                raise ArgumentError(called[error.sequence], str(error)) from None
         return batch
 
-    def _leave_out(self, names: _Names, batch: Batch) -> Batch:
+    @property
+    def _padding(self) -> str:
+        """What errors call the steps that only fill sequences up."""
+        if self.mask_id is not None:
+            return f"id {self.mask_id}"
+        return "NaN" if self.mask_value is None else f"all numbers {self.mask_value:g}"
+
+    def _leave_out(self, called: _Called, batch: Batch, filled: Array) -> Batch:
         """Return a batch without the steps that only fill it up."""
-        if self.mask_id is None and self.mask_value is None:
-            return batch
-        filled, padding = self._find_padding(batch)
-        if not filled.any():
-            return batch
+        padding = self._padding
         read = np.flatnonzero(~filled)
         offsets = np.concatenate([[0], np.cumsum(~filled)])[batch.offsets]
         lengths = np.diff(offsets)
         if not lengths.all():
             raise ArgumentError(
-                names[int(lengths.argmin())],
+                called[int(lengths.argmin())],
                 f"expected at least one step, got nothing but padding ({padding})",
             )
         if self.asks_of_each_step:
@@ -326,27 +232,28 @@ class InputEncoder:
                 b = int(with_gaps.argmax())
                 position = int(filled[first[b] :].argmax()) + int(first[b] - batch.offsets[b])
                 raise ArgumentError(
-                    names[b],
+                    called[b],
                     f"expected padding ({padding}) at the ends alone, got some at "
                     f"position {position}; the model's pooling takes every step, so leave it out",
                 )
         left_out = Padding(batch.offsets, read)
         return replace(batch, offsets=offsets, data=batch.data[read], padding=left_out)
 
-    def _one_kind(self, names: _Names, sequences: list[Any]) -> str:
+    def _one_kind(self, called: _Called, sequences: list[Any]) -> str:
         """Return what all sequences hold: "tokens", "ids" or "floats"."""
         for b, sequence in enumerate(sequences):
-            if not _is_sequence(sequence):
+            if not is_sequence(sequence):
                 raise ArgumentTypeError(
-                    names[b], f"expected a sequence of tokens, ids or floats, got {shown(sequence)}"
+                    called[b],
+                    f"expected a sequence of tokens, ids or floats, got {shown(sequence)}",
                 )
             if len(sequence) == 0:
-                raise ArgumentError(names[b], "expected at least one step, got an empty sequence")
-        kinds = [self._kind(names, b, sequence) for b, sequence in enumerate(sequences)]
+                raise ArgumentError(called[b], "expected at least one step, got an empty sequence")
+        kinds = [self._kind(called, b, sequence) for b, sequence in enumerate(sequences)]
         for b, kind in enumerate(kinds):
             if kind != kinds[0]:
                 raise ArgumentTypeError(
-                    names[b], f"expected {kinds[0]} as in inputs[0], got {kind}"
+                    called[b], f"expected {kinds[0]} as in inputs[0], got {kind}"
                 )
         return kinds[0]
 
@@ -365,7 +272,7 @@ class InputEncoder:
             return None
         return self._ids[self.unknown_token]
 
-    def _kind(self, names: _Names, b: int, sequence: Any) -> str:
+    def _kind(self, called: _Called, b: int, sequence: Any) -> str:
         """Return what sequence b holds: "tokens", "ids" or "floats"."""
         if isinstance(sequence, np.ndarray):
             kind, ndim = sequence.dtype.kind, sequence.ndim
@@ -375,9 +282,9 @@ class InputEncoder:
             types = set(map(type, sequence))
             if types == {str} or all(isinstance(token, str) for token in sequence):
                 return "tokens"
-            if types == {int} or all(_is_number(x) and isinstance(x, Integral) for x in sequence):
+            if types == {int} or all(is_number(x) and isinstance(x, Integral) for x in sequence):
                 return "ids"
-            array = to_array(names[b], sequence)
+            array = to_array(called[b], sequence)
             kind, ndim = array.dtype.kind, array.ndim
             if kind == "U":  # some are strings, and NumPy would make strings of all
                 kind = "O"
@@ -388,46 +295,140 @@ class InputEncoder:
         if kind in "iufb" and ndim == 2:
             if kind in "iu" and self.embedding is not None:
                 raise ArgumentTypeError(
-                    names[b], "expected ids in an array of shape (T,), got integers in 2 dimensions"
+                    called[b],
+                    "expected ids in an array of shape (T,), got integers in 2 dimensions",
                 )
             return "floats"
         what = {"U": "strings", "i": "integers", "u": "integers", "f": "floats", "b": "bools"}
         what["S"] = "bytes, which have to be decoded,"
         raise ArgumentTypeError(
-            names[b],
+            called[b],
             f"expected a list of tokens, an integer array (T,) or a float array "
             f"(T, {self.input_size}), got {what.get(kind, 'other things')} in {ndim} dimension(s)",
         )
 
-    def _batch_of_features(self, names: _Names, sequences: list[Any]) -> Batch:
+    def _batch_of_features(self, called: _Called, sequences: list[Any], names: Names) -> Batch:
         arrays = [
-            s if isinstance(s, np.ndarray) else to_array(names[b], s)
+            s if isinstance(s, np.ndarray) else to_array(called[b], s)
             for b, s in enumerate(sequences)
         ]
         for b, array in enumerate(arrays):
+            if not len(array):
+                raise ArgumentError(called[b], "expected at least one step, got an empty sequence")
             if array.shape[1] != self.input_size:
                 raise ArgumentError(
-                    names[b], f"expected shape (T, {self.input_size}), got {array.shape}"
+                    called[b],
+                    f"expected shape (T, {self.input_size}), got {array.shape}{_listed(names)}",
                 )
         offsets = to_offsets([len(array) for array in arrays])
         # A number too large for float32 becomes infinite, and is then refused as such.
         with np.errstate(over="ignore"):
-            values = np.concatenate(arrays, dtype=self.dtype, casting="unsafe")
-        if not np.isfinite(values).all():
-            step, variable = np.argwhere(~np.isfinite(values))[0]
+            raw = np.concatenate(arrays, dtype=self._raw_dtype, casting="unsafe")
+        features, bad = self._scaled(raw)
+        if bad is not None:
+            step, variable = np.argwhere(bad)[0].tolist()
             b, position = locate(step, offsets)
-            padding = (
-                "; give sequences without their padding" if np.isnan(values[step]).all() else ""
-            )
+            at = f"step {position}" if names.steps is None else names.steps.take([step]).texts()[0]
+            self._refuse_number(called[b], arrays[b][position], variable, at, names)
+        batch = Batch(
+            offsets, features, None, None, np.zeros(len(raw), bool), called.single, names=names
+        )
+        return self._checked(called, batch, self._filled(raw))
+
+    def _batch_of_windows(self, windows: Windows) -> Batch:
+        """Return windows as the rows of their table that they are."""
+        called, order = _Called(self.argument, single=False), None
+        if self.feature_names is not None and windows.feature_names is not None:
+            order = places(self.argument, windows.feature_names, self.feature_names)
+        table = windows.values if order is None else windows.values[:, order]
+        names = Names(self.feature_names or windows.feature_names)
+        if table.shape[1] != self.input_size:
             raise ArgumentError(
-                names[b],
-                f"expected finite {self.dtype} numbers, got "
-                f"{arrays[b][position, variable]} at step {position}, variable {variable}{padding}",
+                self.argument,
+                f"expected windows of {self.input_size} variables, got {table.shape[1]}"
+                f"{_listed(names)}",
             )
-        return Batch(offsets, values, None, None, np.zeros(len(values), bool), names.single)
+        rows, labels = windows.rows, windows.row_labels
+        with np.errstate(over="ignore"):
+            raw = table.astype(self._raw_dtype)
+        features, bad = self._scaled(raw)
+        if bad is not None:
+            read = np.zeros(len(raw), bool)
+            read[rows] = True
+            bad &= read[:, np.newaxis]
+            if bad.any():
+                row, variable = np.argwhere(bad)[0].tolist()
+                at = f"row {row}" if labels is None else labels.take([row]).texts()[0]
+                b, _ = divmod(int((rows == row).argmax()), windows.length)
+                self._refuse_number(called[b], table[row], variable, at, names)
+        names = names._replace(
+            steps=None if labels is None else labels.take(rows), sequences=windows.keys or None
+        )
+        filled = self._filled(raw)
+        batch = Batch(
+            windows.length * np.arange(len(windows) + 1),
+            rows,
+            features,
+            None,
+            np.zeros(len(rows), bool),
+            single=False,
+            names=names,
+            of_windows=True,
+        )
+        return self._checked(called, batch, None if filled is None else filled[rows])
+
+    @property
+    def _raw_dtype(self) -> np.dtype[Any]:
+        """What raw values are read as: a scaler subtracts large numbers from large numbers."""
+        return self.dtype if self.scaler is None else np.dtype(np.float64)
+
+    def _scaled(self, raw: Array) -> tuple[Array, Array | None]:
+        """Return what the network reads of raw values, and where they cannot be, if anywhere."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = raw if self.scaler is None else self.scaler.transform(raw)
+            features = scaled.astype(self.dtype, copy=False)
+        bad = ~np.isfinite(features)
+        if not bad.any():
+            return features, None
+        if self.missing != "error":
+            missing = np.isnan(raw)
+            features[missing] = 0
+            bad &= ~missing
+        return features, bad if bad.any() else None
+
+    def _filled(self, raw: Array) -> Array | None:
+        """Return which steps of raw values only fill sequences up."""
+        filled = None
+        if self.mask_value is not None:
+            with np.errstate(over="ignore"):  # what is infinite here, no number equals
+                filled = (raw == raw.dtype.type(self.mask_value)).all(axis=1)
+        if self.missing == "mask":
+            missing = np.isnan(raw).any(axis=1)
+            filled = missing if filled is None else filled | missing
+        return filled
+
+    def _refuse_number(
+        self, name: str, step: Array, variable: int, at: str, names: Names
+    ) -> NoReturn:
+        """Raise the error of a number that is NaN or infinite."""
+        number = step[variable]
+        called = variable if names.features is None else shown(names.features[variable])
+        hint = ""
+        if np.isfinite(number):
+            hint = f", too large for {self.dtype}"
+        elif np.isnan(np.asarray(step, np.float64)).all():
+            hint = "; give sequences without their padding"
+        elif np.isnan(number):
+            hint = (
+                "; fill it in as was done in training, or say missing='zero' or 'mask' of the model"
+            )
+        raise ArgumentError(
+            name,
+            f"variable {called} at {at}: expected a finite number, got {number}{hint}",
+        )
 
     def _token_ids(
-        self, names: _Names, sequences: list[list[str]], offsets: Array, unknown_id: int | None
+        self, called: _Called, sequences: list[list[str]], offsets: Array, unknown_id: int | None
     ) -> tuple[Array, Array]:
         if self.vocabulary is None or self.embedding is None:
             raise ArgumentError(
@@ -440,7 +441,7 @@ class InputEncoder:
         for step in np.flatnonzero(lacking).tolist():
             if unknown_id is None or _INNER_SPACE.search(tokens[step]):
                 b, position = locate(step, offsets)
-                self._refuse(names[b], position, tokens[step])
+                self._refuse(called[b], position, tokens[step])
         ids[lacking] = unknown_id or 0  # None has been an error
         return ids, lacking | self._is_unknown(ids)
 
@@ -457,7 +458,7 @@ class InputEncoder:
             )
         raise UnknownTokenError(name, token, position)
 
-    def _check_ids(self, names: _Names, sequences: list[Any], offsets: Array) -> Array:
+    def _check_ids(self, called: _Called, sequences: list[Any], offsets: Array) -> Array:
         if self.embedding is None:
             raise ArgumentError(
                 self.argument,
@@ -465,7 +466,7 @@ class InputEncoder:
                 "and the model has no embedding",
             )
         arrays = [
-            s if isinstance(s, np.ndarray) else to_array(names[b], s)
+            s if isinstance(s, np.ndarray) else to_array(called[b], s)
             for b, s in enumerate(sequences)
         ]
         ids = _joined([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
@@ -474,7 +475,7 @@ class InputEncoder:
             step = int((unsigned >= len(self.embedding)).argmax())
             b, position = locate(step, offsets)
             raise ArgumentError(
-                names[b],
+                called[b],
                 f"id {arrays[b][position]} at position {position} is out of range; "
                 f"expected 0 <= id < {len(self.embedding)}",
             )
@@ -485,6 +486,11 @@ class InputEncoder:
         if self.unknown_token is None:
             return np.zeros(len(ids), bool)
         return ids == self._ids[self.unknown_token]
+
+
+def _listed(names: Names) -> str:
+    """Return what variables are called, for an error of how many there are."""
+    return "" if names.features is None else f": {', '.join(map(shown, names.features))}"
 
 
 def _joined(arrays: list[Array]) -> Array:

@@ -41,7 +41,8 @@ class LSTMModel(Model):
         What the head reads of the top layer: the "last" hidden state that each direction reaches;
         the "mean", or for each unit the "max", over all steps; or, with "none", the hidden state of
         each step, so that there is a row of scores for each step.
-    embedding, vocabulary, class_names, unknown_token, tokenizer, mask_id, mask_value, task, origin
+    embedding, vocabulary, class_names, unknown_token, tokenizer, mask_id, mask_value, \
+feature_names, scaler, missing, output_scale, task, origin
         As for `Model`.
 
     Attributes
@@ -100,6 +101,10 @@ pooling='last', dtype=float64)
         tokenizer: str | None = None,
         mask_id: int | None = None,
         mask_value: float | None = None,
+        feature_names: Sequence[str] | None = None,
+        scaler: Any = None,
+        missing: str = "error",
+        output_scale: Any = None,
         task: str = "classification",
         origin: Mapping[str, str] | None = None,
     ) -> None:
@@ -127,8 +132,12 @@ pooling='last', dtype=float64)
             tokenizer=tokenizer,
             mask_id=mask_id,
             mask_value=mask_value,
+            feature_names=feature_names,
+            scaler=scaler,
+            missing=missing,
         )
-        self._set_graph(graph, {INPUTS: read})
+        inputs = {INPUTS: read}
+        self._set_graph(self._in_units(graph, output_scale, task, inputs), inputs)
         self._name(class_names, task, origin)
 
     # Sizes --------------------------------------------------------------------------------------

@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.checks import check_choice, did_you_mean, to_array, to_int
+from lrplstm.checks import check_choice, to_array, to_int
 from lrplstm.conversion import is_array_like
 from lrplstm.errors import ArgumentError, ArgumentTypeError, Element
-from lrplstm.inputs import UNKNOWN_CHOICES, InputEncoder, check_mask_id, check_mask_value
+from lrplstm.inputs import (
+    UNKNOWN_CHOICES,
+    InputEncoder,
+    check_mask_id,
+    check_mask_value,
+)
+from lrplstm.scaling import Scaler
 from lrplstm.sequences import Batch, LengthError
-from lrplstm.texts import shown
+from lrplstm.texts import did_you_mean, shown
+from lrplstm.variables import check_variables
 from lrplstm.vocabulary import resolve_vocabulary
 from lrplstm.weights import Array, check_dtype, frozen
 
@@ -38,7 +45,7 @@ class Input:
         be joined at each of them; what is left out of that one as padding is left out here, too.
     embedding : array_like of shape (V, size), optional
         What is read for each id. Without it the input is floats.
-    vocabulary, unknown_token, tokenizer, mask_id, mask_value
+    vocabulary, unknown_token, tokenizer, mask_id, mask_value, feature_names, scaler, missing
         As of a `lrplstm.Model`, of this input.
 
     Raises
@@ -62,6 +69,9 @@ class Input:
     tokenizer: str | None = None
     mask_id: int | None = None
     mask_value: float | None = None
+    feature_names: tuple[str, ...] | None = None
+    scaler: Scaler | None = None
+    missing: str = "error"
 
     def __init__(
         self,
@@ -74,6 +84,9 @@ class Input:
         tokenizer: str | None = None,
         mask_id: int | None = None,
         mask_value: float | None = None,
+        feature_names: Sequence[str] | None = None,
+        scaler: Any = None,
+        missing: str = "error",
     ) -> None:
         if size is not None:
             size = to_int("size", size, 1)
@@ -105,6 +118,7 @@ class Input:
         values |= {"unknown_token": unknown_token, "tokenizer": tokenizer}
         values["mask_id"] = check_mask_id(mask_id, table)
         values["mask_value"] = check_mask_value(mask_value, table)
+        values |= check_variables(feature_names, scaler, missing, size, table)
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -133,7 +147,13 @@ class Input:
             That of the network.
         gaps : bool
             Whether padding may stand between other steps.
+
+        Raises
+        ------
+        ValueError
+            If it has names, or a scaler, for another number of variables.
         """
+        check_variables(self.feature_names, self.scaler, self.missing, size, self.embedding)
         return InputEncoder(
             size,
             dtype,
@@ -144,6 +164,9 @@ class Input:
             asks_of_each_step=not gaps,
             tokenizer=self.tokenizer,
             mask_value=self.mask_value,
+            feature_names=self.feature_names,
+            scaler=self.scaler,
+            missing=self.missing,
             argument=argument,
         )
 

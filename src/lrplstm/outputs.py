@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.checks import did_you_mean
 from lrplstm.errors import ArgumentError
-from lrplstm.texts import shown
+from lrplstm.texts import did_you_mean, shown
 from lrplstm.weights import Array
 
 __all__ = ["TASKS", "Outputs"]

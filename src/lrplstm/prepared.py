@@ -300,6 +300,12 @@ class Prepared:
         """Project the words of a batch, each once."""
         if batch.embedding is None or self.entry is None:
             return Source(None, None)
+        if batch.of_windows:  # their rows are read by many of them, and by no other batch
+            row = self._project(batch, np.array([batch.zero_id]))
+            few = batch.zero_id * row.nbytes <= _WORD_TABLE_BYTES
+            if not few:
+                return Source(None, None)
+            return Source(self._project(batch, np.arange(batch.zero_id + 1)), batch.data)
         if self._words is None:
             row = self._project(batch, np.array([batch.zero_id]))
             words = batch.zero_id + 1

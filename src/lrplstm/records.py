@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lrplstm.plain import plain
-from lrplstm.sequences import sum_steps
+from lrplstm.sequences import NO_NAMES, sum_steps
 from lrplstm.weights import Array
 
 __all__ = ["Columns", "columns", "record", "records"]
@@ -33,6 +33,7 @@ _FIELDS = (
 def record(a: Any) -> dict[str, Any]:
     """Return the record of an `Attribution`, see its `to_dict`."""
     values = {name: getattr(a, name) for name in _FIELDS}
+    values |= _names(a)
     if a.other_relevance:
         values["relevance_of"] = a.relevance_of
     values["predicted_class"] = _names_of(a.class_names, a.predicted)
@@ -44,6 +45,21 @@ def record(a: Any) -> dict[str, Any]:
     }
     plain_values: dict[str, Any] = plain(values)
     return plain_values
+
+
+def _names(a: Any) -> dict[str, Any]:
+    """Return what variables, steps and the sequence are called, of what is called anything."""
+    named = {
+        "feature_names": a.feature_names,
+        "step_labels": None if a.names.steps is None else a.names.steps.texts(),
+        "sequence_labels": {k: _label(v) for k, v in a.sequence_labels.items()} or None,
+        "text": a.text,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _label(value: Any) -> Any:
+    return value if isinstance(value, str | bool | int | float | np.number) else str(value)
 
 
 def _names_of(names: tuple[str, ...] | None, chosen: Any) -> Any:
@@ -116,6 +132,7 @@ def _is_usual(a: Any) -> bool:
     arrays = (a.scores, a.token_relevance, a.input_relevance, a.initial_relevance, a.delta)
     return (
         not a.every_step
+        and a.names == NO_NAMES._replace(features=a.names.features)
         and not a.other_relevance
         and isinstance(a.target, np.ndarray | str)
         and not any(isinstance(value, list) for value in a.params.values())

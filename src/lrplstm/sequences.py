@@ -8,9 +8,20 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from lrplstm.step_labels import StepLabels
 from lrplstm.weights import Array
 
-__all__ = ["Batch", "LengthError", "Part", "Words", "locate", "rows_of", "sum_steps", "to_offsets"]
+__all__ = [
+    "Batch",
+    "LengthError",
+    "Names",
+    "Part",
+    "Words",
+    "locate",
+    "rows_of",
+    "sum_steps",
+    "to_offsets",
+]
 
 _PART_STEPS, _PART_BYTES = 2048, 32 * 2**20
 """Steps, and working memory, of a part of a batch: enough that the calls do not count, and few
@@ -129,6 +140,40 @@ class Padding(NamedTuple):
     read: Array
 
 
+class Names(NamedTuple):
+    """What parts of a batch are called.
+
+    Attributes
+    ----------
+    features : tuple of str, or None
+        The D variables.
+    steps : StepLabels, or None
+        Of all steps that were given, those of one sequence after those of another.
+    sequences : mapping of ndarray of shape (B,), or None
+        What each sequence is of, such as its basin, by the name of that.
+    text : str, or None
+        The text that the tokens of the one sequence were made from.
+    """
+
+    features: tuple[str, ...] | None = None
+    steps: StepLabels | None = None
+    sequences: Mapping[str, Array] | None = None
+    text: str | None = None
+
+    def of(self, b: int, steps: slice) -> Names:
+        """Return what parts of one sequence are called."""
+        if self.steps is None and self.sequences is None:
+            return self
+        of_steps = None if self.steps is None else self.steps.take(steps)
+        one = None
+        if self.sequences is not None:
+            one = {name: values[b] for name, values in self.sequences.items()}
+        return self._replace(steps=of_steps, sequences=one)
+
+
+NO_NAMES = Names()
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Sequences, one after the other.
@@ -153,6 +198,9 @@ class Batch:
         What networks of several inputs read besides, by name: a sequence for each of these.
     score_offsets : ndarray of shape (B + 1,), or None
         Where sequences begin in scores of steps that are not those of the inputs.
+    names : Names
+    of_windows : bool
+        Whether `embedding` is a table of features, of whose rows `data` are windows.
     """
 
     offsets: Array
@@ -164,6 +212,8 @@ class Batch:
     padding: Padding | None = None
     others: Mapping[str, Batch] = field(default_factory=dict)
     score_offsets: Array | None = None
+    names: Names = NO_NAMES
+    of_windows: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -191,7 +241,7 @@ class Batch:
     @property
     def from_features(self) -> bool:
         """True where the input was numbers rather than tokens or ids."""
-        return self.embedding is None
+        return self.embedding is None or self.of_windows
 
     @property
     def zero_id(self) -> int:

@@ -2,7 +2,8 @@
 
 ========================  ===========================================================
 config.json               sizes, pooling, activations of the head, class names, unknown token,
-                          tokenizer, mask id and value, task, origin; ``sha256`` of each other file
+                          tokenizer, mask id and value, names and scaler of variables, task, origin;
+                          ``sha256`` of each other file
 weights.safetensors       ``layers.<n>.<forward or backward>.<weight_ih, weight_hh or bias>``,
                           ``initial_hidden`` and ``initial_cell`` beside them where they are not
                           zero, ``head.<n>.weight``, ``head.<n>.bias``, ``embedding``; a head that
@@ -18,8 +19,8 @@ vocab.txt                 one token a line, UTF-8, in the order of the embedding
 Files other than those that have a digest in config.json are no part of the model, and one of
 another digest is refused: it was written with another config.json, or changed since. Whoever
 changes vocab.txt by hand takes the entry ``sha256`` out of config.json. Folders of
-``format_version`` 1 have no digests; 4 is that of a `lrplstm.Model` with declared inputs, 3 of any
-other, 2 of an `LSTMModel`.
+``format_version`` 1 have no digests; 5 is that of a model with names or scalers, 4 of a
+`lrplstm.Model` with declared inputs, 3 of any other, 2 of an `LSTMModel`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from lrplstm.layers import LSTM, DenseLayer, directions
 from lrplstm.named_inputs import Input
 from lrplstm.plain_json import check_parts, parse_json
 from lrplstm.saving import LEFTOVERS, digest, replace_files
-from lrplstm.stored_inputs import pack_inputs, unpack_inputs
+from lrplstm.stored_inputs import VARIABLES, pack_inputs, pack_variables, unpack_inputs
 from lrplstm.stored_layers import pack_layers, unpack_layers
 from lrplstm.texts import shown, with_visible_errors
 from lrplstm.vocabulary import unnamed_ids, without_names
@@ -57,11 +58,13 @@ __all__ = [
     "write_folder",
 ]
 
-_FORMAT, _VERSION = "lrplstm", 4
+_FORMAT, _VERSION = "lrplstm", 5
+_SEVERAL_INPUTS = 4  # what a Model needs that declares inputs
 _ONE_INPUT = 3  # what a Model needs that declares no inputs
 _SHORT_FORM = 2  # what an LSTMModel needs, which older releases read, too
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "weights.safetensors", "vocab.txt"
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "num_classes")
+_OUTPUT_SCALE = "output_scale"
 _SETTINGS = (
     "pooling",
     "class_names",
@@ -71,6 +74,8 @@ _SETTINGS = (
     "mask_value",
     "task",
     "origin",
+    *VARIABLES,
+    _OUTPUT_SCALE,
 )
 _INPUTS = "inputs"
 _HEAD, _LAYERS, _UNNAMED = "head_activations", "layers", "unnamed_ids"
@@ -120,9 +125,14 @@ def write_folder(
     if inputs is not None:
         inputs_said, embeddings, tokens = pack_inputs(inputs)
         vocabularies = dict(tokens)
-        settings, version = settings | {_INPUTS: inputs_said}, _VERSION
+        settings, version = settings | {_INPUTS: inputs_said}, _SEVERAL_INPUTS
         tensors |= embeddings
 
+    scales = {name: settings.pop(name, None) for name in (*VARIABLES, _OUTPUT_SCALE)}
+    said = pack_variables(scales)
+    settings |= said
+    if said or any(set(said_of) & set(VARIABLES) for said_of in settings.get(_INPUTS, ())):
+        version = _VERSION
     vocabulary_size = None if vocabulary is None else len(vocabulary)
     config = {"format": _FORMAT, "format_version": version, **sizes}
     config |= {"vocabulary_size": vocabulary_size, **settings}
@@ -288,8 +298,9 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     part = _Parts(folder, config.get(_DIGESTS))
     tensors = _parse_tensors(folder / _WEIGHTS, part.read(_WEIGHTS))
     arguments: dict[str, Any] = {name: config.get(name) for name in _SETTINGS}
-    if arguments["task"] is None:  # a folder from before there was a choice
-        del arguments["task"]
+    for name in ("task", "missing"):
+        if arguments[name] is None:  # a folder from before there was a choice
+            del arguments[name]
     arguments["embedding"] = embedding = tensors.pop("embedding", None)
     if _LAYERS in config:
         del arguments["pooling"]
@@ -399,17 +410,18 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path}: made by a newer version of lrplstm, of format_version "
             f"{shown(version)}; this one reads up to {_VERSION}: install a newer one"
         )
-    for name in ("pooling", "unknown_token", "tokenizer", "task"):
+    for name in ("pooling", "unknown_token", "tokenizer", "task", "missing"):
         value = config.get(name)
         if not isinstance(value, str) and (
             value is not None or (name == "pooling" and _LAYERS not in config)
         ):
             raise ValueError(f"{path}: {name}: expected a string, got {shown(value)}")
-    names = config.get("class_names")
-    if names is not None and not (
-        isinstance(names, list) and all(isinstance(name, str) for name in names)
-    ):
-        raise ValueError(f"{path}: class_names: expected a list of strings, got {shown(names)}")
+    for name in ("class_names", "feature_names"):
+        names = config.get(name)
+        if names is not None and not (
+            isinstance(names, list) and all(isinstance(one, str) for one in names)
+        ):
+            raise ValueError(f"{path}: {name}: expected a list of strings, got {shown(names)}")
     activations = config.get(_HEAD)
     if activations is not None and not (
         isinstance(activations, list) and activations and all(map(_is_activation, activations))

@@ -1,6 +1,7 @@
 """Several inputs in files: what config.json says of each, its embedding and its vocabulary.
 
-Each is ``{"name", "size", "steps", "unknown_token", "tokenizer", "mask_id", "mask_value"}`` and,
+Each is ``{"name", "size", "steps", "unknown_token", "tokenizer", "mask_id", "mask_value"}``, where
+they are given ``"feature_names"``, ``"missing"`` and ``"scaler"``, ``{"mean", "scale"}``; and,
 with a vocabulary, ``"vocabulary_size"`` and ``"unnamed_ids"``; the embedding of the n-th is the
 tensor ``inputs.<n>.embedding``, and its tokens are in ``vocab.<n>.txt``.
 """
@@ -11,11 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lrplstm.named_inputs import Input, check_inputs
+from lrplstm.scaling import Scaler
 from lrplstm.texts import shown
 from lrplstm.vocabulary import unnamed_ids, without_names
 from lrplstm.weights import Array
 
-__all__ = ["pack_inputs", "unpack_inputs", "vocabulary_file"]
+__all__ = ["VARIABLES", "pack_inputs", "pack_variables", "unpack_inputs", "vocabulary_file"]
+
+VARIABLES = ("feature_names", "scaler", "missing")
+"""What is said of variables where there is anything to say."""
 
 _SETTINGS = ("size", "steps", "unknown_token", "tokenizer", "mask_id", "mask_value")
 
@@ -35,6 +40,7 @@ def pack_inputs(
     for n, (name, one) in enumerate(inputs.items()):
         arguments = one.arguments()
         of_input = {"name": name} | {setting: arguments[setting] for setting in _SETTINGS}
+        of_input |= pack_variables({setting: arguments[setting] for setting in VARIABLES})
         if one.embedding is not None:
             tensors[f"inputs.{n}.embedding"] = one.embedding
         if one.vocabulary is not None:
@@ -43,6 +49,17 @@ def pack_inputs(
             of_input["unnamed_ids"] = unnamed_ids(one.vocabulary)
         said.append(of_input)
     return said, tensors, vocabularies
+
+
+def pack_variables(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of names and scalers that differ from none, ready for JSON."""
+    said: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if isinstance(value, Scaler):
+            said[name] = {"mean": value.mean.tolist(), "scale": value.scale.tolist()}
+        elif value not in (None, "error"):
+            said[name] = value
+    return said
 
 
 def unpack_inputs(
@@ -71,6 +88,7 @@ def unpack_inputs(
         embedding = tensors.pop(f"inputs.{n}.embedding", None)
         tokens = tokens_in(vocabulary_file(n), one, embedding)
         settings = {setting: one.get(setting) for setting in _SETTINGS}
+        settings |= {setting: one[setting] for setting in VARIABLES if setting in one}
         try:
             vocabulary = without_names(tokens, one.get("unnamed_ids"))
             inputs[name] = Input(embedding=embedding, vocabulary=vocabulary, **settings)

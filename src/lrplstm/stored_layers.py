@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lrplstm.checks import did_you_mean
 from lrplstm.layers import LAYERS, Layer
-from lrplstm.texts import shown
+from lrplstm.texts import did_you_mean, shown
 from lrplstm.weights import Array
 
 __all__ = ["pack_layers", "unpack_layers"]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["first_line", "shown", "visible", "with_visible_errors"]
+__all__ = ["did_you_mean", "first_line", "shown", "visible", "with_visible_errors"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _MOST_LETTERS = 60
+
+_LONGEST_NAME = 60
+"""Nobody means a name of so many letters; comparing texts without end takes time without end."""
 
 # The joiners that build emoji and shape scripts (U+200C, U+200D) are not among them.
 _UNSAFE = re.compile(
@@ -64,6 +68,23 @@ def visible(text: str) -> str:
     red\x1b[31m\n
     """
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def did_you_mean(given: str, choices: Iterable[str]) -> str:
+    """Return "; did you mean ...?" for the choice that a misspelt one comes near, else nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("senstivity", ["lrp", "sensitivity"])
+    "; did you mean 'sensitivity'?"
+    >>> did_you_mean("magic", ["lrp", "sensitivity"])
+    ''
+    """
+    if len(given) > _LONGEST_NAME:
+        return ""
+    by_lower = {choice.lower(): choice for choice in choices if len(choice) <= _LONGEST_NAME}
+    close = difflib.get_close_matches(given.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 def first_line(error: BaseException) -> str:

@@ -16,7 +16,8 @@ import numpy as np
 
 import lrplstm
 from lrplstm import heatmap
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import Output, naming_output, open_outputs, requested

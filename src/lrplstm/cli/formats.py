@@ -11,7 +11,8 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from lrplstm import heatmap
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.cli.inputs import InputError, Item
 from lrplstm.cli.json_lines import JsonLines, encode_records
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import IO, Any
 
-from lrplstm.attribution import Attributions
+from lrplstm.attributions import Attributions
 from lrplstm.records import Columns, columns
 
 __all__ = ["JsonLines", "encode_records"]

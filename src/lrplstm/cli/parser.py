@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 import lrplstm
 from lrplstm.backends import choose
-from lrplstm.checks import did_you_mean
 from lrplstm.cli.commands import PREDICTION_FORMATS, explain, predict
 from lrplstm.cli.evaluating import EVALUATION_FORMATS, evaluate
 from lrplstm.cli.formats import FORMATS
@@ -21,7 +20,7 @@ from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.loaders.registry import LOADERS, Option
 from lrplstm.loaders.registry import options as loader_options
 from lrplstm.methods import ALIASES, METHODS
-from lrplstm.texts import shown
+from lrplstm.texts import did_you_mean, shown
 
 __all__ = ["make_parser", "parse"]
 

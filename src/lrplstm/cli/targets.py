@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from lrplstm.base_model import Model
-from lrplstm.checks import did_you_mean
 from lrplstm.cli.inputs import InputError
-from lrplstm.texts import shown
+from lrplstm.texts import did_you_mean, shown
 
 __all__ = ["read_target"]
 

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.baselines import features_of_word
 from lrplstm.errors import ArgumentError, Element
@@ -82,6 +83,9 @@ class Corpus:
             unknown_token=None,
             mask_id=None,
             mask_value=None,
+            feature_names=None,
+            scaler=None,
+            missing="error",
         )
         return cls(
             given=model,

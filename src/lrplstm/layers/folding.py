@@ -13,9 +13,10 @@ from lrplstm.layers.convolution import Convolution
 from lrplstm.layers.dense import DenseLayer
 from lrplstm.layers.normalization import Affine
 from lrplstm.layers.recurrent import Recurrent
+from lrplstm.scaling import Scaler
 from lrplstm.weights import Array
 
-__all__ = ["fold", "into_reader", "into_source"]
+__all__ = ["fold", "into_reader", "into_source", "rescaled"]
 
 
 def fold(layers: Sequence[Layer]) -> list[Layer]:
@@ -84,6 +85,17 @@ def into_source(layer: Layer, affine: Affine) -> Layer | None:
     bias = shift if layer.bias is None else scale * layer.bias + shift
     # Whoever read the affine layer finds it under that name.
     return _with(layer, weight, bias).called(affine.name, layer.reads)
+
+
+def rescaled(layers: Sequence[Layer], scaler: Scaler, dtype: np.dtype[Any]) -> list[Layer]:
+    """Return layers of which the last gives what it gave times a scale plus a mean."""
+    *before, last = layers
+    name = str(last.name)
+    affine = Affine(scaler.scale, scaler.mean, name=f"{name} in units", reads=(name,))
+    taken_in = into_source(last.astype(np.dtype(np.float64)), affine)
+    if taken_in is None:
+        return [*layers, affine.astype(dtype)]
+    return [*before, taken_in.called(name, last.reads).astype(dtype)]
 
 
 def _with(layer: DenseLayer | Convolution, weight: Array, bias: Array) -> Layer:

@@ -8,9 +8,10 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, overload
 
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
-from lrplstm.checks import check_choice, did_you_mean
+from lrplstm.checks import check_choice
 from lrplstm.method_table import TABLE, Option
 from lrplstm.methods.contextual_decomposition import contextual_decomposition
 from lrplstm.methods.gradient_x_input import gradient_x_input
@@ -20,7 +21,7 @@ from lrplstm.methods.occlusion import occlusion
 from lrplstm.methods.random_relevance import random_relevance
 from lrplstm.methods.sensitivity import sensitivity
 from lrplstm.methods.signatures import OneSequence, SeveralSequences
-from lrplstm.texts import shown
+from lrplstm.texts import did_you_mean, shown
 
 __all__ = [
     "ALIASES",

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from lrplstm import network
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.copies import copies_for_steps
 from lrplstm.method_table import InputRelevance, Method, register

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrplstm import network
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.baselines import BASELINE, Baseline, resolve_baseline
 from lrplstm.copies import Copies, copies

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.checks import check_choice, remembered
 from lrplstm.method_table import InputRelevance, Method, Option, register
@@ -135,9 +136,10 @@ def lrp(
         One sequence is a list of tokens, an integer array of token ids of shape (T,), or a float
         array of shape (T, D). A batch is a list of sequences, which may differ in length, an
         integer array of ids of shape (B, T), or a float array of shape (B, T, D). Arrays may also
-        be tensors of any device, DataFrames without missing values, or columns of one; a
-        PackedSequence is the batch it was packed of. A text is one sequence where the model names a
-        tokenizer; for several see `Model.tokenize`.
+        be tensors of any device, tables (pandas, polars, Arrow) or arrays of xarray, whose names
+        and dates are then those of the result, or `lrplstm.windows` of a table; a PackedSequence is
+        the batch it was packed of. A text is one sequence where the model names a tokenizer; for
+        several see `Model.tokenize`.
     target : None, int or str, sequence of int or str, sequence of float, or "all"
         What to explain: None for the class that each sequence is predicted as; a class, by its
         number or name; one class for each sequence; weights of the scores of shape (C,) or (B, C),

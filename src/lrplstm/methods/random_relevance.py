@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.checks import to_int
 from lrplstm.method_table import InputRelevance, Method, Option, register

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lrplstm import network
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.backends import choose
 from lrplstm.base_model import Model
 from lrplstm.checks import check_choice

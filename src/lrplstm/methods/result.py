@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.attribution import Attribution, Attributions, one_of
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions, one_of
 from lrplstm.base_model import Model
 from lrplstm.input_rows import InputRows
 from lrplstm.method_table import InputRelevance
@@ -115,6 +116,12 @@ class Result:
             "every_step": model.every_step,
             "score_offsets": batch.score_offsets,
             "input_name": model.graph.inputs[0],
+            "names": batch.names,
+            "other_feature_names": {
+                name: other.names.features
+                for name, other in batch.others.items()
+                if other.names.features is not None
+            },
             "other_relevance": {
                 name: InputRows(
                     targets(other.as_given(values, axis=1)),

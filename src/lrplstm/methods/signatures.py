@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, cast, overload
 
-from lrplstm.attribution import Attribution, Attributions
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.weights import Array
 

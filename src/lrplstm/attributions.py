@@ -1,0 +1,209 @@
+"""What a method returns for a batch: `Attributions`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any, overload
+
+import numpy as np
+
+from lrplstm.attribution import Attribution
+from lrplstm.input_rows import InputRows
+from lrplstm.records import records
+from lrplstm.sequences import NO_NAMES, Names
+from lrplstm.weights import Array
+
+__all__ = ["Attributions", "one_of"]
+
+_MOST_FIGURES = 100
+"""So many sequences of a batch a notebook shows."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attributions(Sequence[Attribution]):
+    """The attributions of a batch: a sequence of `Attribution`, and all of them in bulk.
+
+    Steps of all sequences follow each other; sequence b has ``offsets[b]:offsets[b + 1]``. With
+    pooling "none" scores and predicted classes are those of steps.
+
+    Attributes
+    ----------
+    offsets : ndarray of shape (B + 1,)
+    scores : ndarray of shape (B, C) or (steps, C)
+    predicted : ndarray of shape (B,) or (steps,), or None
+        None for a regression.
+    target : ndarray of shape (B,) or (B, C), list, "all" or None
+        Classes, weights, what it was for each sequence, every class, or None where hidden relevance
+        was given.
+    token_relevance : ndarray of shape (steps,) or (C, steps)
+    input_relevance : ndarray of shape (steps, D) or (C, steps, D), or None
+    initial_relevance, delta : ndarray of shape (B,) or (C, B)
+    unknown : ndarray of bool of shape (steps,)
+    tokens : sequence of list of str, or None
+    method : str
+    params : dict
+    class_names : tuple of str, or None
+    task : str
+    every_step : bool
+        Whether every step has scores: with pooling "none".
+    score_offsets : ndarray of shape (B + 1,), or None
+        Where sequences begin in scores and predicted classes, if their steps are not the inputs'.
+    input_name : str
+        Which of several inputs steps and tokens are of.
+    other_relevance : dict of InputRows by str
+        Of every other input: `relevance` of all its rows, and in `offsets` where sequences begin.
+    names : Names
+        What is seen as `feature_names`, `step_labels` and `sequence_labels`.
+    other_feature_names : dict of tuple of str by str
+        What the variables of every other input are called, of those that have names.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> batch = ["a fine film .".split(), "dull .".split()]
+    >>> attributions = lrplstm.lrp(lrplstm.load_default(), batch)
+    >>> len(attributions), attributions.offsets, attributions[1].tokens
+    (2, array([0, 4, 6]), ['dull', '.'])
+    """
+
+    offsets: Array
+    scores: Array
+    predicted: Array | None
+    target: Array | list[Any] | str | None
+    token_relevance: Array
+    input_relevance: Array | None
+    initial_relevance: Array
+    delta: Array
+    unknown: Array
+    method: str
+    params: dict[str, Any]
+    class_names: tuple[str, ...] | None
+    task: str
+    tokens: Sequence[list[str]] | None
+    every_step: bool
+    score_offsets: Array | None = None
+    input_name: str = "inputs"
+    other_relevance: dict[str, InputRows] = field(default_factory=dict)
+    names: Names = NO_NAMES
+    other_feature_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """What the D variables are called, by the data or the model; None if nobody named them."""
+        return self.names.features
+
+    @property
+    def step_labels(self) -> Array | None:
+        """What all steps are called, (steps,), as those of each `Attribution`."""
+        return None if self.names.steps is None else self.names.steps.as_array()
+
+    @property
+    def sequence_labels(self) -> dict[str, Array]:
+        """What sequences are of, such as their basins, (B,), by the name of that."""
+        return dict(self.names.sequences or {})
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        return (
+            f"Attributions(method={self.method!r}, {len(self)} sequences, {self.offsets[-1]} steps)"
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Attribution: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Attribution]: ...
+    def __getitem__(self, index: int | slice) -> Attribution | list[Attribution]:
+        if isinstance(index, slice):
+            return [self[b] for b in range(*index.indices(len(self)))]
+        try:
+            b = range(len(self))[index]  # also counts from the end
+        except IndexError:
+            raise IndexError(f"expected one of {len(self)} sequences, got {index}") from None
+        return one_of(vars(self), b)
+
+    def __iter__(self) -> Iterator[Attribution]:
+        return (self[b] for b in range(len(self)))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return `Attribution.to_dict` of each, in a part of the time that one by one takes.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
+        >>> batch.to_dicts()[1] == batch[1].to_dict()
+        True
+        """
+        return records(self)
+
+    def _repr_html_(self) -> str:
+        first = self[:_MOST_FIGURES]
+        parts = [a._repr_html_() or f"<p>{escape(str(a))}</p>" for a in first]
+        if len(first) < len(self):
+            parts.append(f"<p>... and {len(self) - len(first):,} more</p>")
+        return "".join(parts)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+
+def one_of(several: Mapping[str, Any], b: int) -> Attribution:
+    """Return what one sequence has of the fields of `Attributions`, all arrays its own."""
+    first, last = several["offsets"][b : b + 2].tolist()
+    steps = slice(first, last)
+    every_step, tokens = several["every_step"], several["tokens"]
+    rows = steps if every_step else b
+    if several["score_offsets"] is not None:
+        rows = slice(*several["score_offsets"][b : b + 2].tolist())
+    predicted = several["predicted"]
+    if predicted is not None:
+        predicted = predicted[rows].copy() if every_step else int(predicted[b])
+    by_input = several["input_relevance"]
+    return Attribution(
+        tokens=None if tokens is None else list(tokens[b]),
+        unknown=several["unknown"][steps].copy(),
+        scores=several["scores"][rows].copy(),
+        predicted=predicted,
+        target=_target_of(several["target"], b),
+        token_relevance=several["token_relevance"][..., steps].copy(),
+        input_relevance=None if by_input is None else by_input[..., steps, :].copy(),
+        initial_relevance=_number_or_row(several["initial_relevance"][..., b]),
+        delta=_number_or_row(several["delta"][..., b]),
+        method=several["method"],
+        params={name: _own(value, b) for name, value in several["params"].items()},
+        class_names=several["class_names"],
+        task=several["task"],
+        input_name=several["input_name"],
+        other_relevance={
+            name: rows.of(b, several["token_relevance"].ndim - 1)
+            for name, rows in several["other_relevance"].items()
+        },
+        names=several["names"].of(b, steps),
+        other_feature_names=several["other_feature_names"],
+    )
+
+
+def _target_of(target: Any, b: int) -> Any:
+    """Return what was explained of one sequence."""
+    if isinstance(target, np.ndarray):
+        return int(target[b]) if target.ndim == 1 else target[b].copy()
+    return _own(target, b)
+
+
+def _own(value: Any, b: int) -> Any:
+    """Return what belongs to a sequence, if the value is a list for each; an array as a copy."""
+    if value is None or isinstance(value, str | float):  # as nearly all are
+        return value
+    if isinstance(value, dict):
+        return {name: _own(one, b) for name, one in value.items()}
+    if isinstance(value, list):
+        value = value[b]
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _number_or_row(values: Any) -> Any:
+    return values.copy() if values.ndim else float(values)
