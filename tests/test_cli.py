@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_models import random_model
+from report_pages import data_of
 
 import lrplstm
+from lrplstm import heatmap
 from lrplstm.backends.choose import instruction_set
 from lrplstm.cli import main
 
@@ -302,7 +304,9 @@ def test_odd_text_is_explained(text, tmp_path):
     assert "predicted: " in output
     assert "\x1b[31mred" not in output
     assert "\x07" not in output
-    assert "<script" not in html.read_text(encoding="utf-8")
+    page = html.read_text(encoding="utf-8")
+    assert page.count("<script") == page.count("</script") == 2  # data, and what draws them
+    assert "".join(data_of(page)["texts"][0]) == heatmap.visible(text)
     assert png.stat().st_size > 1000
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from doc_pages import Page
 from random_models import random_model
+from report_pages import data_of, unpacked
 from test_cli import fails, run
 
 import lrplstm
@@ -215,14 +216,37 @@ def test_json_names_the_classes():
 def test_a_page_says_how_many_were_left_out(tmp_path):
     texts, page = tmp_path / "x.txt", tmp_path / "x.html"
     texts.write_text("a fine film\n" * 1100)
-    for arguments, shown in (["--limit", "3"], 3), ([], 500):
+    for arguments, shown in (["--limit", "3"], 3), ([], 1100):
         run("explain", "--tokenized", "--file", texts, "--html", page, *arguments)
         html = page.read_text(encoding="utf-8")
-        assert html.count("<figure") == shown
-        assert f"{1100 - shown:,} were left out (--limit)" in html
+        assert len(data_of(html)["texts"]) == shown
+        assert ("1,097 were left out (--limit)" in html) == (shown == 3)
     run("explain", "--tokenized", "a fine film", "--html", page)
     assert "left out" not in page.read_text(encoding="utf-8")
     assert "--limit: expected a number from 1" in fails("explain", "a", "--limit", "0")
+
+
+def test_a_page_lets_people_choose_class_and_method(tmp_path):
+    texts, page = tmp_path / "x.txt", tmp_path / "x.html"
+    texts.write_text("2\tnot | a | fine | film\n5\twonderful | !\n")
+    options = ["--file", texts, "--html", page]
+    run("explain", *options, "--method", "lrp", "--method", "gi", "--bias-factor", "1")
+    data = data_of(page.read_text(encoding="utf-8"))
+    assert data["labels"] == [1, 4]
+    model = lrplstm.load_default()
+    words = ["not", "a", "fine", "film"]
+    by_lrp = lrplstm.lrp(model, words, "all", bias_factor=1.0)
+    by_gi = lrplstm.gradient_x_input(model, words, "all")
+    for method, a in zip(data["methods"], (by_lrp, by_gi), strict=True):
+        assert method["name"] == a.method
+        found = unpacked(method["relevance"])[:20]
+        np.testing.assert_allclose(found, a.token_relevance.ravel(), rtol=1e-4)
+    run("explain", *options, "--target", "neutral")
+    assert data_of(page.read_text(encoding="utf-8"))["explained"] == ["neutral", "neutral"]
+    run("explain", "It ISN'T  bad…", "--html", page)
+    assert "".join(data_of(page.read_text(encoding="utf-8"))["texts"][0]) == "It ISN'T  bad…"
+    error = fails("explain", "a", "--method", "lrp", "--method", "sa")
+    assert "--method: expected one, but for a page alone" in error
 
 
 # What is read -----------------------------------------------------------------------------------

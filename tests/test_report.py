@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import re
-
 import numpy as np
 import pytest
+from report_pages import data_of, unpacked
 
 import lrplstm
 from lrplstm.report.alignment import segments
@@ -21,17 +18,6 @@ TEXTS = ["It ISN'T (bad)… “really”!", "A <b>fine</b> film & more.", "Dull.
 @pytest.fixture(scope="module")
 def model():
     return lrplstm.load_default()
-
-
-def unpacked(text):
-    """As report.js does it."""
-    three = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, 3)
-    return np.pad(three, [(0, 0), (1, 0)]).view("<f4")[:, 0]
-
-
-def data_of(page):
-    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
-    return json.loads(text)
 
 
 def test_packed_numbers_keep_four_digits():

@@ -21,7 +21,7 @@ from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import Output, naming_output, open_outputs, requested
-from lrplstm.cli.formats import FORMATS, Rows, Settings, given, labelled
+from lrplstm.cli.formats import FORMATS, Page, Rows, Settings, given, labelled
 from lrplstm.cli.inputs import (
     InputError,
     Item,
@@ -97,15 +97,32 @@ def explain(options: argparse.Namespace) -> None:
     outputs = requested(options, FORMATS)
     model = load_model(options)
     check_one_input(model)
-    method = ALIASES.get(options.method, options.method)
-    chosen = _method_options(options, method, model)
+    methods = [ALIASES.get(name, name) for name in options.method or ["lrp"]]
+    if len(methods) > 1 and (not outputs or any(FORMATS[o.suffix] is not Page for o in outputs)):
+        raise InputError("--method: expected one, but for a page alone, as --html writes, got more")
+    chosen = _method_options(options, methods, model)
     target = read_target(options.target, model)
     naming, accuracy = Naming(options), Accuracy()
     settings = Settings(
-        title=f"lrplstm: {method}",
+        title=f"lrplstm: {', '.join(methods)}",
         limit=options.limit,
         what="series" if options.series is not None else "texts",
     )
+
+    def explained(items: Sequence[Item], method: str, target: Any) -> Attributions:
+        attributions = lrplstm.explain(
+            model,
+            [item.sequence for item in items],
+            method,
+            target,
+            unknown=options.unknown,
+            backend=options.backend,
+            num_threads=options.threads,
+            **chosen[method],
+        )
+        _check_finite(attributions, items)
+        return attributions
+
     with (
         _reading(options, model) as portions,
         open_outputs(outputs) as files,
@@ -117,26 +134,27 @@ def explain(options: argparse.Namespace) -> None:
             (output, FORMATS[output.suffix](file, settings))
             for output, file in zip(outputs, files, strict=True)
         ]
+        pages = [writer for _, writer in writers if isinstance(writer, Page)]
 
-        def write(items: Sequence[Item], attributions: Attributions) -> None:
+        def write(
+            items: Sequence[Item], attributions: Attributions, columns: list[Attributions]
+        ) -> None:
             for output, writer in writers:
                 with naming_output(output):
-                    writer.add(items, attributions)
+                    if isinstance(writer, Page):
+                        writer.add(items, columns)
+                    else:
+                        writer.add(items, attributions)
 
         for items in portions:
             with naming(items):
-                attributions = lrplstm.explain(
-                    model,
-                    [item.sequence for item in items],
-                    method,
-                    target,
-                    unknown=options.unknown,
-                    backend=options.backend,
-                    num_threads=options.threads,
-                    **chosen,
-                )
-                _check_finite(attributions, items)
-            behind.do(write, items, attributions)
+                attributions = explained(items, methods[0], target)
+                behind.wait()  # then it is known how much room there is
+                on_page = items[: pages[0].room] if pages else []
+                # A page lets people choose the class, unless one was asked for.
+                of_page = "all" if target is None else target
+                columns = [explained(on_page, method, of_page) for method in methods if on_page]
+            behind.do(write, items, attributions, columns)
             if not outputs:
                 _print_explanations(options, model, items, attributions)
                 if not attributions.every_step:
@@ -196,24 +214,26 @@ def _check_finite(attributions: Attributions, items: Sequence[Item]) -> None:
         raise InputError(f"{items[b].name}: relevance overflowed{hint}")
 
 
-def _method_options(options: argparse.Namespace, method: str, model: Model) -> dict[str, Any]:
-    """Return the given options that only some methods have."""
-    chosen = {}
+def _method_options(
+    options: argparse.Namespace, methods: Sequence[str], model: Model
+) -> dict[str, dict[str, Any]]:
+    """Return the given options that only some methods have, for each method those it has."""
+    chosen: dict[str, dict[str, Any]] = {method: {} for method in methods}
     for name, option in METHODS.options.items():
         value = getattr(options, name)
         if value is None:
             continue
         have = [m for m in METHODS if option in TABLE[m].options]
-        if method not in have:
+        if not set(have) & set(methods):
             flag = "--" + name.replace("_", "-")
             raise InputError(
                 f"{flag}: expected only with --method {' or '.join(have)}, "
-                f"got --method {options.method}"
+                f"got --method {', '.join(options.method or methods)}"
             )
-        chosen[name] = value
-    baseline = chosen.get("baseline", "")
-    if baseline.isascii() and baseline.isdigit() and model.vocabulary is None:
-        chosen["baseline"] = min(int(baseline[:20]), np.iinfo(np.intp).max)
+        if name == "baseline" and value.isascii() and value.isdigit() and model.vocabulary is None:
+            value = min(int(value[:20]), np.iinfo(np.intp).max)
+        for method in set(have) & set(methods):
+            chosen[method][name] = value
     return chosen
 
 

@@ -15,6 +15,8 @@ from lrplstm.attribution import Attribution
 from lrplstm.attributions import Attributions
 from lrplstm.cli.inputs import InputError, Item
 from lrplstm.cli.json_lines import JsonLines, encode_records
+from lrplstm.report.content import Given, content
+from lrplstm.report.page import render
 
 __all__ = ["FORMATS", "Page", "Picture", "Rows", "Settings", "Table", "Writer", "given", "labelled"]
 
@@ -138,31 +140,54 @@ def labelled(item: Item, attribution: Attribution) -> Attribution:
 
 
 class Page:
-    """A page of HTML, with the first of the sequences."""
+    """A page of HTML, with the first of the sequences: `lrplstm.report`."""
 
     def __init__(self, file: IO[bytes], settings: Settings) -> None:
         self._file, self._settings = file, settings
-        self._fragments: list[str] = []
+        self._items: list[Item] = []
+        self._columns: list[list[Attribution]] = []
         self._count = 0
 
-    def add(self, items: Sequence[Item], attributions: Attributions) -> None:
-        """Take those that the page has room for."""
+    @property
+    def room(self) -> int:
+        """So many more sequences it has room for."""
+        return self._settings.limit - len(self._items)
+
+    def add(self, items: Sequence[Item], columns: Sequence[Attributions]) -> None:
+        """Take explanations by each method, of those that the page has room for."""
         self._count += len(items)
-        for b in range(min(len(items), self._settings.limit - len(self._fragments))):
-            item, attribution = items[b], labelled(items[b], attributions[b])
-            self._fragments.append(attribution.to_html(variables=item.variables, steps=item.steps))
+        if not columns:
+            return
+        kept = items[: len(columns[0])]
+        self._items += kept
+        self._columns = self._columns or [[] for _ in columns]
+        for column, attributions in zip(self._columns, columns, strict=True):
+            column += map(labelled, kept, attributions)
 
     def finish(self) -> None:
         """Write the page."""
-        shown, what = len(self._fragments), self._settings.what
+        shown, what = len(self._items), self._settings.what
         note = None
         if shown < self._count:
             note = (
                 f"The first {shown:,} of {self._count:,} {what} are shown here; "
                 f"{self._count - shown:,} were left out (--limit)."
             )
-        page = heatmap.to_html_page(self._fragments, title=self._settings.title, note=note)
-        self._file.write(page.encode())
+        data = content(self._columns, _given(self._items))
+        self._file.write(render(data, self._settings.title, note).encode())
+
+
+def _given(items: Sequence[Item]) -> Given:
+    """Return what a page shows of what was given."""
+    has_labels = any(item.label is not None for item in items)
+    is_series = isinstance(items[0].sequence, np.ndarray) and items[0].ids is None
+    return Given(
+        texts=[item.written for item in items],
+        series=[item.sequence for item in items] if is_series else None,
+        labels=[item.label for item in items] if has_labels else None,
+        variables=items[0].variables,
+        steps=[item.steps for item in items] if is_series else None,
+    )
 
 
 class Picture:
@@ -209,7 +234,7 @@ class SvgPicture(Picture):
     format = "svg"
 
 
-FORMATS: dict[str, Callable[[IO[bytes], Settings], Writer]] = {
+FORMATS: dict[str, Callable[[IO[bytes], Settings], Writer | Page]] = {
     ".png": Picture,
     ".pdf": PdfPicture,
     ".svg": SvgPicture,

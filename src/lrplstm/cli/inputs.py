@@ -65,6 +65,8 @@ class Item(NamedTuple):
         What the columns of a series are called.
     steps : list of str, optional
         What its steps are called, such as dates.
+    written : str, optional
+        The text that the tokens were made of.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Item(NamedTuple):
     label: int | None = None
     variables: list[str] | None = None
     steps: list[str] | None = None
+    written: str | None = None
 
     @property
     def ids(self) -> list[int] | None:

@@ -212,10 +212,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     explaining.add_argument(
         "--method",
+        action="append",
         choices=[*METHODS, *ALIASES],
-        default="lrp",
         metavar="METHOD",
-        help="one of those below (default: lrp)",
+        help="one of those below; for a page several, to choose from there (default: lrp)",
     )
     explaining.add_argument(
         "--target",
@@ -231,14 +231,19 @@ def make_parser() -> argparse.ArgumentParser:
         "a picture, a page, JSON as with --json, or a table of a row for each word, or each "
         "variable at each step",
     )
-    explaining.add_argument("--html", type=_path, metavar="FILE", help="write a page")
+    explaining.add_argument(
+        "--html",
+        type=_path,
+        metavar="FILE",
+        help="write a page in which a reader chooses class, method, order and scale",
+    )
     explaining.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
     explaining.add_argument(
         "--limit",
         type=_positive,
-        default=500,
+        default=5000,
         metavar="N",
-        help="put the first N texts into a page, and say how many there are (default: 500)",
+        help="put the first N texts into a page, and say how many there are (default: 5000)",
     )
     explaining.add_argument(
         "--color",

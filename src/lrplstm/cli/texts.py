@@ -92,7 +92,7 @@ def read_text(options: argparse.Namespace, model: Model) -> Item:
     """Return TEXT."""
     # Bytes of the command line that are no UTF-8 arrive as lone surrogates.
     text = options.text.encode(errors="surrogateescape").decode(errors="replace")
-    return Item("text", _split(text, "text", options, model))
+    return Item("text", _split(text, "text", options, model), written=text)
 
 
 def text_items(
@@ -114,7 +114,7 @@ def text_items(
         return
     for n, line in every:
         where = f"{name}: line {n}"
-        yield Item(where, _split(line, where, options, model))
+        yield Item(where, _split(line, where, options, model), written=line)
 
 
 def _chained(

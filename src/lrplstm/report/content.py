@@ -178,8 +178,13 @@ def _segments(text: str | None, a: Any) -> list[str]:
         pieces = [" "] * (2 * len(a) + 1)
         pieces[0] = pieces[-1] = ""
         pieces[1::2] = a.words
-    pieces[1::2] = [_visible_word(word) for word in pieces[1::2]]
+    pieces[0::2] = map(_visible_gap, pieces[0::2])
+    pieces[1::2] = map(_visible_word, pieces[1::2])
     return pieces
+
+
+def _visible_gap(gap: str) -> str:
+    return gap if gap in ("", " ") else "".join(c if c in "\n\t" else visible(c) for c in gap)
 
 
 def _visible_word(word: str) -> str:

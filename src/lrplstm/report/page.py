@@ -21,8 +21,11 @@ __all__ = ["render", "write"]
 _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 
-def render(data: dict[str, Any], title: str) -> str:
-    """Return a page that shows what `lrplstm.report.content.content` returns."""
+def render(data: dict[str, Any], title: str, note: str | None = None) -> str:
+    """Return a page that shows what `lrplstm.report.content.content` returns.
+
+    A note stands below the title.
+    """
     from markupsafe import Markup
 
     style, script = _file("report.css"), _file("report.js")
@@ -30,6 +33,7 @@ def render(data: dict[str, Any], title: str) -> str:
         data=data,
         json=Markup(_json(data)),
         title=visible(title),
+        note=note,
         style=Markup(style),
         script=Markup(script),
         policy=(
