@@ -99,7 +99,7 @@ def series_page(series, tmp_path_factory):
     model, numbers, dates = series
     path = tmp_path_factory.mktemp("report") / "series.html"
     names = ["rain", "snow", "<wind>", "sun", "soil"]
-    given = Given(series=numbers, variables=names, steps=[dates] * 3)
+    given = Given(series=numbers, variables=names, steps=[list(map(str, dates))] * 3)
     write(path, [list(lrplstm.lrp(model, numbers, "all"))], given, title="Series")
     return path
 

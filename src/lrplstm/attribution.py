@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lrplstm import heatmap
 from lrplstm.balance import Balance
@@ -16,6 +18,8 @@ from lrplstm.heatmap.content import checked_texts, signed
 from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
 from lrplstm.records import record
+from lrplstm.report.content import Given
+from lrplstm.report.page import write
 from lrplstm.sequences import NO_NAMES, Names, sum_steps
 from lrplstm.weights import Array
 from lrplstm.wording import Wording
@@ -272,6 +276,52 @@ class Attribution:
             return heatmap.grid_to_html(self.to_grid(variables=variables, steps=steps))
         grid = None if variables is None else self.to_grid(variables=variables, steps=steps)
         return heatmap.to_html(**self._picture(steps), caption=self.caption, grid=grid)
+
+    def save_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str = "What speaks for it",
+        text: str | None = None,
+        series: npt.ArrayLike | None = None,
+        label: int | float | None = None,
+    ) -> None:
+        """Write a page of its own: a report of one sequence.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write, such as ``"one.html"``.
+        title : str
+            Heading of the page.
+        text : str, optional
+            What the tokens were made of, shown as it was written. Default: `text`.
+        series : array of shape (T, D), optional
+            The numbers themselves, drawn over their relevance.
+        label : int or float, optional
+            The class that is right; of a regression the value that is.
+
+        Raises
+        ------
+        ValueError
+            If a relevance is not finite.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), "A fine film.", "all")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     a.save_html(pathlib.Path(folder, "one.html"), label=4)
+        """
+        given = Given(
+            texts=None if text is None else [text],
+            series=None if series is None else [series],
+            labels=None if label is None else [label],
+        )
+        write(path, [[self]], given, title=title)
 
     def _repr_html_(self) -> str | None:
         return self.to_html() if self._is_finite else None  # then a notebook shows its repr

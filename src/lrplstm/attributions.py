@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from lrplstm.attribution import Attribution
 from lrplstm.input_rows import InputRows
 from lrplstm.records import records
+from lrplstm.report.content import Given
+from lrplstm.report.page import write
 from lrplstm.sequences import NO_NAMES, Names
 from lrplstm.weights import Array
 
@@ -139,6 +143,54 @@ class Attributions(Sequence[Attribution]):
         True
         """
         return records(self)
+
+    def save_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str = "What speaks for it",
+        texts: Sequence[str | None] | None = None,
+        series: Sequence[npt.ArrayLike] | None = None,
+        labels: Sequence[int | float | None] | None = None,
+    ) -> None:
+        """Write a page of its own, a report: rows are drawn as they come into view.
+
+        With target "all" its reader chooses the class. `lrplstm.save_report` explains by several
+        methods for it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write, such as ``"report.html"``.
+        title : str
+            Heading of the page.
+        texts : sequence of str or None, optional
+            What tokens were made of, shown as they were written. Default: tokens with spaces
+            between.
+        series : sequence of array of shape (T, D), optional
+            The numbers themselves, drawn over their relevance.
+        labels : sequence of int, float or None, optional
+            The classes that are right; of a regression the values that are.
+
+        Raises
+        ------
+        ValueError
+            If a relevance is not finite, or there is not one text, series or label for each
+            sequence.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import lrplstm
+        >>> model = lrplstm.load_default()
+        >>> texts = ["A fine film.", "Dull!"]
+        >>> batch = lrplstm.lrp(model, model.tokenize(texts), "all")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     batch.save_html(pathlib.Path(folder, "report.html"), texts=texts)
+        """
+        write(path, [list(self)], Given(texts, series, labels), title=title)
 
     def _repr_html_(self) -> str:
         first = self[:_MOST_FIGURES]

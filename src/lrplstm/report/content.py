@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lrplstm.heatmap import ENDS, visible
+from lrplstm.heatmap.content import checked_texts
 from lrplstm.method_table import TABLE
 from lrplstm.report.alignment import segments
 from lrplstm.report.packing import packed
@@ -32,14 +31,14 @@ class Given(NamedTuple):
         Classes that are right, as numbers; of a regression the numbers that are.
     variables : sequence of str, length D
         Names of the variables of all series.
-    steps : sequence of T labels or None, length B
+    steps : sequence of (sequence of str of length T, or None), length B
     """
 
     texts: Sequence[str | None] | None = None
     series: Sequence[Any] | None = None
     labels: Sequence[Any] | None = None
     variables: Sequence[str] | None = None
-    steps: Sequence[Sequence[Any] | None] | None = None
+    steps: Sequence[Sequence[str] | None] | None = None
 
 
 def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
     """
     first = columns[0]
     a = first[0]
-    is_series = a.tokens is None and a.words == [f"t={t}" for t in range(len(a))]
+    is_series = a.tokens is None
     data: dict[str, Any] = {
         "kind": "series" if is_series else "text",
         "task": a.task,
@@ -85,7 +84,7 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
         data["explained"] = [visible(one.explained) for one in first]
     if is_series:
         return data | _series(first, given)
-    texts = given.texts or [None] * len(first)
+    texts = given.texts or [one.text for one in first]
     _check_length("texts", texts, len(first))
     return data | {
         "texts": [_segments(text, one) for text, one in zip(texts, first, strict=True)],
@@ -201,7 +200,7 @@ def _series(column: Sequence[Any], given: Given) -> dict[str, Any]:
     a = column[0]
     by_variable = a.input_relevance is not None
     D = a.input_relevance.shape[-1] if by_variable else 1
-    names = given.variables or getattr(a, "feature_names", None)
+    names = given.variables or a.feature_names
     if by_variable and names is not None and len(names) != D:
         raise ValueError(f"variables: expected {D}, one for each variable, got {len(names)}")
     values = None
@@ -212,49 +211,25 @@ def _series(column: Sequence[Any], given: Given) -> dict[str, Any]:
         "variables": [visible(str(name)) for name in names] if by_variable and names else None,
         "width": D,
         "values": values,
+        "names": [
+            visible(", ".join(f"{name} {label}" for name, label in one.sequence_labels.items()))
+            for one in column
+        ],
     } | _steps(column, given)
 
 
 def _steps(column: Sequence[Any], given: Given) -> dict[str, Any]:
     """Return lists of step labels, each once, and which of them each series has, or None."""
-    all_steps = given.steps or [getattr(a, "step_labels", None) for a in column]
+    all_steps = given.steps or [None] * len(column)
     _check_length("steps", all_steps, len(column))
     lists: dict[tuple[str, ...], int] = {}
     which: list[int | None] = []
     for a, steps in zip(column, all_steps, strict=True):
-        if steps is None:
+        if steps is None and a.step_labels is None:
             which.append(None)
             continue
-        labels = tuple(step_labels(steps))
+        labels = tuple(map(visible, checked_texts("steps", a.words if steps is None else steps)))
         if len(labels) != len(a):
             raise ValueError(f"steps: expected {len(a)}, one for each step, got {len(labels)}")
         which.append(lists.setdefault(labels, len(lists)))
     return {"steps": list(lists), "stepsOf": which}
-
-
-def step_labels(labels: Iterable[Any]) -> list[str]:
-    """Return labels of steps as text: dates without the time of day where it is always midnight.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> step_labels(np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]"))
-    ['2020-01-01', '2020-01-02']
-    >>> step_labels([0.5, 1.0])
-    ['0.5', '1']
-    """
-    shown = [_step_label(label) for label in labels]
-    for midnight in ("T00:00:00", " 00:00:00"):
-        if all(text.endswith(midnight) for text in shown):
-            return [text.removesuffix(midnight) for text in shown]
-    return [visible(text) for text in shown]
-
-
-def _step_label(label: Any) -> str:
-    if isinstance(label, np.datetime64):
-        return str(np.datetime_as_string(label.astype("datetime64[s]")))
-    if isinstance(label, datetime.date):  # also a datetime, and a pandas Timestamp
-        return label.isoformat()
-    if isinstance(label, float | np.floating) and math.isfinite(label):
-        return f"{label:.6g}"
-    return str(label)

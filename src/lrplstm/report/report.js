@@ -209,7 +209,7 @@ const rows = data.lengths.map((_, b) =>
 
 /** What stands in a row before it is drawn, so that a browser can search for it. */
 function plain(b) {
-  return isText ? data.texts[b].join("") : `Series ${b + 1}`;
+  return isText ? data.texts[b].join("") : data.names[b] || `Series ${b + 1}`;
 }
 
 /** Draw a row as it is to be now, and keep the focus where it was. */
@@ -228,7 +228,7 @@ function draw(b) {
 
 /** A line about a sequence: its number, what it is predicted as, and whether that is right. */
 function facts(b) {
-  const line = element("p", { className: "facts" }, element("span", { textContent: `${isText ? "" : "Series "}${b + 1}` }));
+  const line = element("p", { className: "facts" }, element("span", { textContent: isText ? String(b + 1) : plain(b) }));
   const add = (text, strong, className = "") =>
     line.append(element("span", { className }, text, element("b", { textContent: strong })));
   if (hasClasses && data.outputs.length > 1) {

@@ -11,6 +11,7 @@ import numpy as np
 from lrplstm.attribution import Attribution
 from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
+from lrplstm.inputs import InputEncoder
 from lrplstm.methods import explain
 from lrplstm.report.content import Given
 from lrplstm.report.page import write
@@ -106,10 +107,16 @@ def _texts(inputs: Any) -> list[str] | None:
 
 def _series(model: Model, inputs: Any, unknown: str | None) -> list[Array] | None:
     """Return the numbers of series as they were given; None where there are none."""
+    if not isinstance(model.encoder, InputEncoder):  # of several inputs there is relevance alone
+        return None
     batch = model.encode(inputs, unknown)
     if not batch.from_features:
         return None
-    return np.split(batch.as_given(batch.data, axis=0), batch.given_offsets[1:-1])
+    numbers = batch.features(slice(None))
+    scaler = model.encoder.scaler
+    if scaler is not None:
+        numbers = numbers * scaler.scale + scaler.mean
+    return np.split(batch.as_given(numbers, axis=0), batch.given_offsets[1:-1])
 
 
 def _several(explained: Attribution | Attributions) -> list[Attribution]:
