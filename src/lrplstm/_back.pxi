@@ -61,7 +61,7 @@ def lrp_scan(
 ):
     """Run relevance back over every sequence; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
-    cdef _BackRun run = _BackRun()
+    cdef _BackRun run = _BackRun.__new__(_BackRun)
     if product_rule not in _PRODUCT_RULES:
         raise ValueError(
             f"product_rule: expected one of {list(_PRODUCT_RULES)}, got {product_rule!r}"
@@ -75,7 +75,7 @@ def lrp_scan(
     K = _start_back(run, trace, keep, [final_relevance, *others], hidden_relevance)
     steps, D = trace.steps, layer.input_size
     if inputs is not None:
-        _check("inputs", inputs, (steps, D), layer.dtype)
+        inputs = _checked("inputs", inputs, layer.dtype, steps, D)
         run.inputs = np.zeros((K, steps, D), layer.dtype)
     # The sum over the inputs of a step, or with them the share of each.
     run.token = np.zeros((K, steps), layer.dtype)
@@ -97,13 +97,13 @@ def gradient_scan(
 ):
     """Run gradients back over every sequence; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
-    cdef _BackRun run = _BackRun()
+    cdef _BackRun run = _BackRun.__new__(_BackRun)
     run.way = layer.cell.gradient
     K = _start_back(run, trace, "gradient", [final_gradient, *others], hidden_gradient)
     B, steps, dtype = trace.B, trace.steps, layer.dtype
     if times is not None:
         projection, run.rows = times
-        run.projection = _check_rows("times", projection, layer.projected(), dtype)
+        run.projection = _checked("times", projection, dtype, ANY, layer.projected())
         _check_steps(run.rows, trace.offsets, len(projection))
     if times_input:
         run.token = np.zeros((K, steps), dtype)
@@ -189,8 +189,8 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     cdef Product to_hidden[MOST_STAGES]
     cdef Product to_input
     cdef Tile tile
-    cdef _Memory memory = _Memory(
-        np.zeros, (lanes * K * columns + SPARE_ROWS * padded) * <Py_ssize_t> sizeof(real)
+    cdef _Memory memory = _memory(
+        (lanes * K * columns + SPARE_ROWS * padded) * <Py_ssize_t> sizeof(real), True
     )
     cdef real* scratch = <real*> memory.start
     cdef const real* trace = <const real*> run.trace.kept.start

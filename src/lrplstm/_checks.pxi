@@ -1,7 +1,10 @@
 """Memory that begins where vectors do, and checks of what loops would read out of bounds."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 
 import numpy as np
 
@@ -12,7 +15,7 @@ from lrplstm._vectors cimport VECTOR_BYTES
 # Multiplications after which a loop looks for Ctrl-C: some 50 ms.
 cdef Py_ssize_t _POLL_EVERY = 1 << 30
 
-cdef object _ARRAY = np.ndarray, _INTP = np.dtype(np.intp), _BYTE = np.dtype(np.uint8)
+cdef object _ARRAY = np.ndarray, _INTP = np.dtype(np.intp)
 
 
 cdef int _poll(Py_ssize_t* work, Py_ssize_t more) except -1 nogil:
@@ -33,19 +36,28 @@ cdef Py_ssize_t _round_up(Py_ssize_t number, Py_ssize_t multiple) noexcept:
 # Memory -----------------------------------------------------------------------------------------
 
 cdef class _Memory:
-    """So many bytes of what np.zeros or np.empty makes, for the kernels alone."""
+    """Memory for the kernels alone."""
 
-    cdef object array
+    cdef void* allocated
     cdef char* start
 
-    def __cinit__(self, make, Py_ssize_t size):
-        cdef Py_ssize_t first = 0
-        if LRPLSTM_SANITIZE:  # nothing beside it that could hide what runs over its end
-            self.array = make(size, _BYTE)
-        else:
-            self.array = make(size + VECTOR_BYTES, _BYTE)
-            first = _to_vector(_address(self.array))
-        self.start = <char*> _address(self.array) + first
+    def __dealloc__(self):
+        PyMem_Free(self.allocated)
+
+
+cdef _Memory _memory(Py_ssize_t size, bint zeros):
+    """Return so many bytes, zeros or whatever they are, beginning where a whole vector would."""
+    # Like this no arguments go through a tuple, which would take most of the time.
+    cdef _Memory memory = _Memory.__new__(_Memory)
+    if not LRPLSTM_SANITIZE:  # then nothing beside them that could hide what runs over their end
+        size += VECTOR_BYTES
+    memory.allocated = PyMem_Calloc(1, size) if zeros else PyMem_Malloc(size)
+    if memory.allocated == NULL:
+        raise MemoryError
+    memory.start = <char*> memory.allocated
+    if not LRPLSTM_SANITIZE:
+        memory.start += _to_vector(memory.allocated)
+    return memory
 
 
 cdef Py_ssize_t _to_vector(const void* address) noexcept:
@@ -91,49 +103,56 @@ cdef object _padded(row, Py_ssize_t length):
     return padded
 
 
-cdef object _contiguous(array):
-    flags = array.flags
-    if flags.c_contiguous and flags.aligned:
-        return array
-    return np.require(array, requirements="CA")
-
-
 # Checks -----------------------------------------------------------------------------------------
 
-cdef int _check(str name, array, tuple shape, dtype) except -1:
-    """Refuse an array that the loops below would read out of bounds or misread."""
+cdef enum:
+    ANY = -1
+    NO = -2
+
+
+cdef object _checked(
+    str name, array, dtype, Py_ssize_t first, Py_ssize_t second=NO, Py_ssize_t third=NO
+):
+    """Refuse an array that loops would read out of bounds or misread; return it contiguous.
+
+    It has as many dimensions as sizes are given, of which some may be `ANY`.
+    """
+    cdef Py_buffer view
+    cdef Py_ssize_t* sizes = [first, second, third]
+    cdef Py_ssize_t ndim = 1 + (second != NO) + (third != NO), i
+    cdef bint fits = True, contiguous
     if not isinstance(array, _ARRAY):
         raise TypeError(f"{name}: expected an ndarray, got {type(array).__name__}")
-    if array.dtype != dtype:
+    if array.dtype is not dtype and array.dtype != dtype:
         raise TypeError(f"{name}: expected dtype {dtype}, got {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
-    return 0
-
-
-cdef object _check_rows(str name, array, Py_ssize_t columns, dtype):
-    """Check an array of any number of rows; return it contiguous."""
-    if not isinstance(array, _ARRAY) or array.ndim != 2:
-        raise TypeError(f"{name}: expected a 2-dimensional ndarray")
-    _check(name, array, (len(array), columns), dtype)
-    return _contiguous(array)
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    if view.ndim == ndim:
+        for i in range(ndim):
+            fits = fits and sizes[i] in (ANY, view.shape[i])
+    contiguous = PyBuffer_IsContiguous(&view, c"C") and <size_t> view.buf % view.itemsize == 0
+    i = view.ndim
+    PyBuffer_Release(&view)
+    if i != ndim:
+        raise TypeError(f"{name}: expected a {ndim}-dimensional ndarray, got {i} dimensions")
+    if not fits:
+        shape = ["any" if sizes[i] == ANY else str(sizes[i]) for i in range(ndim)]
+        raise ValueError(f"{name}: expected shape ({', '.join(shape)}), got {array.shape}")
+    return array if contiguous else np.require(array, requirements="CA")
 
 
 cdef object _check_numbers(str name, array):
     """Check an array of rows, float32 or float64; return it contiguous."""
-    if not isinstance(array, _ARRAY) or array.ndim != 2:
-        raise TypeError(f"{name}: expected a 2-dimensional ndarray")
-    if array.dtype != np.float32 and array.dtype != np.float64:
-        raise TypeError(f"{name}: expected float32 or float64, got {array.dtype}")
-    return _contiguous(array)
+    if not isinstance(array, _ARRAY) or array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name}: expected an ndarray of float32 or float64")
+    return _checked(name, array, array.dtype, ANY, ANY)
 
 
 cdef object _check_targets(str name, array, Py_ssize_t rows, Py_ssize_t columns, dtype):
     """Check an array of rows for each of any number of targets; return it contiguous."""
-    if not isinstance(array, _ARRAY) or array.ndim != 3 or len(array) == 0:
-        raise TypeError(f"{name}: expected a 3-dimensional ndarray of at least one target")
-    _check(name, array, (len(array), rows, columns), dtype)
-    return _contiguous(array)
+    array = _checked(name, array, dtype, ANY, rows, columns)
+    if len(array) == 0:
+        raise ValueError(f"{name}: expected at least one target, got none")
+    return array
 
 
 cdef int _check_steps(rows, offsets, Py_ssize_t projected) except -1:
@@ -145,10 +164,7 @@ cdef int _check_steps(rows, offsets, Py_ssize_t projected) except -1:
 
 
 cdef int _check_indices(str name, array) except -1:
-    if not isinstance(array, _ARRAY) or array.dtype != _INTP or array.ndim != 1:
-        raise TypeError(f"{name}: expected a 1-dimensional ndarray of intp")
-    flags = array.flags
-    if not (flags.c_contiguous and flags.aligned):
+    if _checked(name, array, _INTP, ANY) is not array:
         raise ValueError(f"{name}: expected a contiguous, aligned array")
     return 0
 

@@ -47,13 +47,14 @@ def prepare_linear(weight, bias):
     if weight.dtype != np.float32 and weight.dtype != np.float64:
         raise TypeError(f"weight: expected float32 or float64, got {weight.dtype}")
     if bias is not None:
-        _check("bias", bias, (len(weight),), weight.dtype)
+        bias = _checked("bias", bias, weight.dtype, len(weight))
     return _Linear(weight, bias)
 
 
 def linear(_Linear layer not None, y):
     """Return z of y; see `lrplstm.scans`."""
-    return _product(_check_rows("y", y, layer.forward.n, layer.dtype), layer.forward, layer.start)
+    y = _checked("y", y, layer.dtype, ANY, layer.forward.n)
+    return _product(y, layer.forward, layer.start)
 
 
 def linear_lrp(_Linear layer not None, y, z, relevance, rule):
@@ -61,9 +62,8 @@ def linear_lrp(_Linear layer not None, y, z, relevance, rule):
 
     R_y = y * (W.T @ q) + share, with q = R_z / (z + eps(z)).
     """
-    y = _check_rows("y", y, layer.forward.n, layer.dtype)
-    z = _check_rows("z", z, layer.back.n, layer.dtype)
-    _check("z", z, (len(y), layer.back.n), layer.dtype)
+    y = _checked("y", y, layer.dtype, ANY, layer.forward.n)
+    z = _checked("z", z, layer.dtype, len(y), layer.back.n)
     relevance = _check_targets("relevance", relevance, len(y), layer.back.n, layer.dtype)
     R_y = np.empty((len(relevance), len(y), layer.forward.n), layer.dtype)
     if layer.forward.single:
@@ -82,24 +82,24 @@ cdef int _linear_lrp(_Linear layer, y, z, relevance, rule, real* R_y) except -1:
     cdef real epsilon = rule.epsilon, bias_factor = rule.bias_factor
     cdef real epsilon_factor = rule.epsilon_factor, share
     cdef Py_ssize_t B = len(y), N = layer.forward.n, C = layer.back.n, rows = len(relevance) * B
-    cdef Py_ssize_t columns = layer.back.padded_columns, row, i, j
-    q = np.empty((rows, C), layer.dtype)
-    cdef _Memory product = _Memory(np.empty, rows * columns * <Py_ssize_t> sizeof(real))
-    cdef real* of_q = <real*> _address(q)
-    cdef const real* W_q = <const real*> product.start
+    cdef Py_ssize_t columns = layer.back.padded_columns, row, b, i, j
+    cdef _Memory memory = _memory(rows * (columns + C) * <Py_ssize_t> sizeof(real), False)
+    cdef real* W_q = <real*> memory.start
+    cdef real* q = W_q + rows * columns
     for row in range(rows):
+        b = row % B
         for j in range(C):
-            of_q[row * C + j] = _quotient(of_z[row % B * C + j], R_z[row * C + j], epsilon)
-    _multiply_rows(q, layer.back, layer.zero, product.start, columns)
+            q[row * C + j] = _quotient(of_z[b * C + j], R_z[row * C + j], epsilon)
+    _multiply_rows(layer.back, <char*> q, rows, _address(layer.zero), <char*> W_q, columns)
     for row in range(rows):
-        share = 0
+        b, share = row % B, 0
         for j in range(C):
-            share += of_q[row * C + j] * (
-                bias_factor * bias[j] + epsilon_factor * _stabilizer(of_z[row % B * C + j], epsilon)
+            share += q[row * C + j] * (
+                bias_factor * bias[j] + epsilon_factor * _stabilizer(of_z[b * C + j], epsilon)
             )
         share /= N
         for i in range(N):
-            R_y[row * N + i] = of_y[row % B * N + i] * W_q[row * columns + i] + share
+            R_y[row * N + i] = of_y[b * N + i] * W_q[row * columns + i] + share
     return 0
 
 

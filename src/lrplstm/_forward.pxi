@@ -62,11 +62,11 @@ def forward_scan(
 ):
     """Run the cell over every sequence; see `lrplstm.scans`."""
     cdef _Trace trace
-    cdef _Run run = _Run()
-    cdef Py_ssize_t B, steps, size, i
+    cdef _Run run = _Run.__new__(_Run)
+    cdef Py_ssize_t B, steps, size
     if keep not in KEEP:
         raise ValueError(f"keep: expected one of {KEEP}, got {keep!r}")
-    projection = _check_rows("projection", projection, layer.projected(), layer.dtype)
+    projection = _checked("projection", projection, layer.dtype, ANY, layer.projected())
     _check_steps(rows, offsets, len(projection))
     B, steps = len(offsets) - 1, len(rows)
     run.layer, run.projection, run.rows, run.offsets = layer, projection, rows, offsets
@@ -79,14 +79,14 @@ def forward_scan(
         run.states[0] = np.empty((steps, layer.states.width[0]), layer.dtype)
     if run.keep != NOTHING:
         size = len(layer.directions) * steps * run.trace_numbers()
-        run.trace = _Memory(np.empty, size * layer.itemsize)
+        run.trace = _memory(size * layer.itemsize, False)
     _run_forward(run)
     states = run.states[0] if hidden else None
     final, *others = run.finals
     if run.keep == NOTHING:
         all_states = tuple(run.states) if keep == "states" else None
         return ForwardResult(final, states, None, all_states, tuple(others))
-    trace = _Trace()
+    trace = _Trace.__new__(_Trace)
     trace.layer, trace.projection, trace.keep, trace.kept = layer, projection, keep, run.trace
     trace.started = start is not None
     # Copies: whoever changes the arrays does not change where the way back reads.
@@ -109,9 +109,10 @@ cdef list _check_start(_Layer layer, start, Py_ssize_t B):
         return [None] * layer.cell.states
     if not isinstance(start, tuple) or len(start) != layer.cell.states:
         raise TypeError(f"start: expected {layer.cell.states} arrays, one of each state")
-    for i in range(layer.cell.states):
-        _check("start", start[i], (B, layer.states.width[i]), layer.dtype)
-    return [_contiguous(state) for state in start]
+    return [
+        _checked("start", start[i], layer.dtype, B, layer.states.width[i])
+        for i in range(layer.cell.states)
+    ]
 
 
 def decompose_scan(
@@ -119,17 +120,17 @@ def decompose_scan(
 ):
     """Follow the part of the states that comes from some inputs; see `lrplstm.scans`."""
     cdef _Layer layer = trace.layer
-    cdef _Run run = _Run()
+    cdef _Run run = _Run.__new__(_Run)
     if trace.keep != "gates":
         raise ValueError(f"trace: expected one that kept 'gates', got {trace.keep!r}")
-    relevant = _check_rows("relevant", relevant, layer.projected(), layer.dtype)
+    relevant = _checked("relevant", relevant, layer.dtype, ANY, layer.projected())
     _check_steps(rows, offsets, len(relevant))
     _check_indices("owner", owner)
     _check_copies(owner, offsets, trace)
-    _check("phrase", phrase, (len(rows),), np.dtype(bool))
     run.layer, run.projection, run.rows, run.offsets = layer, relevant, rows, offsets
     run.B, run.steps = len(owner), len(rows)
-    run.originals, run.owner, run.phrase = trace, owner, _contiguous(phrase)
+    run.originals, run.owner = trace, owner
+    run.phrase = _checked("phrase", phrase, np.dtype(bool), len(rows))
     run.keep, run.trace, run.kept_steps = FOR_GATES, trace.kept, trace.steps
     run.start, run.finals = _check_start(layer, start, run.B), _new_states(layer, (run.B,))
     run.states = [None] * layer.cell.states
@@ -236,8 +237,8 @@ cdef int _forward(_Run run, const real* projection) except -1:
     cdef Product product[MOST_STAGES]
     cdef Tile tile
     # A row for each lane, and behind them those of the cell.
-    cdef _Memory memory = _Memory(
-        np.zeros, (lanes * columns + SPARE_ROWS * padded) * <Py_ssize_t> sizeof(real)
+    cdef _Memory memory = _memory(
+        (lanes * columns + SPARE_ROWS * padded) * <Py_ssize_t> sizeof(real), True
     )
     cdef real* scratch = <real*> memory.start
     # Of each step so many numbers, in the order in which they are computed.

@@ -245,11 +245,11 @@ def prepare_layer(directions):
     D, H, dtype = first.input_size, first.hidden_size, first.dtype
     rows = cell.gates * H
     for weights in directions:
-        _check("weight_ih", weights.weight_ih, (rows, D), dtype)
-        _check("weight_hh", weights.weight_hh, (rows, H), dtype)
-        _check("bias", _projected(weights)[1], (cell.projected * H,), dtype)
+        _checked("weight_ih", weights.weight_ih, dtype, rows, D)
+        _checked("weight_hh", weights.weight_hh, dtype, rows, H)
+        _checked("bias", _projected(weights)[1], dtype, cell.projected * H)
         for state in weights.initial_states:
-            _check("initial state", state, (H,), dtype)
+            _checked("initial state", state, dtype, H)
     return _Layer(directions)
 
 
@@ -258,13 +258,14 @@ def project(_Layer layer not None, x):
     cdef _Direction direction
     cdef Py_ssize_t first
     cdef char* out
-    x = _check_rows("x", x, layer.input_size, layer.dtype)
+    x = _checked("x", x, layer.dtype, ANY, layer.input_size)
     projection = _aligned(np.empty, (len(x), layer.projected()), layer.dtype)
     out = <char*> _address(projection)
     for direction in layer.directions:
         first = direction.first_projected
         _multiply_rows(
-            x, direction.inputs, direction.rows[0], out + first * layer.itemsize, layer.projected()
+            direction.inputs, <const char*> _address(x), len(x), direction.bias,
+            out + first * layer.itemsize, layer.projected(),
         )
         projection[:, first + direction.inputs.padded_columns:first + layer.stride] = 0
     return projection

@@ -20,12 +20,14 @@ cdef class _Matrix:
     cdef object panels, dtype
     cdef const void* data
     cdef bint single
-    cdef Py_ssize_t n, segments, columns, vectors, padded_columns
+    cdef Py_ssize_t itemsize, n, segments, columns, vectors, padded_columns
 
     def __cinit__(self, matrix, Py_ssize_t segments=1):
-        cdef Py_ssize_t width = VECTOR_BYTES // matrix.dtype.itemsize, left, first, panel
+        cdef Py_ssize_t width, left, first, panel
         rows, self.columns = matrix.shape
         self.dtype = matrix.dtype
+        self.itemsize = self.dtype.itemsize
+        width = VECTOR_BYTES // self.itemsize
         self.single = self.dtype == np.float32
         self.n, self.segments = rows // segments, segments
         self.vectors = left = _round_up(self.columns, width) // width
@@ -55,34 +57,37 @@ cdef void _times_matrix(Product* product, const real* panels) noexcept nogil:
 
 cdef object _product(x, _Matrix matrix, start):
     """Return start + x @ matrix for x of shape (rows, n), contiguous."""
-    cdef Py_ssize_t rows = len(x), row, size = matrix.dtype.itemsize
+    cdef Py_ssize_t rows = len(x), row, size = matrix.itemsize
     cdef Py_ssize_t stride = matrix.padded_columns * size, wanted = matrix.columns * size
-    cdef _Memory padded = _Memory(np.empty, rows * stride)
-    _multiply_rows(x, matrix, start, padded.start, matrix.padded_columns)
+    cdef _Memory padded = _memory(rows * stride, False)
     out = np.empty((rows, matrix.columns), matrix.dtype)
     cdef char* of_row = <char*> _address(out)
+    _multiply_rows(
+        matrix, <const char*> _address(x), rows, _address(start), padded.start,
+        matrix.padded_columns,
+    )
     for row in range(rows):
         memcpy(of_row + row * wanted, padded.start + row * stride, wanted)
     return out
 
 
-cdef int _multiply_rows(x, _Matrix matrix, start, char* out, Py_ssize_t stride) except -1:
+cdef int _multiply_rows(
+    _Matrix matrix, const char* x, Py_ssize_t rows, const void* start, char* out, Py_ssize_t stride
+) except -1:
     """Set rows of `out`, so many numbers apart, to start + x @ matrix."""
-    cdef Py_ssize_t rows = len(x), n = matrix.n, size = matrix.dtype.itemsize, row = 0, work = 0
-    cdef const char* of_x = <const char*> _address(x)
-    cdef const void* of_start = _address(start)
+    cdef Py_ssize_t size = matrix.itemsize, row = 0, work = 0
     cdef Product product
     matrix.set_product(&product)
-    product.x_stride, product.segment_stride, product.y_stride = n, 0, stride
-    product.start, product.start_step, product.start_at = &of_start, 0, 0
+    product.x_stride, product.segment_stride, product.y_stride = matrix.n, 0, stride
+    product.start, product.start_step, product.start_at = &start, 0, 0
     with nogil:
         while row < rows:
             product.rows = min(<Py_ssize_t> TOGETHER, rows - row)
-            product.x, product.y = of_x + row * n * size, out + row * stride * size
+            product.x, product.y = x + row * matrix.n * size, out + row * stride * size
             if matrix.single:
                 _times_matrix(&product, <const float*> product.panels)
             else:
                 _times_matrix(&product, <const double*> product.panels)
             row += product.rows
-            _poll(&work, product.rows * n * matrix.padded_columns)
+            _poll(&work, product.rows * matrix.n * matrix.padded_columns)
     return 0

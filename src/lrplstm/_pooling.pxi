@@ -58,8 +58,7 @@ def pool_lrp(str pooling, hidden, offsets, pooled, relevance, rule):
         return pool_gradient(pooling, hidden, offsets, relevance)
     hidden = _check_pooled(hidden, offsets)
     B, width, dtype = len(offsets) - 1, hidden.shape[1], hidden.dtype
-    pooled = _check_rows("pooled", pooled, width, dtype)
-    _check("pooled", pooled, (B, width), dtype)
+    pooled = _checked("pooled", pooled, dtype, B, width)
     relevance = _check_targets("relevance", relevance, B, width, dtype)
     out = np.empty((len(relevance), len(hidden), width), dtype)
     q = np.empty(width, dtype)
