@@ -2,22 +2,23 @@
 
 from lrplstm._vectors cimport (
     absolute, at_least, at_most, double_vector, fill, float_vector, power_of_2, vector, where_above,
+    where_below,
 )
 
 
-cdef inline void _exp_parts(vector x, int factor, vector* scale, vector* fraction) noexcept nogil:
-    """Find scale = 2^m and fraction = 2^r - 1 so that exp(factor x) = scale (1 + fraction).
+cdef inline void _exp_parts(
+    vector x, int factor, vector* scale, vector* scaled_r, vector* polynomial
+) noexcept nogil:
+    """Find 2^m, 2^m r and a polynomial so that exp(factor x) = scale + scaled_r polynomial.
 
     factor x = (m + r) log 2 with a whole m and |r| <= 1/2. The polynomials for (2^r - 1) / r have
     the smallest largest relative error there is, 1.1e-8 in float32, 1.8e-17 in float64 (Remez).
     They are added up in pairs: in a long chain each link waits for the one before it.
-    Above 43, in float64 350, factor x is cut: sigmoid and tanh are 1 long before, and products of
-    two such numbers are still finite. Below the range of exponents it means nothing; callers see
-    to that. `factor` is a positive constant where this is inlined, and costs nothing.
+    Where 2^m is no normal number they mean nothing; callers see to that. `factor` is a positive
+    constant where this is inlined, and costs nothing.
     """
     cdef vector shifted, r, p
     if vector is float_vector:
-        x = at_most(x, 43.0 / factor)
         # Adding 1.5 * 2**23 leaves no bits for a fraction.
         shifted = x * <float> (factor * 1.4426950408889634) + <float> 12582912
         r = x * <float> (factor * 1.4426950408889634) - (shifted - <float> 12582912)
@@ -25,7 +26,6 @@ cdef inline void _exp_parts(vector x, int factor, vector* scale, vector* fractio
         p = p * (r * r) + (<float> 9.6182374949070143e-3 * r + <float> 5.5503574336426599e-2)
         p = p * (r * r) + (<float> 2.4022649794962265e-1 * r + <float> 6.9314718792669306e-1)
     else:  # 1.5 * 2**52
-        x = at_most(x, 350.0 / factor)
         shifted = x * (factor * 1.4426950408889634) + 6755399441055744.0
         r = x * (factor * 1.4426950408889634) - (shifted - 6755399441055744.0)
         p = 4.4455372281544427e-10 * (r * r) + (7.0725617019303205e-9 * r + 1.0178121299165704e-7)
@@ -34,23 +34,40 @@ cdef inline void _exp_parts(vector x, int factor, vector* scale, vector* fractio
         p = p * (r * r) + (9.6181291076070657e-3 * r + 5.5504108664821237e-2)
         p = p * (r * r) + (2.4022650695910098e-1 * r + 6.9314718055994531e-1)
     scale[0] = power_of_2(shifted)
-    fraction[0] = p * r
+    scaled_r[0] = scale[0] * r
+    polynomial[0] = p
+
+
+cdef inline vector _cut(vector x, int factor, vector exp_x) noexcept nogil:
+    """e^(factor x) where factor x is less than 43, in float64 350, else e^43.
+
+    sigmoid and tanh are 1 long before, and products of two such numbers are still finite. It is cut
+    at the end, where nothing has to wait for the comparison.
+    """
+    cdef vector highest
+    if vector is float_vector:
+        fill(&highest, 4.727839468229346e18)
+        return where_below(x, 43.0 / factor, exp_x, highest)
+    else:
+        fill(&highest, 1.0070908870280797e152)
+        return where_below(x, 350.0 / factor, exp_x, highest)
 
 
 cdef inline vector exp(vector x) noexcept nogil:
     """e^x, and 0 where that would be below the normal numbers."""
     cdef double least = (-127 if vector is float_vector else -1023) * 0.6931471805599453
-    cdef vector scale, fraction
-    _exp_parts(x, 1, &scale, &fraction)
-    return where_above(x, least, scale + scale * fraction)
+    cdef vector scale, scaled_r, p
+    _exp_parts(x, 1, &scale, &scaled_r, &p)
+    return _cut(x, 1, where_above(x, least, scale + scaled_r * p))
 
 
 cdef inline vector expm1_twice(vector x) noexcept nogil:
     """e^2x - 1, precise for small x too; it is -1 long before the least x there is."""
     cdef double least = -(43.0 if vector is float_vector else 350.0) / 2
-    cdef vector scale, fraction
-    _exp_parts(at_least(x, least), 2, &scale, &fraction)
-    return scale * fraction + (scale - 1)
+    cdef vector scale, scaled_r, p, lowest
+    _exp_parts(x, 2, &scale, &scaled_r, &p)
+    fill(&lowest, -1)
+    return _cut(x, 2, where_below(x, least, lowest, scaled_r * p + (scale - 1)))
 
 
 cdef inline vector sigmoid(vector a) noexcept nogil:

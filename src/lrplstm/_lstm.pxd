@@ -71,7 +71,7 @@ cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
 cdef inline void _forward(Tile* tile, vector* rows, int keep) noexcept nogil:
     """`keep` is a constant where this is inlined.
 
-    There are two loops, each short enough for the processor to work on several rounds at once.
+    All lanes go through one loop and then through another, whose inputs are ready long before.
     """
     cdef Py_ssize_t n = tile.n, lane, u
     cdef const vector* a
@@ -120,6 +120,11 @@ cdef inline void _forward(Tile* tile, vector* rows, int keep) noexcept nogil:
                 trace[CELL_BEFORE * n + u] = c[u]
                 trace[HIDDEN_OF_GATES * n + u] = h[u]
             c[u] = f_c + i_g
+    for lane in range(tile.first, tile.end):
+        a_o = beyond(rows + lane * tile.row, 3 * tile.hidden_size)
+        h = rows + lane * tile.row + tile.states
+        c = h + n
+        trace = <vector*> tile.trace[lane]
         for u in range(n):
             exp_o = exp(a_o[u])
             expm1_c = expm1_twice(c[u])

@@ -56,6 +56,11 @@ cdef extern from *:
         REAL##_vector x, REAL limit, REAL##_vector y) {                                          \\
         return (REAL##_vector)((REAL##_bits)y & (REAL##_bits)(x > REAL##_every(limit)));         \\
     }                                                                                            \\
+    static inline REAL##_vector REAL##_where_below(                                              \\
+        REAL##_vector x, REAL limit, REAL##_vector y, REAL##_vector z) {                         \\
+        const REAL##_bits below = (REAL##_bits)(x < REAL##_every(limit));                        \\
+        return (REAL##_vector)(((REAL##_bits)y & below) | ((REAL##_bits)z & ~below));            \\
+    }                                                                                            \\
     static inline REAL##_vector REAL##_where_not_0(REAL##_vector x, REAL##_vector y) {           \\
         const REAL##_vector zero = {0};                                                          \\
         return (REAL##_vector)((REAL##_bits)y & (REAL##_bits)(x != zero));                       \\
@@ -104,6 +109,10 @@ cdef extern from *:
     double_vector double_at_least(double_vector x, double limit) nogil
     float_vector float_where_above(float_vector x, float limit, float_vector y) nogil
     double_vector double_where_above(double_vector x, double limit, double_vector y) nogil
+    float_vector float_where_below(
+        float_vector x, float limit, float_vector y, float_vector z) nogil
+    double_vector double_where_below(
+        double_vector x, double limit, double_vector y, double_vector z) nogil
     float_vector float_where_not_0(float_vector x, float_vector y) nogil
     double_vector double_where_not_0(double_vector x, double_vector y) nogil
     float_vector float_absolute(float_vector x) nogil
@@ -151,6 +160,14 @@ cdef inline vector where_above(vector x, double limit, vector y) noexcept nogil:
         return float_where_above(x, <float> limit, y)
     else:
         return double_where_above(x, limit, y)
+
+
+cdef inline vector where_below(vector x, double limit, vector y, vector z) noexcept nogil:
+    """y where x < limit, else z."""
+    if vector is float_vector:
+        return float_where_below(x, <float> limit, y, z)
+    else:
+        return double_where_below(x, limit, y, z)
 
 
 cdef inline vector absolute(vector x) noexcept nogil:
