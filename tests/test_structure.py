@@ -115,6 +115,7 @@ LAYERS = [
         "loaders.torch_head",
         "loaders.torch_layers",
         "loaders.torch_loops",
+        "loaders.torch_masks",
         "loaders.torch_recurrent",
         "loaders.torch_shapes",
         "graph.operations",
@@ -122,6 +123,7 @@ LAYERS = [
     {
         "loaders.keras.translation",
         "loaders.torch_operators",
+        "loaders.torch_padding",
         "loaders.torch_weights",
     },
     {"loaders.keras.activations", "loaders.keras.shapes", "loaders.keras.words"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,6 +39,9 @@ class Argument:
         How many more steps it has than others.
     value
         A constant, or an example.
+    padding : float, optional
+        The id of padding, or what all numbers of a step are that is padding, which is in no value
+        that is made.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Argument:
     ids: int = 0
     longer: int = 0
     value: Any = None
+    padding: float | None = None
 
     def sizes(self, B: int, T: int) -> tuple[int, ...]:
         """Return its shape for so many sequences of so many steps."""
@@ -61,7 +65,8 @@ class Argument:
         shape = self.sizes(B, T)
         match self.kind:
             case "input" if self.ids:
-                return rng.integers(min(1, self.ids - 1), self.ids, shape)
+                usual = [id_ for id_ in range(self.ids) if id_ not in (0, self.padding)]
+                return rng.choice(usual or range(self.ids), shape)
             case "input":
                 return rng.normal(0.2, 1, shape).astype(np.float32)
             case "lengths":
@@ -84,6 +89,19 @@ class Arguments:
         """Those that the network reads."""
         return [argument for argument in self.arguments if argument.kind == "input"]
 
+    def with_padding(self, paddings: Mapping[str, float]) -> Arguments:
+        """Return the same with what is padding, by the names ``input_0`` and on of its inputs."""
+        by_name = {each.name: paddings.get(f"input_{n}") for n, each in enumerate(self.inputs)}
+        return replace(
+            self,
+            arguments=tuple(
+                replace(each, padding=by_name[each.name])
+                if by_name.get(each.name) is not None
+                else each
+                for each in self.arguments
+            ),
+        )
+
     def turned(self) -> Arguments:
         """Return the same where steps come before sequences, or after them."""
         swapped = str.maketrans("BT", "TB")
@@ -102,11 +120,22 @@ class Arguments:
         rng = np.random.default_rng(seed)
         return [argument.made(rng, B, T) for argument in self.arguments]
 
-    def sequences(self, values: Sequence[Any]) -> Iterator[list[Any]]:
+    def examples(self) -> list[Any]:
+        """Return the values of the example that they were read of."""
+        return [argument.value for argument in self.arguments]
+
+    def whole(self, values: Sequence[Any]) -> list[Any] | None:
+        """Return what a model reads of each sequence at all steps; None if they do not go together.
+
+        That is an array of the one input, or a dict of several.
+        """
+        return next(self.sequences(values, cut=False), None)
+
+    def sequences(self, values: Sequence[Any], *, cut: bool = True) -> Iterator[list[Any]]:
         """Yield what a model reads of each sequence, in each way that values may be meant.
 
         That is at all of the steps, or at as many as lengths or a mask say, or without the zeros at
-        the ends.
+        the ends, unless they are not to be cut.
         """
         given = list(zip(self.arguments, values, strict=True))
         main = next(each for each in self.inputs if "T" in each.axes)
@@ -116,8 +145,11 @@ class Arguments:
         batches = {arrays[e.name].shape[e.axes.index("B")] for e in self.inputs if "B" in e.axes}
         if batches - {B}:
             return
-        counts = [_counts(each, value) for each, value in given if each.kind in ("lengths", "mask")]
-        counts += [full, _without_zeros(main, arrays[main.name])]
+        counts = [full]
+        if cut:
+            said = [(each, value) for each, value in given if each.kind in ("lengths", "mask")]
+            counts = [_counts(each, value) for each, value in said]
+            counts += [full, _without_zeros(main, arrays[main.name])]
         for lengths in counts:
             if len(lengths) == B and min(lengths) > 0:
                 yield [self._one(arrays, b, lengths[b]) for b in range(B)]

@@ -60,8 +60,10 @@ Predict = Callable[[list[Array]], Sequence[Array]]
 
 def check_forward(
     torch: Any, module: Any, model: LSTMModel, reading: Reading, example: Any = None
-) -> None:
-    """Raise a ValueError if a module's forward has other scores, or cannot be run.
+) -> bool:
+    """Return whether a module's forward does something by the numbers that it gets.
+
+    Raise a ValueError if it has other scores, or cannot be run.
 
     Parameters
     ----------
@@ -79,6 +81,7 @@ def check_forward(
         check.of_example(example)
     else:
         check.of_made_up()
+    return check.runner.compares
 
 
 class _Check:

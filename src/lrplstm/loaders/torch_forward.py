@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from lrplstm.base_model import Model
@@ -16,6 +17,8 @@ from lrplstm.loaders.refusals import RefusedError
 from lrplstm.loaders.torch_calls import Arguments, arguments_like, made_up_arguments
 from lrplstm.loaders.torch_graph import graph_of
 from lrplstm.loaders.torch_inputs import arguments_of
+from lrplstm.loaders.torch_masks import PaddingSeenError
+from lrplstm.loaders.torch_padding import with_padding
 from lrplstm.loaders.torch_reading import Run, translated
 from lrplstm.loaders.torch_run import Runner, unwrapped
 from lrplstm.loaders.torch_tracing import Recording, record
@@ -52,7 +55,8 @@ def model_of_forward(
     module = unwrapped(torch, module)
     runner = Runner(torch, module)
     way = _way(torch, module, runner, example)
-    graph = graph_of_module(torch, runner, way.arguments, way.sizes)
+    graph, arguments = graph_of_module(torch, runner, way.arguments, way.sizes)
+    way = way._replace(arguments=arguments)
     if output is None and len(graph.outputs) > 1:
         warnings.warn(
             f"source: forward returns {', '.join(map(repr, graph.outputs)):.200}; the first is "
@@ -60,10 +64,21 @@ def model_of_forward(
             UserWarning,
             stacklevel=outer_level(),
         )
-    model = to_model(read(graph, output), **names)
+    reading = read(graph, output)
+    model = to_model(reading, **names)
     if not any(isinstance(layer, Recurrent) for layer in model.graph.layers):
         raise ValueError("source: expected a network with a recurrent layer, got one without")
-    _check(runner, model, way, example)
+    paddings = {each.name: each.padding for each in arguments.inputs if each.padding is not None}
+    masks = {
+        called: paddings[given.name]
+        for called, given in reading.inputs.items()
+        if given.name in paddings
+    }
+    _check(runner, model, way, example is not None and not masks)
+    if masks:
+        masked = to_model(replace(reading, masks=masks), **names)
+        example = None if example is None else way.arguments.examples()
+        return with_padding(runner, model, masked, way.arguments, way.sizes[1], example)
     return model
 
 
@@ -119,18 +134,35 @@ def _fault(runner: Runner, arguments: Arguments, sizes: Sequence[tuple[int, int]
 
 def graph_of_module(
     torch: Any, runner: Runner, arguments: Arguments, sizes: Sequence[tuple[int, int]]
-) -> Graph:
-    """Return the operations of a module, from two runs."""
+) -> tuple[Graph, Arguments]:
+    """Return the operations of a module, from two runs, and its arguments with their padding."""
     try:
-        return _graph(torch, runner, arguments, sizes, lines=False)
+        return _without_padding(torch, runner, arguments, sizes, lines=False)
     except RefusedError as error:
         # Once more, to say in which line of the user's.
         try:
-            return _graph(torch, runner, arguments, sizes, lines=True)
+            return _without_padding(torch, runner, arguments, sizes, lines=True)
         except RefusedError as located:
             raise located from None
         except Exception:  # what was refused counts
             raise error from None
+
+
+def _without_padding(
+    torch: Any,
+    runner: Runner,
+    arguments: Arguments,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    lines: bool,
+) -> tuple[Graph, Arguments]:
+    """Return the same of runs on what has no padding, which the first of them may show."""
+    for _ in arguments.inputs:
+        try:
+            return _graph(torch, runner, arguments, sizes, lines=lines)
+        except PaddingSeenError as error:
+            arguments = arguments.with_padding({error.padding.input: error.padding.number})
+    return _graph(torch, runner, arguments, sizes, lines=lines)
 
 
 def _graph(
@@ -140,7 +172,7 @@ def _graph(
     sizes: Sequence[tuple[int, int]],
     *,
     lines: bool,
-) -> Graph:
+) -> tuple[Graph, Arguments]:
     reads = [
         each.name if arguments.by_name else n
         for n, each in enumerate(arguments.arguments)
@@ -159,21 +191,7 @@ def _graph(
                 raise _not_followed(error) from None
             runs.append(_translated(torch, runner, recording))
     graph = graph_of(torch, runs, [each.name for each in arguments.inputs])
-    _warn_of_comparisons(runs[0].assumed)
-    return graph
-
-
-def _warn_of_comparisons(places: Sequence[str]) -> None:
-    """Warn of what was seen for the numbers of a run only, such as that none is padding."""
-    if places:
-        warnings.warn(
-            f"source: {', '.join(dict.fromkeys(places)):.200}: forward compares its inputs with "
-            "numbers, as a mask of padding does, and what came of it for made-up ones is taken to "
-            "be so always; give sequences without their padding, and see with model.verify "
-            "whether scores agree",
-            UserWarning,
-            stacklevel=outer_level(),
-        )
+    return graph, arguments.with_padding(runs[0].translation.paddings)
 
 
 def _with_units(
@@ -192,7 +210,7 @@ def _with_units(
 def _translated(torch: Any, runner: Runner, recording: Recording) -> Run:
     try:
         return translated(torch, runner.names(), recording)
-    except RefusedError:
+    except (RefusedError, PaddingSeenError):
         raise
     except Exception as error:  # of PyTorch, for what an operation is not made for
         raise _not_followed(error) from None
@@ -206,7 +224,7 @@ def _not_followed(error: Exception) -> RefusedError:
 # Whether it is that -----------------------------------------------------------------------------
 
 
-def _check(runner: Runner, model: Model, way: _Way, example: Any) -> None:
+def _check(runner: Runner, model: Model, way: _Way, with_example: bool) -> None:
     """Raise a ValueError if the module has other scores than the model."""
     (_, T), (B, longer) = way.sizes
     sizes = list(way.sizes)
@@ -214,9 +232,8 @@ def _check(runner: Runner, model: Model, way: _Way, example: Any) -> None:
         sizes.append((B, _LONG))  # for whoever cuts sequences short
     for B, T in sizes:
         _compare(runner, model, way.arguments, way.arguments.made(B, T, seed=3), "made-up inputs")
-    if example is not None:
-        values = [argument.value for argument in way.arguments.arguments]
-        _compare(runner, model, way.arguments, values, "the example")
+    if with_example:
+        _compare(runner, model, way.arguments, way.arguments.examples(), "the example")
 
 
 def _compare(

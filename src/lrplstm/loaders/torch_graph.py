@@ -21,6 +21,8 @@ from lrplstm.weights import Array
 __all__ = ["graph_of"]
 
 _TO_THE_END = 2**62
+_NEARLY = 1e-6
+"""What is added to a number of steps, so that nothing is divided by zero, is no more than this."""
 
 
 def graph_of(torch: Any, runs: Sequence[Run], names: Sequence[str]) -> Graph:
@@ -50,7 +52,7 @@ class _Joined:
         self.constants: dict[str, Array] = {}
         self.nodes: list[Node] = []
         self.sized: dict[str, tuple[Any, Any]] = {}
-        self.summed: dict[str, Call] = {}
+        self.summed: dict[str, tuple[Call, Call]] = {}
 
     def graph(self) -> Graph:
         one, another = self.first.translation, self.second.translation
@@ -115,19 +117,16 @@ class _Joined:
         summed = self.summed.get(a.inputs[0])
         if a.operator != "Div" or summed is None or a.inputs[1] not in self.sized:
             return None
-        counts = [tensor.unique().tolist() for tensor in self.sized[a.inputs[1]]]
-        axes = summed.attributes["axes"]
-        sums = self.first, self.second
-        sizes = [
-            [math.prod(call.shapes[0][axis] for axis in axes)]
-            for run in sums
-            for call in run.translation.calls
-            if call.outputs == summed.outputs
-        ]
-        if counts != sizes or counts[0] == counts[1] or a.shape != a.shapes[0]:
+        axes = summed[0].attributes["axes"]
+        sizes = [math.prod(call.shapes[0][axis] for axis in axes) for call in summed]
+        counted = all(
+            ((tensor - size).abs() <= _NEARLY).all()
+            for tensor, size in zip(self.sized[a.inputs[1]], sizes, strict=True)
+        )
+        if not counted or sizes[0] == sizes[1] or a.shape != a.shapes[0]:
             return None
-        inputs = (*map(self._named, summed.inputs), self._array(_integers(*axes)))
-        options = {"keepdims": summed.attributes["keepdims"]}
+        inputs = (*map(self._named, summed[0].inputs), self._array(_integers(*axes)))
+        options = {"keepdims": summed[0].attributes["keepdims"]}
         return Node("ReduceMean", inputs, a.outputs, options, a.place)
 
     def _named(self, name: str) -> str:
@@ -135,7 +134,7 @@ class _Joined:
 
     def _add(self, a: Call, b: Call) -> None:
         if a.operator == "ReduceSum":
-            self.summed[a.outputs[0]] = a
+            self.summed[a.outputs[0]] = a, b
         if mean := self._mean(a, b):
             self.nodes.append(mean)
             return

@@ -12,7 +12,7 @@ __all__ = ["UNCHANGED"]
 
 UNCHANGED = frozenset(
     "contiguous clone detach alias lift_fresh lift_fresh_copy dropout feature_dropout "
-    "alpha_dropout feature_alpha_dropout type_as _to_copy positive resolve_conj resolve_neg".split()
+    "alpha_dropout feature_alpha_dropout type_as _to_copy positive resolve_conj".split()
 )
 """What changes no number of a network in evaluation mode."""
 

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.loaders.torch_loops import Loops
+from lrplstm.loaders.torch_masks import COMPARISONS, compared, mask_of, used
 from lrplstm.loaders.torch_operators import UNCHANGED
 from lrplstm.loaders.torch_recurrent import CELLS, cell
 from lrplstm.loaders.torch_tracing import Operation, Recording, line_of
-from lrplstm.loaders.torch_values import OPERATORS, Translation, Value
+from lrplstm.loaders.torch_values import OPERATORS, Mask, Translation, Value
 
 __all__ = ["Run", "translated"]
 
@@ -22,11 +23,16 @@ _MADE = frozenset(
 )
 """Constants of which inputs only say the shape."""
 
+_FINITE = frozenset("isnan isinf isneginf isposinf isfinite".split())
+"""What is the same of all inputs, since NaN and infinity are refused."""
+
+_TAKING = frozenset("item resolve_neg".split())
+"""What numbers are taken out of tensors by; the second is what tolist and numpy call."""
+
 _RANDOM = frozenset(
     "rand randn randint rand_like randn_like randint_like bernoulli normal uniform random "
     "multinomial randperm".split()
 )
-_COMPARED = frozenset("ne eq gt lt ge le".split())
 
 
 class Run(NamedTuple):
@@ -38,14 +44,11 @@ class Run(NamedTuple):
     inputs : list of Value
     outputs : dict of Value by str
         What forward returns: "output", or the key or number of each of several.
-    assumed : list of str
-        What its numbers were taken to say of all numbers.
     """
 
     translation: Translation
     inputs: list[Value]
     outputs: dict[str, Value]
-    assumed: list[str]
 
 
 def translated(torch: Any, names: Mapping[int, str], recording: Recording) -> Run:
@@ -73,7 +76,6 @@ class _Reader:
         self.translation = Translation(torch, parameters)
         self.loops = Loops(self.translation)
         self.values: dict[Any, Any] = {}
-        self.assumed: list[str] = []
         self.looped = _looped(recording)
 
     def run(self) -> Run:
@@ -87,7 +89,7 @@ class _Reader:
             elif each.op == "placeholder":
                 value = Value(next(remaining), f"input_{len(inputs)}")
                 inputs.append(value)
-                self.values[each] = value
+                self.translation.inputs[value.name] = self.values[each] = value
             elif each.op == "get_attr":
                 self.values[each] = self.translation.known(
                     getattr(self.recording.graph, each.target)
@@ -97,13 +99,18 @@ class _Reader:
             else:  # an element of a tuple
                 whole, index = each.args
                 self.values[each] = self.values[whole][index]
+        if self.recording.is_uneven:
+            raise RefusedError("forward packs sequences to lengths that are not theirs")
         self.translation.place = "what forward returns"
         for name, value in list(outputs.items()):
             try:
                 self.translation.name(value)
             except RefusedError:  # such as the cell state in the midst of a loop
                 del outputs[name]
-        return Run(self.translation, inputs, outputs, self.assumed)
+        outputs = {name: value for name, value in outputs.items() if not value.constant}
+        if not outputs:
+            raise RefusedError("forward returns nothing that depends on its inputs")
+        return Run(self.translation, inputs, outputs)
 
     def _place(self, operation: Operation) -> str:
         line = line_of(self.torch, operation.node)
@@ -131,24 +138,52 @@ class _Reader:
         if name.endswith("_") and not name.startswith("_"):
             name = name.rstrip("_")
             tensors["self"] = tensors["self"].clone()
+        if name in _TAKING:
+            self._check_read(values[0])
         tensor = function(**tensors)
         if name in _RANDOM:
             raise self.translation.refuse("it draws random numbers, in evaluation mode too")
-        if name in _MADE:
+        if name in _MADE or name in _FINITE:
             return self.translation.known(tensor)
-        if name == "select" and values[0].constant:
+        masks = [value for value in values if value.mask is not None]
+        if name == "select" and values[0].constant and not masks:
             return self._view(arguments, tensor)
         if all(value.constant and not value.written for value in values):
-            return self._constant(tensor)
+            return self._constant(tensor, mask_of(name, arguments, tensor))
+        if self._compares(name, values[0], tensor):
+            comparison = name if name in COMPARISONS else "ne"
+            return compared(self.translation, comparison, arguments, tensor)
         if name in UNCHANGED or (name == "to" and _same(tensor, values[0].tensor)):
             return values[0]
-        if (not _is_floating(tensor) and name not in OPERATORS) or name in _COMPARED:
-            return self._mask(name, values, tensor)
+        if masks and (kept := used(self.translation, name, arguments, tensor)) is not None:
+            return kept
+        if not _is_floating(tensor) and name not in OPERATORS:
+            raise self.translation.refuse("it makes whole numbers or truth values of inputs")
         if name in ("select", "slice", "unbind", "split", "chunk") and values[0].steps is None:
             stepped = self._steps(operation, name, arguments, values[0], tensor)
             if stepped is not None:
                 return stepped
         return self._operation(name, function, arguments, tensor)
+
+    def _compares(self, name: str, value: Value, tensor: Any) -> bool:
+        """Whether an operation asks which numbers something is, in so many words or as a bool."""
+        if name in COMPARISONS:
+            return True
+        truths = self.torch.bool
+        cast = name in UNCHANGED or name == "to"
+        return cast and tensor.dtype == truths and value.tensor.dtype != truths
+
+    def _check_read(self, value: Value) -> None:
+        """Refuse to take a number out of a tensor that depends on what inputs are."""
+        if value.constant and (value.mask is None or value.mask.counts):
+            return
+        if value.tensor.dtype == self.torch.bool:
+            raise self.translation.refuse(
+                "it decides by what inputs are which way it goes (if, while or bool)"
+            )
+        raise self.translation.refuse(
+            "it takes numbers out of tensors that inputs make (item, tolist or numpy)"
+        )
 
     def _operation(self, name: str, function: Any, arguments: dict[str, Any], tensor: Any) -> Any:
         if name in CELLS:
@@ -216,10 +251,10 @@ class _Reader:
             return self.translation.known(value.tensor[layer])
         return self.translation.emit("Gather", [value], value.tensor[layer], axis=0, index=layer)
 
-    def _constant(self, tensor: Any) -> Any:
+    def _constant(self, tensor: Any, mask: Mask | None) -> Any:
         if isinstance(tensor, list | tuple):
-            return [self.translation.known(each) for each in tensor]
-        return self.translation.known(tensor)
+            return [Value(each, constant=True, mask=mask) for each in tensor]
+        return Value(tensor, constant=True, mask=mask)
 
     def _view(self, arguments: Mapping[str, Any], tensor: Any) -> Value:
         """Return a row of a constant, or what was written there."""
@@ -242,15 +277,6 @@ class _Reader:
         base.axis = axis
         base.written[index] = source
         return source
-
-    def _mask(self, name: str, values: Sequence[Value], tensor: Any) -> Any:
-        """Return what compares inputs with a number: the same for all of them, as in this run."""
-        if not isinstance(tensor, self.torch.Tensor):
-            return None  # a size
-        if tensor.numel() and not (tensor == tensor.flatten()[0]).all():
-            raise self.translation.refuse(f"{name} chooses by the numbers of the inputs")
-        self.assumed.append(self.translation.place)
-        return self.translation.known(tensor)
 
     def _steps(
         self,

@@ -48,11 +48,13 @@ class Runner:
     ----------
     coarse : float
         What scores may differ by where it has to run on its own device, or in its own halves.
+    compares : bool
+        Whether it did something by numbers in any run, as by those of padding.
     """
 
     def __init__(self, torch: Any, module: Any) -> None:
         self.torch, self.module = torch, module
-        self.coarse = 0.0
+        self.coarse, self.compares = 0.0, False
         named = (module.named_parameters, module.named_buffers)
         tensors = {key: t for each in named for key, t in each(remove_duplicate=False)}
         self._own = next((t for t in tensors.values() if t.is_floating_point()), torch.zeros(()))
@@ -68,7 +70,7 @@ class Runner:
     def run(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """Return what the module returns for arrays or tensors of any device and precision."""
         torch = self.torch
-        with self.undisturbed():
+        with self.undisturbed(), self._noting_comparisons():
             if self._replaced is not None:
                 like = self._own.detach().cpu()
                 like = like if like.dtype == torch.float64 else like.float()
@@ -104,6 +106,24 @@ class Runner:
             return torch.func.functional_call(self.module, replaced, tuple(args), kwargs)
 
         return [place(key)[key] for key in reads], function
+
+    @contextmanager
+    def _noting_comparisons(self) -> Iterator[None]:
+        from torch.overrides import TorchFunctionMode
+
+        runner = self
+
+        class Noting(TorchFunctionMode):
+            def __torch_function__(
+                self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+            ) -> Any:
+                runner.compares |= function.__name__.strip("_") in _COMPARING or any(
+                    argument is runner.torch.bool for argument in args
+                )
+                return function(*args, **(kwargs or {}))
+
+        with Noting():
+            yield
 
     def names(self) -> dict[int, str]:
         """Return the names of the module's tensors by their identity, as they are when it runs."""
@@ -159,6 +179,12 @@ class Runner:
             self.module.eval()
             yield
 
+
+_COMPARING = frozenset(
+    "ne eq gt ge lt le not_equal greater greater_equal less less_equal logical_not sign bool type "
+    "int float index item tolist numpy".split()
+)
+"""What a forward calls that does something by the numbers that it gets, as Python names it."""
 
 _OWN = ("_parameters", "_buffers", "_modules")
 

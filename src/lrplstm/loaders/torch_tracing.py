@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Operation", "Recording", "line_of", "record"]
+__all__ = ["Operation", "Recording", "line_of", "packed", "record"]
 
 
 class Operation(NamedTuple):
@@ -40,10 +40,13 @@ class Recording(NamedTuple):
     graph : torch.fx.GraphModule
     inputs : sequence of tensors
         What stands for each placeholder.
+    is_uneven : bool
+        Whether sequences were packed that are not all of one length, as if they were.
     """
 
     graph: Any
     inputs: Sequence[Any]
+    is_uneven: bool = False
 
     def operations(self) -> Iterator[Any]:
         """Yield the calls as `Operation`, and other nodes as they are, in their order."""
@@ -69,8 +72,8 @@ def record(
 ) -> Recording:
     """Run a function of tensors once, and return what it called.
 
-    Loops are recorded step by step, and what depends on numbers as it was for these. Sequences that
-    are packed have to be all of one length: packing is replaced by nothing.
+    Loops are recorded step by step, and what depends on numbers as it was for these. Packing is
+    replaced by nothing, as it is where all sequences have the same length.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def record(
     from torch.fx.experimental.proxy_tensor import make_fx
 
     with ExitStack() as stack:
-        stack.enter_context(_whole_sequences(torch))
+        whole = stack.enter_context(_whole_sequences(torch))
         einsum = torch.ops.aten.einsum.default
         tracer = make_fx(
             function,
@@ -95,7 +98,7 @@ def record(
             _error_on_data_dependent_ops=False,
             record_stack_traces=lines,
         )
-        return Recording(tracer(*inputs), inputs)
+        return Recording(tracer(*inputs), inputs, whole.is_uneven)
 
 
 def line_of(torch: Any, node: Any) -> str:
@@ -112,7 +115,7 @@ def line_of(torch: Any, node: Any) -> str:
 
 
 @contextmanager
-def _whole_sequences(torch: Any) -> Iterator[None]:
+def _whole_sequences(torch: Any) -> Iterator[Any]:
     """Let sequences be packed as they are, all of the same length, and attention be plain sums."""
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import _disable_current_modes
@@ -122,6 +125,8 @@ def _whole_sequences(torch: Any) -> Iterator[None]:
             return torch.full((count,), number)
 
     class Whole(TorchFunctionMode):
+        is_uneven = False
+
         def __torch_function__(
             self, function: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
@@ -130,8 +135,8 @@ def _whole_sequences(torch: Any) -> Iterator[None]:
             if name == "_pack_padded_sequence":
                 padded, lengths, batch_first = args
                 T = padded.shape[1 if batch_first else 0]
-                if not (lengths == T).all():
-                    raise ValueError("sequences that are packed are not all of one length")
+                with _disable_current_modes():
+                    self.is_uneven |= bool((lengths != T).any())
                 padded = padded.transpose(0, 1) if batch_first else padded
                 return padded.reshape(-1, *padded.shape[2:]), filled(T, padded.shape[1])
             if name == "_pad_packed_sequence":
@@ -139,7 +144,7 @@ def _whole_sequences(torch: Any) -> Iterator[None]:
                 padded = data.view(len(sizes), -1, *data.shape[1:])
                 lengths = filled(padded.shape[1], len(sizes))
                 return (padded.transpose(0, 1) if batch_first else padded), lengths
-            if name in ("lstm", "gru", "rnn_tanh", "rnn_relu") and type(args[3]) in (tuple, list):
+            if name in _RECURRENT and type(args[3]) in (tuple, list):
                 data, sizes, states, weights, *rest = args
                 padded = data.view(len(sizes), -1, data.shape[-1])
                 output, *final = function(padded, states, weights, *rest, False)
@@ -148,8 +153,44 @@ def _whole_sequences(torch: Any) -> Iterator[None]:
                 return _attention(torch, *args, **kwargs)
             return function(*args, **kwargs)
 
-    with Whole():
+    with Whole() as whole:
+        yield whole
+
+
+@contextmanager
+def packed(torch: Any, lengths: Sequence[int]) -> Iterator[None]:
+    """Let recurrent layers read sequences at these lengths, as if they were packed.
+
+    Layers that read another number of sequences, or of steps, are left as they are.
+    """
+    from torch.overrides import TorchFunctionMode
+
+    class Packed(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            name = getattr(function, "__name__", "")
+            if name not in _RECURRENT or type(args[3]) in (tuple, list) or args[0].ndim != 3:
+                return function(*args, **(kwargs or {}))
+            x, states, *others, batch_first = args
+            axis = 0 if batch_first else 1
+            if x.shape[axis] != len(lengths) or x.shape[1 - axis] < max(lengths):
+                return function(*args)
+            steps, order = torch.tensor(lengths).sort(descending=True)
+            begin = [state[:, order] for state in states] if name == "lstm" else states[:, order]
+            data, sizes = torch._pack_padded_sequence(
+                x.index_select(axis, order), steps, batch_first
+            )
+            output, *final = function(data, sizes, begin, *others)
+            T, back = x.shape[1 - axis], order.argsort()
+            output, _ = torch._pad_packed_sequence(output, sizes, batch_first, 0.0, T)
+            return output.index_select(axis, back), *(state[:, back] for state in final)
+
+    with Packed():
         yield
+
+
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 def _attention(

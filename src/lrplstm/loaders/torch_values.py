@@ -8,11 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lrplstm.loaders.refusals import RefusedError
 
-__all__ = ["OPERATORS", "Call", "Steps", "Translation", "Value", "operator"]
+__all__ = [
+    "OPERATORS",
+    "Call",
+    "Mask",
+    "Padding",
+    "Source",
+    "Steps",
+    "Translation",
+    "Value",
+    "operator",
+]
+
+
+class Padding(NamedTuple):
+    """What only fills up the sequences of an input: an id, or what all numbers of a step are."""
+
+    input: str
+    number: float
+
+
+class Mask(NamedTuple):
+    """What a constant of a run says of padding, of which that run has none.
+
+    Attributes
+    ----------
+    padding : Padding
+    counts : bool
+        Whether it is a number of steps, rather than something of each.
+    """
+
+    padding: Padding
+    counts: bool = False
 
 
 @dataclass(eq=False)
@@ -26,7 +57,9 @@ class Value:
     name : str
         Of the tensor in the graph; empty while it has none.
     constant : bool
-        Whether it depends on no input.
+        Whether it depends on no input, but for a mask of padding.
+    mask : Mask, optional
+        What a constant says of padding.
     parts : tuple of Value
         What it is a stack of along its first axis: the final states of several layers.
     steps, step : Steps and int, optional
@@ -46,6 +79,7 @@ class Value:
     tensor: Any
     name: str = ""
     constant: bool = False
+    mask: Mask | None = None
     parts: tuple[Value, ...] = ()
     steps: Steps | None = None
     step: int = 0
@@ -90,6 +124,13 @@ class Steps:
         return self._whole
 
 
+class Source(NamedTuple):
+    """An input that a value has the numbers of, or sums of their absolute values."""
+
+    value: Value
+    absolute: bool
+
+
 @dataclass(frozen=True)
 class Call:
     """An operation of the graph, with sizes as they are in this run.
@@ -131,6 +172,9 @@ class Translation:
         Names of the module's own tensors, by their identity.
     calls : list of Call
     constants : dict of tensors by name
+    inputs : dict of Value by str
+    paddings : dict of float by str
+        What the module takes for padding, by the names of its inputs.
     place : str
         What is being read, for errors.
     operator : str
@@ -142,9 +186,12 @@ class Translation:
         self.parameters = dict(parameters)
         self.calls: list[Call] = []
         self.constants: dict[str, Any] = {}
+        self.inputs: dict[str, Value] = {}
+        self.paddings: dict[str, float] = {}
         self.place = "forward"
         self.operator = ""
         self._emitted: dict[Any, list[Value]] = {}
+        self._givers: dict[str, Call] = {}
         self._names: dict[int, str] = {}
         self._steps: dict[tuple[int, int], Steps] = {}
         self._kept: list[Any] = []  # so that nothing else gets an identity that is a key
@@ -174,18 +221,18 @@ class Translation:
         values = self._emitted[key] = [
             Value(tensor, f"_{len(self.calls)}_{n}") for n, tensor in enumerate(tensors)
         ]
-        self.calls.append(
-            Call(
-                operator,
-                names,
-                tuple(value.name for value in values),
-                {key: value for key, value in attributes.items() if value is not None},
-                tuple(() if value is None else value.shape for value in inputs),
-                values[0].shape,
-                self.place,
-                self._title(names),
-            )
+        call = Call(
+            operator,
+            names,
+            tuple(value.name for value in values),
+            {key: value for key, value in attributes.items() if value is not None},
+            tuple(() if value is None else value.shape for value in inputs),
+            values[0].shape,
+            self.place,
+            self._title(names),
         )
+        self.calls.append(call)
+        self._givers.update(dict.fromkeys(call.outputs, call))
         return values
 
     def _title(self, names: Sequence[str]) -> str:
@@ -247,6 +294,28 @@ class Translation:
     def number(self, number: float, like: Value) -> Value:
         """Return a number as a constant of the dtype of a value."""
         return self.known(self.torch.tensor(number, dtype=like.tensor.dtype))
+
+    # Padding ------------------------------------------------------------------------------------
+
+    def input_of(self, value: Value) -> Source | None:
+        """Return the input that a value shows the numbers of, in whatever shape; None of others."""
+        name, operators = value.name, list[str]()
+        while (call := self._givers.get(name)) is not None:
+            operators.append(call.operator)
+            name = call.inputs[0]
+        absolute = "Abs" in operators
+        followed = _MOVING | {"Abs", "ReduceSum", "ReduceMax"} if absolute else _MOVING
+        if name not in self.inputs or not followed.issuperset(operators):
+            return None
+        return Source(self.inputs[name], absolute)
+
+    def note_padding(self, padding: Padding) -> None:
+        """Note what is taken for padding, which is one number of each input."""
+        if self.paddings.setdefault(padding.input, padding.number) != padding.number:
+            raise self.refuse(
+                f"it compares inputs with {padding.number:g}, and with "
+                f"{self.paddings[padding.input]:g} before; expected one number, that of padding"
+            )
 
     # Axes ---------------------------------------------------------------------------------------
 
@@ -325,6 +394,9 @@ class Translation:
         whole = self.whole(written, value.axis) or self.stacked(written, value.axis)
         value.name, value.constant = self.name(whole), False
 
+
+_MOVING = frozenset("Transpose Unsqueeze Squeeze Reshape Gather Slice".split())
+"""What changes the shape of an input, or takes a part of it."""
 
 # Handlers ---------------------------------------------------------------------------------------
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from lrplstm.base_model import Model
+from lrplstm.checks import outer_level
 from lrplstm.layers import DenseLayer, Pool
 from lrplstm.loaders.arrays import naming, with_dtype
 from lrplstm.loaders.assumptions import warn_assumed
@@ -70,8 +72,8 @@ def model_of_parts(
         isinstance(side, LSTMWeights) and not side.variants() for both in layers for side in both
     ):
         model = LSTMModel(_short(layers), head=dense, pooling=pooling or "last", **others)
-        if runs:
-            _compare(module, model, lstms, ends, example)
+        if runs and _compare(module, model, lstms, ends, example):
+            _refuse_masks(alone=asked.is_empty and pooling is None)
     elif runs:
         raise ValueError("source: expected LSTMs where named parts are compared with a forward")
     else:
@@ -105,15 +107,28 @@ def _parts(source: Any, module: Any) -> dict[str, Part]:
 
 def _compare(
     module: Any, model: LSTMModel, lstms: Sequence[Part], ends: Ends, example: Any
-) -> None:
-    """Raise a ValueError if a module has other scores than the model."""
+) -> bool:
+    """Return whether a module does something by numbers; raise if it has other scores."""
     from lrplstm.loaders.torch_check import Reading, check_forward
 
     modules = dict(module.named_modules())
     padding = None if ends.embedding is None else modules[ends.embedding].padding_idx
     batch_first = getattr(modules[lstms[0].name], "batch_first", True)  # a cell has none
     reading = Reading(ends.head, batch_first, padding)
-    check_forward(sys.modules["torch"], module, model, reading, example)
+    return check_forward(sys.modules["torch"], module, model, reading, example)
+
+
+def _refuse_masks(*, alone: bool) -> None:
+    """Raise where a forward is to be read for its masks, or warn where it is not to be read."""
+    what = "forward does something by the numbers that it gets, as by those of padding"
+    if alone:
+        raise ValueError(f"source: {what}, that is not read")
+    warnings.warn(
+        f"source: {what}, which is not seen where parts or their order are said: give sequences "
+        "without padding, or leave out lstm=, head=, embedding=, activations= and pooling=",
+        UserWarning,
+        stacklevel=outer_level(),
+    )
 
 
 def _warn(
