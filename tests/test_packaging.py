@@ -39,6 +39,7 @@ def test_what_is_in_it(wheel):
         "py.typed",
         "_kernels.pyi",
         "cli/__init__.py",
+        *(f"report/report.{suffix}" for suffix in ("html", "css", "js")),
     }
     builds = INSTRUCTION_SETS.values() if platform.machine() == "x86_64" else ["_kernels"]
     assert inside >= {f"{name}.abi3.so" for name in builds}

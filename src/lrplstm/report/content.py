@@ -19,7 +19,7 @@ _DIGITS = 5  # of numbers that are not packed
 
 
 class Given(NamedTuple):
-    """What is known of sequences beside their explanations; each a value a sequence, or None.
+    """What is known of sequences beside their explanations; None where it is not.
 
     Attributes
     ----------
@@ -32,6 +32,9 @@ class Given(NamedTuple):
     variables : sequence of str, length D
         Names of the variables of all series.
     steps : sequence of (sequence of str of length T, or None), length B
+    by_step : sequence of sequence of Attribution
+        By each method an explanation of what each step of each sequence is predicted as, where
+        every step has scores.
     """
 
     texts: Sequence[str | None] | None = None
@@ -39,6 +42,7 @@ class Given(NamedTuple):
     labels: Sequence[Any] | None = None
     variables: Sequence[str] | None = None
     steps: Sequence[Sequence[str] | None] | None = None
+    by_step: Sequence[Sequence[Any]] | None = None
 
 
 def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
@@ -79,9 +83,12 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
             _method(column, name)
             for column, name in zip(columns, _method_names(columns), strict=True)
         ],
+        "bySteps": given.by_step is not None,
     }
     if data["rows"] == 1:
         data["explained"] = [visible(one.explained) for one in first]
+    for method, column in zip(data["methods"], given.by_step or (), strict=False):
+        method["bySteps"] = _numbers(column)
     if is_series:
         return data | _series(first, given)
     texts = given.texts or [one.text for one in first]
@@ -128,7 +135,7 @@ def _method(column: Sequence[Any], name: str) -> dict[str, Any]:
     """Return what one method says of all sequences."""
     a = column[0]
     method = TABLE[a.method]
-    sums = [one.balance for one in column]
+    balance = a.balance
     for n, one in enumerate(column):
         if not np.isfinite(one.token_relevance).all():
             raise ValueError(f"relevance: expected finite numbers, got others of sequence {n}")
@@ -137,13 +144,30 @@ def _method(column: Sequence[Any], name: str) -> dict[str, Any]:
         "when": method.when,
         "ends": method.ends or ENDS,
         "shares": method.shares,
-        "source": sums[0].source,
-        "inputs": sums[0].inputs,
-        "rest": sums[0].rest_is,
-        "relevance": packed(_joined(_relevance(one) for one in column)),
-        # Of each row of each sequence: what arrived, what initial states got, and the rest.
-        "sums": packed(_joined(np.stack([s.arrived, s.initial, s.rest], axis=-1) for s in sums)),
+        "source": balance.source,
+        "inputs": balance.inputs,
+        "rest": balance.rest_is,
+        "others": [visible(name) for name in a.other_relevance],
+    } | _numbers(column)
+
+
+def _numbers(column: Sequence[Any]) -> dict[str, str]:
+    """Return relevance, and sums of each explanation.
+
+    These are what all inputs got, initial states, the rest, and each of several inputs but the
+    first.
+    """
+    return {
+        "relevance": packed(_joined(_relevance(a) for a in column)),
+        "sums": packed(_joined(_sums(a) for a in column)),
     }
+
+
+def _sums(a: Any) -> Any:
+    balance = a.balance
+    K = len(balance.arrived)
+    others = [np.reshape(values, (K, -1)).sum(axis=1) for values in a.other_relevance.values()]
+    return np.stack([balance.arrived, balance.initial, balance.rest, *others], axis=-1)
 
 
 def _method_names(columns: Sequence[Sequence[Any]]) -> list[str]:

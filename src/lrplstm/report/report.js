@@ -41,17 +41,18 @@ const MINUS = "\u2212";
 
 /** Write a number with so many significant digits. */
 function shown(x, digits = 3) {
-  const text = String(Number(x.toPrecision(digits)));
-  return text.replace("-", MINUS).replace(/e\+?/, " e");
+  const isPlain = x === 0 || (Math.abs(x) >= 1e-3 && Math.abs(x) < 1e6);
+  const text = isPlain ? String(Number(x.toPrecision(digits))) : x.toExponential(digits - 1);
+  return text.replaceAll("-", MINUS).replace("+", "");
 }
 
 const signed = (x, digits = 3) => (x > 0 ? "+" : "") + shown(x, digits);
 
-/** Write numbers that are added up: all with as many decimals as the largest needs. */
-function addable(values) {
+/** Write numbers that stand together: all with as many decimals as the largest needs. */
+function addable(values, digits = 3) {
   const largest = Math.max(...values.map(Math.abs));
-  if (largest && !(largest >= 1e-3 && largest < 1e6)) return values.map((x) => shown(x));
-  const decimals = largest ? Math.max(0, 2 - Math.floor(Math.log10(largest))) : 0;
+  if (largest && !(largest >= 1e-3 && largest < 1e6)) return values.map((x) => shown(x, digits));
+  const decimals = largest ? Math.max(0, digits - 1 - Math.floor(Math.log10(largest))) : 0;
   return values.map((x) => {
     const text = x.toFixed(decimals);
     return Number(text) ? text.replace("-", MINUS) : "0";
@@ -124,8 +125,18 @@ const value = (id, otherwise) => $(id)?.value ?? otherwise;
 const method = () => data.methods[value("method", 0)];
 const hasClasses = data.predicted !== null && !data.everyStep;
 
+/** Where the explanations of steps, T for each sequence, begin; each has T numbers. */
+const squares = [0];
+for (const T of data.lengths) squares.push(squares.at(-1) + T * T);
+
+const chosenSteps = new Map(); // of sequences of which a step is explained, which; else the last
+
+const isByStep = () => value("target") === "step";
+const chosenStep = (b) => chosenSteps.get(b) ?? data.lengths[b] - 1;
+
 /** Which explanation of a sequence is chosen, and which one is taken away from it, or null. */
 function chosen(b) {
+  if (isByStep()) return [chosenStep(b), null];
   if (data.rows === 1) return [0, null];
   const target = value("target");
   let k = Number(target);
@@ -137,19 +148,21 @@ function chosen(b) {
 
 /** The relevance that is shown of a sequence: of each step, or of each variable at each step. */
 function relevance(b, [k, against] = chosen(b)) {
-  const all = numbers(method(), "relevance");
+  const all = numbers(isByStep() ? method().bySteps : method(), "relevance");
   const size = data.lengths[b] * D;
-  const start = data.rows * D * offsets[b];
+  const start = D * (isByStep() ? squares[b] : data.rows * offsets[b]);
   const row = (n) => all.subarray(start + n * size, start + (n + 1) * size);
   return against === null ? row(k) : row(k).map((x, i) => x - row(against)[i]);
 }
 
 /** What was shared out, and of that what arrived, what initial states got, and the rest. */
 function sums(b, [k, against] = chosen(b)) {
-  const all = numbers(method(), "sums");
-  const row = (n) => all.subarray(3 * (data.rows * b + n), 3 * (data.rows * b + n + 1));
-  const [arrived, initial, rest] = row(k).map((x, i) => x - (against === null ? 0 : row(against)[i]));
-  return { started: arrived + initial + rest, arrived, initial, rest };
+  const all = numbers(isByStep() ? method().bySteps : method(), "sums");
+  const width = 3 + method().others.length;
+  const start = isByStep() ? offsets[b] : data.rows * b;
+  const row = (n) => all.subarray(width * (start + n), width * (start + n + 1));
+  const [arrived, initial, rest, ...others] = row(k).map((x, i) => x - (against === null ? 0 : row(against)[i]));
+  return { started: arrived + initial + rest, arrived, initial, rest, others };
 }
 
 /** The score of an output; of two classes with one score, that for each. */
@@ -182,7 +195,12 @@ function name(k) {
 }
 
 function explained(b) {
-  if (data.rows === 1) return data.explained[b];
+  if (isByStep()) {
+    const t = chosenStep(b);
+    const what = isText ? data.texts[b][2 * t + 1] : stepName(b, t);
+    return data.predicted ? `${name(data.predicted[b][t])} at “${what}”` : `the output at “${what}”`;
+  }
+  if (data.rows === 1) return data.explained[b].replace(/-(?=\d)/g, MINUS);
   const [k, against] = chosen(b);
   return against === null ? name(k) : `${name(k)} rather than ${name(against)}`;
 }
@@ -238,7 +256,7 @@ function facts(b) {
     if (label !== null && label === predicted) line.append(element("span", { className: "right", textContent: "✓ right" }));
     if (label !== null && label !== predicted) line.append(element("span", { className: "wrong", textContent: `✗ wrong: ${name(label)}` }));
   } else if (data.task === "regression" && data.labels?.[b] != null) add("true ", shown(data.labels[b], 4));
-  if (!hasBars || explained(b) !== name(data.predicted?.[b])) add("explained ", explained(b));
+  if (!hasBars || explained(b).replace(" (predicted)", "") !== name(data.predicted?.[b])) add("explained ", explained(b));
   const button = element("button", { type: "button", textContent: "CSV", title: "Copy as CSV", data: { key: "copy" } });
   line.append(labelled(button, { "aria-label": `Copy ${isText ? "text" : "series"} ${b + 1} as CSV` }));
   return line;
@@ -246,7 +264,7 @@ function facts(b) {
 
 /** score = words + initial states + kept by biases. */
 function sumLine(b) {
-  const { started, arrived, initial, rest } = sums(b);
+  const { started, arrived, initial, rest, others } = sums(b);
   const { source, inputs, rest: restIs, shares } = method();
   const line = element("p", { className: "sum" });
   const add = (text, number) => line.append(text, " ", element("b", { textContent: number }));
@@ -258,11 +276,12 @@ function sumLine(b) {
     return line;
   }
   const [total, all, states, remaining] = addable([started, arrived, initial, rest]);
-  add(chosen(b)[1] === null ? source : `difference of ${source}s`, total);
+  add(isByStep() ? "score" : chosen(b)[1] === null ? source : `difference of ${source}s`, total);
   for (const [text, number] of [[inputs, all], ["initial states", states], [restIs, remaining]]) {
     const below = number.startsWith(MINUS);
     add(`${text === inputs ? " =" : below ? " " + MINUS : " +"} ${text}`, text === inputs ? number : number.replace(MINUS, ""));
   }
+  others.forEach((sum, n) => line.append(`${n ? "," : " · of that"} ${method().others[n]} ${signed(sum)}`));
   if (value("scale", "each") === "each") line.append(` · full colour ${shown(scale(b))}`);
   return line;
 }
@@ -294,6 +313,7 @@ function scores(b) {
     ];
     const isButton = data.rows > 1;
     const made = element(isButton ? "button" : "div", { className: "score", data: { key: `score-${output}`, k: output } }, ...parts);
+    if (output === chosen(b)[1]) made.classList.add("against");
     if (isButton) labelled(made, { type: "button", "aria-pressed": output === k, "aria-label": `explain ${name(output)}, score ${texts[n]}` });
     return made;
   });
@@ -326,6 +346,7 @@ function words(b) {
     const glued = gap === " " && t > 0 && (CLOSING.test(word) || OPENING.test(pieces[2 * t - 1]));
     const span = element(hasNotes ? "ruby" : "span", { className: `word s${level(values[t] / full)}`, textContent: word, data: { t } });
     if (unknown.has(t)) span.classList.add("unknown");
+    if (isByStep() && t === chosenStep(b)) span.classList.add("chosen");
     const below = [];
     if (data.everyStep && data.predicted) below.push(data.predicted[b][t] < 0 ? "" : name(data.predicted[b][t]));
     if ($("numbers").checked) below.push(signed(values[t], 2));
@@ -448,7 +469,7 @@ function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
     context.fillRect(x, 0, Math.floor(((column + 1) * width) / columns) - x, height);
   }
   const style = getComputedStyle(document.documentElement);
-  const [paper, line] = printing ? ["#ffffff", "#17181a"] : [style.getPropertyValue("--paper"), style.getPropertyValue("--ink")];
+  const [paper, line, edge] = printing ? ["#fff", "#17181a", "#dcdde0"] : ["--paper", "--ink", "--line"].map((name) => style.getPropertyValue(name));
   const at = (t) => ((t - from + 0.5) * width) / count;
   if (series) {
     const [low, high] = extent(series);
@@ -463,7 +484,7 @@ function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
     }
   }
   context.globalAlpha = 1;
-  context.strokeStyle = style.getPropertyValue("--line");
+  context.strokeStyle = edge;
   context.lineWidth = ratio;
   context.strokeRect(ratio / 2, ratio / 2, width - ratio, height - ratio);
   if (cursor !== null && cursor >= from && cursor < to) {
@@ -553,11 +574,11 @@ function pointAtWord(word) {
   const text = data.texts[b][2 * t + 1];
   const content = [element("p", { dir: "auto" }, element("bdi", { textContent: text }), " ", element("b", { textContent: number }))];
   if (word.classList.contains("unknown")) content.push(element("p", { textContent: "not in the vocabulary" }));
-  if (data.rows > 1 && data.rows <= MOST_BARS) {
+  if (data.rows > 1 && data.rows <= MOST_BARS && !isByStep()) {
     const [k] = chosen(b);
+    const texts = addable(data.outputs.map((_, other) => relevance(b, [other, null])[t]));
     const classes = data.outputs.map((output, other) =>
-      element("tr", { className: other === k ? "chosen" : "" },
-        element("td", { textContent: output }), element("td", { textContent: signed(relevance(b, [other, null])[t], 4) })),
+      element("tr", { className: other === k ? "chosen" : "" }, element("td", { textContent: output }), element("td", { textContent: texts[other] })),
     );
     content.push(element("table", {}, ...classes));
   }
@@ -698,7 +719,9 @@ function update() {
   for (const b of near) draw(b);
   const what = isText ? "texts" : "series";
   $("shown").textContent = `${order.length === B ? "all" : `${order.length.toLocaleString("en")} of`} ${B.toLocaleString("en")} ${what}`;
-  for (const id of ["contrast", "deltas"]) if ($(id)) $(id).hidden = !method().shares;
+  if ($("contrast")) $("contrast").hidden = !method().shares || isByStep();
+  if ($("deltas")) $("deltas").hidden = !method().shares;
+  document.body.classList.toggle("by-step", isByStep());
   drawLegend();
 }
 
@@ -727,7 +750,17 @@ function summarize() {
 const list = $("rows");
 const sequenceAt = (target) => Number(target.closest(".row").dataset.b);
 
+/** Explain what a word, or a step of a series, is predicted as. */
+function choose(b, t) {
+  if (!isByStep()) return;
+  chosenSteps.set(b, t);
+  rows[b].version = -1;
+  draw(b);
+}
+
 list.addEventListener("click", (event) => {
+  const word = event.target.closest(".word");
+  if (word) choose(sequenceAt(word), Number(word.dataset.t));
   const button = event.target.closest("button");
   if (!button) return;
   const b = sequenceAt(button);
@@ -769,6 +802,10 @@ list.addEventListener("pointerup", (event) => {
   if (Math.abs(other - t) > 1) show(sequenceAt(canvas), Math.min(t, other), Math.abs(other - t) + 1);
 });
 
+list.addEventListener("click", (event) => {
+  if (event.target.tagName === "CANVAS") choose(sequenceAt(event.target), stepAt(event.target, event.clientX));
+});
+
 list.addEventListener("dblclick", (event) => {
   if (event.target.tagName === "CANVAS") zoom(sequenceAt(event.target), "all");
 });
@@ -799,6 +836,7 @@ list.addEventListener("keydown", (event) => {
 function moveWord(event) {
   const all = [...event.target.querySelectorAll(".word")];
   const now = all.findIndex((word) => word.classList.contains("current"));
+  if (event.key === "Enter" && now >= 0) choose(sequenceAt(event.target), now);
   const forward = getComputedStyle(event.target).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
   const backward = forward === "ArrowLeft" ? "ArrowRight" : "ArrowLeft";
   const to = { [forward]: now + 1, [backward]: now < 0 ? all.length - 1 : now - 1, Home: 0, End: all.length - 1 }[event.key];
@@ -817,6 +855,7 @@ function moveStep(event) {
   const how = { "+": "closer", "=": "closer", "-": "further", Escape: "all", 0: "all" }[event.key];
   if (how) zoom(b, how);
   const now = cursor ?? from;
+  if (event.key === "Enter") choose(b, now);
   const wanted = { ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1, Home: 0, End: data.lengths[b] - 1,
     PageDown: now - Math.ceil((to - from) / 10), PageUp: now + Math.ceil((to - from) / 10) }[event.key];
   if (how || wanted !== undefined) event.preventDefault();
@@ -848,6 +887,7 @@ window.addEventListener("resize", () => !isText && update());
 window.addEventListener("beforeprint", () => {
   printing = true;
   for (const b of order) draw(b);
+  drawLegend();
 });
 window.addEventListener("afterprint", () => {
   printing = false;

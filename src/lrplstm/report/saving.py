@@ -20,6 +20,9 @@ from lrplstm.weights import Array
 
 __all__ = ["save_report"]
 
+_MOST_STEPS = 2**18
+"""Where every step has scores, each is explained by itself if so many numbers are enough for it."""
+
 
 def save_report(
     path: str | os.PathLike[str],
@@ -50,7 +53,9 @@ def save_report(
         Methods to choose from, each a name as for `explain`, or a name with its own arguments, as
         in ``("lrp", {"bias_factor": 1.0})``.
     target : optional
-        As for `lrp`. With "all" the page lets people choose the class, and contrast two of them.
+        As for `lrp`. With "all" the page lets people choose the class, and contrast two of them;
+        where every step has scores, also the step (of sequences that are not too long: the sum of
+        squared lengths is at most 2**18).
     labels : sequence of int, str or float, optional
         Of each sequence the class that is right, by number or name, or None; of a regression the
         value that is. Default: nothing is said to be right or wrong.
@@ -84,16 +89,40 @@ def save_report(
     texts = _texts(inputs)
     if texts is not None:
         inputs = model.tokenize(texts)
-    columns = []
-    for method in methods:
-        name, own = (method, {}) if isinstance(method, str) else method
-        columns.append(_several(explain(model, inputs, name, target, **options, **own)))
+    named = [(method, {}) if isinstance(method, str) else method for method in methods]
+
+    def explained(sequences: Any, target: Any) -> list[list[Attribution]]:
+        return [
+            _several(explain(model, sequences, name, target, **options, **own))
+            for name, own in named
+        ]
+
+    columns = explained(inputs, target)
+    series = _series(model, inputs, options.get("unknown"))
+    sequences: Sequence[Any] = [a.tokens for a in columns[0]] if series is None else series
     given = Given(
         texts=texts,
-        series=_series(model, inputs, options.get("unknown")),
+        series=series,
         labels=None if labels is None else _numbered(labels, model),
     )
+    if isinstance(target, str) and target == "all" and _is_by_step(model, sequences, columns[0]):
+        copies = [one for one in sequences for _ in range(len(one))]
+        steps = [(t, None) for one in sequences for t in range(len(one))]
+        given = given._replace(by_step=explained(copies, steps))
     write(path, columns, given, title=title)
+
+
+def _is_by_step(model: Model, sequences: Sequence[Any], column: Sequence[Attribution]) -> bool:
+    """Whether what each step is predicted as can be explained by itself, and is not too much."""
+    return (
+        model.every_step
+        and (model.outputs.count == 1 or not model.outputs.regression)
+        and all(
+            one is not None and len(a.scores) == len(one) and not np.isnan(a.scores).any()
+            for one, a in zip(sequences, column, strict=True)
+        )
+        and sum(len(one) ** 2 for one in sequences) <= _MOST_STEPS
+    )
 
 
 def _texts(inputs: Any) -> list[str] | None:
