@@ -25,6 +25,7 @@ OF_TORCH = {
     "elu": functional.elu,
     ("elu", 0.6): lambda z: functional.elu(z, 0.6),
     ("celu", 0.5): lambda z: functional.celu(z, 0.5),
+    ("celu", -3.0): lambda z: functional.celu(z, -3.0),
     "selu": functional.selu,
     "gelu": functional.gelu,
     "gelu_tanh": lambda z: functional.gelu(z, approximate="tanh"),

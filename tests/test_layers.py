@@ -68,6 +68,7 @@ from lrplstm.storage import read_folder
 from lrplstm.weights import CellWeights
 
 METHODS = [method for method in lrplstm.METHODS if method != "random"]
+SEEDED = np.random.default_rng(0)
 BACKENDS = ["kernel", "reference"]
 
 
@@ -374,6 +375,32 @@ def test_layers_that_do_not_fit():
             lrplstm.Model(layers)
     with pytest.raises(ValueError, match=r"pooling: .*, got 'average'"):
         Pool("average")
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "values"),
+    [
+        (lambda v: PReLU(v), "slope", [[1, 2], 0.5, np.ones((2, 2)), np.array([np.nan])]),
+        (lambda v: LayerNormalization(v, epsilon=0.1), "size", [0, -1, 3.5, True, "3", np.inf]),
+        (lambda v: RMSNormalization(3, epsilon=v), "epsilon", [-1, np.nan, "0", None, 10**400]),
+        (lambda v: DotProductAttention(scale=v), "scale", [np.inf, True, "1", [1.0]]),
+        (lambda v: DotProductAttention(causal=v), "causal", ["no", 1, None, np.ones(2)]),
+        (lambda v: WindowPool("max", 2, round_up=v), "round_up", ["no", 0]),
+        (lambda v: WindowPool("max", v), "window", [10**30, 0]),
+        (lambda v: Convolution(np.ones((1, 1, 2)), stride=v), "stride", [10**30, 0, 1.0]),
+        (lambda v: Repeat(v), "count", [10**30, 0]),
+        (lambda v: Standardize(v, np.ones(3)), "mean", [np.ma.masked_less(np.ones(3), 2), 1.0]),
+        (lambda v: random_gru(SEEDED, 3, 2).replaced(weight_hh=v), "weight_hh", [None, 1.0]),
+        (lambda v: random_gru(SEEDED, 3, 2, reset_after=v), "reset_after", ["no", 0, None]),
+        (lambda v: random_rnn(SEEDED, 3, 2).replaced(bias=v), "bias", [None, [1]]),
+        (lambda v: random_weights(SEEDED, 3, 2).replaced(bias=v), "bias", [None]),
+        (lambda v: random_weights(SEEDED, 3, 2).replaced(reverse=v), "reverse", ["no", None]),
+    ],
+)
+def test_arguments_of_layers_are_refused_by_their_names(make, name, values):
+    for value in values:
+        with pytest.raises((TypeError, ValueError), match=f"^{name}: expected"):
+            make(value)
 
 
 def test_every_kind_of_layer_is_registered_once(tmp_path):

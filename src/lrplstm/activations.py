@@ -135,7 +135,7 @@ ACTIVATIONS: Mapping[str, Formula] = MappingProxyType(
             {"alpha": 1.0},
         ),
         "celu": Formula(
-            lambda z, alpha: np.where(z > 0, z, alpha * _expm1(z / alpha)),
+            lambda z, alpha: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0) / alpha)),
             lambda z, f, alpha: np.where(z > 0, 1, f / alpha + 1),
             {"alpha": 1.0},
         ),

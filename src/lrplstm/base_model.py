@@ -461,9 +461,9 @@ class Model:
         """
         if isinstance(text, str):
             return self.encoder.tokenize("text", text)
-        if is_array_like(text):
+        if is_array_like(text) or isinstance(text, np.ndarray):
             text = to_array("text", text).tolist()
-        if not isinstance(text, Sequence | np.ndarray) or isinstance(text, bytes):
+        if not isinstance(text, Sequence) or isinstance(text, bytes):
             raise TypeError(f"text: expected a str or several, got {type(text).__name__}")
         for position, one in enumerate(text):
             if not isinstance(one, str):

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy.typing as npt
 
 from lrplstm.activations import Elementwise, Said, to_elementwise
+from lrplstm.checks import to_flag
 from lrplstm.weights import Array, CellWeights, stacked
 
 __all__ = ["GRUWeights", "RNNWeights"]
@@ -95,10 +96,10 @@ class GRUWeights(CellWeights):
                 "bias_hh": (bias_hh, (3 * H,)),
                 "initial_hidden": (initial_hidden, (H,)),
             },
-            reset_after=bool(reset_after),
+            reset_after=to_flag("reset_after", reset_after),
             activation=to_elementwise("activation", activation).said,
             gate_activation=to_elementwise("gate_activation", gate_activation).said,
-            reverse=bool(reverse),
+            reverse=to_flag("reverse", reverse),
         )
 
     @cached_property
@@ -173,7 +174,7 @@ class RNNWeights(CellWeights):
                 "initial_hidden": (initial_hidden, (H,)),
             },
             activation=to_elementwise("activation", activation).said,
-            reverse=bool(reverse),
+            reverse=to_flag("reverse", reverse),
         )
 
     @cached_property

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Collection
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +23,9 @@ __all__ = [
     "outer_level",
     "remembered",
     "to_array",
+    "to_flag",
     "to_int",
+    "to_number",
     "to_numbers",
     "to_whole",
 ]
@@ -56,6 +59,26 @@ def to_int(name: str, value: object, least: int, most: int | None = None) -> int
     if most is not None and number > most:
         raise ArgumentError(name, f"expected at most {most}, got a larger number")
     return number
+
+
+def to_number(name: str, value: object) -> float:
+    """Return a finite number."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise ArgumentTypeError(name, f"expected a number, got {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ArgumentError(name, f"expected a finite number, got {value!s:.60}")
+    return number
+
+
+def to_flag(name: str, value: object) -> bool:
+    """Return True or False, which nothing else is taken for."""
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentTypeError(name, f"expected True or False, got {shown(value)}")
+    return bool(value)
 
 
 def check_shape(name: str, array: npt.NDArray[Any], shape: tuple[int | str, ...]) -> None:

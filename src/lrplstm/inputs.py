@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, NoReturn
 
 import numpy as np
 
-from lrplstm.checks import check_choice, to_array
+from lrplstm.checks import check_choice, to_array, to_number
 from lrplstm.errors import ArgumentError, ArgumentTypeError, Element, UnknownTokenError
 from lrplstm.given import STRINGS, as_arrays, is_number, is_sequence, split
 from lrplstm.labelled import read_labelled
@@ -52,15 +51,7 @@ def check_mask_value(mask_value: Any, embedding: Array | None) -> float | None:
         return None
     if embedding is not None:
         raise ValueError("mask_value: expected None where there is an embedding; see mask_id")
-    if isinstance(mask_value, bool) or not isinstance(mask_value, Real):
-        raise TypeError(f"mask_value: expected a number, got {shown(mask_value)}")
-    try:
-        number = float(mask_value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"mask_value: expected a finite number, got {number}")
-    return number
+    return to_number("mask_value", mask_value)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from lrplstm.errors import ArgumentError, ArgumentTypeError
-from lrplstm.texts import shown
+from lrplstm.checks import to_number
+from lrplstm.errors import ArgumentError
 from lrplstm.weights import Array
 
 __all__ = [
@@ -69,17 +68,8 @@ class EpsilonRule:
     def __post_init__(self) -> None:
         for name in ("epsilon", "bias_factor", "epsilon_factor"):
             value = getattr(self, name)
-            if type(value) is float and math.isfinite(value):
-                continue
-            if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-                raise ArgumentTypeError(name, f"expected a number, got {shown(value)}")
-            try:
-                number = float(value)
-            except OverflowError:
-                number = math.inf
-            if not math.isfinite(number):
-                raise ArgumentError(name, f"expected a finite number, got {value!s:.60}")
-            object.__setattr__(self, name, number)
+            if type(value) is not float or not math.isfinite(value):
+                object.__setattr__(self, name, to_number(name, value))
         if self.epsilon < 0:
             raise ArgumentError("epsilon", f"expected a number of at least 0, got {self.epsilon}")
 

@@ -12,6 +12,7 @@ from lrplstm.step_labels import StepLabels
 from lrplstm.weights import Array
 
 __all__ = [
+    "MOST_STEPS",
     "Batch",
     "LengthError",
     "Names",
@@ -22,6 +23,9 @@ __all__ = [
     "sum_steps",
     "to_offsets",
 ]
+
+MOST_STEPS = 2**31 - 1
+"""More a network cannot be made of, so that numbers of steps can be added and multiplied."""
 
 _PART_STEPS, _PART_BYTES = 2048, 32 * 2**20
 """Steps, and working memory, of a part of a batch: enough that the calls do not count, and few

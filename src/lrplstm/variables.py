@@ -66,9 +66,9 @@ def check_variables(
 
 def check_strings(name: str, values: Sequence[str]) -> tuple[str, ...]:
     """Return a sequence of str, of which none is NumPy's."""
-    if is_array_like(values):  # such as the columns of a DataFrame
+    if is_array_like(values) or isinstance(values, np.ndarray):  # columns of a DataFrame, say
         values = np.asarray(values).tolist()
-    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+    if isinstance(values, str) or not isinstance(values, Sequence):
         raise TypeError(f"{name}: expected a sequence of str, got {type(values).__name__}")
     for position, value in enumerate(values):
         if not isinstance(value, str):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.activations import Elementwise, Said, to_elementwise
-from lrplstm.checks import check_shape, to_array, to_int
+from lrplstm.checks import check_shape, to_array, to_flag, to_int
 from lrplstm.texts import shown
 
 __all__ = [
@@ -135,17 +135,20 @@ class CellWeights:
             object.__setattr__(self, name, frozen(name, value, np.shape(value)))
 
     def _freeze(
-        self, shapes: Mapping[str, tuple[Any, tuple[int | str, ...]]], **settings: Any
+        self,
+        shapes: Mapping[str, tuple[Any, tuple[int | str, ...]]],
+        optional: Sequence[str] = (),
+        **settings: Any,
     ) -> None:
         """Check all arrays, given with their shapes, and set them and all else.
 
-        States that are not given are zeros; other arrays that are not given are None.
+        States that are not given are zeros; `optional` arrays that are not given are None.
         """
         dtype, arrays = shapes["weight_ih"][0].dtype, {}
         for name, (value, shape) in shapes.items():
             if value is None and name in self.STATES:
                 value = np.zeros([int(size) for size in shape], dtype)
-            if value is None:
+            if value is None and name in optional:
                 settings[name] = None
             else:
                 arrays[name] = frozen(name, value, shape)
@@ -350,11 +353,12 @@ class LSTMWeights(CellWeights):
                 "peepholes": (peepholes, (3, H)),
                 "weight_hr": (weight_hr, (P, H)),
             },
+            optional=("peepholes", "weight_hr"),
             activation=said,
             cell_activation=None if of_cell == said else of_cell,
             gate_activation=to_elementwise("gate_activation", gate_activation).said,
             static_inputs=to_int("static_inputs", static_inputs, 0, weight_ih.shape[1] - 1),
-            reverse=bool(reverse),
+            reverse=to_flag("reverse", reverse),
         )
         self._check_static()
 

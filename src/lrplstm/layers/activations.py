@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from lrplstm.activations import Elementwise, Said, to_elementwise
 from lrplstm.copies import Copies
-from lrplstm.layers.base import Form, Layer, Operation, Pass, register
+from lrplstm.layers.base import Layer, Operation, Pass, register
 from lrplstm.rules import EpsilonRule, share_in_activation
 from lrplstm.scans import Scans
-from lrplstm.weights import Array
+from lrplstm.weights import Array, frozen
 
 __all__ = ["ACTIVATIONS", "Activation", "PReLU", "activation_operation"]
 
@@ -118,16 +118,14 @@ class PReLU(Layer):
     kind: ClassVar[str] = "prelu"
     slope: Array
 
+    def __post_init__(self) -> None:
+        self._set(slope=frozen("slope", self.slope, ("size",)))
+        super().__post_init__()
+
     @property
     def input_size(self) -> int:
         """Number of units it reads."""
         return len(self.slope)
-
-    def form(self, inputs: Sequence[Form]) -> Form:
-        """Return what its output is."""
-        if self.slope.ndim != 1:
-            raise ValueError(f"slope: expected shape (size,), got {self.slope.shape}")
-        return super().form(inputs)
 
     def _value(self, z: Array) -> Array:
         return np.where(z < 0, self.slope * z, z)

@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from lrplstm.checks import check_choice, to_int
+from lrplstm.checks import check_choice, to_flag, to_int, to_number
 from lrplstm.layers.base import Form, Layer, Pass, register
 from lrplstm.rules import EpsilonRule, through_weighted_sum
 from lrplstm.texts import shown
@@ -359,10 +359,9 @@ class DotProductAttention(_Attention):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        scale = None if self.scale is None else float(self.scale)
-        if scale is not None and not math.isfinite(scale):
-            raise ValueError(f"scale: expected a finite number, got {scale}")
-        self._set(heads=to_int("heads", self.heads, 1), scale=scale, causal=bool(self.causal))
+        scale = None if self.scale is None else to_number("scale", self.scale)
+        self._set(heads=to_int("heads", self.heads, 1), scale=scale)
+        self._set(causal=to_flag("causal", self.causal))
 
     def _factor(self, some: _Some) -> float:
         return 1 / math.sqrt(some.keys.shape[-1]) if self.scale is None else self.scale
@@ -403,7 +402,8 @@ class AdditiveAttention(_Attention):
     heads: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
-        self._set(weight=frozen("weight", self.weight, ("size",)), causal=bool(self.causal))
+        self._set(weight=frozen("weight", self.weight, ("size",)))
+        self._set(causal=to_flag("causal", self.causal))
         super().__post_init__()
 
     def form(self, inputs: Sequence[Form]) -> Form:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.checks import to_array
+from lrplstm.checks import to_array, to_int, to_number
 from lrplstm.copies import Copies
 from lrplstm.layers.base import Layer, Pass, register
 from lrplstm.rules import EpsilonRule, through_diagonal
@@ -137,16 +137,16 @@ class _RowNormalization(Layer):
         name: str | None = None,
         reads: Sequence[str] | None = None,
     ) -> None:
+        size, number = to_int("size", size, 1), to_number("epsilon", epsilon)
         arrays = {}
         for which, array in (("weight", weight), ("bias", bias)):
             if array is not None:
                 arrays[which] = frozen(which, array, (size,))
         if arrays:
             same_dtype(arrays)
-        number = float(epsilon)
-        if not 0 <= number < np.inf:
+        if number < 0:
             raise ValueError(f"epsilon: expected a number of at least 0, got {epsilon}")
-        self._set(weight=arrays.get("weight"), bias=arrays.get("bias"), size=int(size))
+        self._set(weight=arrays.get("weight"), bias=arrays.get("bias"), size=size)
         self._set(epsilon=number, name=name, reads=reads)
 
     @property

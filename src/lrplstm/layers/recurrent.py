@@ -135,7 +135,7 @@ class Recurrent(Layer):
     def made_of(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
         """Return the layer that has these arrays and settings."""
         others = dict(settings)
-        reverse, both = bool(others.pop("reverse", False)), []
+        reverse, both = others.pop("reverse", False), []
         for side in ("forward", "backward"):
             of_side = {
                 name.removeprefix(f"{side}."): array

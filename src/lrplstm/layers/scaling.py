@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from lrplstm.copies import Copies
 from lrplstm.layers.base import Layer, Pass, register
 from lrplstm.rules import EpsilonRule
-from lrplstm.weights import Array, same_dtype
+from lrplstm.weights import Array, frozen, same_dtype
 
 __all__ = ["Standardize"]
 
@@ -36,11 +34,9 @@ class Standardize(Layer):
     deviation: Array
 
     def __post_init__(self) -> None:
-        self._set(mean=np.asarray(self.mean), deviation=np.asarray(self.deviation))
+        mean = frozen("mean", self.mean, ("size",))
+        self._set(mean=mean, deviation=frozen("deviation", self.deviation, mean.shape))
         super().__post_init__()
-        for name, array in self.arrays().items():
-            if array.shape != (self.mean.size,):
-                raise ValueError(f"{name}: expected shape ({self.mean.size},), got {array.shape}")
         same_dtype(self.arrays())
         if not self.deviation.all():
             raise ValueError(f"deviation: expected none that is 0, got {self.deviation}")

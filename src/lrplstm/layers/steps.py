@@ -15,7 +15,7 @@ from lrplstm.checks import to_int, to_whole
 from lrplstm.copies import Copies
 from lrplstm.layers.base import Axis, Form, Layer, Pass, check_lengths, register
 from lrplstm.rules import EpsilonRule
-from lrplstm.sequences import to_offsets
+from lrplstm.sequences import MOST_STEPS, to_offsets
 from lrplstm.weights import Array
 
 __all__ = ["Repeat", "Reverse", "Step", "Steps"]
@@ -196,7 +196,7 @@ class Repeat(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.count is not None:
-            self._set(count=to_int("count", self.count, 1))
+            self._set(count=to_int("count", self.count, 1, MOST_STEPS))
 
     def form(self, inputs: Sequence[Form]) -> Form:
         """Return what its output is."""

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from lrplstm.checks import check_choice, to_int
+from lrplstm.checks import check_choice, to_flag, to_int
 from lrplstm.copies import Copies
 from lrplstm.layers.base import Form, Layer, Pass, register
 from lrplstm.layers.windows import Padding, Rows, Windows, gather, scatter
 from lrplstm.rules import EpsilonRule
+from lrplstm.sequences import MOST_STEPS
 from lrplstm.weights import Array
 
 __all__ = ["WindowPool"]
@@ -63,12 +64,13 @@ class WindowPool(Layer):
 
     def __post_init__(self) -> None:
         check_choice("pooling", self.pooling, ("max", "mean"))
-        self._set(window=to_int("window", self.window, 1))
+        self._set(window=to_int("window", self.window, 1, MOST_STEPS))
+        self._set(count_padding=to_flag("count_padding", self.count_padding))
+        self._set(round_up=to_flag("round_up", self.round_up))
         if self.stride is None:
             self._set(stride=self.window)
         windows = self.windows
         self._set(padding=windows.padding, stride=windows.stride, dilation=windows.dilation)
-        self._set(count_padding=bool(self.count_padding), round_up=bool(self.round_up))
         around = windows.padding if isinstance(windows.padding, tuple) else (0, 0)
         if max(around) >= windows.span:
             raise ValueError(
@@ -84,9 +86,7 @@ class WindowPool(Layer):
     @property
     def windows(self) -> Windows:
         """How its windows lie over a sequence."""
-        return Windows.checked(
-            self.window, self.stride, self.dilation, self.padding, bool(self.round_up)
-        )
+        return Windows.checked(self.window, self.stride, self.dilation, self.padding, self.round_up)
 
     def form(self, inputs: Sequence[Form]) -> Form:
         """Return what its output is."""

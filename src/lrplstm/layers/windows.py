@@ -9,7 +9,7 @@ import numpy as np
 
 from lrplstm.checks import check_choice, to_int
 from lrplstm.layers.base import Axis, check_lengths
-from lrplstm.sequences import to_offsets
+from lrplstm.sequences import MOST_STEPS, to_offsets
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
@@ -74,9 +74,10 @@ class Windows(NamedTuple):
                 f"padding: expected one of {', '.join(PADDINGS)} or two ints, got {shown(padding)}"
             )
         else:
-            before, after = (to_int("padding", steps, 0) for steps in padding)
+            before, after = (to_int("padding", steps, 0, MOST_STEPS) for steps in padding)
             padding = before, after
-        stride, dilation = to_int("stride", stride, 1), to_int("dilation", dilation, 1)
+        stride = to_int("stride", stride, 1, MOST_STEPS)
+        dilation = to_int("dilation", dilation, 1, MOST_STEPS)
         return cls(window, stride, dilation, padding, round_up)
 
     @property
