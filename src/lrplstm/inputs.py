@@ -389,10 +389,13 @@ class InputEncoder:
 
     def _filled(self, raw: Array) -> Array | None:
         """Return which steps of raw values only fill sequences up."""
-        filled = None
-        if self.mask_value is not None:
+        filled: Any = None
+        padding: Any = self.mask_value
+        if self.embedding is not None and self.mask_id is not None:
+            padding = self.embedding[self.mask_id]  # of ids that were given as their vectors
+        if padding is not None:
             with np.errstate(over="ignore"):  # what is infinite here, no number equals
-                filled = (raw == raw.dtype.type(self.mask_value)).all(axis=1)
+                filled = (raw == np.asarray(padding, raw.dtype)).all(axis=1)
         if self.missing == "mask":
             missing = np.isnan(raw).any(axis=1)
             filled = missing if filled is None else filled | missing
