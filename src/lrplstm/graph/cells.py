@@ -1,4 +1,4 @@
-"""Cells as formulas: one step of a loop is matched with those of LSTM, GRU and plain cells.
+"""Cells as formulas: operations of one step are matched with those of LSTM, GRU and plain cells.
 
 What lies between the states and the activations has to be affine in what is read and in the states
 before; its weights are found by computing it for unit vectors.
@@ -6,86 +6,86 @@ before; its weights are found by computing it for unit vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrplstm.graph.operations import Node
+from lrplstm.activations import Said
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.weights import Array
 
-__all__ = ["Step", "match_cell"]
+__all__ = [
+    "Activated",
+    "Cell",
+    "Formulas",
+    "GRUStep",
+    "LSTMStep",
+    "Pair",
+    "gru_cell",
+    "gru_steps",
+    "lstm_cell",
+    "lstm_steps",
+    "match_cell",
+    "rnn_cell",
+]
 
-_ACTIVATIONS = {
-    "Elu": "elu",
-    "HardSigmoid": "hard_sigmoid",
-    "Relu": "relu",
-    "Sigmoid": "sigmoid",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "Tanh": "tanh",
-}
 
-Evaluate = Callable[[Sequence[str], Mapping[str, Array]], list[Array]]
+class Activated(NamedTuple):
+    """An activation: which it is, and of what."""
+
+    function: Said
+    of: str
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it is one of those that gates have."""
+        return self.name in ("sigmoid", "hard_sigmoid")
+
+    @property
+    def name(self) -> str:
+        """Its name, without its numbers."""
+        return self.function if isinstance(self.function, str) else str(self.function[0])
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step: its operations, what it reads and the states before it.
+Pair = tuple[str, str]
 
-    Attributes
-    ----------
-    givers : mapping of Node by str
-        Which operation gives a tensor.
-    own : mapping of str by str
-        The own name of those that have another.
-    x : str
-        What is read at this step.
-    size : int
-        How wide that is.
-    evaluate : callable
-        From names of tensors, and arrays that some are to have, to the arrays of the first.
-    """
 
-    givers: Mapping[str, Node]
-    own: Mapping[str, str]
-    x: str
-    size: int
-    evaluate: Evaluate
+class Formulas(ABC):
+    """Operations, as far as the formulas of cells consist of them; tensors have names."""
 
-    def node(self, name: str, *operators: str) -> Node | None:
-        """Return the operation that gives a tensor, if it is one of these."""
-        node = self.givers.get(name)
-        while node is not None and node.operator in ("Identity", "Cast"):
-            node = self.givers.get(node.inputs[0])
-        return node if node is not None and node.operator in operators else None
+    @abstractmethod
+    def activated(self, name: str) -> Activated | None:
+        """Return which activation a tensor is of what, if it is one."""
 
-    def activated(self, name: str) -> tuple[Any, str] | None:
-        """Return which activation a tensor is of what."""
-        node = self.node(name, *_ACTIVATIONS)
-        if node is None:
-            return None
-        said: Any = _ACTIVATIONS[node.operator]
-        if node.operator == "HardSigmoid":
-            numbers = {"alpha": 0.2, "beta": 0.5} | dict(node.attributes)
-            said = (said, numbers)
-        return said, node.inputs[0]
-
-    def factors(self, name: str) -> list[tuple[str, str]]:
+    @abstractmethod
+    def factors(self, name: str) -> list[Pair]:
         """Return the two factors of a product, in both orders; none of anything else."""
-        node = self.node(name, "Mul")
-        return [] if node is None else [node.inputs, node.inputs[::-1]]  # type: ignore[list-item]
 
-    def summands(self, name: str) -> list[tuple[str, str]]:
+    @abstractmethod
+    def summands(self, name: str) -> list[Pair]:
         """Return the two summands of a sum, in both orders; none of anything else."""
-        node = self.node(name, "Add")
-        return [] if node is None else [node.inputs, node.inputs[::-1]]  # type: ignore[list-item]
 
+    @abstractmethod
+    def difference(self, name: str) -> Pair | None:
+        """Return what a tensor is less what, if it is a difference of two."""
+
+    @abstractmethod
+    def complement(self, name: str) -> str | None:
+        """Return of what a tensor is 1 less that, if it is."""
+
+    @abstractmethod
+    def products(self, name: str) -> Iterable[str]:
+        """Return products of two tensors that a tensor may be affine in."""
+
+    @abstractmethod
     def same(self, first: str, second: str) -> bool:
         """Whether two tensors are one, under whatever names."""
-        return self.own.get(first, first) == self.own.get(second, second)
+
+    @abstractmethod
+    def evaluate(self, names: Sequence[str], given: Mapping[str, Array]) -> list[Array]:
+        """Return tensors in double precision, computed from rows that some others are to have."""
 
     def affine(
         self, names: Sequence[str], reads: Mapping[str, int]
@@ -93,6 +93,11 @@ class Step:
         """Return the matrices, by what they multiply, and the biases of affine tensors.
 
         `reads` are what they are affine in, and how wide these are.
+
+        Raises
+        ------
+        RefusedError
+            If they are not affine in these.
         """
         width = sum(reads.values())
         rng = np.random.default_rng(0)
@@ -110,16 +115,36 @@ class Step:
         return matrices, biases
 
 
-Cell = tuple[str, dict[str, Any], tuple[str, ...]]
-"""The kind of a layer, the arguments of its weights, and the states before, h first."""
+class Cell(NamedTuple):
+    """A cell that was found.
+
+    Attributes
+    ----------
+    kind : str
+        Of its layer.
+    arguments : dict
+        Of its weights.
+    states : tuple of str
+        The states before a step, h first.
+    """
+
+    kind: str
+    arguments: dict[str, Any]
+    states: tuple[str, ...]
 
 
-def match_cell(step: Step, states: Mapping[str, str], sizes: Mapping[str, int]) -> Cell:
+def match_cell(
+    formulas: Formulas, x: str, size: int, states: Mapping[str, str], sizes: Mapping[str, int]
+) -> Cell:
     """Return the cell that makes new states of old ones.
 
     Parameters
     ----------
-    step : Step
+    formulas : Formulas
+    x : str
+        What is read at a step.
+    size : int
+        How wide that is.
     states : mapping of str by str
         The new of each old state.
     sizes : mapping of int by str
@@ -130,127 +155,151 @@ def match_cell(step: Step, states: Mapping[str, str], sizes: Mapping[str, int]) 
     RefusedError
         If it is none that is known.
     """
-    for match in (_lstm, _gru, _rnn):
-        for h in states:
-            found = match(step, h, states, sizes)
-            if found is not None:
-                return found
+    for h, new in states.items():
+        reads = {x: size, h: sizes[h]}
+        for lstm in lstm_steps(formulas, new):
+            for c in states:
+                known = formulas.same(lstm.c_before, c) and formulas.same(lstm.c, states[c])
+                if known and c != h:
+                    return lstm_cell(formulas, lstm, reads, c)
+        for gru in gru_steps(formulas, new):
+            if formulas.same(gru.h_before, h):
+                cell = gru_cell(formulas, gru, reads)
+                if cell is not None:
+                    return cell
+    for h, new in states.items():
+        made = formulas.activated(new)
+        if made is not None:
+            return rnn_cell(formulas, made, {x: size, h: sizes[h]})
     raise RefusedError("a step of the loop is no cell that is known")
 
 
-def _lstm(step: Step, h: str, states: Mapping[str, str], sizes: Mapping[str, int]) -> Cell | None:
-    for c in states:
-        if c == h:
+# LSTM -------------------------------------------------------------------------------------------
+
+
+class LSTMStep(NamedTuple):
+    """``c = f * c_before + i * g`` and ``h = o * out``, where `out` is an activation of c."""
+
+    i: Activated
+    f: Activated
+    g: Activated
+    o: Activated
+    out: Activated
+    c: str
+    c_before: str
+
+
+def lstm_steps(formulas: Formulas, h: str) -> Iterator[LSTMStep]:
+    """Yield the ways in which h is the hidden state of an LSTM."""
+    for gate, inner in formulas.factors(h):
+        o, out = formulas.activated(gate), formulas.activated(inner)
+        if o is None or out is None or not o.is_gate:
             continue
-        for out, inner in step.factors(states[h]):
-            o, of_cell = step.activated(out), step.activated(inner)
-            if o is None or of_cell is None or not step.same(of_cell[1], states[c]):
-                continue
-            for first, second in step.summands(states[c]):
-                forget = next(
-                    (gate for gate, old in step.factors(first) if step.same(old, c)), None
-                )
-                if forget is None:
-                    continue
-                f = step.activated(forget)
-                for gate, candidate in step.factors(second):
-                    i, g = step.activated(gate), step.activated(candidate)
-                    if f and i and g and i[0] == f[0] == o[0] and "sigmoid" in str(i[0]):
-                        return _lstm_weights(step, h, c, sizes, (i, f, g, o, of_cell))
-    return None
+        for kept, added in formulas.summands(out.of):
+            for of_c, c_before in formulas.factors(kept):
+                for of_g, candidate in formulas.factors(added):
+                    f, i, g = map(formulas.activated, (of_c, of_g, candidate))
+                    if f and i and g and i.function == f.function == o.function:
+                        yield LSTMStep(i, f, g, o, out, out.of, c_before)
 
 
-def _lstm_weights(
-    step: Step, h: str, c: str, sizes: Mapping[str, int], said: Sequence[tuple[Any, str]]
-) -> Cell:
-    reads = {step.x: step.size, h: sizes[h]}
-    matrices, biases = step.affine([name for _, name in said[:4]], reads)
+def lstm_cell(formulas: Formulas, step: LSTMStep, reads: Mapping[str, int], c: str) -> Cell:
+    """Return the cell; `reads` are x and h, and how wide they are."""
+    x, h = reads
+    matrices, biases = formulas.affine([one.of for one in step[:4]], reads)
     arguments = {
-        "weight_ih": np.concatenate([one[step.x] for one in matrices]),
+        "weight_ih": np.concatenate([one[x] for one in matrices]),
         "weight_hh": np.concatenate([one[h] for one in matrices]),
         "bias": np.concatenate(biases),
-        "gate_activation": said[0][0],
-        "activation": said[2][0],
-        "cell_activation": said[4][0],
+        "gate_activation": step.o.function,
+        "activation": step.g.function,
+        "cell_activation": step.out.function,
     }
-    return "lstm", arguments, (h, c)
+    return Cell("lstm", arguments, (h, c))
 
 
-def _gru(step: Step, h: str, states: Mapping[str, str], sizes: Mapping[str, int]) -> Cell | None:
-    for kept, new in step.summands(states[h]):
-        gate = next((gate for gate, old in step.factors(kept) if step.same(old, h)), None)
-        z = None if gate is None else step.activated(gate)
-        if z is None:
-            continue
-        for other, candidate in step.factors(new):
-            less, n = step.node(other, "Sub"), step.activated(candidate)
-            if less is None or n is None or not step.same(less.inputs[1], str(gate)):
+# GRU --------------------------------------------------------------------------------------------
+
+
+class GRUStep(NamedTuple):
+    """``h = z * h_before + (1 - z) * n``, or the same with 1 - z for z if `turned`."""
+
+    z: Activated
+    n: Activated
+    h_before: str
+    turned: bool
+
+
+def gru_steps(formulas: Formulas, h: str) -> Iterator[GRUStep]:
+    """Yield the ways in which h is the hidden state of a GRU."""
+    for first, second in formulas.summands(h):
+        for gate, one in formulas.factors(first):
+            z = formulas.activated(gate)
+            if z is None or not z.is_gate:
                 continue
-            found = _gru_weights(step, h, sizes, z, n)
-            if found is not None:
-                return found
+            for less, other in formulas.factors(second):
+                of = formulas.complement(less)
+                if of is None or not formulas.same(of, gate):
+                    continue
+                # z * one + (1 - z) * other
+                yield from _gru_steps(formulas, z, one, other)
+            apart = formulas.difference(one)
+            if apart is not None and formulas.same(apart[1], second):
+                yield from _gru_steps(formulas, z, apart[0], second)  # z * (a - b) + b
+
+
+def _gru_steps(formulas: Formulas, z: Activated, one: str, other: str) -> Iterator[GRUStep]:
+    """Yield what ``z * one + (1 - z) * other`` may be."""
+    for h_before, candidate, turned in ((one, other, False), (other, one, True)):
+        n = formulas.activated(candidate)
+        if n is not None and (not turned or z.name == "sigmoid"):
+            yield GRUStep(z, n, h_before, turned)
+
+
+def gru_cell(formulas: Formulas, step: GRUStep, reads: Mapping[str, int]) -> Cell | None:
+    """Return the cell, or None where n is made otherwise; `reads` are as for an LSTM."""
+    x, h = reads
+    for product in formulas.products(step.n.of):
+        for gate, inner in formulas.factors(product):
+            r = formulas.activated(gate)
+            if r is None or not r.is_gate or r.function != step.z.function:
+                continue
+            after = not formulas.same(inner, h)
+            (of_n,), (bias,) = formulas.affine([step.n.of], {x: reads[x], product: reads[h]})
+            parts, biases = formulas.affine([r.of, step.z.of], reads)
+            of_h, bias_h = of_n[product], np.zeros(reads[h])
+            if after:  # the gate multiplies what is made of h
+                if (of_h != np.eye(reads[h])).any():
+                    continue
+                (of_inner,), (bias_h,) = formulas.affine([inner], reads)
+                if of_inner[x].any():
+                    continue
+                of_h = of_inner[h]
+            sign = -1.0 if step.turned else 1.0  # 1 - sigmoid(z) = sigmoid(-z)
+            arguments = {
+                "weight_ih": np.concatenate([parts[0][x], sign * parts[1][x], of_n[x]]),
+                "weight_hh": np.concatenate([parts[0][h], sign * parts[1][h], of_h]),
+                "bias_ih": np.concatenate([biases[0], sign * biases[1], bias]),
+                "bias_hh": np.concatenate([np.zeros(2 * reads[h]), bias_h]),
+                "reset_after": after,
+                "gate_activation": step.z.function,
+                "activation": step.n.function,
+            }
+            return Cell("gru", arguments, (h,))
     return None
 
 
-def _gru_weights(
-    step: Step, h: str, sizes: Mapping[str, int], z: tuple[Any, str], n: tuple[Any, str]
-) -> Cell | None:
-    x, H = step.x, sizes[h]
-    reads = {x: step.size, h: H}
-    for of_x, product in step.summands(n[1]):
-        for gate, inner in step.factors(product):  # the gate multiplies what is made of h
-            r = step.activated(gate)
-            if r is None:
-                continue
-            parts, biases = step.affine([r[1], z[1], of_x, inner], reads)
-            if parts[2][h].any() or parts[3][x].any():
-                continue
-            zeros = np.zeros(2 * H)
-            return (
-                "gru",
-                {
-                    "weight_ih": np.concatenate([parts[0][x], parts[1][x], parts[2][x]]),
-                    "weight_hh": np.concatenate([parts[0][h], parts[1][h], parts[3][h]]),
-                    "bias_ih": np.concatenate([biases[0], biases[1], biases[2]]),
-                    "bias_hh": np.concatenate([zeros, biases[3]]),
-                    "reset_after": True,
-                    "gate_activation": z[0],
-                    "activation": n[0],
-                },
-                (h,),
-            )
-    for name, node in step.givers.items():  # the gate multiplies h
-        of_h = next((gate for gate, old in step.factors(name) if step.same(old, h)), "")
-        r = step.activated(of_h) if of_h and node.operator == "Mul" else None
-        if r is None or step.same(r[1], z[1]):
-            continue
-        gates, gate_biases = step.affine([r[1], z[1]], reads)
-        (matrix,), (bias,) = step.affine([n[1]], {x: step.size, name: H})
-        return (
-            "gru",
-            {
-                "weight_ih": np.concatenate([gates[0][x], gates[1][x], matrix[x]]),
-                "weight_hh": np.concatenate([gates[0][h], gates[1][h], matrix[name]]),
-                "bias_ih": np.concatenate([*gate_biases, bias]),
-                "bias_hh": np.zeros(3 * H),
-                "reset_after": False,
-                "gate_activation": z[0],
-                "activation": n[0],
-            },
-            (h,),
-        )
-    return None
+# Plain cells ------------------------------------------------------------------------------------
 
 
-def _rnn(step: Step, h: str, states: Mapping[str, str], sizes: Mapping[str, int]) -> Cell | None:
-    made = step.activated(states[h])
-    if made is None:
-        return None
-    (matrix,), (bias,) = step.affine([made[1]], {step.x: step.size, h: sizes[h]})
+def rnn_cell(formulas: Formulas, made: Activated, reads: Mapping[str, int]) -> Cell:
+    """Return the cell whose hidden state is an activation; `reads` are as for an LSTM."""
+    x, h = reads
+    (matrix,), (bias,) = formulas.affine([made.of], reads)
     arguments = {
-        "weight_ih": matrix[step.x],
+        "weight_ih": matrix[x],
         "weight_hh": matrix[h],
         "bias": bias,
-        "activation": made[0],
+        "activation": made.function,
     }
-    return "rnn", arguments, (h,)
+    return Cell("rnn", arguments, (h,))

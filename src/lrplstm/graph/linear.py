@@ -66,6 +66,8 @@ def _matrix(weight: Array, value: Traced) -> Array:
 
 @operator("Gemm", attributes=("alpha", "beta", "transA", "transB"))
 def _gemm(call: Call) -> Value:
+    if not isinstance(call.value(0), Traced):
+        return _gemm_of_constants(call)
     value, weight, bias = call.traced(0), call.constant(1), None
     if call.attribute("transA", 0) or value.ndim != 2 or weight.ndim != 2:
         raise RefusedError("expected a row for each sequence or step times a constant matrix")
@@ -78,6 +80,18 @@ def _gemm(call: Call) -> Value:
     return dense(call, value, _matrix(weight, value), bias)
 
 
+def _gemm_of_constants(call: Call) -> Array:
+    """Return a product that nothing has an influence on, such as that of states that are zeros."""
+    parts = [call.constant(n) for n in range(len(call.values))]
+    first, second = (
+        part.T if call.attribute(name, 0) else part
+        for name, part in zip(("transA", "transB"), parts, strict=False)
+    )
+    call.afford((*first.shape[:1], *second.shape[1:]), first.dtype)
+    product = _scaled(first @ second, call, "alpha")
+    return product if len(parts) < 3 else np.asarray(product + _scaled(parts[2], call, "beta"))
+
+
 def _scaled(array: Array, call: Call, name: str) -> Array:
     factor = call.attribute(name, 1.0)
     return array if factor == 1 else array * array.dtype.type(factor)
@@ -87,10 +101,13 @@ def dense(call: Call, value: Traced, weight: Array, bias: Array | None) -> Trace
     """Return what a linear layer makes of the last axis: ``value @ weight + bias``."""
     network = call.network
     rows = network.rows(value, [value.ndim - 1])
-    call.afford(weight.shape, weight.dtype)
-    if bias is not None:
-        bias = bias.astype(weight.dtype)
-    layer = DenseLayer(weight.T[:, np.argsort(rows.order)], bias)
+
+    def make() -> DenseLayer:
+        call.afford(weight.shape, weight.dtype)
+        own = None if bias is None else bias.astype(weight.dtype)
+        return DenseLayer(weight.T[:, np.argsort(rows.order)], own)
+
+    layer = network.shared("dense", [weight, bias, rows.order], make)
     return network.result(rows, call.add(layer, [rows.name], layer.output_size, rows.steps))
 
 
@@ -160,7 +177,8 @@ def _affine(call: Call, value: Traced, scale: Array | float, shift: Array | floa
     ]
     rows = call.network.rows(value, units or None)
     width = len(rows.order)
-    of_units = np.zeros((2, width), np.result_type(np.float32, *numbers))
+    given_as_arrays = [one for one in (scale, shift) if isinstance(one, np.ndarray)]
+    of_units = np.zeros((2, width), np.result_type(np.float32, *given_as_arrays))
     for row, one in zip(of_units, numbers, strict=True):
         row[rows.order] = _of_units(one, shape, rows.layout.units)
     given = call.add(Affine(*of_units), [rows.name], width, rows.steps)

@@ -7,13 +7,13 @@ the step is padding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from lrplstm.graph.cells import Step, match_cell
+from lrplstm.graph.cells import Activated, Formulas, Pair, match_cell
 from lrplstm.graph.operations import Graph, Node
 from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value, operator
 from lrplstm.graph.recurrent import outputs_of_cell
@@ -83,6 +83,95 @@ def _compared(call: Call) -> Mask | None:
     return Mask("a mask", signal, float(number.reshape(())), padding=True, whole=whole)
 
 
+# Cells ------------------------------------------------------------------------------------------
+
+_ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
+    "Elu": ("elu", {"alpha": 1.0}),
+    "HardSigmoid": ("hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
+    "LeakyRelu": ("leaky_relu", {"alpha": 0.01}),
+    "Relu": ("relu", {}),
+    "Sigmoid": ("sigmoid", {}),
+    "Softplus": ("softplus", {}),
+    "Softsign": ("softsign", {}),
+    "Tanh": ("tanh", {}),
+}
+
+
+@dataclass(frozen=True)
+class _BodyFormulas(Formulas):
+    """The operations in the body of a loop.
+
+    Attributes
+    ----------
+    givers : mapping of Node by str
+        Which operation gives a tensor.
+    own : mapping of str by str
+        The own name of those that have another.
+    compute, constant : callable
+        As `_Loop` has them.
+    """
+
+    givers: Mapping[str, Node]
+    own: Mapping[str, str]
+    compute: Callable[[Sequence[str], Mapping[str, Array]], list[Array]]
+    constant: Callable[[str], Array | None]
+
+    def _node(self, name: str, operator: str | None = None) -> Node | None:
+        """Return the operation that gives a tensor, if it is this one."""
+        node = self.givers.get(name)
+        while node is not None and node.operator in ("Identity", "Cast"):
+            node = self.givers.get(node.inputs[0])
+        return node if node is not None and operator in (None, node.operator) else None
+
+    def activated(self, name: str) -> Activated | None:
+        node = self._node(name)
+        if node is None or node.operator not in _ACTIVATIONS:
+            return None
+        known, numbers = _ACTIVATIONS[node.operator]
+        numbers = {key: node.attributes.get(key, value) for key, value in numbers.items()}
+        return Activated((known, numbers) if numbers else known, node.inputs[0])
+
+    def factors(self, name: str) -> list[Pair]:
+        return _both_orders(self._node(name, "Mul"))
+
+    def summands(self, name: str) -> list[Pair]:
+        return _both_orders(self._node(name, "Add"))
+
+    def difference(self, name: str) -> Pair | None:
+        node = self._node(name, "Sub")
+        return None if node is None else (node.inputs[0], node.inputs[1])
+
+    def complement(self, name: str) -> str | None:
+        apart = self.difference(name)
+        one = None if apart is None else self.constant(apart[0])
+        return apart[1] if apart is not None and one is not None and (one == 1).all() else None
+
+    def products(self, name: str) -> Iterator[str]:
+        waiting, seen = [name], set[str]()
+        while waiting:
+            node = self._node(waiting.pop())
+            if node is None or node.outputs[0] in seen or node.operator in _ACTIVATIONS:
+                continue
+            seen.add(node.outputs[0])
+            if node.operator == "Mul":
+                yield node.outputs[0]
+            else:
+                waiting.extend(read for read in node.inputs if read)
+
+    def same(self, first: str, second: str) -> bool:
+        return self.own.get(first, first) == self.own.get(second, second)
+
+    def evaluate(self, names: Sequence[str], given: Mapping[str, Array]) -> list[Array]:
+        return self.compute(names, given)
+
+
+def _both_orders(node: Node | None) -> list[Pair]:
+    if node is None or len(node.inputs) != 2:
+        return []
+    first, second = node.inputs
+    return [(first, second), (second, first)]
+
+
 # Loops ------------------------------------------------------------------------------------------
 
 
@@ -131,8 +220,8 @@ class _Loop:
         sizes = {name: self._initial(name).shape[-1] for name in states}
         network = self.call.network
         rows = network.rows(data, [data.ndim - 1], steps=True, masked=bool(self.masks))
-        step = Step(self.givers, self.own, x, len(rows.order), self._evaluate)
-        kind, arguments, order = match_cell(step, states, sizes)
+        formulas = _BodyFormulas(self.givers, self.own, self._evaluate, self._constant)
+        kind, arguments, order = match_cell(formulas, x, len(rows.order), states, sizes)
         columns = np.argsort(rows.order)
         arguments["weight_ih"] = arguments["weight_ih"][:, columns]
         dtype = self._initial(order[0]).dtype

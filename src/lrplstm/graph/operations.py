@@ -18,14 +18,26 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from lrplstm.loaders.refusals import RefusedError
+from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["NEWEST_OPSET", "Graph", "Input", "Node"]
+__all__ = ["NEWEST_OPSET", "TIMES_TO_COMPUTE", "Graph", "Input", "Node", "room_for"]
 
 NEWEST_OPSET = 21
 """The opset whose operators sources write that have no opset of their own."""
+
+TIMES_TO_COMPUTE = 5
+"""So many times the bytes of a network may be taken to read it."""
+
+_BYTES_TO_COMPUTE = 2**22
+_BYTES_PER_NODE, _MOST_NODES = 2**13, 2**14  # what several layers take; of those beyond, nothing
+
+
+def room_for(size: int, nodes: int, advice: str = "") -> Room:
+    """Return how much reading a network of so many bytes and nodes may take."""
+    of_nodes = _BYTES_PER_NODE * min(nodes, _MOST_NODES)
+    return Room(_BYTES_TO_COMPUTE + TIMES_TO_COMPUTE * size + of_nodes, advice)
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,14 @@ from lrplstm.graph import (
     steps,  # noqa: F401
     windows,  # noqa: F401
 )
-from lrplstm.graph.operations import Graph, Input, Node
+from lrplstm.graph.formulas import Size
+from lrplstm.graph.operations import Graph, Input, Node, room_for
 from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value
 from lrplstm.graph.patterns import with_patterns
 from lrplstm.graph.signals import Network, Part
 from lrplstm.graph.simplifying import simplified
-from lrplstm.graph.tracing import SEQUENCE, STEP, UNIT, LyingError, Traced
+from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
+from lrplstm.graph.unrolled import rolled
 from lrplstm.layers import INPUTS
 from lrplstm.loaders.refusals import RefusedError, Room, saying
 from lrplstm.texts import shown
@@ -37,8 +39,6 @@ __all__ = ["Reading", "read"]
 
 _SIZES = ({"sequences": 3, "steps": 211}, {"sequences": 5, "steps": 307})
 """Two lots of sizes for what a graph leaves open: primes, of which none is in both."""
-
-_BYTES_TO_COMPUTE, _TIMES_TO_COMPUTE = 2**22, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ def read(graph: Graph, output: str | None = None, room: Room | None = None) -> R
     graph = with_patterns(graph.for_output(output))
     if room is None:
         taken = sum(np.asarray(array).nbytes for array in graph.constants.values())
-        room = Room(_BYTES_TO_COMPUTE + _TIMES_TO_COMPUTE * taken)
+        room = room_for(taken, len(graph.nodes))
     errors: list[tuple[float, RefusedError]] = []
     for layouts in _layouts(graph):
         attempt = _Attempt(graph, output, room, layouts)
@@ -162,6 +162,11 @@ class _Attempt:
 
     def _reading(self, parts: Sequence[Part], network: Network) -> Reading:
         """Return what was read, with a single input called as models call it."""
+        sizes = {
+            name: Size(network.signals[number].width, network.signals[number].steps)
+            for name, number in network.by_name.items()
+        }
+        parts = rolled(parts, sizes)
         read = {name for part in parts for name in part.reads}
         used = [name for name in self.names if name in read]
         called = {used[0]: INPUTS} if len(used) == 1 else {}
@@ -321,7 +326,9 @@ class _Run:
         if not isinstance(value, Traced):
             raise RefusedError("it does not depend on the input")
         value = network.before_squashing(value)
-        rows = network.rows(value)
+        # Of a row a step, made by layers of their own, the last axis has the units.
+        by_step = value.ndim == 3 and value.varies(1, SIGNAL) and not value.varies(2, STEP)
+        rows = network.rows(value, [2] if by_step else None)
         if rows.reverse or rows.repeated > 1:
             raise RefusedError("it has no scores, or several, for some step or sequence")
         signal = network.in_order(rows)

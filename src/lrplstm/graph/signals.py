@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -36,11 +36,15 @@ from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["Network", "Part", "Signal"]
+__all__ = ["Network", "Part", "Signal", "from_nearer_end"]
 
 _BYTES_PER_LAYER, _BYTES_PER_ROW = 2048, 256
+_BYTES_TO_COMPARE = 1024
 _MOST_RUNS = 8
 """Units in another order are picked by so many layers, or by one matrix."""
+
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(eq=False)
@@ -145,6 +149,7 @@ class Network:
         self._names: set[str] = set()
         self._counts: dict[str, int] = {}
         self._helpers: dict[Hashable, int] = {}
+        self._shared: dict[Hashable, tuple[Any, Any]] = {}
 
     # Layers and signals -------------------------------------------------------------------------
 
@@ -184,6 +189,14 @@ class Network:
         name = self.free_name(layer.kind)
         self.append(Part(name, tuple(reads), title, layer, place=place))
         return self.enter(Signal(name, width, steps, title))
+
+    def shared(self, kind: str, arrays: Sequence[Array | None], make: Callable[[], _Made]) -> _Made:
+        """Return what is made of some arrays: once, however often a graph uses them."""
+        key = (kind, *(None if one is None else _where(one) for one in arrays))
+        if key not in self._shared:
+            self._shared[key] = (make(), arrays)  # which are kept, so that no others lie there
+        made: _Made = self._shared[key][0]
+        return made
 
     def is_input(self, value: Traced) -> bool:
         """Whether a tensor is of numbers of one input."""
@@ -391,7 +404,7 @@ class Network:
             return signal
         if not 0 <= first <= last < of.steps:
             raise RefusedError("it reads steps that there are not")
-        start, stop = _end(first, of.steps), _stop(last + 1, of.steps, stride)
+        start, stop = from_nearer_end(first, of.steps), _stop(last + 1, of.steps, stride)
         return self._helper(
             ("steps", signal, start, stop, stride),
             lambda: self.add(Steps(start, stop, stride), [of.name], of.width, len(steps)),
@@ -403,7 +416,7 @@ class Network:
         assert of.steps is not None
         if not 0 <= step < of.steps:
             raise RefusedError("it reads a step that there is not")
-        index = _end(step, of.steps)
+        index = from_nearer_end(step, of.steps)
         if index == -1 and not of.ends:
             return self.last(signal)
         return self._helper(
@@ -542,6 +555,13 @@ class Network:
         return rows.layout.restored(value)
 
 
+def _where(array: Array) -> Hashable:
+    """Return what tells an array from all others that are kept."""
+    if array.nbytes <= _BYTES_TO_COMPARE:
+        return array.shape, array.dtype.str, array.tobytes()
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
+
+
 def _groups(keys: Array) -> list[Array]:
     """Return the places of equal rows, the rows that come first at the front."""
     if (keys == keys[0]).all():
@@ -552,7 +572,7 @@ def _groups(keys: Array) -> list[Array]:
     return [groups[n] for n in np.argsort(first)]
 
 
-def _end(step: int, steps: int) -> int:
+def from_nearer_end(step: int, steps: int) -> int:
     """Return a step counted from the nearer end; which end it is, two lengths tell apart."""
     return step if step < steps / 2 else step - steps
 
@@ -560,4 +580,4 @@ def _end(step: int, steps: int) -> int:
 def _stop(stop: int, steps: int, stride: int) -> int | None:
     if stop + stride > steps:
         return None
-    return _end(stop, steps)
+    return from_nearer_end(stop, steps)

@@ -13,6 +13,7 @@ from lrplstm.graph.operators import Call, Value, operator, take
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced, along
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.texts import shown
+from lrplstm.weights import Array
 
 
 @operator("Gather", attributes=("axis",))
@@ -55,10 +56,30 @@ def _concat(call: Call) -> Value:
         call.room.take(sum(value.size * value.itemsize for value in known))
         return np.concatenate(known, axis)
     if known:
-        raise RefusedError("it joins constants with what the input decides")
+        traced = [
+            value if isinstance(value, Traced) else _rows_of(call, value, traced[0], axis)
+            for value in values
+        ]
     if len(traced) == 1 or _lie_alike(traced, axis):
         return traced[0].joined(traced[1:], axis)
     return _joined_rows(call, traced, axis)
+
+
+def _rows_of(call: Call, constant: Array, like: Traced, axis: int) -> Traced:
+    """Return the same units at all steps of all sequences, where another tensor has rows."""
+    first = constant
+    for n, size in enumerate(constant.shape):
+        if n != axis and size > 1:
+            first = first.take([0], axis=n)
+    rows = like.shape[:axis] + like.shape[axis + 1 :]
+    if constant.ndim != like.ndim or constant.shape[:axis] + constant.shape[axis + 1 :] != rows:
+        raise RefusedError(f"it joins shapes {constant.shape} and {like.shape}")
+    if (constant != first).any() or not like.varies(axis, SIGNAL, UNIT):
+        raise RefusedError("it joins constants with what the input decides")
+    order = [*(n for n in range(like.ndim) if n != axis), axis]
+    weight = np.zeros((like.shape[axis], first.size), np.result_type(constant, np.float32))
+    made = dense(call, like.transpose(order), weight, first.reshape(-1))
+    return made.transpose(np.argsort(order).tolist())
 
 
 def _lie_alike(values: Sequence[Traced], axis: int) -> bool:

@@ -116,10 +116,10 @@ def from_onnx(
         )
 
 
-_UNROLLED = (
-    "it has no recurrent node: some exporters (Keras' own, with some backends) write a layer as "
-    "many matrix products, which are not read: use tf2onnx or torch.onnx, or read the .keras file "
-    "with from_keras"
+_WRITTEN_OUT = (
+    "it has no recurrent node: a layer that is written out as single operations, as a loop over "
+    "steps or Keras' own export is, is read only where each step is the formula of a cell; export "
+    "a module with nn.LSTM, nn.GRU or nn.RNN, or read the .keras file with from_keras"
 )
 
 
@@ -131,4 +131,4 @@ def _saying_what_is_missing(file: File) -> Iterator[None]:
     except RefusedError as error:
         if file.operators & {"LSTM", "GRU", "RNN", "Loop"}:
             raise
-        raise RefusedError(f"{error}; {_UNROLLED}") from None
+        raise RefusedError(f"{error}; {_WRITTEN_OUT}") from None

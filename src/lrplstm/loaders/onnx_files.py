@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.graph.operations import Graph, Input, Node
+from lrplstm.graph.operations import TIMES_TO_COMPUTE, Graph, Input, Node, room_for
 from lrplstm.loaders.arrays import bfloat16_as_float32
 from lrplstm.loaders.refusals import RefusedError, Room, saying
 from lrplstm.storage import read_file
@@ -29,7 +29,6 @@ _OLDEST_OPSET = 7  # the first in which Add and others broadcast as NumPy does
 _OWN_DOMAINS = ("", "ai.onnx")
 _MOST_PARTS, _BYTES_PER_PART = 2**16, 64
 _INTEGERS, _BYTES_PER_INTEGERS = (3, 4), 4  # the numbers of int64 and uint64 in descriptors
-_BYTES_TO_COMPUTE, _TIMES_TO_COMPUTE = 2**22, 5
 _MOST_AXES, _MOST_INPUT_AXES = 16, 3
 _MOST_LETTERS = 80
 _MOST_BODIES = 4
@@ -85,8 +84,8 @@ class File:
         graph = model.graph
         if not graph.node:
             raise RefusedError("not an ONNX model: it has no graph with nodes")
-        most = _BYTES_TO_COMPUTE + _TIMES_TO_COMPUTE * size
-        self.name, self.room = name, Room(most, "; batches of a fixed size need most")
+        self.name = name
+        self.room = room_for(size, len(graph.node), "; batches of a fixed size need most")
         self.outputs = tuple(value.name for value in graph.output)
         self.operators = {proto.op_type for proto in graph.node}
         self._nodes, self._opset = graph.node, _opset(model)
@@ -399,7 +398,7 @@ class TensorReader:
                         f"has {found}, of which {unread} are left to be read"
                     )
                 self._unread[path] -= size
-                self._room.add(_TIMES_TO_COMPUTE * size)
+                self._room.add(TIMES_TO_COMPUTE * size)
                 file.seek(start)
                 content = file.read(size)
         except OSError as error:
