@@ -71,11 +71,10 @@ def _rows_of(call: Call, constant: Array, like: Traced, axis: int) -> Traced:
     for n, size in enumerate(constant.shape):
         if n != axis and size > 1:
             first = first.take([0], axis=n)
-    rows = like.shape[:axis] + like.shape[axis + 1 :]
-    if constant.ndim != like.ndim or constant.shape[:axis] + constant.shape[axis + 1 :] != rows:
-        raise RefusedError(f"it joins shapes {constant.shape} and {like.shape}")
-    if (constant != first).any() or not like.varies(axis, SIGNAL, UNIT):
-        raise RefusedError("it joins constants with what the input decides")
+    rows, others = ([*shape[:axis], *shape[axis + 1 :]] for shape in (like.shape, constant.shape))
+    of_units = constant.ndim == like.ndim and rows == others and like.varies(axis, SIGNAL, UNIT)
+    if not of_units or (constant != first).any():
+        raise RefusedError("it joins constants with what the input decides, other than as units")
     order = [*(n for n in range(like.ndim) if n != axis), axis]
     weight = np.zeros((like.shape[axis], first.size), np.result_type(constant, np.float32))
     made = dense(call, like.transpose(order), weight, first.reshape(-1))
