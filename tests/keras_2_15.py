@@ -102,3 +102,63 @@ def _flat(value):
 
 def _tensor(value):
     return value["config"]["keras_history"]
+
+
+# Layers that make ids of words, which need TensorFlow to be made ---------------------------------
+
+_TEXTS = {
+    "max_tokens": None,
+    "standardize": "lower_and_strip_punctuation",
+    "split": "whitespace",
+    "ngrams": None,
+    "output_mode": "int",
+    "output_sequence_length": None,
+    "pad_to_max_tokens": False,
+    "sparse": False,
+    "ragged": False,
+    "vocabulary": None,
+    "idf_weights": None,
+    "encoding": "utf-8",
+}
+_WORDS = {
+    "invert": False,
+    "max_tokens": None,
+    "num_oov_indices": 1,
+    "oov_token": "[UNK]",
+    "mask_token": None,
+    "output_mode": "int",
+    "sparse": False,
+    "pad_to_max_tokens": False,
+    "idf_weights": None,
+    "vocabulary": None,
+    "encoding": "utf-8",
+}
+
+
+def read_words(path, class_name, words=None, **options):
+    """Let a Sequential model that reads ids read words, as Keras 2.15 saves it.
+
+    `words` are in a file of their own, as those that a layer has learned by `adapt`.
+    """
+    name, defaults = {
+        "TextVectorization": ("text_vectorization", _TEXTS),
+        "StringLookup": ("string_lookup", _WORDS),
+    }[class_name]
+    layer = {"name": name, "trainable": True, "dtype": "string", **defaults, **options}
+    entry = {"module": "keras.layers", "class_name": class_name, "config": layer}
+    with zipfile.ZipFile(path) as file:
+        contents = {each: file.read(each) for each in file.namelist()}
+    config = json.loads(contents["config.json"])
+    first = config["config"]["layers"][0]["config"]
+    first["dtype"] = "string"
+    first["batch_input_shape"] = [None, 1 if class_name == "TextVectorization" else None]
+    config["config"]["layers"].insert(1, {**entry, "registered_name": None})
+    contents["config.json"] = json.dumps(config).encode()
+    if words is not None:
+        lines = "\n".join(words).encode()
+        contents[f"assets/layers/{name}/vocabulary.txt"] = lines
+        if class_name == "TextVectorization":
+            contents[f"assets/layers/{name}/_lookup_layer/vocabulary.txt"] = lines
+    with zipfile.ZipFile(path, "w") as file:
+        for each, content in contents.items():
+            file.writestr(each, content)

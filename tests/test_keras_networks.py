@@ -251,3 +251,33 @@ def test_an_encoder_and_a_decoder(tmp_path):
     expected = network.predict(given, verbose=0)
     model = lrplstm.from_keras(network)
     assert relative_error(np.array(model.predict(given)), expected) < 1e-5
+
+
+ROW = {
+    "steps of three": ((30,), [L.Reshape((10, 3)), L.LSTM(4)]),
+    "steps of one": ((30,), [L.Reshape((-1, 1)), L.LSTM(4)]),
+    "one step": ((30,), [L.Reshape((1, 30)), L.LSTM(4)]),
+    "convolution": ((30,), [L.Reshape((10, 3)), L.Conv1D(5, 3), L.MaxPooling1D(2), L.LSTM(4)]),
+    "dense": ((6, 5), [L.LSTM(4), L.Dense(12), L.Reshape((4, 3)), L.GRU(4)]),
+    "several steps": ((6, 5), [L.Conv1D(4, 1), L.Reshape((3, 8)), L.Bidirectional(L.LSTM(4))]),
+}
+
+
+@pytest.mark.parametrize("name", ROW)
+def test_numbers_that_are_cut_into_steps(name):
+    """A row alone is read as steps of one number each."""
+    keras.utils.set_random_seed(3)
+    shape, layers = ROW[name]
+    network = keras.Sequential([L.Input(shape), *layers, L.Dense(2)])
+    model = lrplstm.from_keras(network)
+    x = np.random.default_rng(1).normal(size=(3, *shape)).astype("f4")
+    start = torch.tensor(x, requires_grad=True)
+    scores = network(start)
+    given = x if x.ndim == 3 else x[..., None]
+    assert relative_error(model.predict(given), scores.detach().numpy()) < 1e-5
+    scores[:, 1].sum().backward()
+    expected = (start.grad.numpy() * x).reshape(given.shape)
+    a = lrplstm.gradient_x_input(model, given, 1)
+    for b, one in enumerate(a):
+        assert relative_error(one.input_relevance, expected[b]) < 1e-4
+    assert np.abs(lrplstm.lrp(model, given, 1, bias_factor=1.0).delta).max() < 1e-5

@@ -169,6 +169,10 @@ class _Attempt:
         parts = rolled(parts, sizes)
         read = {name for part in parts for name in part.reads}
         used = [name for name in self.names if name in read]
+        signals = {one.name: one for one in network.signals if one.is_input}
+        rows = [name for name in used if signals[name].steps is None]
+        if len(rows) == len(used):
+            raise LyingError("expected an input that has steps, got rows alone")
         called = {used[0]: INPUTS} if len(used) == 1 else {}
         parts = [
             replace(part, reads=tuple(called.get(read, read) for read in part.reads))
@@ -177,14 +181,13 @@ class _Attempt:
         inputs = {called.get(name, name): self.given[name] for name in used}
         tables = {called.get(n, n): table for n, table in network.tables.items() if n in used}
         raw = frozenset(inputs) - frozenset(tables)
-        signals = {called.get(one.name, one.name): one for one in network.signals if one.is_input}
         return Reading(
             tuple(simplified(parts, raw)),
             inputs,
             tables,
             {called.get(name, name): value for name, value in network.masks.items()},
-            {name: signals[name].width for name in inputs},
-            frozenset(name for name in inputs if signals[name].steps is None),
+            {called.get(name, name): signals[name].width for name in used},
+            frozenset(called.get(name, name) for name in rows),
             self.output,
         )
 

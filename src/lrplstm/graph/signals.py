@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lrplstm.graph.layouts import Rows, canonical
-from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
+from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced, along
 from lrplstm.layers import (
     Concatenate,
     ConcatenateSteps,
@@ -27,6 +27,7 @@ from lrplstm.layers import (
     Layer,
     Pool,
     Repeat,
+    Reshape,
     Reverse,
     Step,
     Steps,
@@ -300,7 +301,7 @@ class Network:
         masked : bool
             Whether that layer passes the same steps over as what it reads.
         """
-        value, units = self.stacked(value, units)
+        value, units = self.stacked(self._cut(value, units), units)
         lying, layout = canonical(value, units, self.sequences)
         at = lying.at(2)
         if at[:, SEQUENCE].any():
@@ -337,6 +338,36 @@ class Network:
         of = self.signals[signal]
         repeated = lying.shape[1] if of.steps is None else 1
         return Rows(of.name, signal, order, of.steps, repeated, ways.pop(), layout)
+
+    def _cut(self, value: Traced, units: Sequence[int] | None) -> Traced:
+        """Return a tensor in which all numbers of a signal are cut into steps of another width.
+
+        Any other tensor is returned as it is.
+        """
+        of = self.only_signal(value)
+        if of is None or of.refusal or units is None or len(units) != 1:
+            return value
+        others = [n for n in range(value.ndim) if n not in units and value.varies(n, STEP, UNIT)]
+        if len(others) != 1 or not (value.varies(others[0], UNIT) or value.varies(units[0], STEP)):
+            return value
+        axes = others[0], units[0]
+        number, size = (value.shape[n] for n in axes)
+        flat = [value.axes[n][:, STEP] * of.width + value.axes[n][:, UNIT] for n in axes]
+        whole = number * size == of.width * (of.steps or 1) and not value.first[[STEP, UNIT]].any()
+        in_order = whole and np.array_equal(np.add.outer(*flat).ravel(), np.arange(number * size))
+        if not in_order or any(value.varies(n, SEQUENCE) for n in axes):
+            return value
+        signal, length = int(value.first[SIGNAL]), of.steps
+        given = self._helper(
+            ("reshape", signal, size),
+            lambda: self.add(Reshape(size, length), [of.name], size, number),
+        )
+        lying = list(value.axes)
+        for axis, column in zip(axes, (STEP, UNIT), strict=True):
+            lying[axis] = along(column, value.shape[axis], self.room)
+        first = value.first.copy()
+        first[SIGNAL] = given
+        return replace(value, first=first, axes=tuple(lying))
 
     def stacked(
         self, value: Traced, units: Sequence[int] | None

@@ -168,6 +168,14 @@ def _warn(unsaid: bool, network: Network) -> None:
             {"dense_activations": ["linear"]},
             "the config (the JSON of model.to_json()) says it as config=",
         )
+    length = network.translation.text_length
+    if length is not None and not network.translation.heeds:
+        warnings.warn(
+            f"TextVectorization makes {length} ids of every text, with 0 behind those of a shorter "
+            "one, and the layers after it read these: pass as many ids, or scores differ",
+            UserWarning,
+            stacklevel=outer_level(),
+        )
     if network.translation.warned & set(network.translation.heeds):
         warnings.warn(
             "'max' pooling of a model with padding: scores are those of sequences without "

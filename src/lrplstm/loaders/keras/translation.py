@@ -126,6 +126,8 @@ class Translation:
         Of whose steps a maximum is taken.
     vocabulary : tuple of (str or None), optional
         Of a layer that makes ids of words.
+    text_length : int, optional
+        How many ids that layer makes of every text.
     """
 
     store: Store
@@ -136,6 +138,7 @@ class Translation:
     ignores: dict[Padding, str] = field(default_factory=dict)
     warned: set[Padding] = field(default_factory=set)
     vocabulary: tuple[str | None, ...] | None = None
+    text_length: int | None = None
     inputs: dict[str, Input] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)

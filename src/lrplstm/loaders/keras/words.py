@@ -31,10 +31,9 @@ def _lookup(use: Use) -> Tensor:
     given = use.translation.inputs[tensor.name]
     shape = (given.shape[0], None)  # texts, of which each becomes a sequence
     use.translation.inputs[tensor.name] = type(given)(given.name, shape, integers=True)
-    made = Tensor(tensor.name, shape)
-    if layer.class_name == "TextVectorization" or not layer.says("mask_token"):
-        return made
-    return made
+    if layer.get("output_sequence_length") is not None:
+        use.translation.text_length = layer.whole("output_sequence_length")
+    return Tensor(tensor.name, shape)
 
 
 def _vocabulary(use: Use, layer: KerasLayer) -> tuple[str | None, ...]:
