@@ -108,7 +108,8 @@ const level = (fraction) => LEVELS + Math.round(LEVELS * Math.max(-1, Math.min(1
 
 // One class for each shade, so that the theme, and paper, change all words at once.
 function shadeRules(theme, where) {
-  return palette[theme].map((s, n) => (n === LEVELS ? "" : `${where} .s${n}{background:${s.background};color:${s.ink}}`));
+  const rules = palette[theme].map((s, n) => `${where} .s${n}{background:${s.background};color:${s.ink}}`);
+  return rules.toSpliced(LEVELS, 1); // zero has none
 }
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(
@@ -161,7 +162,8 @@ function sums(b, [k, against] = chosen(b)) {
   const width = 3 + method().others.length;
   const start = isByStep() ? offsets[b] : data.rows * b;
   const row = (n) => all.subarray(width * (start + n), width * (start + n + 1));
-  const [arrived, initial, rest, ...others] = row(k).map((x, i) => x - (against === null ? 0 : row(against)[i]));
+  const own = row(k);
+  const [arrived, initial, rest, ...others] = against === null ? own : own.map((x, i) => x - row(against)[i]);
   return { started: arrived + initial + rest, arrived, initial, rest, others };
 }
 
@@ -190,19 +192,17 @@ function scale(b) {
 }
 let shared = null; // until something else is shown
 
-function name(k) {
-  return data.outputs[k];
-}
+const nameOf = (k) => data.outputs[k];
 
 function explained(b) {
   if (isByStep()) {
     const t = chosenStep(b);
     const what = isText ? data.texts[b][2 * t + 1] : stepName(b, t);
-    return data.predicted ? `${name(data.predicted[b][t])} at “${what}”` : `the output at “${what}”`;
+    return data.predicted ? `${nameOf(data.predicted[b][t])} at “${what}”` : `the output at “${what}”`;
   }
   if (data.rows === 1) return data.explained[b].replace(/-(?=\d)/g, MINUS);
   const [k, against] = chosen(b);
-  return against === null ? name(k) : `${name(k)} rather than ${name(against)}`;
+  return against === null ? nameOf(k) : `${nameOf(k)} rather than ${nameOf(against)}`;
 }
 
 // Elements ----------------------------------------------------------------------------------------
@@ -221,9 +221,10 @@ function labelled(made, attributes) {
   return made;
 }
 
-const rows = data.lengths.map((_, b) =>
-  element("li", { className: "row waiting", id: `sequence-${b}`, data: { b } }, element("p", { className: "plain", textContent: plain(b) })),
-);
+const rows = data.lengths.map((_, b) => {
+  const text = element("p", { className: "plain", textContent: plain(b) });
+  return element("li", { className: "row waiting", id: `sequence-${b}`, data: { b } }, text);
+});
 
 /** What stands in a row before it is drawn, so that a browser can search for it. */
 function plain(b) {
@@ -246,17 +247,19 @@ function draw(b) {
 
 /** A line about a sequence: its number, what it is predicted as, and whether that is right. */
 function facts(b) {
-  const line = element("p", { className: "facts" }, element("span", { textContent: isText ? String(b + 1) : plain(b) }));
-  const add = (text, strong, className = "") =>
-    line.append(element("span", { className }, text, element("b", { textContent: strong })));
+  const line = element("p", { className: "facts" });
+  const add = (textContent, className = "") => line.append(element("span", { textContent, className }));
+  const addStrong = (text, textContent) => line.append(element("span", {}, text, element("b", { textContent })));
+  const predicted = data.predicted?.[b];
+  const label = data.labels?.[b] ?? null;
+  add(isText ? String(b + 1) : plain(b));
   if (hasClasses && data.outputs.length > 1) {
-    const predicted = data.predicted[b];
-    add("predicted ", name(predicted));
-    const label = data.labels?.[b] ?? null;
-    if (label !== null && label === predicted) line.append(element("span", { className: "right", textContent: "✓ right" }));
-    if (label !== null && label !== predicted) line.append(element("span", { className: "wrong", textContent: `✗ wrong: ${name(label)}` }));
-  } else if (data.task === "regression" && data.labels?.[b] != null) add("true ", shown(data.labels[b], 4));
-  if (!hasBars || explained(b).replace(" (predicted)", "") !== name(data.predicted?.[b])) add("explained ", explained(b));
+    addStrong("predicted ", nameOf(predicted));
+    if (label === predicted) add("✓ right", "right");
+    else if (label !== null) add(`✗ wrong: ${nameOf(label)}`, "wrong");
+  } else if (data.task === "regression" && label !== null) addStrong("true ", shown(label, 4));
+  const what = explained(b);
+  if (!hasBars || what.replace(" (predicted)", "") !== nameOf(predicted)) addStrong("explained ", what);
   const button = element("button", { type: "button", textContent: "CSV", title: "Copy as CSV", data: { key: "copy" } });
   line.append(labelled(button, { "aria-label": `Copy ${isText ? "text" : "series"} ${b + 1} as CSV` }));
   return line;
@@ -275,11 +278,11 @@ function sumLine(b) {
     line.append(` (${restIs})`);
     return line;
   }
-  const [total, all, states, remaining] = addable([started, arrived, initial, rest]);
+  const [total, all, ...parts] = addable([started, arrived, initial, rest]);
   add(isByStep() ? "score" : chosen(b)[1] === null ? source : `difference of ${source}s`, total);
-  for (const [text, number] of [[inputs, all], ["initial states", states], [restIs, remaining]]) {
-    const below = number.startsWith(MINUS);
-    add(`${text === inputs ? " =" : below ? " " + MINUS : " +"} ${text}`, text === inputs ? number : number.replace(MINUS, ""));
+  add(` = ${inputs}`, all);
+  for (const [n, text] of ["initial states", restIs].entries()) {
+    add(` ${parts[n].startsWith(MINUS) ? MINUS : "+"} ${text}`, parts[n].replace(MINUS, ""));
   }
   others.forEach((sum, n) => line.append(`${n ? "," : " · of that"} ${method().others[n]} ${signed(sum)}`));
   if (value("scale", "each") === "each") line.append(` · full colour ${shown(scale(b))}`);
@@ -294,7 +297,7 @@ const hasBars = !data.everyStep && data.outputs.length > 1;
 /** A bar for each score; with an explanation for each class, a button that chooses it. */
 function scores(b) {
   let outputs = data.outputs.map((_, k) => k);
-  const [k] = data.rows > 1 ? chosen(b) : [data.predicted?.[b] ?? 0];
+  const [k, against] = data.rows > 1 ? chosen(b) : [data.predicted?.[b] ?? 0, null];
   if (outputs.length > MOST_BARS) {
     outputs.sort((i, j) => score(b, j) - score(b, i));
     outputs = [...new Set([...outputs.slice(0, MOST_BARS - 1), k])];
@@ -306,25 +309,30 @@ function scores(b) {
     const s = score(b, output);
     const length = (100 * Math.abs(s)) / (high - low || 1);
     const bar = element("i", { style: { left: `${s < 0 ? zero - length : zero}%`, width: `${length}%` } });
-    const parts = [
-      element("span", { textContent: name(output), title: name(output) }),
+    const made = element(
+      data.rows > 1 ? "button" : "div",
+      { className: `score ${output === against ? "against" : ""}`, data: { key: `score-${output}`, k: output } },
+      element("span", { textContent: nameOf(output), title: nameOf(output) }),
       element("span", { className: "track", style: { "--zero": `${zero}%` } }, bar),
       element("span", { textContent: texts[n] }),
-    ];
-    const isButton = data.rows > 1;
-    const made = element(isButton ? "button" : "div", { className: "score", data: { key: `score-${output}`, k: output } }, ...parts);
-    if (output === chosen(b)[1]) made.classList.add("against");
-    if (isButton) labelled(made, { type: "button", "aria-pressed": output === k, "aria-label": `explain ${name(output)}, score ${texts[n]}` });
-    return made;
+    );
+    if (data.rows === 1) return made;
+    const label = `explain ${nameOf(output)}, score ${texts[n]}`;
+    return labelled(made, { type: "button", "aria-pressed": output === k, "aria-label": label });
   });
   return labelled(element("div", { className: "scores" }, ...bars), { role: "group", "aria-label": "scores" });
 }
 
 let range = null;
+
+/** The smallest and largest score of all, with 0 between them. */
 function scoreRange() {
-  const [low, high] = extent(numbers(data, "scores"));
-  const most = Math.max(-low, high);
-  return (range ??= data.binary ? [-most, most] : [Math.min(0, low), Math.max(0, high)]);
+  if (range === null) {
+    const [low, high] = extent(numbers(data, "scores"));
+    const most = Math.max(-low, high);
+    range = data.binary ? [-most, most] : [Math.min(0, low), Math.max(0, high)];
+  }
+  return range;
 }
 
 // Texts -------------------------------------------------------------------------------------------
@@ -339,16 +347,18 @@ function words(b) {
   const full = scale(b);
   const unknown = new Set(data.unknown[b]);
   const hasNotes = $("numbers").checked || (data.everyStep && data.predicted !== null);
-  const text = element("p", { className: hasNotes ? "text noted" : "text", dir: "auto", tabIndex: 0, data: { key: "text" } });
-  labelled(text, { role: "group", "aria-label": `text ${b + 1}, word by word with the arrow keys` });
+  const text = element("p", { className: hasNotes ? "text noted" : "text", data: { key: "text" } });
+  const label = `text ${b + 1}, word by word with the arrow keys`;
+  labelled(text, { dir: "auto", tabindex: 0, role: "group", "aria-label": label });
   for (let t = 0; t < data.lengths[b]; t++) {
     const [gap, word] = [pieces[2 * t], pieces[2 * t + 1]];
     const glued = gap === " " && t > 0 && (CLOSING.test(word) || OPENING.test(pieces[2 * t - 1]));
-    const span = element(hasNotes ? "ruby" : "span", { className: `word s${level(values[t] / full)}`, textContent: word, data: { t } });
+    const className = `word s${level(values[t] / full)}`;
+    const span = element(hasNotes ? "ruby" : "span", { className, textContent: word, data: { t } });
     if (unknown.has(t)) span.classList.add("unknown");
     if (isByStep() && t === chosenStep(b)) span.classList.add("chosen");
     const below = [];
-    if (data.everyStep && data.predicted) below.push(data.predicted[b][t] < 0 ? "" : name(data.predicted[b][t]));
+    if (data.everyStep && data.predicted) below.push(data.predicted[b][t] < 0 ? "" : nameOf(data.predicted[b][t]));
     if ($("numbers").checked) below.push(signed(values[t], 2));
     if (below.length) span.append(element("rt", { textContent: below.join(" ") }));
     text.append(glued ? "\u00a0" : gap, span);
@@ -365,6 +375,9 @@ function view(b) {
   if (!views.has(b)) views.set(b, { from: 0, to: data.lengths[b], cursor: null });
   return views.get(b);
 }
+
+/** Which variable a strip is of; null for all together. */
+const variableOf = (canvas) => (canvas.dataset.d === "" ? null : Number(canvas.dataset.d));
 
 const stepName = (b, t) => (data.stepsOf[b] === null ? `t=${t}` : data.steps[data.stepsOf[b]][t]);
 const variableName = (d) => data.variables?.[d] ?? (D > 1 ? `variable ${d}` : "all variables");
@@ -397,10 +410,14 @@ function strips(b) {
   const total = { d: null, sum: values.reduce((sum, x) => sum + x, 0) };
   const listed = D > 1 ? [total, ...variables] : variables;
   const few = opened.has(b) ? listed : listed.slice(0, MOST_VARIABLES + 1);
+  made.append(element("div", { className: "cursor", hidden: true }));
   for (const { d, sum } of few) {
     const title = d === null ? "all together" : variableName(d);
-    const canvas = element("canvas", { className: d === null ? "strip total" : "strip", tabIndex: 0, data: { d: d ?? "", key: `strip-${d}` } });
-    labelled(canvas, { role: "slider", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": T - 1, "aria-valuenow": view(b).cursor ?? 0 });
+    const className = d === null ? "strip total" : "strip";
+    const canvas = element("canvas", { className, tabIndex: 0, data: { d: d ?? "", key: `strip-${d}` } });
+    const now = view(b).cursor ?? 0;
+    labelled(canvas, { role: "slider", "aria-label": title });
+    labelled(canvas, { "aria-valuemin": 0, "aria-valuemax": T - 1, "aria-valuenow": now });
     const notes = [element("small", { textContent: `relevance ${signed(sum)}` })];
     const series = d === null ? null : seriesOf(b, d);
     if (series) notes.push(element("small", { textContent: limits(series) }));
@@ -408,33 +425,44 @@ function strips(b) {
   }
   made.append(element("span", { className: "corner" }), element("div", { className: "axis" }));
   if (few.length < listed.length) {
-    made.append(element("span", { className: "corner" }), element("button", { type: "button", textContent: `Show all ${D} variables`, data: { key: "open" } }));
+    const textContent = `Show all ${D} variables`;
+    const button = element("button", { type: "button", textContent, data: { key: "open" } });
+    made.append(element("span", { className: "corner" }), button);
   }
   if (T > 8) made.append(element("span", { className: "corner" }), zoomControls(b));
   return made;
 }
 
 function zoomControls(b) {
-  const buttons = [["closer", "+", "look closer"], ["further", MINUS, "look from further away"], ["all", "All", "show all steps"]].map(([key, textContent, label]) =>
-    labelled(element("button", { type: "button", textContent, data: { key: `zoom-${key}`, zoom: key } }), { "aria-label": label }),
-  );
-  const pan = labelled(element("input", { type: "range", min: 0, data: { key: "pan" } }), { "aria-label": "first step shown" });
+  const kinds = [
+    ["closer", "+", "look closer"],
+    ["further", MINUS, "look from further away"],
+    ["all", "All", "show all steps"],
+  ];
+  const buttons = kinds.map(([zoom, textContent, label]) => {
+    const button = element("button", { type: "button", textContent, data: { key: `zoom-${zoom}`, zoom } });
+    return labelled(button, { "aria-label": label });
+  });
+  const pan = element("input", { type: "range", min: 0, data: { key: "pan" } });
+  labelled(pan, { "aria-label": "first step shown" });
   return element("div", { className: "zoom" }, ...buttons, pan, element("span", { className: "extent" }));
 }
 
 /** Draw all that depends on the view of a series, which stands in its row already. */
 function drawStrips(b) {
   const row = rows[b];
-  const { from, to, cursor } = view(b);
+  const { from, to } = view(b);
   const T = data.lengths[b];
   const values = relevance(b);
   const full = scale(b);
   for (const canvas of row.querySelectorAll("canvas")) {
-    const d = canvas.dataset.d === "" ? null : Number(canvas.dataset.d);
-    drawStrip(canvas, ofVariable(values, d, T), d === null ? null : seriesOf(b, d), { from, to, cursor, full: d === null ? largest(ofVariable(values, null, T)) : full });
-    if (cursor !== null) labelled(canvas, { "aria-valuenow": cursor, "aria-valuetext": stepText(b, d, cursor) });
+    const d = variableOf(canvas);
+    const cells = ofVariable(values, d, T);
+    const series = d === null ? null : seriesOf(b, d);
+    drawStrip(canvas, cells, series, { from, to, full: d === null ? largest(cells) : full });
   }
   drawAxis(row.querySelector(".axis"), b);
+  drawCursor(b);
   const pan = row.querySelector(".zoom input");
   if (!pan) return;
   pan.max = T - (to - from);
@@ -450,7 +478,21 @@ function seriesOf(b, d) {
   return ofVariable(all, d, data.lengths[b]);
 }
 
-function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
+/** Draw a line across all strips at the step that is pointed at. */
+function drawCursor(b) {
+  const { from, to, cursor } = view(b);
+  const strips = [...rows[b].querySelectorAll("canvas")];
+  const line = rows[b].querySelector(".cursor");
+  line.hidden = cursor === null || cursor < from || cursor >= to;
+  if (line.hidden) return;
+  const [first, last] = [strips[0], strips.at(-1)];
+  line.style.left = `${first.offsetLeft + ((cursor - from + 0.5) * first.offsetWidth) / (to - from)}px`;
+  line.style.top = `${first.offsetTop}px`;
+  line.style.height = `${last.offsetTop + last.offsetHeight - first.offsetTop}px`;
+}
+
+/** Draw relevance as colours, and the series over it as a line. */
+function drawStrip(canvas, cells, series, { from, to, full }) {
   const box = canvas.getBoundingClientRect();
   const ratio = window.devicePixelRatio || 1;
   const [width, height] = [Math.max(1, Math.round(box.width * ratio)), Math.max(1, Math.round(box.height * ratio))];
@@ -469,7 +511,8 @@ function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
     context.fillRect(x, 0, Math.floor(((column + 1) * width) / columns) - x, height);
   }
   const style = getComputedStyle(document.documentElement);
-  const [paper, line, edge] = printing ? ["#fff", "#17181a", "#dcdde0"] : ["--paper", "--ink", "--line"].map((name) => style.getPropertyValue(name));
+  const inPage = ["--paper", "--ink", "--line"].map((name) => style.getPropertyValue(name));
+  const [paper, line, edge] = printing ? ["#fff", "#17181a", "#dcdde0"] : inPage;
   const at = (t) => ((t - from + 0.5) * width) / count;
   if (series) {
     const [low, high] = extent(series);
@@ -478,7 +521,9 @@ function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
     const path = new Path2D();
     for (let t = Math.max(0, from - 1); t < Math.min(to + 1, series.length); t++) path.lineTo(at(t), y(series[t]));
     context.lineJoin = "round";
-    for (const [colour, thickness, alpha] of [[paper, 4, 0.75], [line, 1.5, 1]]) {
+    // Where many steps share a column, a lighter line leaves something of the colours to see.
+    const strokes = count > width / 2 ? [[line, 1, 0.6]] : [[paper, 4, 0.75], [line, 1.5, 1]];
+    for (const [colour, thickness, alpha] of strokes) {
       Object.assign(context, { strokeStyle: colour, lineWidth: thickness * ratio, globalAlpha: alpha });
       context.stroke(path);
     }
@@ -487,14 +532,17 @@ function drawStrip(canvas, cells, series, { from, to, cursor, full }) {
   context.strokeStyle = edge;
   context.lineWidth = ratio;
   context.strokeRect(ratio / 2, ratio / 2, width - ratio, height - ratio);
-  if (cursor !== null && cursor >= from && cursor < to) {
-    context.fillStyle = line;
-    context.fillRect(Math.round(at(cursor) - ratio / 2), 0, Math.max(1, Math.round(ratio)), height);
-  }
 }
 
-// What a tick of dates can be: every so many minutes, hours, days, months or years; a date has so many characters.
-const PERIODS = [[16, 1], [16, 10], [13, 1], [13, 3], [13, 6], [13, 12], [10, 1], [10, 2], [10, 7], [7, 1], [7, 2], [7, 3], [7, 6], [4, 1], [4, 2], [4, 5], [4, 10]];
+// Ticks of dates stand at every so many minutes, hours, days, months or years: each by the length that dates up to
+// it have, and how many.
+const PERIODS = [
+  ...[1, 10].map((n) => [16, n]),
+  ...[1, 3, 6, 12].map((n) => [13, n]),
+  ...[1, 2, 7].map((n) => [10, n]),
+  ...[1, 2, 3, 6].map((n) => [7, n]),
+  ...[1, 2, 5, 10].map((n) => [4, n]),
+];
 const COUNTS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power));
 
 /** Steps and their labels for an axis: at most so many. */
@@ -507,7 +555,7 @@ function ticks(b, from, to, most) {
         const unit = Number(text.slice(-2)) - (length === 7 || length === 10 ? 1 : 0);
         return unit % nth === 0 && t > 0 && text !== stepName(b, t - 1).slice(0, length);
       });
-      if (begins.length > 1 && begins.length <= most) return begins.map((t) => [t, stepName(b, t).slice(0, length).replace("T", " ")]);
+      if (begins.length > 1 && begins.length <= most) return begins.map((t) => [t, stepName(b, t).slice(0, length)]);
     }
   }
   const nth = COUNTS.find((n) => steps.length / n <= most) ?? steps.length;
@@ -517,7 +565,8 @@ function ticks(b, from, to, most) {
 function drawAxis(axis, b) {
   const { from, to } = view(b);
   const longest = Math.max(stepName(b, from).length, stepName(b, to - 1).length);
-  const made = ticks(b, from, to, Math.max(1, Math.floor(axis.clientWidth / (6 * longest + 24)))).map(([t, textContent]) =>
+  const most = Math.max(1, Math.floor(axis.clientWidth / (6 * longest + 24)));
+  const made = ticks(b, from, to, most).map(([t, textContent]) =>
     element("span", { textContent, style: { left: `${(100 * (t - from)) / (to - from)}%` } }),
   );
   axis.replaceChildren(...made);
@@ -541,8 +590,7 @@ function zoom(b, how) {
 }
 
 function stepText(b, d, t) {
-  const values = relevance(b);
-  const number = ofVariable(values, d, data.lengths[b])[t];
+  const number = ofVariable(relevance(b), d, data.lengths[b])[t];
   const series = d === null ? null : seriesOf(b, d);
   return `${stepName(b, t)}: ${series ? `value ${shown(series[t], 4)}, ` : ""}relevance ${signed(number, 4)}`;
 }
@@ -555,7 +603,8 @@ function showTip(content, box) {
   tip.replaceChildren(...content);
   tip.hidden = false;
   const { width, height } = tip.getBoundingClientRect();
-  const left = Math.max(8, Math.min(box.left + box.width / 2 - width / 2, document.documentElement.clientWidth - width - 8));
+  const room = document.documentElement.clientWidth - width - 8;
+  const left = Math.max(8, Math.min(box.left + box.width / 2 - width / 2, room));
   const above = box.top - height - 8;
   tip.style.left = `${left}px`;
   tip.style.top = `${above > 0 ? above : box.bottom + 8}px`;
@@ -568,18 +617,20 @@ function hideTip() {
 
 /** Show the number of a word, and that of each class. */
 function pointAtWord(word) {
-  const b = Number(word.closest(".row").dataset.b);
+  const b = sequenceAt(word);
   const t = Number(word.dataset.t);
   const number = signed(relevance(b)[t], 4);
   const text = data.texts[b][2 * t + 1];
-  const content = [element("p", { dir: "auto" }, element("bdi", { textContent: text }), " ", element("b", { textContent: number }))];
+  const shownWord = element("bdi", { textContent: text });
+  const content = [element("p", { dir: "auto" }, shownWord, " ", element("b", { textContent: number }))];
   if (word.classList.contains("unknown")) content.push(element("p", { textContent: "not in the vocabulary" }));
   if (data.rows > 1 && data.rows <= MOST_BARS && !isByStep()) {
     const [k] = chosen(b);
     const texts = addable(data.outputs.map((_, other) => relevance(b, [other, null])[t]));
-    const classes = data.outputs.map((output, other) =>
-      element("tr", { className: other === k ? "chosen" : "" }, element("td", { textContent: output }), element("td", { textContent: texts[other] })),
-    );
+    const classes = data.outputs.map((output, other) => {
+      const cells = [output, texts[other]].map((textContent) => element("td", { textContent }));
+      return element("tr", { className: other === k ? "chosen" : "" }, ...cells);
+    });
     content.push(element("table", {}, ...classes));
   }
   showTip(content, word.getClientRects()[0]);
@@ -588,19 +639,22 @@ function pointAtWord(word) {
 
 /** Show the number of a step of a series, where the pointer is. */
 function pointAtStep(canvas, t) {
-  const b = Number(canvas.closest(".row").dataset.b);
-  const d = canvas.dataset.d === "" ? null : Number(canvas.dataset.d);
+  const b = sequenceAt(canvas);
+  const d = variableOf(canvas);
   const { from, to } = view(b);
   view(b).cursor = t;
-  drawStrips(b);
+  drawCursor(b);
+  const text = stepText(b, d, t);
+  labelled(canvas, { "aria-valuenow": t, "aria-valuetext": text });
   const box = canvas.getBoundingClientRect();
   const left = box.left + ((t - from + 0.5) * box.width) / (to - from);
-  showTip([element("p", {}, element("b", { textContent: canvas.getAttribute("aria-label") })), element("p", { textContent: stepText(b, d, t) })],
-    { left, width: 0, top: box.top, bottom: box.bottom });
+  const title = element("p", {}, element("b", { textContent: canvas.getAttribute("aria-label") }));
+  const place = { left, width: 0, top: box.top, bottom: box.bottom };
+  showTip([title, element("p", { textContent: text })], place);
 }
 
 function stepAt(canvas, x) {
-  const { from, to } = view(Number(canvas.closest(".row").dataset.b));
+  const { from, to } = view(sequenceAt(canvas));
   const box = canvas.getBoundingClientRect();
   return Math.max(from, Math.min(to - 1, from + Math.floor(((x - box.left) * (to - from)) / box.width)));
 }
@@ -679,7 +733,8 @@ function passes(b) {
   const wanted = value("class", "");
   if (wanted !== "" && data.predicted[b] !== Number(wanted)) return false;
   const verdict = value("verdict", "");
-  if (verdict && (data.labels[b] === null || (data.labels[b] === data.predicted[b]) !== (verdict === "right"))) return false;
+  const judged = data.labels?.[b] === data.predicted?.[b] ? "right" : "wrong";
+  if (verdict && (data.labels[b] === null || judged !== verdict)) return false;
   const least = Number(value("delta", 0));
   return !least || !method().shares || Math.abs(sums(b).rest) >= least;
 }
@@ -717,8 +772,8 @@ function update() {
   }
   hideTip();
   for (const b of near) draw(b);
-  const what = isText ? "texts" : "series";
-  $("shown").textContent = `${order.length === B ? "all" : `${order.length.toLocaleString("en")} of`} ${B.toLocaleString("en")} ${what}`;
+  const [some, all] = [order.length, B].map((count) => count.toLocaleString("en"));
+  $("shown").textContent = `${some === all ? "all" : `${some} of`} ${all} ${isText ? "texts" : "series"}`;
   if ($("contrast")) $("contrast").hidden = !method().shares || isByStep();
   if ($("deltas")) $("deltas").hidden = !method().shares;
   document.body.classList.toggle("by-step", isByStep());
@@ -729,20 +784,24 @@ function drawLegend() {
   const [against, favour] = method().ends;
   const start = against ? 0 : LEVELS;
   const stops = palette[theme()].slice(start).filter((_, n) => n % 4 === 0).map((shade) => shade.background);
-  const ramp = element("span", { className: "ramp", style: { background: `linear-gradient(90deg, ${stops.join(",")})` } });
+  const background = `linear-gradient(90deg, ${stops.join(",")})`;
+  const ramp = element("span", { className: "ramp", style: { background } });
   const isShared = value("scale", "each") === "all" || B === 1;
   const full = isShared && B ? scale(0) : null;
   const [low, high] = full === null ? ["", ""] : [against ? ` ${signed(-full)}` : " 0", `${signed(full)} `];
   $("legend").replaceChildren(`${against}${low}`, ramp, `${high}${favour}`);
-  $("legend").setAttribute("aria-label", `Colours from blue to red: from ${against || "nothing"}${low} to ${high}${favour}`);
+  labelled($("legend"), { "aria-label": `Colours: from ${against || "nothing"}${low} to ${high}${favour}` });
 }
 
 function summarize() {
   const count = `${B.toLocaleString("en")} ${isText ? (B === 1 ? "text" : "texts") : "series"}`;
-  const judged = hasClasses && data.labels ? data.labels.map((label, b) => [label, data.predicted[b]]).filter(([label]) => label !== null) : [];
-  const right = judged.filter(([label, predicted]) => label === predicted).length;
-  const share = judged.length ? ` · ${right} of ${judged.length} predicted right (${Math.round((100 * right) / judged.length)}\u00a0%)` : "";
-  $("summary").textContent = `${count} · ${data.methods.map((one) => one.name).join(", ")}${share}`;
+  const labels = hasClasses ? (data.labels ?? []) : [];
+  const judged = labels.filter((label) => label !== null).length;
+  const right = labels.filter((label, b) => label === data.predicted[b]).length;
+  const share = `${Math.round((100 * right) / judged)}\u00a0%`;
+  const parts = [count, data.methods.map((one) => one.name).join(", ")];
+  if (judged) parts.push(`${right} of ${judged} predicted right (${share})`);
+  $("summary").textContent = parts.join(" · ");
 }
 
 // Events ------------------------------------------------------------------------------------------
@@ -839,7 +898,8 @@ function moveWord(event) {
   if (event.key === "Enter" && now >= 0) choose(sequenceAt(event.target), now);
   const forward = getComputedStyle(event.target).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
   const backward = forward === "ArrowLeft" ? "ArrowRight" : "ArrowLeft";
-  const to = { [forward]: now + 1, [backward]: now < 0 ? all.length - 1 : now - 1, Home: 0, End: all.length - 1 }[event.key];
+  const before = now < 0 ? all.length - 1 : now - 1;
+  const to = { [forward]: now + 1, [backward]: before, Home: 0, End: all.length - 1 }[event.key];
   if (to === undefined) return;
   event.preventDefault();
   const word = all[Math.max(0, Math.min(all.length - 1, to))];
@@ -856,8 +916,11 @@ function moveStep(event) {
   if (how) zoom(b, how);
   const now = cursor ?? from;
   if (event.key === "Enter") choose(b, now);
-  const wanted = { ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1, Home: 0, End: data.lengths[b] - 1,
-    PageDown: now - Math.ceil((to - from) / 10), PageUp: now + Math.ceil((to - from) / 10) }[event.key];
+  const leap = Math.ceil((to - from) / 10);
+  const wanted = {
+    ArrowRight: now + 1, ArrowUp: now + 1, ArrowLeft: now - 1, ArrowDown: now - 1,
+    PageUp: now + leap, PageDown: now - leap, Home: 0, End: data.lengths[b] - 1,
+  }[event.key];
   if (how || wanted !== undefined) event.preventDefault();
   if (wanted === undefined) return;
   const t = Math.max(0, Math.min(data.lengths[b] - 1, wanted));
@@ -895,6 +958,6 @@ window.addEventListener("afterprint", () => {
 });
 
 document.body.classList.add(`${data.kind}-page`);
-if (window.innerWidth < 640) document.querySelector(".tools").open = false;
+if (window.innerWidth < 640) document.querySelector(".tools")?.removeAttribute("open");
 summarize();
 follow();
