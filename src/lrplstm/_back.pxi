@@ -10,8 +10,8 @@ from libc.string cimport memcpy, memset
 from lrplstm._hidden cimport end_gradient, end_relevance
 from lrplstm._products cimport Product
 from lrplstm._tiles cimport (
-    ABS, ALL, HALF, HANDED, MOST_STAGES, OWN, PROP, SPARE_ROWS, STARTED, TARGETS, Back, BackStage,
-    Rule, Tile,
+    ABS, ALL, CARRIED, HALF, HANDED, MOST_STAGES, OWN, PROP, SPARE_ROWS, STARTED, TARGETS, Back,
+    BackStage, Rule, Tile,
 )
 from lrplstm._vectors cimport add, prefetch
 
@@ -80,9 +80,11 @@ def lrp_scan(
     # The sum over the inputs of a step, or with them the share of each.
     run.token = np.zeros((K, steps), layer.dtype)
     run.initial = np.zeros((K, trace.B), layer.dtype)
-    run.states = _new_states(layer, (K, trace.B)) if trace.started else [None] * layer.cell.states
+    run.states, started = [None] * layer.cell.states, trace.start[0] is not None
+    if started:
+        run.states = _new_states(layer, (K, trace.B))
     _run_back(run)
-    states = tuple(run.states) if trace.started else ()
+    states = tuple(run.states) if started else ()
     if inputs is None:
         return LRPResult(run.token, None, run.initial, states)
     # R_x = x * (W_ih.T @ q) + share
@@ -176,13 +178,17 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     cdef Py_ssize_t lanes = min(B, layer.lanes), below = run.way.rows * padded
     cdef Py_ssize_t columns = below + layer.padded_inputs()
     cdef Py_ssize_t multiplied = H + D if inputs != NULL else H
-    cdef Py_ssize_t first_projected, gates = run.way.inputs.count
-    cdef Py_ssize_t trace_h = layer.cell.trace_h[run.way.keep] * padded
+    cdef Py_ssize_t first_read = H * layer.cell.gates, gates = run.way.inputs.count
+    # The row in a trace that is h_{t-1}, and that of scratch for what starts at the final h.
+    cdef Py_ssize_t trace_h = layer.cell.trace_h[run.way.keep]
+    cdef Py_ssize_t starts = (CARRIED if trace_h < 0 else HANDED) * padded
     cdef Py_ssize_t numbers = layer.cell.trace_rows[run.way.keep] * padded
     cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row, i, work = 0
     cdef const double* of_token
     cdef const void* zero = layer.zero
     cdef States states
+    cdef real* h
+    cdef real* start[MOST_STATES]
     cdef real* final[MOST_STATES]
     cdef real* ended[MOST_STATES]
     cdef const BackStage* stage
@@ -194,11 +200,15 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     )
     cdef real* scratch = <real*> memory.start
     cdef const real* trace = <const real*> run.trace.kept.start
+    for i in range(gates):
+        first_read = min(first_read, run.way.inputs.gate[i] * H)
     for i in range(layer.cell.states):
+        start[i] = <real*> _address(run.trace.start[i])
         final[i], ended[i] = <real*> _address(run.finals[i]), <real*> _address(run.states[i])
     layer.set_tile(&tile, columns, scratch + lanes * K * columns)
     tile.targets, tile.rule = K, run.rule
     tile.from_hidden, tile.times_input = hidden != NULL, token != NULL
+    tile.to_inputs = inputs != NULL
     # Where inputs get relevance of their own, a token is what each of them gets beside its product.
     of_token = &tile.share[0] if inputs != NULL else &tile.token[0]
     to_input.x_stride = to_input.y_stride = columns
@@ -212,7 +222,6 @@ cdef int _back(_BackRun run, const real* projection) except -1:
         if inputs != NULL:
             direction.back("weight_ih", &run.way.inputs).set_product(&to_input)
         tile.bias = direction.bias
-        first_projected = direction.first_projected + run.way.inputs.gate[0] * H
         row = d * steps
         first = 0
         with nogil:
@@ -222,8 +231,7 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                     # What starts at the final state is handed on to it as it is: times 1, see mask.
                     memset(scratch + r * columns, 0, OWN * padded * sizeof(real))
                     _take_states(
-                        &states, final, r % K * B + first + r // K,
-                        scratch + r * columns + HANDED * padded,
+                        &states, final, r % K * B + first + r // K, scratch + r * columns + starts
                     )
                     tile.share[r] = 0
                 # Backwards through the rows of the trace that the forward scan wrote.
@@ -239,8 +247,10 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                         for lane in range(tile.first, tile.end):
                             tile.trace[lane] = <void*> (trace + (row + lane) * numbers)
                             tile.h[lane] = tile.mask
-                            if lane < after:
-                                tile.h[lane] = trace + (row + active + lane) * numbers + trace_h
+                            if lane < after and trace_h >= 0:
+                                tile.h[lane] = (
+                                    trace + (row + active + lane) * numbers + trace_h * padded
+                                )
                             t = _step(offsets, first + lane, s, direction.reverse)
                             tile.projection[lane] = (
                                 projection + rows[t] * projected + direction.first_projected
@@ -257,8 +267,9 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                                 prefetch(trace + (row - active + lane) * numbers, numbers)
                                 t = _step(offsets, first + lane, s - 1, direction.reverse)
                                 prefetch(
-                                    projection + rows[t] * projected + first_projected,
-                                    gates * padded,
+                                    projection + rows[t] * projected + direction.first_projected
+                                    + first_read,
+                                    gates * H,
                                 )
                         r = tile.first * K
                         for i in range(run.way.stages):
@@ -289,7 +300,12 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                     _poll(&work, _work(active * K, gates * padded, multiplied))
                 for r in range(size * K):
                     k, lane = r % K, r // K
-                    tile.h[lane] = trace + (row + lane) * numbers + trace_h
+                    tile.h[lane] = trace + (row + lane) * numbers + trace_h * padded
+                    if trace_h < 0:
+                        h = scratch + r * columns + STARTED * padded
+                        memcpy(h, direction.initial[0], padded * sizeof(real))
+                        _take_states(&states, start, first + lane, h)
+                        tile.h[lane] = h
                     _end(&tile, r, scratch + r * columns, initial != NULL, states.number == 1)
                     if initial != NULL:
                         initial[k * B + first + lane] += tile.token[r]

@@ -31,7 +31,7 @@ cdef class _Trace:
     cdef Py_ssize_t B, steps
     cdef _Memory kept
     cdef str keep
-    cdef bint started
+    cdef list start
 
 
 cdef class _Run:
@@ -88,8 +88,8 @@ def forward_scan(
         return ForwardResult(final, states, None, all_states, tuple(others))
     trace = _Trace.__new__(_Trace)
     trace.layer, trace.projection, trace.keep, trace.kept = layer, projection, keep, run.trace
-    trace.started = start is not None
     # Copies: whoever changes the arrays does not change where the way back reads.
+    trace.start = [None if state is None else state.copy() for state in run.start]
     trace.rows, trace.offsets, trace.B, trace.steps = rows.copy(), offsets.copy(), B, steps
     return ForwardResult(final, states, trace, None, tuple(others))
 
@@ -229,6 +229,7 @@ cdef int _forward(_Run run, const real* projection) except -1:
     cdef bint started = run.start[0] is not None, keeps_states = run.states[0] is not None
     cdef const Stage* stage
     cdef const void* initial
+    cdef const void* own_bias
     cdef States states
     # Of each state where it begins, where it ends, and where that of every step is put, or NULL.
     cdef real* start[MOST_STATES]
@@ -262,12 +263,15 @@ cdef int _forward(_Run run, const real* projection) except -1:
         direction = layer.directions[d]
         states = layer.states_of(d)
         tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
-        if decomposes:  # nothing of the layer's own states is relevant
-            tile.initial_projected = layer.zero
+        own_bias = <const real*> direction.bias + layer.cell.gates * H
+        if decomposes:  # nothing of the layer's own states is relevant, nor of biases
+            tile.initial_projected = own_bias = layer.zero
         for i in range(layer.cell.stages):
             direction.set_product(i, &product[i])
             product[i].x_stride = product[i].y_stride = columns
             product[i].start_at = layer.cell.stage[i].writes * H
+            if layer.cell.stage[i].adds_bias:
+                product[i].start, product[i].start_step, product[i].start_at = &own_bias, 0, 0
         row = d * run.kept_steps
         first = 0
         with nogil:
@@ -319,7 +323,8 @@ cdef int _forward(_Run run, const real* projection) except -1:
                             if s == 0 and i == 0 and not started:
                                 _add_initial(&tile, scratch, stride)
                             else:  # a = W_ih x_t + b + W_hh h_{t-1}
-                                product[i].start = &tile.projection[lane]
+                                if not stage.adds_bias:
+                                    product[i].start = &tile.projection[lane]
                                 product[i].y = scratch + lane * columns + stage.writes * H
                                 product[i].x = (
                                     scratch + lane * columns + stride + stage.recurrent.at * padded

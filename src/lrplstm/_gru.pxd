@@ -2,9 +2,9 @@
 
 Formulas: Cho et al. 2014, with the reset gate after or before the matrix product. They stand, to be
 read, in `lrplstm.backends.reference.gru`, and are derived in docs/layers.md. What belongs to all
-gates is H numbers for each in `a`, projections and biases: r, z, what r multiplies, and n, which is
-not in a product; where r stands before the product, r, z and n. It is a row of n vectors for each
-in a trace and in scratch.
+gates is H numbers for each in `a`, projections and biases: r, z and n; of biases then also that of
+what r multiplies, where r stands after the product. It is a row of n vectors for each in a trace
+and in scratch.
 """
 
 from lrplstm._activations cimport exp, expm1_twice, sigmoid, tanh
@@ -17,15 +17,14 @@ from lrplstm._vectors cimport (
     apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
 )
 
-# What a trace keeps of a step, in rows of units. What reaches h_{t-1} through a^n is multiplied by
-# h_{t-1}, or by r h_{t-1} where r stands before the product.
+# What a trace keeps of a step, in rows of units. The last is r; or r h_{t-1} where r stands before
+# the product, as what reaches h_{t-1} through a^n is then multiplied by that.
 cdef enum:
     KEPT = 0
     ADDED = 1
     PREACTIVATION_N = 2
-    FACTOR = 3
-    RESET = 4
-    RELEVANCE_ROWS = 5
+    RESET = 3
+    RELEVANCE_ROWS = 4
 
 cdef enum:
     R_GATE = 0
@@ -48,102 +47,96 @@ cdef enum:
 
 # Forward ----------------------------------------------------------------------------------------
 
-cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
-    """Take h of each lane one step on; r stands after the product."""
-    cdef Py_ssize_t lane
-    for lane in range(tile.first, tile.end):
-        if tile.keep == FOR_RELEVANCE:
-            _forward(tile, lane, rows + lane * tile.row, True, FOR_RELEVANCE)
-        elif tile.keep == FOR_GATES:
-            _forward(tile, lane, rows + lane * tile.row, True, FOR_GATES)
-        elif tile.keep == FOR_GRADIENT:
-            _forward(tile, lane, rows + lane * tile.row, True, FOR_GRADIENT)
-        else:
-            _forward(tile, lane, rows + lane * tile.row, True, NOTHING)
+# Rows of units of a lane behind h.
+cdef enum:
+    LANE_R = 1
+    LANE_R_H = 2  # where r stands before the product
 
 
 cdef inline void reset(Tile* tile, vector* rows) noexcept nogil:
-    """r h_{t-1}, where r stands before the product."""
-    cdef Py_ssize_t lane, u
-    cdef vector* row
+    """r, and where it stands before the product r h_{t-1}."""
+    cdef Py_ssize_t n = tile.n, lane, u
+    cdef vector* a_r
     cdef vector* h
     for lane in range(tile.first, tile.end):
-        row = rows + lane * tile.row
-        h = row + tile.states
-        for u in range(tile.n):
-            h[tile.n + u] = sigmoid(row[u]) * h[u]
+        a_r = rows + lane * tile.row
+        h = a_r + tile.states
+        for u in range(n):
+            h[LANE_R * n + u] = sigmoid(a_r[u])
+            if not tile.variant:
+                h[LANE_R_H * n + u] = h[LANE_R * n + u] * h[u]
 
 
-cdef inline void forward_after_reset(Tile* tile, vector* rows) noexcept nogil:
-    """Take h of each lane one step on; r stood before the product."""
-    cdef Py_ssize_t lane
-    for lane in range(tile.first, tile.end):
-        if tile.keep == FOR_RELEVANCE:
-            _forward(tile, lane, rows + lane * tile.row, False, FOR_RELEVANCE)
-        elif tile.keep == FOR_GATES:
-            _forward(tile, lane, rows + lane * tile.row, False, FOR_GATES)
-        elif tile.keep == FOR_GRADIENT:
-            _forward(tile, lane, rows + lane * tile.row, False, FOR_GRADIENT)
-        else:
-            _forward(tile, lane, rows + lane * tile.row, False, NOTHING)
+cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
+    """Take h of each lane one step on, r being there."""
+    if tile.variant:
+        _forward_of(tile, rows, True)
+    else:
+        _forward_of(tile, rows, False)
 
 
-cdef inline void _forward(
-    const Tile* tile, Py_ssize_t lane, vector* row, bint reset_after, int keep
-) noexcept nogil:
+cdef inline void _forward_of(Tile* tile, vector* rows, bint reset_after) noexcept nogil:
+    if tile.keep == FOR_RELEVANCE:
+        _forward(tile, rows, reset_after, FOR_RELEVANCE)
+    elif tile.keep == FOR_GATES:
+        _forward(tile, rows, reset_after, FOR_GATES)
+    elif tile.keep == FOR_GRADIENT:
+        _forward(tile, rows, reset_after, FOR_GRADIENT)
+    else:
+        _forward(tile, rows, reset_after, NOTHING)
+
+
+cdef inline void _forward(Tile* tile, vector* rows, bint reset_after, int keep) noexcept nogil:
     """h_t = z h_{t-1} + (1 - z) n; `reset_after` and `keep` are constants where this is inlined.
 
     With e = e^z and E = e^2n - 1 of the pre-activations, z = e / (1 + e) and n = E / (2 + E): both
-    products take one division. There are two loops, each short enough for the processor to work on
-    several rounds at once.
+    products take one division.
     """
-    cdef Py_ssize_t n = tile.n, u
-    cdef const vector* a_r = row
-    cdef const vector* a_z = beyond(a_r, tile.hidden_size)
-    cdef const vector* a_n = beyond(a_r, 2 * tile.hidden_size)
-    cdef vector* sum_n = <vector*> tile.spare
-    cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], 3 * tile.hidden_size)
-    cdef vector* h = row + tile.states
-    cdef vector* trace = <vector*> tile.trace[lane]
+    cdef Py_ssize_t n = tile.n, lane, u
+    cdef const vector* a_r
+    cdef const vector* a_z
+    cdef const vector* a_n
+    cdef const vector* x_n
+    cdef vector* h
+    cdef vector* trace
     cdef vector r, z, exp_z, expm1_n, inverse, signal, z_h, n_z
-    if reset_after or keep != NOTHING:
+    for lane in range(tile.first, tile.end):
+        a_r = rows + lane * tile.row
+        a_z = beyond(a_r, tile.hidden_size)
+        a_n = beyond(a_r, 2 * tile.hidden_size)
+        x_n = beyond(<const vector*> tile.projection[lane], 2 * tile.hidden_size)
+        h = rows + lane * tile.row + tile.states
+        trace = <vector*> tile.trace[lane]
         for u in range(n):
-            r = sigmoid(a_r[u])
+            r = h[LANE_R * n + u]
+            signal = x_n[u] + r * a_n[u] if reset_after else a_n[u]
+            exp_z = exp(a_z[u])
+            expm1_n = expm1_twice(signal)
+            inverse = 1 / ((1 + exp_z) * (2 + expm1_n))
+            z_h = apart(exp_z * (2 + expm1_n) * inverse * h[u])
+            n_z = apart(expm1_n * inverse)
             if keep == FOR_RELEVANCE:
-                trace[RESET * n + u] = r
+                trace[KEPT * n + u] = z_h
+                trace[ADDED * n + u] = n_z
+                trace[PREACTIVATION_N * n + u] = signal
+                trace[RESET * n + u] = r if reset_after else h[LANE_R_H * n + u]
             elif keep == FOR_GATES:
                 trace[R_GATE * n + u] = r
+                trace[Z_GATE * n + u] = exp_z / (1 + exp_z)
+                trace[N_GATE * n + u] = expm1_n / (2 + expm1_n)
                 trace[A_R * n + u] = a_r[u]
+                trace[A_Z * n + u] = a_z[u]
+                trace[A_N * n + u] = signal
+                trace[HIDDEN_BEFORE * n + u] = h[u]
             elif keep == FOR_GRADIENT:
-                trace[R_OF_GRADIENT * n + u] = r
+                z = exp_z / (1 + exp_z)
+                signal = expm1_n / (2 + expm1_n)
                 trace[DA_R * n + u] = (a_n[u] if reset_after else h[u]) * (r * (1 - r))
-            if reset_after:
-                sum_n[u] = x_n[u] + r * a_n[u]
-    for u in range(n):
-        exp_z = exp(a_z[u])
-        signal = sum_n[u] if reset_after else a_n[u]
-        expm1_n = expm1_twice(signal)
-        inverse = 1 / ((1 + exp_z) * (2 + expm1_n))
-        z_h = apart(exp_z * (2 + expm1_n) * inverse * h[u])
-        n_z = apart(expm1_n * inverse)
-        if keep == FOR_RELEVANCE:
-            trace[KEPT * n + u] = z_h
-            trace[ADDED * n + u] = n_z
-            trace[PREACTIVATION_N * n + u] = signal
-            trace[FACTOR * n + u] = h[u] if reset_after else h[n + u]
-        elif keep == FOR_GATES:
-            trace[Z_GATE * n + u] = exp_z / (1 + exp_z)
-            trace[N_GATE * n + u] = expm1_n / (2 + expm1_n)
-            trace[A_Z * n + u] = a_z[u]
-            trace[A_N * n + u] = signal
-            trace[HIDDEN_BEFORE * n + u] = h[u]
-        elif keep == FOR_GRADIENT:
-            z = exp_z / (1 + exp_z)
-            signal = expm1_n / (2 + expm1_n)
-            trace[DA_Z * n + u] = (h[u] - signal) * z * (1 - z)
-            trace[DA_N * n + u] = (1 - z) * (1 - signal * signal)
-            trace[Z_OF_GRADIENT * n + u] = z
-        h[u] = z_h + n_z
+                trace[DA_Z * n + u] = (h[u] - signal) * z * (1 - z)
+                trace[DA_N * n + u] = (1 - z) * (1 - signal * signal)
+                trace[R_OF_GRADIENT * n + u] = r
+                trace[Z_OF_GRADIENT * n + u] = z
+            h[u] = z_h + n_z
 
 
 # Relevance, all to the signal -------------------------------------------------------------------
@@ -156,15 +149,17 @@ cdef enum:
 
 cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
     """Take relevance of each lane and target down to h_{t-1} and to q of a^n."""
-    if shares_nothing(&tile.rule):
-        _relevance_of_products(tile, rows)
-    else:
+    if not shares_nothing(&tile.rule):
         _relevance_with_shares(tile, rows)
+    elif tile.variant:
+        _relevance_of_products(tile, rows, True)
+    else:
+        _relevance_of_products(tile, rows, False)
 
 
-cdef inline void _relevance_of_products(Tile* tile, vector* rows) noexcept nogil:
+cdef inline void _relevance_of_products(Tile* tile, vector* rows, bint reset_after) noexcept nogil:
     """Where nothing is shared out, both quotients take one division."""
-    cdef Py_ssize_t n = tile.n, n_at = (2 + tile.variant) * tile.hidden_size, lane, r, u
+    cdef Py_ssize_t n = tile.n, n_at = 2 * tile.hidden_size, lane, r, u
     cdef const vector* W_x
     cdef const vector* bias = beyond(<const vector*> tile.bias, n_at)
     cdef const vector* trace
@@ -185,24 +180,30 @@ cdef inline void _relevance_of_products(Tile* tile, vector* rows) noexcept nogil
                 epsilon, &of_h, &of_q,
             )
             # What is handed on is diag(r) W_hn, or W_hn diag(r), of q.
-            R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u]
+            if reset_after:
+                R = (trace[KEPT * n + u] + trace[ADDED * n + u]) * row[HANDED * n + u]
+            else:
+                R = h[u] * row[HANDED * n + u]
+            R = R + row[CARRIED * n + u]
             if tile.from_hidden:
                 R = R + row[STARTED * n + u]
             q = of_q * R
             row[CARRIED * n + u] = of_h * R
-            row[Q * n + u] = q
-            row[R_Q * n + u] = trace[RESET * n + u] * q
+            if reset_after:
+                row[R_Q * n + u] = trace[RESET * n + u] * q
+            if tile.to_inputs or not reset_after:
+                row[Q * n + u] = q
             token = token + q * (W_x[u] - bias[u])
         tile.token[r] = total(token)
 
 
 cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil:
-    cdef Py_ssize_t n = tile.n, K = tile.targets, n_at = (2 + tile.variant) * tile.hidden_size
+    cdef Py_ssize_t n = tile.n, K = tile.targets, n_at = 2 * tile.hidden_size
     cdef Py_ssize_t lane, r, u
     cdef const vector* mask = <const vector*> tile.mask
     cdef const vector* W_x
     cdef const vector* b_n = beyond(<const vector*> tile.bias, n_at)
-    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 2 * tile.hidden_size)
+    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 3 * tile.hidden_size)
     cdef const vector* trace
     cdef const vector* h
     cdef vector* row
@@ -218,11 +219,12 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
         fill(&share_h, tile.share[r])
         shares = nothing
         for u in range(n):
-            R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u] + share_h * mask[u]
+            z = trace[KEPT * n + u] + trace[ADDED * n + u]
+            R = (z if tile.variant else h[u]) * row[HANDED * n + u]
+            R = R + row[CARRIED * n + u] + share_h * mask[u]
             if tile.from_hidden:
                 R = R + row[STARTED * n + u]
             row[CARRIED * n + u] = R
-            z = trace[KEPT * n + u] + trace[ADDED * n + u]
             shares = shares + kept(quotient(z, R, epsilon), z, nothing, &tile.rule)
         # h_t = z h_{t-1} + (1 - z) n: identity weights, no bias, 2H units.
         fill(&share, total(shares) / (2 * tile.hidden_size))
@@ -267,7 +269,7 @@ cdef inline void relevance_of_gates(Tile* tile, vector* rows) noexcept nogil:
 cdef inline void _relevance_of_gates(
     const Tile* tile, Py_ssize_t lane, vector* row, double* share, double* of_token
 ) noexcept nogil:
-    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, n_at = (2 + tile.variant) * H, u
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, n_at = 2 * H, u
     cdef const vector* mask = <const vector*> tile.mask
     cdef const vector* trace = <const vector*> tile.trace[lane]
     cdef const vector* r = trace + R_GATE * n
@@ -280,7 +282,7 @@ cdef inline void _relevance_of_gates(
     cdef const vector* x_z = beyond(<const vector*> tile.projection[lane], H)
     cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], n_at)
     cdef const vector* b_z = beyond(<const vector*> tile.bias, H)
-    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 2 * H)
+    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 3 * H)
     cdef const vector* b_n = beyond(<const vector*> tile.bias, n_at)
     cdef vector* R_h = row + CARRIED * n
     cdef vector epsilon, nothing, h_t, R, R_keep, R_renew, R_n, q, bias, share_h, token, shares
@@ -389,7 +391,7 @@ cdef inline void gradient_after_reset(Tile* tile, vector* rows) noexcept nogil:
 
 cdef inline void _times_input(Tile* tile, vector* rows) noexcept nogil:
     """x . (W_ih.T @ da), which is da . (W_ih @ x)."""
-    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, n_at = (2 + tile.variant) * H, i, u
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, n_at = 2 * H, i, u
     cdef const vector* x
     cdef const vector* x_z
     cdef const vector* x_n
@@ -425,41 +427,41 @@ cdef inline void begin_decompose(Tile* tile, vector* rows) noexcept nogil:
     cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
     cdef const vector* b_r = <const vector*> tile.bias
     cdef const vector* b_z = beyond(b_r, H)
-    cdef const vector* b_hn = beyond(b_r, 2 * H)
-    cdef const vector* b_in = beyond(b_r, 3 * H)
+    cdef const vector* b_n = beyond(b_r, 2 * H)
+    cdef const vector* b_hn = beyond(b_r, 3 * H)
     cdef vector* of_bias = <vector*> tile.spare
     for u in range(n):
         of_bias[OF_BIAS_R * n + u] = sigmoid(b_r[u])
         of_bias[OF_BIAS_Z * n + u] = sigmoid(b_z[u])
-        of_bias[BIAS_N * n + u] = b_hn[u]
+        of_bias[BIAS_N * n + u] = b_n[u]
         if tile.variant:
-            of_bias[BIAS_N * n + u] = b_in[u] + of_bias[OF_BIAS_R * n + u] * b_hn[u]
+            of_bias[BIAS_N * n + u] = b_n[u] + of_bias[OF_BIAS_R * n + u] * b_hn[u]
         of_bias[OF_BIAS_N * n + u] = tanh(of_bias[BIAS_N * n + u])
 
 
-cdef inline vector _relevant_r(
-    const Tile* tile, Py_ssize_t lane, vector part, Py_ssize_t u
-) noexcept nogil:
-    """The share in r of a part of a^r: what adding it changes, the mean of first and last."""
-    cdef const vector* trace = <const vector*> tile.trace[lane]
-    cdef const vector* b_r = <const vector*> tile.bias
-    cdef const vector* bias_r = <const vector*> tile.spare + OF_BIAS_R * tile.n
-    cdef vector first = sigmoid(b_r[u] + part) - bias_r[u]
-    cdef vector last = trace[R_GATE * tile.n + u] - sigmoid(trace[A_R * tile.n + u] - part)
-    return (first + last) / 2
-
-
 cdef inline void decompose_reset(Tile* tile, vector* rows) noexcept nogil:
-    """The relevant part of r h_{t-1}, where r stands before the product."""
+    """The relevant part of r, and where it stands before the product that of r h_{t-1}.
+
+    The share in r of a part of a^r is what adding it changes, the mean of first and last.
+    """
     cdef Py_ssize_t n = tile.n, lane, u
+    cdef const vector* b_r = <const vector*> tile.bias
     cdef const vector* bias_r = <const vector*> tile.spare + OF_BIAS_R * n
-    cdef vector* row
-    cdef vector* part
+    cdef const vector* trace
+    cdef vector* part_r
+    cdef vector* h_part
+    cdef vector first, last, share
     for lane in range(tile.first, tile.end):
-        row = rows + lane * tile.row
-        part = row + tile.states
+        part_r = rows + lane * tile.row
+        h_part = part_r + tile.states
+        trace = <const vector*> tile.trace[lane]
         for u in range(n):
-            part[n + u] = (_relevant_r(tile, lane, row[u], u) + bias_r[u]) * part[u]
+            first = sigmoid(b_r[u] + part_r[u]) - bias_r[u]
+            last = trace[R_GATE * n + u] - sigmoid(trace[A_R * n + u] - part_r[u])
+            share = (first + last) / 2
+            h_part[LANE_R * n + u] = share
+            if not tile.variant:
+                h_part[LANE_R_H * n + u] = (share + bias_r[u]) * h_part[u]
 
 
 cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
@@ -476,7 +478,7 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
     cdef const vector* trace = <const vector*> tile.trace[lane]
     cdef const vector* b_z = beyond(<const vector*> tile.bias, H)
-    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 2 * H)
+    cdef const vector* b_hn = beyond(<const vector*> tile.bias, 3 * H)
     cdef const vector* of_bias = <const vector*> tile.spare
     cdef const vector* bias_r = of_bias + OF_BIAS_R * n
     cdef const vector* bias_z = of_bias + OF_BIAS_Z * n
@@ -484,13 +486,13 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef const vector* b_n = of_bias + BIAS_N * n
     cdef const vector* part_z = beyond(<const vector*> row, H)
     cdef const vector* part_hn = beyond(<const vector*> row, 2 * H)
-    cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], 3 * H)
+    cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], 2 * H)
     cdef vector* h_part = row + tile.states
     cdef vector first, last, share_r, share_z, share_n, relevant, part
     for u in range(n):
         relevant = part_hn[u]
         if tile.variant:  # r (W_hn h + b_hn)
-            share_r = _relevant_r(tile, lane, row[u], u)
+            share_r = h_part[LANE_R * n + u]
             relevant = x_n[u] + (share_r + bias_r[u]) * relevant + share_r * b_hn[u]
         first = sigmoid(b_z[u] + part_z[u]) - bias_z[u]
         last = trace[Z_GATE * n + u] - sigmoid(trace[A_Z * n + u] - part_z[u])
@@ -510,30 +512,22 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
 cdef inline void describe(Cell* cell, bint reset_after) noexcept:
     """What the drivers are to know of it; gates are r, z and n."""
     cdef Back* way
-    cell.gates, cell.projected = 3, 4 if reset_after else 3
-    cell.states, cell.own, cell.variant = 1, 0 if reset_after else 1, reset_after
+    cell.gates = 3
+    cell.states, cell.own, cell.variant = 1, 1 if reset_after else 2, reset_after
     cell.trace_rows[NOTHING] = 0
-    cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, FACTOR
+    cell.trace_rows[FOR_RELEVANCE] = RELEVANCE_ROWS
+    cell.trace_h[FOR_RELEVANCE] = -1 if reset_after else RESET
     cell.trace_rows[FOR_GATES], cell.trace_h[FOR_GATES] = GATES_ROWS, HIDDEN_BEFORE
     cell.trace_rows[FOR_GRADIENT], cell.trace_h[FOR_GRADIENT] = GRADIENT_ROWS, 0
     cell.begin_decompose = Step(begin_decompose[float_vector], begin_decompose[double_vector])
-    if reset_after:
-        cell.stages = 1
-        cell.stage[0].recurrent, cell.stage[0].writes = Gates(3, 0, [0, 1, 2, 0]), 0
-        cell.stage[0].forward = Step(forward[float_vector], forward[double_vector])
-        cell.stage[0].decompose = Step(decompose[float_vector], decompose[double_vector])
-    else:
-        cell.stages = 2
-        cell.stage[0].recurrent, cell.stage[0].writes = Gates(2, 0, [0, 1, 0, 0]), 0
-        cell.stage[0].forward = Step(reset[float_vector], reset[double_vector])
-        cell.stage[0].decompose = Step(
-            decompose_reset[float_vector], decompose_reset[double_vector]
-        )
-        cell.stage[1].recurrent, cell.stage[1].writes = Gates(1, 1, [2, 0, 0, 0]), 2
-        cell.stage[1].forward = Step(
-            forward_after_reset[float_vector], forward_after_reset[double_vector]
-        )
-        cell.stage[1].decompose = Step(decompose[float_vector], decompose[double_vector])
+    cell.stages = 2
+    cell.stage[0].recurrent, cell.stage[0].writes = Gates(2, 0, [0, 1, 0, 0]), 0
+    cell.stage[0].forward = Step(reset[float_vector], reset[double_vector])
+    cell.stage[0].decompose = Step(decompose_reset[float_vector], decompose_reset[double_vector])
+    cell.stage[1].recurrent = Gates(1, 0 if reset_after else LANE_R_H, [2, 0, 0, 0])
+    cell.stage[1].writes, cell.stage[1].adds_bias = 2, reset_after
+    cell.stage[1].forward = Step(forward[float_vector], forward[double_vector])
+    cell.stage[1].decompose = Step(decompose[float_vector], decompose[double_vector])
 
     way = &cell.relevance
     way.keep, way.rows, way.stages = FOR_RELEVANCE, RELEVANCE_SCRATCH, 1

@@ -60,20 +60,15 @@ cdef bint _set_activations(functions, Cell* cell) except -1:
     return True
 
 
-cdef tuple _projected(weights):
-    """Return the rows of W_ih and of the biases whose products with x are a projection.
-
-    Of a GRU they are r, z, what r multiplies, which has a bias alone, and n.
-    """
+cdef object _biases(weights):
+    """Return what a projection has beside W_ih x, and behind it the bias of what r multiplies."""
     if not isinstance(weights, GRUWeights):
-        return weights.weight_ih, weights.bias
-    bias = weights.bias_ih + weights.bias_hh
+        return weights.bias
     if not weights.reset_after:
-        return weights.weight_ih, bias
+        return weights.bias_ih + weights.bias_hh
     first = 2 * weights.hidden_size
-    W_n, b_in, b_hn = weights.weight_ih[first:], weights.bias_ih[first:], weights.bias_hh[first:]
-    rows = weights.weight_ih[:first], np.zeros_like(W_n), W_n
-    return np.concatenate(rows), np.concatenate([bias[:first], b_hn, b_in])
+    gates = weights.bias_ih[:first] + weights.bias_hh[:first]
+    return np.concatenate([gates, weights.bias_ih[first:], weights.bias_hh[first:]])
 
 
 def has_cell(directions):
@@ -112,8 +107,7 @@ cdef class _Direction:
         self.hidden_size = weights.hidden_size
         self.first_projected = number * stride
         self.packed = {}
-        weight_ih, bias = _projected(weights)
-        self.inputs = _Matrix(weight_ih.T)
+        self.inputs = _Matrix(weights.weight_ih.T)
         self.recurrent = [
             _Matrix(self.rows_of(weights.weight_hh, &layer.cell.stage[i].recurrent).T)
             for i in range(layer.cell.stages)
@@ -122,7 +116,7 @@ cdef class _Direction:
         hidden, zero = weights.initial_states[0][np.newaxis], _zeros((stride,), weights.dtype)
         projected = _padded(_product(hidden, self.recurrent[0], zero)[0], stride)
         states = [_padded(state, layer.padded) for state in weights.initial_states]
-        self.rows = [_padded(bias, stride), projected, *states]
+        self.rows = [_padded(_biases(weights), stride + layer.padded), projected, *states]
         self.bias = _address(self.rows[0])
         self.initial_projected = _address(self.rows[1])
         for i in range(layer.cell.states):
@@ -190,7 +184,7 @@ cdef class _Layer:
         self.padded = _round_up(H, width)
         self.lanes = TILE // 2 if first.weight_hh.nbytes <= _SMALL_BYTES else TILE
         # A row of all gates, behind which whole vectors of the last one can be read.
-        self.stride = _round_up((self.cell.projected - 1) * H + self.padded, width)
+        self.stride = _round_up((self.cell.gates - 1) * H + self.padded, width)
         self.states.number, self.states.padded = self.cell.states, self.padded
         for i in range(self.cell.states):
             self.states.size[i] = len(first.initial_states[i])
@@ -247,7 +241,6 @@ def prepare_layer(directions):
     for weights in directions:
         _checked("weight_ih", weights.weight_ih, dtype, rows, D)
         _checked("weight_hh", weights.weight_hh, dtype, rows, H)
-        _checked("bias", _projected(weights)[1], dtype, cell.projected * H)
         for state in weights.initial_states:
             _checked("initial state", state, dtype, H)
     return _Layer(directions)

@@ -530,7 +530,7 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
 cdef inline void describe(Cell* cell, bint variant) noexcept:
     """What the drivers are to know of it."""
     cdef Back* way
-    cell.gates = cell.projected = 4
+    cell.gates = 4
     cell.states, cell.own, cell.variant, cell.stages = 2, 0, variant, 1
     cell.trace_rows[NOTHING] = 0
     cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, HIDDEN_BEFORE

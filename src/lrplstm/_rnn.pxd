@@ -158,7 +158,7 @@ cdef inline void describe(Cell* cell) noexcept:
     """What the drivers are to know of it."""
     cdef Gates only = Gates(1, OF_A, [0, 0, 0, 0])
     cdef Back* way = &cell.relevance
-    cell.gates = cell.projected = cell.states = cell.stages = 1
+    cell.gates = cell.states = cell.stages = 1
     cell.own = cell.variant = 0
     cell.trace_rows[NOTHING] = 0
     cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, HIDDEN_BEFORE

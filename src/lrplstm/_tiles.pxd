@@ -61,11 +61,12 @@ cdef struct Tile:
     Py_ssize_t states
     int variant
     Activation activation[ACTIVATIONS]
-    # What the forward step keeps; on the way back the rule, whether anything starts at h,
-    # and whether gradients are multiplied by the input.
+    # What the forward step keeps; on the way back the rule, whether anything starts at h, whether
+    # a product with W_ih follows, and whether gradients are multiplied by the input.
     int keep
     Rule rule
     bint from_hidden
+    bint to_inputs
     bint times_input
     # The biases; W_hh h_{-1}; 1 for each unit and 0 for the places beyond, whose relevance it keeps
     # 0; and a row that is the cell's own from the first step to the last.
@@ -106,9 +107,11 @@ cdef struct Gates:
 
 cdef struct Stage:
     # A part of a forward step: a product of h, or of a row behind the states, with W_hh, whose
-    # result stands behind so many gates of the pre-activations; and what the cell makes of it.
+    # result stands behind so many gates of the pre-activations; and what the cell makes of it. The
+    # product is added to what is projected there, or to a bias of its own.
     Gates recurrent
     Py_ssize_t writes
+    bint adds_bias
     Step forward
     Step decompose
 
@@ -131,7 +134,6 @@ cdef struct Back:
 cdef struct Cell:
     # H rows of the weights, and of a projection, for each of so many gates.
     Py_ssize_t gates
-    Py_ssize_t projected
     # States, of which h is the first, and rows of units behind them.
     Py_ssize_t states
     Py_ssize_t own
@@ -139,7 +141,8 @@ cdef struct Cell:
     int variant
     Activation activation[ACTIVATIONS]
     # Rows of units in a trace, and which of them is what `HANDED` is multiplied by to become
-    # relevance.
+    # relevance; -1 where that is h_t, which the cell has otherwise. What starts at the final h is
+    # then carried to it.
     Py_ssize_t trace_rows[TRACES]
     Py_ssize_t trace_h[TRACES]
     Py_ssize_t stages

@@ -243,3 +243,4 @@ cdef inline void prefetch(const real* x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t line, lines = n * <Py_ssize_t> sizeof(real) // 64
     for line in range(lines):
         __builtin_prefetch(<const char*> x + 64 * line)
+    __builtin_prefetch(<const char*> (x + n) - 1)  # they may begin within a line
