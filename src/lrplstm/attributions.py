@@ -215,7 +215,9 @@ def one_of(several: Mapping[str, Any], b: int) -> Attribution:
     if predicted is not None:
         predicted = predicted[rows].copy() if every_step else int(predicted[b])
     by_input = several["input_relevance"]
-    return Attribution(
+    one = object.__new__(Attribution)
+    # As its constructor would, which sets each field of frozen data by a call.
+    vars(one).update(
         tokens=None if tokens is None else list(tokens[b]),
         unknown=several["unknown"][steps].copy(),
         scores=several["scores"][rows].copy(),
@@ -223,10 +225,10 @@ def one_of(several: Mapping[str, Any], b: int) -> Attribution:
         target=_target_of(several["target"], b),
         token_relevance=several["token_relevance"][..., steps].copy(),
         input_relevance=None if by_input is None else by_input[..., steps, :].copy(),
-        initial_relevance=_number_or_row(several["initial_relevance"][..., b]),
-        delta=_number_or_row(several["delta"][..., b]),
+        initial_relevance=_number_or_row(several["initial_relevance"], b),
+        delta=_number_or_row(several["delta"], b),
         method=several["method"],
-        params={name: _own(value, b) for name, value in several["params"].items()},
+        params=_own(several["params"], b),
         class_names=several["class_names"],
         task=several["task"],
         input_name=several["input_name"],
@@ -237,6 +239,7 @@ def one_of(several: Mapping[str, Any], b: int) -> Attribution:
         names=several["names"].of(b, steps),
         other_feature_names=several["other_feature_names"],
     )
+    return one
 
 
 def _target_of(target: Any, b: int) -> Any:
@@ -248,14 +251,15 @@ def _target_of(target: Any, b: int) -> Any:
 
 def _own(value: Any, b: int) -> Any:
     """Return what belongs to a sequence, if the value is a list for each; an array as a copy."""
-    if value is None or isinstance(value, str | float):  # as nearly all are
-        return value
     if isinstance(value, dict):
-        return {name: _own(one, b) for name, one in value.items()}
+        return {
+            name: one if one is None or isinstance(one, str | float) else _own(one, b)
+            for name, one in value.items()
+        }
     if isinstance(value, list):
         value = value[b]
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def _number_or_row(values: Any) -> Any:
-    return values.copy() if values.ndim else float(values)
+def _number_or_row(values: Array, b: int) -> Any:
+    return float(values[b]) if values.ndim == 1 else values[:, b].copy()

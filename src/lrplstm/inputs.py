@@ -54,7 +54,7 @@ def check_mask_value(mask_value: Any, embedding: Array | None) -> float | None:
     return to_number("mask_value", mask_value)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Called:
     """What errors call the sequences."""
 

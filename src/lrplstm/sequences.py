@@ -79,7 +79,7 @@ class LengthError(ValueError):
         self.sequence = sequence
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Words(Sequence[list[str]]):
     """The tokens of each sequence, looked up in a vocabulary when they are asked for."""
 
@@ -178,9 +178,11 @@ class Names(NamedTuple):
 NO_NAMES = Names()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Batch:
-    """Sequences, one after the other.
+    """Sequences, one after the other; to be read only.
+
+    Frozen it would take as long to make as the ids of a sentence take to check.
 
     Attributes
     ----------

@@ -18,9 +18,11 @@ from lrplstm.weights import Array
 __all__ = ["Target", "resolve_step_target", "resolve_target"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Target:
     """What is explained, of C scores in each of n rows: one a sequence, or one a step.
+
+    It is made at every call, and like `lrplstm.sequences.Batch` to be read only.
 
     Attributes
     ----------
