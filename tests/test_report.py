@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from doc_pages import Page
 from report_pages import data_of, unpacked
 
 import lrplstm
@@ -168,3 +169,14 @@ def test_reports_are_small(model):
     sentences = [list(s.tokens) for s in lrplstm.sample_sentences()][:100]
     page = render(content([list(lrplstm.lrp(model, sentences, "all"))], Given()), "x")
     assert len(page.encode()) < 150_000
+
+
+def test_page_of_the_documentation(tmp_path):
+    page = Page("docs/report.md")
+    page.check_references()
+    page.run(tmp_path)
+    written = data_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    explained = data_of((tmp_path / "explained.html").read_text(encoding="utf-8"))
+    assert written["labels"] == [4, 1, 3]
+    assert written["texts"] == explained["texts"]
+    assert written["methods"][0] == explained["methods"][0]

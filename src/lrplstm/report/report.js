@@ -66,7 +66,7 @@ const LEVELS = 48; // of each sign
 // OKLab, in which distances look as large as they are: both ends are equally light.
 const ENDS = {
   light: { zero: [1, 0, 0], positive: [0.5, 0.174, 0.074], negative: [0.5, -0.035, -0.134] },
-  dark: { zero: [0.19, 0, -0.005], positive: [0.57, 0.17, 0.075], negative: [0.57, -0.045, -0.13] },
+  dark: { zero: [0.19, 0, -0.005], positive: [0.56, 0.17, 0.075], negative: [0.56, -0.045, -0.13] },
 };
 
 function srgb([L, a, b]) {
@@ -302,7 +302,7 @@ function scores(b) {
     outputs.sort((i, j) => score(b, j) - score(b, i));
     outputs = [...new Set([...outputs.slice(0, MOST_BARS - 1), k])];
   }
-  const [low, high] = scoreRange();
+  const [low, high] = scoreRange(b);
   const zero = (100 * -low) / (high - low || 1);
   const texts = addable(outputs.map((output) => score(b, output)));
   const bars = outputs.map((output, n) => {
@@ -323,16 +323,14 @@ function scores(b) {
   return labelled(element("div", { className: "scores" }, ...bars), { role: "group", "aria-label": "scores" });
 }
 
-let range = null;
+let range = null; // of all
 
-/** The smallest and largest score of all, with 0 between them. */
-function scoreRange() {
-  if (range === null) {
-    const [low, high] = extent(numbers(data, "scores"));
-    const most = Math.max(-low, high);
-    range = data.binary ? [-most, most] : [Math.min(0, low), Math.max(0, high)];
-  }
-  return range;
+/** The smallest and largest score of a sequence, or of all, with 0 between them. */
+function scoreRange(b) {
+  const own = numbers(data, "scores").subarray(C * b, C * (b + 1));
+  const [low, high] = value("scale", "each") === "each" ? extent(own) : (range ??= extent(numbers(data, "scores")));
+  const most = Math.max(-low, high);
+  return data.binary ? [-most, most] : [Math.min(0, low), Math.max(0, high)];
 }
 
 // Texts -------------------------------------------------------------------------------------------
