@@ -58,6 +58,14 @@ def main(folder: Path) -> None:
     every_class = [lrplstm.lrp(model, text, "all") for text in texts]
     write(folder, "classes", "What speaks for each class", every_class)
 
+    report = folder / "report.html"
+    tokens, labels = zip(*((list(s.tokens), s.target) for s in samples), strict=True)
+    methods = ["lrp", "gradient_x_input", "occlusion"]
+    lrplstm.save_report(
+        report, model, list(tokens), methods=methods, labels=labels, title="Sample sentences"
+    )
+    print(f"wrote {report}, in which you choose class, method and order")
+
     scores = model.predict([s.tokens for s in samples])
     right = sum(s.target == c for s, c in zip(samples, scores.argmax(axis=1), strict=True))
     print(f"\n{right} of {len(samples)} sample sentences are put in their very class")
