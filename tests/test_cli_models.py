@@ -64,11 +64,11 @@ def test_a_series_of_numbers(series_model, tmp_path):
         (found,) = explained("--model", series_model, "--series", tmp_path / name)
         assert found["tokens"] is None
         assert np.array_equal(found["input_relevance"], expected.input_relevance)
-        assert found["variables"] == (list("abcde") if name == "x.csv" else None)
+        assert found.get("feature_names") == (list("abcde") if name == "x.csv" else None)
     predicted = run(
         "predict", "--json", "--model", series_model, "--series", tmp_path / "x.csv"
     ).stdout
-    assert json.loads(predicted)["variables"] == list("abcde")
+    assert json.loads(predicted)["feature_names"] == list("abcde")
     output = run("predict", "--model", series_model, "--series", tmp_path / "x.npy").stdout
     assert f"{expected.scores[0]:.3f}" in output
     output = run("explain", "--model", series_model, "--series", tmp_path / "x.npy").stdout
@@ -130,7 +130,7 @@ def test_a_header_may_have_an_empty_name_and_stand_below_empty_lines(series_mode
     path = tmp_path / "x.csv"
     path.write_text("\n,b,c,d,e\n1,2,3,4,5\n")
     (found,) = explained("--model", series_model, "--series", path)
-    assert found["variables"] == ["", "b", "c", "d", "e"]
+    assert found["feature_names"] == ["", "b", "c", "d", "e"]
     assert len(found["token_relevance"]) == 1
 
 
@@ -171,8 +171,8 @@ def test_a_column_before_the_variables_names_the_steps(
     options = ["--model", series_model, "--series", path]
     (found,) = explained(*options)
     assert np.array_equal(found["input_relevance"], expected.input_relevance)
-    assert (found["steps"], found["variables"]) == (steps, variables)
-    assert json.loads(run("predict", *options, "--json").stdout)["steps"] == steps
+    assert (found.get("step_labels"), found.get("feature_names")) == (steps, variables)
+    assert json.loads(run("predict", *options, "--json").stdout)["step_labels"] == steps
     piped = ["--model", series_model, "--series", "-"]
     (again,) = run("explain", *piped, "--json", stdin=content).stdout.splitlines()
     assert json.loads(again) == found

@@ -23,8 +23,8 @@ import lrplstm
 from lrplstm.cli.commands import PREDICTION_FORMATS
 from lrplstm.cli.evaluating import EVALUATION_FORMATS
 from lrplstm.cli.formats import FORMATS
-from lrplstm.cli.json_lines import JsonLines, encode_records
 from lrplstm.cli.parser import make_parser
+from lrplstm.exports.json_lines import JsonLines, encode_records
 
 TEXT = 'a fine , dull "film" .'
 
@@ -84,7 +84,10 @@ def test_suffixes_decide(tmp_path):
         (["--png", "x.jpg"], "--png: expected a file that ends in .png, got 'x.jpg'\n"),
         (["--html", "x.json"], "--html: expected a file that ends in .html or .htm, got 'x.json'"),
         (["--json", "x.csv"], "--json: expected a file that ends in .json or .jsonl"),
-        (["--out", "x.docx"], ".png, .pdf, .svg, .html, .htm, .json, .jsonl or .csv, got 'x.docx'"),
+        (
+            ["--out", "x.docx"],
+            ".png, .pdf, .svg, .html, .htm, .json, .jsonl, .csv or .parquet, got 'x.docx'",
+        ),
         (["--out", "-"], "--out: expected a file that ends in"),
         (["--out", "x.png", "--png", "./x.png"], "of its own for each of --png and --out"),
         (["--out", "x.csv", "--out", "x.csv"], "of its own for each of --out and --out"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrplstm import layers
 from lrplstm.attribution import Attribution
-from lrplstm.attributions import Attributions
+from lrplstm.attributions import Attributions, read_parquet
 from lrplstm.base_model import Model
 from lrplstm.cells import GRUWeights, RNNWeights
 from lrplstm.layers import DenseLayer
@@ -92,6 +92,7 @@ __all__ = [
     "lrp",
     "occlusion",
     "random_relevance",
+    "read_parquet",
     "read_sentences",
     "sample_sentences",
     "save_report",

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from lrplstm import heatmap
 from lrplstm.balance import Balance
+from lrplstm.exports.ways_out import WaysOut
 from lrplstm.heatmap.content import checked_texts, signed
 from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
-from lrplstm.records import record
 from lrplstm.report.content import Given
 from lrplstm.report.page import write
 from lrplstm.sequences import NO_NAMES, Names, sum_steps
@@ -34,7 +34,7 @@ _MOST_LETTERS = 60
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attribution:
+class Attribution(WaysOut):
     """Relevance of each step of one sequence, and what it was computed from.
 
     With target "all" there is a leading axis of classes, C, wherever it says so.
@@ -80,7 +80,8 @@ class Attribution:
         Relevance of every other input: of each of its steps, (n,), at level "input" (n, D); of one
         that is a row a number, at level "input" (D,); with target "all" with classes before that.
     names : Names
-        What is seen as `feature_names`, `step_labels`, `sequence_labels` and `text`.
+        What is seen as `feature_names`, `step_labels`, `input_values`, `sequence_labels` and
+        `text`.
     other_feature_names : dict of tuple of str by str
         What the variables of every other input are called, of those that have names.
 
@@ -137,6 +138,11 @@ class Attribution:
         Dates are datetime64, or where they have a time zone datetimes that know it.
         """
         return None if self.names.steps is None else self.names.steps.as_array()
+
+    @property
+    def input_values(self) -> Array | None:
+        """The numbers that were explained, as they were given: (T, D); None of words and ids."""
+        return None if self.names.values is None else self.names.values.as_array()
 
     @property
     def sequence_labels(self) -> dict[str, Any]:
@@ -482,28 +488,6 @@ class Attribution:
             "ends": self._ends,
             "notes": self._notes,
         }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as lists, numbers and strings, ready for JSON.
-
-        Returns
-        -------
-        dict
-            The fields of this class by their names; ``predicted_class`` and ``target_class``, the
-            names of those where they are classes (None where they have no names); and ``sum``: what
-            was ``shared_out``, what ``inputs`` and ``initial_states`` got of it, and
-            what the ``rest`` is. What is NaN or infinite is None: JSON has neither.
-
-        Examples
-        --------
-        >>> import json
-        >>> import lrplstm
-        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
-        >>> record = json.loads(json.dumps(a.to_dict(), allow_nan=False))
-        >>> record["tokens"], record["target_class"], record["sum"]["rest_is"]
-        (['fine', '.'], 'positive', 'kept by biases and stabilizers')
-        """
-        return record(self)
 
 
 def _short(value: Any) -> str:

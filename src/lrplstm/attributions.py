@@ -12,21 +12,25 @@ import numpy as np
 import numpy.typing as npt
 
 from lrplstm.attribution import Attribution
+from lrplstm.exports.arrow import from_arrow
+from lrplstm.exports.files import read_table
+from lrplstm.exports.joining import join
+from lrplstm.exports.one import batch_of_one
+from lrplstm.exports.ways_out import WaysOutOfMany
 from lrplstm.input_rows import InputRows
-from lrplstm.records import records
 from lrplstm.report.content import Given
 from lrplstm.report.page import write
 from lrplstm.sequences import NO_NAMES, Names
 from lrplstm.weights import Array
 
-__all__ = ["Attributions", "one_of"]
+__all__ = ["Attributions", "joined", "one_of", "read_parquet"]
 
 _MOST_FIGURES = 100
 """So many sequences of a batch a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attributions(Sequence[Attribution]):
+class Attributions(WaysOutOfMany, Sequence[Attribution]):
     """The attributions of a batch: a sequence of `Attribution`, and all of them in bulk.
 
     Steps of all sequences follow each other; sequence b has ``offsets[b]:offsets[b + 1]``. With
@@ -59,7 +63,7 @@ class Attributions(Sequence[Attribution]):
     other_relevance : dict of InputRows by str
         Of every other input: `relevance` of all its rows, and in `offsets` where sequences begin.
     names : Names
-        What is seen as `feature_names`, `step_labels` and `sequence_labels`.
+        What is seen as `feature_names`, `step_labels`, `input_values` and `sequence_labels`.
     other_feature_names : dict of tuple of str by str
         What the variables of every other input are called, of those that have names.
 
@@ -104,6 +108,11 @@ class Attributions(Sequence[Attribution]):
         return None if self.names.steps is None else self.names.steps.as_array()
 
     @property
+    def input_values(self) -> Array | None:
+        """The numbers that were explained, as they were given: (steps, D); None of words."""
+        return None if self.names.values is None else self.names.values.as_array()
+
+    @property
     def sequence_labels(self) -> dict[str, Array]:
         """What sequences are of, such as their basins, (B,), by the name of that."""
         return dict(self.names.sequences or {})
@@ -131,18 +140,6 @@ class Attributions(Sequence[Attribution]):
 
     def __iter__(self) -> Iterator[Attribution]:
         return (self[b] for b in range(len(self)))
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Return `Attribution.to_dict` of each, in a part of the time that one by one takes.
-
-        Examples
-        --------
-        >>> import lrplstm
-        >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
-        >>> batch.to_dicts()[1] == batch[1].to_dict()
-        True
-        """
-        return records(self)
 
     def save_html(
         self,
@@ -263,3 +260,73 @@ def _own(value: Any, b: int) -> Any:
 
 def _number_or_row(values: Array, b: int) -> Any:
     return float(values[b]) if values.ndim == 1 else values[:, b].copy()
+
+
+def joined(several: Sequence[Attribution | Attributions]) -> Attributions:
+    """Return several explanations as one batch, in their order.
+
+    Parameters
+    ----------
+    several : sequence of Attribution or Attributions
+        Of one method, and of one kind of target: the same model explained them.
+
+    Raises
+    ------
+    TypeError
+        If one is something else.
+    ValueError
+        If there is none, or they are not of one kind.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> model = lrplstm.load_default()
+    >>> parts = [lrplstm.lrp(model, ["fine", "."]), lrplstm.lrp(model, [["dull"], ["a", "film"]])]
+    >>> joined(parts)
+    Attributions(method='lrp', 3 sequences, 5 steps)
+    """
+    if not several:
+        raise ValueError("several: expected at least one explanation, got none")
+    batches: list[Attributions] = []
+    for n, one in enumerate(several):
+        if isinstance(one, Attribution):
+            one = Attributions(**batch_of_one(one))
+        if not isinstance(one, Attributions):
+            raise TypeError(f"several[{n}]: expected an Attribution, got {type(one).__name__}")
+        batches.append(one)
+    return Attributions(**join(batches))
+
+
+def read_parquet(path: str | os.PathLike[str]) -> Attributions:
+    """Read what `Attributions.to_parquet`, or ``lrplstm explain --out x.parquet``, wrote.
+
+    Parameters
+    ----------
+    path : str or path
+        A file, or a folder of files.
+
+    Returns
+    -------
+    Attributions
+        As it was written; arrays in `params` are lists.
+
+    Raises
+    ------
+    ImportError
+        Without pyarrow.
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is something else, or was written by a newer version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import lrplstm
+    >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     batch.to_parquet(f"{folder}/a.parquet")
+    ...     lrplstm.read_parquet(f"{folder}/a.parquet")
+    Attributions(method='lrp', 2 sequences, 3 steps)
+    """
+    return Attributions(**from_arrow(read_table(path), os.fspath(path)))

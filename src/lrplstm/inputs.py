@@ -16,7 +16,7 @@ from lrplstm.errors import ArgumentError, ArgumentTypeError, Element, UnknownTok
 from lrplstm.given import STRINGS, as_arrays, is_number, is_sequence, split
 from lrplstm.labelled import read_labelled
 from lrplstm.scaling import Scaler
-from lrplstm.sequences import Batch, LengthError, Names, Padding, Words, locate, to_offsets
+from lrplstm.sequences import Batch, LengthError, Names, Padding, Values, Words, locate, to_offsets
 from lrplstm.sliding import Windows
 from lrplstm.tables import places
 from lrplstm.texts import shown
@@ -321,6 +321,7 @@ class InputEncoder:
             b, position = locate(step, offsets)
             at = f"step {position}" if names.steps is None else names.steps.take([step]).texts()[0]
             self._refuse_number(called[b], arrays[b][position], variable, at, names)
+        names = names._replace(values=Values(raw))
         batch = Batch(
             offsets, features, None, None, np.zeros(len(raw), bool), called.single, names=names
         )
@@ -353,7 +354,9 @@ class InputEncoder:
                 b, _ = divmod(int((rows == row).argmax()), windows.length)
                 self._refuse_number(called[b], table[row], variable, at, names)
         names = names._replace(
-            steps=None if labels is None else labels.take(rows), sequences=windows.keys or None
+            steps=None if labels is None else labels.take(rows),
+            sequences=windows.keys or None,
+            values=Values(raw, rows),
         )
         filled = self._filled(raw)
         batch = Batch(
@@ -383,7 +386,7 @@ class InputEncoder:
             return features, None
         if self.missing != "error":
             missing = np.isnan(raw)
-            features[missing] = 0
+            features = np.where(missing, self.dtype.type(0), features)
             bad &= ~missing
         return features, bad if bad.any() else None
 

@@ -50,7 +50,7 @@ def read_labelled(
     size : int
         How many it reads.
     """
-    if isinstance(inputs, list | tuple):
+    if isinstance(inputs, list | tuple) and not isinstance(inputs, Table):
         if not inputs or _kind(inputs[0]) is None:
             return None
         return _several(argument, inputs, wanted, size)
@@ -69,11 +69,13 @@ def _kind(value: Any) -> str | None:
     """Return where its names come from; None where it has none."""
     if hasattr(value, "dims") and hasattr(value, "coords"):
         return "xarray"
+    if isinstance(value, Table):
+        return "table"
     return "table" if is_table(value) or hasattr(type(value), "to_numpy") else None
 
 
 def _table(argument: str, value: Any, wanted: Sequence[str] | None, size: int) -> Table | None:
-    if size == 1 and not is_table(value):
+    if size == 1 and not is_table(value) and not isinstance(value, Table):
         column = as_series(value)
         if column is not None and (column.dtype.is_numeric() or str(column.dtype) == "Boolean"):
             named = column if column.name not in (None, "") else column.alias((wanted or ["0"])[0])

@@ -93,6 +93,15 @@ class Outputs:
         predicted = self.predict(scores)
         return None if predicted is None else np.where(np.isnan(scores).all(axis=1), -1, predicted)
 
+    def probabilities(self, scores: Array) -> Array:
+        """Return those of each class, (..., count), by softmax; of one score by the sigmoid."""
+        values = scores.astype(np.float64)
+        if self.binary:  # the softmax of -s/2 and s/2
+            values = values * np.array([-0.5, 0.5])
+        exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
+        found: Array = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        return found
+
     def index(self, argument: str, chosen: Any, hint: str = "") -> int:
         """Return which one a number or a name means.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lrplstm.plain import plain
-from lrplstm.sequences import NO_NAMES, sum_steps
+from lrplstm.sequences import sum_steps
 from lrplstm.weights import Array
 
 __all__ = ["Columns", "columns", "record", "records"]
@@ -132,7 +132,8 @@ def _is_usual(a: Any) -> bool:
     arrays = (a.scores, a.token_relevance, a.input_relevance, a.initial_relevance, a.delta)
     return (
         not a.every_step
-        and a.names == NO_NAMES._replace(features=a.names.features)
+        and a.names.steps is None
+        and a.names.sequences is None
         and not a.other_relevance
         and isinstance(a.target, np.ndarray | str)
         and not any(isinstance(value, list) for value in a.params.values())

@@ -144,8 +144,30 @@ class Padding(NamedTuple):
     read: Array
 
 
+class Values(NamedTuple):
+    """What the variables were at each step, as it was given.
+
+    Attributes
+    ----------
+    table : ndarray of shape (N, D)
+    rows : ndarray of shape (steps,), or None
+        Which row of it each step is, as of windows that overlap. None: they are the steps.
+    """
+
+    table: Array
+    rows: Array | None = None
+
+    def take(self, steps: slice) -> Values:
+        """Return those of some steps, by themselves."""
+        return Values(self.table[steps] if self.rows is None else self.table[self.rows[steps]])
+
+    def as_array(self) -> Array:
+        """Return them, (steps, D), in an array of their own."""
+        return self.table.copy() if self.rows is None else self.table[self.rows]
+
+
 class Names(NamedTuple):
-    """What parts of a batch are called.
+    """What parts of a batch are called, and what was given of each.
 
     Attributes
     ----------
@@ -155,6 +177,8 @@ class Names(NamedTuple):
         Of all steps that were given, those of one sequence after those of another.
     sequences : mapping of ndarray of shape (B,), or None
         What each sequence is of, such as its basin, by the name of that.
+    values : Values, or None
+        Where the inputs were numbers.
     text : str, or None
         The text that the tokens of the one sequence were made from.
     """
@@ -162,17 +186,19 @@ class Names(NamedTuple):
     features: tuple[str, ...] | None = None
     steps: StepLabels | None = None
     sequences: Mapping[str, Array] | None = None
+    values: Values | None = None
     text: str | None = None
 
     def of(self, b: int, steps: slice) -> Names:
         """Return what parts of one sequence are called."""
-        if self.steps is None and self.sequences is None:
+        if self.steps is None and self.sequences is None and self.values is None:
             return self
         of_steps = None if self.steps is None else self.steps.take(steps)
         one = None
         if self.sequences is not None:
             one = {name: values[b] for name, values in self.sequences.items()}
-        return self._replace(steps=of_steps, sequences=one)
+        values = None if self.values is None else self.values.take(steps)
+        return self._replace(steps=of_steps, sequences=one, values=values)
 
 
 NO_NAMES = Names()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -11,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = ["StepLabels"]
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?")
 
 
 class StepLabels(NamedTuple):
@@ -44,6 +48,22 @@ class StepLabels(NamedTuple):
             texts = [text for one in several for text in one.texts()]
             return cls(np.array(texts, object))
         return cls(np.concatenate([one.values for one in several]), several[0].time_zone)
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str]) -> StepLabels:
+        """Return what texts say: dates and times as ISO 8601 has them, or else the texts.
+
+        Examples
+        --------
+        >>> StepLabels.of_texts(["2026-01-03 06:00", "2026-01-03 12:00"]).values.dtype
+        dtype('<M8[m]')
+        >>> StepLabels.of_texts(["2026", "later"]).texts()
+        ['2026', 'later']
+        """
+        if all(_ISO.fullmatch(text) for text in texts):
+            with suppress(ValueError):  # of no calendar
+                return cls(np.array(texts, "datetime64"))
+        return cls(np.array(list(texts), object))
 
     @property
     def are_dates(self) -> bool:

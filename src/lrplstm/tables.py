@@ -101,6 +101,8 @@ def read_table(
         If there is no column of a name that is wanted, or two of one name; or if it is not clear
         which dates are those of the steps, or they run backward.
     """
+    if isinstance(value, Table):
+        return _taken(argument, value, wanted)
     if not is_table(value):
         return None
     numbered = False
@@ -129,6 +131,18 @@ def read_table(
     values = np.stack(arrays, axis=1) if arrays else np.zeros((len(frame), 0))
     taken = None if numbered else tuple(map(str, variables))
     return Table(values, taken, labels)
+
+
+def _taken(argument: str, table: Table, wanted: Sequence[str] | None) -> Table:
+    """Return a table that was read already, with the variables that are wanted."""
+    if table.names is None:
+        return table
+    check_distinct(argument, table.names)
+    if wanted is None:
+        return table
+    return table._replace(
+        values=table.values[:, places(argument, table.names, wanted)], names=tuple(wanted)
+    )
 
 
 def check_distinct(argument: str, names: Sequence[str]) -> None:

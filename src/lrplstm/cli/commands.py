@@ -21,7 +21,7 @@ from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import Output, naming_output, open_outputs, requested
-from lrplstm.cli.formats import FORMATS, Page, Rows, Settings, given, labelled
+from lrplstm.cli.formats import FORMATS, Page, Rows, Settings, Table, given, labelled
 from lrplstm.cli.inputs import (
     InputError,
     Item,
@@ -30,11 +30,13 @@ from lrplstm.cli.inputs import (
     load_model,
     settle_inputs,
 )
-from lrplstm.cli.json_lines import JsonLines
 from lrplstm.cli.progress import Progress
 from lrplstm.cli.series import read_series
 from lrplstm.cli.targets import read_target
 from lrplstm.cli.texts import Portions, open_input, read_text, text_items
+from lrplstm.exports.json_lines import JsonLines
+from lrplstm.exports.one import BatchOfOne
+from lrplstm.exports.tidy import tidy
 from lrplstm.method_table import TABLE
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.plain import plain
@@ -100,6 +102,9 @@ def explain(options: argparse.Namespace) -> None:
     methods = [ALIASES.get(name, name) for name in options.method or ["lrp"]]
     if len(methods) > 1 and (not outputs or any(FORMATS[o.suffix] is not Page for o in outputs)):
         raise InputError("--method: expected one, but for a page alone, as --html writes, got more")
+    whole = [output.option for output in outputs if FORMATS[output.suffix] is not Table]
+    if options.top is not None and whole:
+        raise InputError(f"--top: expected only for the terminal or a .csv file, got {whole[0]}")
     chosen = _method_options(options, methods, model)
     target = read_target(options.target, model)
     naming, accuracy = Naming(options), Accuracy()
@@ -107,12 +112,14 @@ def explain(options: argparse.Namespace) -> None:
         title=f"lrplstm: {', '.join(methods)}",
         limit=options.limit,
         what="series" if options.series is not None else "texts",
+        top=options.top,
     )
 
     def explained(items: Sequence[Item], method: str, target: Any) -> Attributions:
+        inputs: list[Any] = [item.named for item in items]
         attributions = lrplstm.explain(
             model,
-            [item.sequence for item in items],
+            inputs,
             method,
             target,
             unknown=options.unknown,
@@ -253,6 +260,10 @@ def _print_explanations(
         for line in _prediction(model, attribution.scores):
             print(_wrapped(line, width))
         print(heatmap.visible(f"{attribution.method}: {attribution.explained}"))
+        if options.top is not None:
+            print(_top(attribution, options.top))
+            print()
+            continue
         print(
             attribution.to_terminal(
                 color_system="always" if colored else None,
@@ -264,6 +275,18 @@ def _print_explanations(
         if colored and attribution.row_labels is None and attribution.tokens is not None:
             print(_wrapped(f"relevance: {_relevance(attribution)}", width))
         print()
+
+
+def _top(a: Attribution, number: int) -> str:
+    """Return the most relevant words, or variables at steps, a line each."""
+    columns = tidy(BatchOfOne(a), sequence=False, top=number, dates=False)
+    relevance = columns.pop("relevance")
+    columns = {name: columns[name] for name in columns if name != "step" or "label" not in columns}
+    rows = zip(*map(np.ndarray.tolist, columns.values()), strict=True)
+    return "\n".join(
+        f"{value:+10.3g}  {heatmap.visible('  '.join(map(str, row)))}"
+        for value, row in zip(relevance.tolist(), rows, strict=True)
+    )
 
 
 def _prediction(model: Model, scores: Array) -> list[str]:
@@ -309,7 +332,7 @@ def predict(options: argparse.Namespace) -> None:
         for items in portions:
             with naming(items):
                 scores = model.predict(
-                    [item.sequence for item in items],
+                    [item.named for item in items],
                     unknown=options.unknown,
                     backend=options.backend,
                     num_threads=options.threads,

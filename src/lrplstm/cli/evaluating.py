@@ -17,7 +17,6 @@ from lrplstm.cli.inputs import (
     load_model,
     take_json_as_input,
 )
-from lrplstm.cli.json_lines import JsonLines
 from lrplstm.cli.texts import read_labelled
 from lrplstm.evaluation import (
     QUANTILES,
@@ -27,6 +26,7 @@ from lrplstm.evaluation import (
     deletion_curve,
 )
 from lrplstm.evaluation.arguments import check_classes, check_one_row
+from lrplstm.exports.json_lines import JsonLines
 from lrplstm.heatmap.sheets import write_figures
 from lrplstm.methods import ALIASES
 
@@ -56,7 +56,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if labelled:
         check_classes(model.outputs)
     items = read_labelled(options.file, model, ids=options.ids)
-    inputs = [item.sequence for item in items]
+    inputs = [item.named for item in items]
     methods = options.method and list({ALIASES.get(m, m): m for m in options.method}.values())
     settings: dict[str, Any] = {
         "unknown": options.unknown,

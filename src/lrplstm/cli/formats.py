@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any, Protocol
 
@@ -14,7 +14,10 @@ from lrplstm import heatmap
 from lrplstm.attribution import Attribution
 from lrplstm.attributions import Attributions
 from lrplstm.cli.inputs import InputError, Item
-from lrplstm.cli.json_lines import JsonLines, encode_records
+from lrplstm.exports.arrow import to_arrow
+from lrplstm.exports.json_lines import JsonLines, encode_records
+from lrplstm.exports.needed import needed
+from lrplstm.exports.tidy import tidy
 from lrplstm.report.content import Given, content
 from lrplstm.report.page import render
 
@@ -33,11 +36,14 @@ class Settings:
         So many sequences go into a page.
     what : str
         What the sequences are called: "texts" or "series".
+    top : int, optional
+        So many of the most relevant words, or variables at steps, go into a table.
     """
 
     title: str
     limit: int
     what: str
+    top: int | None = None
 
 
 class Writer(Protocol):
@@ -51,11 +57,11 @@ class Writer(Protocol):
 
 
 def given(items: Sequence[Item]) -> dict[str, list[Any]]:
-    """Return what JSON says of what was given, as columns."""
+    """Return what JSON says of what was given beside explanations, as columns."""
     columns: dict[str, list[Any]] = {"label": [item.label for item in items]}
     if isinstance(items[0].sequence, np.ndarray) and items[0].sequence.ndim == 2:
-        columns["variables"] = [item.variables for item in items]
-        columns["steps"] = [item.steps for item in items]
+        columns["feature_names"] = [item.variables for item in items]
+        columns["step_labels"] = [item.steps for item in items]
     return columns
 
 
@@ -67,7 +73,9 @@ class Objects:
 
     def add(self, items: Sequence[Item], attributions: Attributions) -> None:
         """Write them."""
-        self._lines.write_texts(encode_records(attributions, given(items)))
+        self._lines.write_texts(
+            encode_records(attributions, {"label": [item.label for item in items]})
+        )
 
     def finish(self) -> None:
         """All is written."""
@@ -80,7 +88,7 @@ class Rows:
         self._file = file
         self._has_header = False
 
-    def write(self, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def write(self, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write rows, and before the first of all a header."""
         text = io.StringIO()
         writer = csv.writer(text)
@@ -94,42 +102,47 @@ class Rows:
 class Table:
     """A row for each word, or for each variable at each step; with several classes for each."""
 
-    def __init__(self, file: IO[bytes], settings: Settings | None = None) -> None:
-        self._rows = Rows(file)
+    def __init__(self, file: IO[bytes], settings: Settings) -> None:
+        self._rows, self._top = Rows(file), settings.top
         self._count = 0
 
     def add(self, items: Sequence[Item], attributions: Attributions) -> None:
         """Write them."""
-        rows: list[tuple[Any, ...]] = []
-        header: list[str] = []
-        for item, attribution in zip(items, attributions, strict=True):
-            columns = _columns(item, attribution)
-            header = ["sequence", *columns]
-            rows += zip([self._count] * len(columns["step"]), *columns.values(), strict=True)
-            self._count += 1
-        self._rows.write(header, rows)
+        if attributions.tokens is None and items[0].ids is not None:
+            attributions = replace(attributions, tokens=[item.words or [] for item in items])
+        columns = tidy(attributions, first=self._count, top=self._top, dates=False)
+        self._rows.write(list(columns), zip(*map(np.ndarray.tolist, columns.values()), strict=True))
+        self._count += len(items)
 
     def finish(self) -> None:
         """All is written."""
 
 
-def _columns(item: Item, a: Attribution) -> dict[str, list[Any]]:
-    """Return the columns of one sequence by their names, all of one length."""
-    is_series = a.tokens is None and a.input_relevance is not None
-    relevance = np.asarray(a.input_relevance if is_series else a.token_relevance)
-    T, D = len(a), relevance.shape[-1] if is_series else 1
-    R = relevance.size // (T * D)
-    columns: dict[str, list[Any]] = {"step": np.repeat(np.arange(T), D).tolist() * R}
-    words = item.words
-    if words is not None:
-        name = "label" if is_series else "token"
-        columns[name] = [word for word in words for _ in range(D)] * R
-    if is_series:
-        columns["variable"] = list(item.variables or range(D)) * (T * R)
-    columns["relevance"] = relevance.ravel().tolist()
-    if a.row_labels is not None:
-        columns["class"] = [label for label in a.row_labels for _ in range(T * D)]
-    return columns
+class Parquet:
+    """A row for each sequence: `Attributions.to_parquet`."""
+
+    def __init__(self, file: IO[bytes], settings: Settings) -> None:
+        self._file, self._count = file, 0
+        self._writer: Any = None
+
+    def add(self, items: Sequence[Item], attributions: Attributions) -> None:
+        """Write them."""
+        labels = [item.label for item in items]
+        if None not in labels:  # of a file that says which class each text has
+            names = attributions.names
+            sequences = {**(names.sequences or {}), "label": np.array(labels)}
+            attributions = replace(attributions, names=names._replace(sequences=sequences))
+        table = to_arrow(attributions, first=self._count)
+        if self._writer is None:
+            parquet = needed("pyarrow.parquet", "--out FILE.parquet")
+            self._writer = parquet.ParquetWriter(self._file, table.schema)
+        self._writer.write_table(table)
+        self._count += len(items)
+
+    def finish(self) -> None:
+        """Write the end of the file, which says where everything is."""
+        if self._writer is not None:
+            self._writer.close()
 
 
 def labelled(item: Item, attribution: Attribution) -> Attribution:
@@ -243,5 +256,6 @@ FORMATS: dict[str, Callable[[IO[bytes], Settings], Writer | Page]] = {
     ".json": Objects,
     ".jsonl": Objects,
     ".csv": Table,
+    ".parquet": Parquet,
 }
 """What writes files of a suffix, as `lrplstm explain --out` does."""

@@ -10,12 +10,16 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
+
 import lrplstm
 from lrplstm import heatmap
 from lrplstm.base_model import Model
 from lrplstm.errors import AboutArgument, Element, MissingArgumentError, Spelling
 from lrplstm.loaders.registry import options as loader_options
 from lrplstm.loaders.registry import read_model
+from lrplstm.step_labels import StepLabels
+from lrplstm.tables import Table
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
@@ -75,6 +79,15 @@ class Item(NamedTuple):
     variables: list[str] | None = None
     steps: list[str] | None = None
     written: str | None = None
+
+    @property
+    def named(self) -> list[str] | Array | Table:
+        """The sequence, with its names if it has any, as a model takes it."""
+        if self.variables is None and self.steps is None:
+            return self.sequence
+        names = None if self.variables is None else tuple(self.variables)
+        labels = None if self.steps is None else StepLabels.of_texts(self.steps)
+        return Table(np.asarray(self.sequence), names, labels)
 
     @property
     def ids(self) -> list[int] | None:

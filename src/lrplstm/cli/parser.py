@@ -246,6 +246,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="put the first N texts into a page, and say how many there are (default: 5000)",
     )
     explaining.add_argument(
+        "--top",
+        type=_positive,
+        metavar="N",
+        help="show, or write to a .csv file, the N most relevant words of each text, or variables "
+        "at steps of a series, the most relevant first",
+    )
+    explaining.add_argument(
         "--color",
         choices=["auto", "always", "never"],
         default="auto",

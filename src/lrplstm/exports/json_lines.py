@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from typing import IO, Any
 
-from lrplstm.attributions import Attributions
 from lrplstm.records import Columns, columns
 
 __all__ = ["JsonLines", "encode_records"]
@@ -30,7 +29,7 @@ class JsonLines:
         self._file.write("\n".join([*texts, ""]).encode())
 
 
-def encode_records(attributions: Attributions, added: Columns) -> list[str]:
+def encode_records(attributions: Any, added: Columns) -> list[str]:
     """Return the record of each sequence as JSON, with what columns add to it."""
     as_columns = columns(attributions)
     if as_columns is None:
