@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from doc_pages import Page
 from report_pages import data_of, unpacked
+from test_several_inputs import beside_a_series
 
 import lrplstm
 from lrplstm.report.alignment import segments
@@ -139,6 +140,20 @@ def test_what_was_explained_already_is_shown(model, tmp_path):
     assert data["explained"] == [lrplstm.lrp(model, TEXTS[0]).explained]
 
 
+def test_of_several_inputs_the_page_has_sums(tmp_path):
+    model, inputs = beside_a_series()
+    batch = lrplstm.lrp(model, inputs, "all")
+    batch.save_html(tmp_path / "x.html")
+    (method,) = data_of((tmp_path / "x.html").read_text(encoding="utf-8"))["methods"]
+    others = list(batch[0].other_relevance)
+    assert method["others"] == others
+    sums = unpacked(method["sums"]).reshape(len(batch), 3, 3 + len(others))
+    for a, of_one in zip(batch, sums, strict=True):
+        for n, name in enumerate(others):
+            expected = a.other_relevance[name].reshape(3, -1).sum(axis=1)
+            np.testing.assert_allclose(of_one[:, 3 + n], expected, rtol=1e-3, atol=1e-4)
+
+
 def test_nothing_ends_the_element_of_the_data(model):
     tokens = ["</script>", "<!--", "<script>", '"', "\\", "\u2028", "&amp;", "]]>", "\ud800", "😀"]
     data = content([[lrplstm.lrp(model, tokens)]], Given())
@@ -154,6 +169,7 @@ def test_nothing_ends_the_element_of_the_data(model):
     [
         ({"methods": []}, "methods: expected a sequence of names"),
         ({"methods": "lrp"}, "methods: expected a sequence of names"),
+        ({"methods": ("lrp", {"bias_factor": 1.0})}, "methods: expected a sequence of names"),
         ({"labels": [1]}, "labels: expected 3, one for each sequence, got 1"),
         ({"labels": [1, 2, 9]}, r"labels\[2\]: expected classes from 0 to 4, got 9"),
     ],

@@ -237,6 +237,40 @@ def test_sorts_and_filters(opened, model, texts_page):
     assert rows_of(page) != list(range(5))
 
 
+def test_words_of_all_that_is_shown(opened, model, tmp_path):
+    sentences = [list(s.tokens) for s in lrplstm.sample_sentences()]
+    lrplstm.save_report(tmp_path / "x.html", model, sentences)
+    page = opened(tmp_path / "x.html", "phone", "dark")
+    page.select_option("#target", "0")
+    page.click("#overview summary")
+    by_word = {}
+    for a in lrplstm.lrp(model, sentences, 0):
+        for word, relevance in zip(a.tokens, a.token_relevance, strict=True):
+            by_word.setdefault(word, []).append(relevance)
+    means = {word: np.mean(numbers) for word, numbers in by_word.items() if len(numbers) > 1}
+    lists = page.locator(".overview ol")
+    for n, order in enumerate((-1, 1)):
+        expected = sorted(means, key=lambda word: order * means[word])[:10]
+        assert lists.nth(n).locator("button").all_inner_texts() == expected
+    check_accessible(page)
+    word = lists.nth(0).locator("button").first
+    text = word.inner_text()
+    word.click()
+    assert rows_of(page) == [b for b, s in enumerate(sentences) if text in " ".join(s)]
+
+
+def test_words_of_a_long_text_by_keyboard(opened, model, tmp_path):
+    words = np.random.default_rng(0).choice(["good", "bad", "not", "film"], 1500).tolist()
+    lrplstm.lrp(model, words).save_html(tmp_path / "x.html")
+    page = opened(tmp_path / "x.html", "phone")
+    page.focus("#sequence-0 .text")
+    page.keyboard.press("End")
+    page.wait_for_function("scrollY > 0")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".word.current").get_attribute("data-t") == "1498"
+    assert page.is_visible("#tip")
+
+
 def test_text_stands_as_it_was_written(opened, texts_page):
     page = opened(texts_page, "phone")
     for b, text in enumerate(TEXTS):

@@ -776,6 +776,66 @@ function update() {
   if ($("deltas")) $("deltas").hidden = !method().shares;
   document.body.classList.toggle("by-step", isByStep());
   drawLegend();
+  drawOverview();
+}
+
+// Over all that is shown --------------------------------------------------------------------------
+
+const MOST_LISTED = 10;
+
+/** Words, or variables, by their mean relevance in all sequences that are shown. */
+function drawOverview() {
+  const overview = $("overview");
+  if (!overview?.open) return;
+  const entries = isText ? meansOfWords() : meansOfVariables();
+  const largestMean = largest(entries.map((entry) => entry.mean));
+  const [against, favour] = method().ends;
+  const lists = [
+    [favour, entries.filter((entry) => entry.mean > 0)],
+    [against, entries.filter((entry) => entry.mean < 0)],
+  ];
+  const made = lists.filter(([title]) => title).map(([title, those]) => {
+    those.sort((one, other) => Math.abs(other.mean) - Math.abs(one.mean));
+    const listed = those.slice(0, MOST_LISTED);
+    const texts = addable(listed.map((entry) => entry.mean));
+    const items = listed.map((entry, n) => overviewItem(entry, texts[n], largestMean));
+    const heading = element("h2", { textContent: `On average ${title}` });
+    return element("div", {}, heading, items.length ? element("ol", {}, ...items) : "none");
+  });
+  overview.querySelector(".overview").replaceChildren(...made);
+}
+
+function overviewItem({ text, mean, count }, number, largestMean) {
+  const width = `${(100 * Math.abs(mean)) / largestMean}%`;
+  const title = element(isText ? "button" : "span", { textContent: text, data: isText ? { search: text } : {} });
+  const bar = element("span", { className: `bar-of s${level(Math.sign(mean))}`, style: { width } });
+  const often = element("span", { textContent: isText ? `${count.toLocaleString("en")} ×` : "" });
+  return element("li", {}, title, bar, element("span", { textContent: number }), often);
+}
+
+/** The mean relevance of each word that is there more than once, if any is. */
+function meansOfWords() {
+  const found = new Map();
+  for (const b of order) {
+    const values = relevance(b);
+    for (let t = 0; t < data.lengths[b]; t++) {
+      const text = data.texts[b][2 * t + 1].toLowerCase();
+      const entry = found.get(text) ?? { text, sum: 0, count: 0 };
+      entry.sum += values[t];
+      entry.count++;
+      found.set(text, entry);
+    }
+  }
+  const all = [...found.values()].map((entry) => ({ ...entry, mean: entry.sum / entry.count }));
+  const repeated = all.filter((entry) => entry.count > 1);
+  return repeated.length ? repeated : all;
+}
+
+/** The mean relevance of each variable: summed over the steps of a series. */
+function meansOfVariables() {
+  const sumsOf = new Float64Array(D);
+  for (const b of order) relevance(b).forEach((x, i) => (sumsOf[i % D] += x));
+  return Array.from(sumsOf, (sum, d) => ({ text: variableName(d), mean: sum / Math.max(1, order.length) }));
 }
 
 function drawLegend() {
@@ -933,6 +993,14 @@ for (const id of ["search", "delta"]) $(id)?.addEventListener("input", update);
 $("copy").addEventListener("click", () => copy(order));
 $("save").addEventListener("click", () => save(order));
 
+$("overview")?.addEventListener("toggle", drawOverview);
+$("overview")?.addEventListener("click", (event) => {
+  const { search } = event.target.dataset;
+  if (search === undefined) return;
+  $("search").value = search;
+  update();
+});
+
 const system = matchMedia("(prefers-color-scheme: dark)");
 function follow() {
   const wanted = $("theme").value;
@@ -941,8 +1009,13 @@ function follow() {
 }
 $("theme").addEventListener("change", follow);
 system.addEventListener("change", follow);
-window.addEventListener("scroll", hideTip, { passive: true });
-window.addEventListener("resize", () => !isText && update());
+for (const kind of ["wheel", "touchmove"]) window.addEventListener(kind, hideTip, { passive: true });
+
+let width = window.innerWidth;
+window.addEventListener("resize", () => {
+  if (!isText && window.innerWidth !== width) update(); // strips have as many pixels as they are wide
+  width = window.innerWidth;
+});
 
 // Paper has room for all, and is light.
 window.addEventListener("beforeprint", () => {

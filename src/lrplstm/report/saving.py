@@ -32,7 +32,7 @@ def save_report(
     methods: Sequence[str | tuple[str, dict[str, Any]]] = ("lrp",),
     target: Any = "all",
     labels: Sequence[int | str | float | None] | None = None,
-    title: str = "What speaks for each class",
+    title: str | None = None,
     **options: Any,
 ) -> None:
     """Explain sequences, and write one page in which a reader chooses class and method.
@@ -59,8 +59,8 @@ def save_report(
     labels : sequence of int, str or float, optional
         Of each sequence the class that is right, by number or name, or None; of a regression the
         value that is. Default: nothing is said to be right or wrong.
-    title : str
-        Heading of the page.
+    title : str, optional
+        Heading of the page. Default: what it is about.
     **options
         More arguments of all methods, such as `level`, `unknown` or `num_threads`.
 
@@ -84,12 +84,10 @@ def save_report(
     >>> "http:" in page or "https:" in page
     False
     """
-    if isinstance(methods, str) or not methods:
-        raise ValueError(f"methods: expected a sequence of names, got {shown(methods)}")
+    named = _named(methods)
     texts = _texts(inputs)
     if texts is not None:
         inputs = model.tokenize(texts)
-    named = [(method, {}) if isinstance(method, str) else method for method in methods]
 
     def explained(sequences: Any, target: Any) -> list[list[Attribution]]:
         return [
@@ -109,7 +107,25 @@ def save_report(
         copies = [one for one in sequences for _ in range(len(one))]
         steps = [(t, None) for one in sequences for t in range(len(one))]
         given = given._replace(by_step=explained(copies, steps))
-    write(path, columns, given, title=title)
+    write(path, columns, given, title=title or f"What speaks for each {model.outputs.kind}")
+
+
+def _named(methods: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Return the names of methods and the arguments of each."""
+    named = [(one, {}) if isinstance(one, str) else one for one in methods]
+    are_pairs = all(
+        isinstance(one, tuple)
+        and len(one) == 2
+        and isinstance(one[0], str)
+        and isinstance(one[1], dict)
+        for one in named
+    )
+    if isinstance(methods, str) or not named or not are_pairs:
+        raise ValueError(
+            "methods: expected a sequence of names, or of (name, arguments), such as "
+            f"['lrp', ('lrp', {{'bias_factor': 1.0}})], got {shown(methods)}"
+        )
+    return named
 
 
 def _is_by_step(model: Model, sequences: Sequence[Any], column: Sequence[Attribution]) -> bool:
