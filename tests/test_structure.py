@@ -188,8 +188,17 @@ LAYERS = [
     },
     {"methods"},
     {"report", "report.saving"},
-    {""},  # the package itself, lrplstm/__init__.py
     {"evaluation.arguments", "evaluation.drawing"},
+    {"summary.bootstrap", "summary.source", "summary.student"},
+    {"summary.grouping"},
+    {"summary.sample", "summary.sums"},
+    {"summary.estimates"},
+    {"summary.rows"},
+    {"summary.drawing"},
+    {"summary.profiles", "summary.word_lists"},
+    {"summary.lags", "summary.variables", "summary.words"},
+    {"summary"},
+    {""},  # the package itself, lrplstm/__init__.py
     {"evaluation.corpus"},
     {"evaluation.ranks"},
     {

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from lrplstm import layers
@@ -37,6 +38,7 @@ from lrplstm.sliding import windows
 from lrplstm.weights import LSTMWeights
 
 if TYPE_CHECKING:
+    from lrplstm import summary
     from lrplstm.loaders import (
         from_arras,
         from_flax,
@@ -50,9 +52,11 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """Import a loader when it is asked for; type checkers and editors read the lines above."""
+        """Import what is asked for, loaders or summaries; type checkers read the lines above."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "summary":
+            return importlib.import_module("lrplstm.summary")
         from lrplstm import loaders
 
         return globals().setdefault(name, getattr(loaders, name))
@@ -97,5 +101,6 @@ __all__ = [
     "sample_sentences",
     "save_report",
     "sensitivity",
+    "summary",
     "windows",
 ]
