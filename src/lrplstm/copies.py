@@ -133,14 +133,14 @@ def copies_for_steps(
     about.
     """
     about = offsets if rows is None else rows
-    for some in copies(offsets, inputs * np.diff(about), bytes_per_step, _MARKED_STEPS):
-        position = some.number // inputs
-        begin = some.offsets if rows is None else some.offsets_like(rows)
+    for group in copies(offsets, inputs * np.diff(about), bytes_per_step, _MARKED_STEPS):
+        position = group.number // inputs
+        begin = group.offsets if rows is None else group.offsets_like(rows)
         yield MarkedCopies(
-            some,
-            step=about[some.owner] + position,
+            group,
+            step=about[group.owner] + position,
             marked=begin[:-1] + position,
-            input=some.number % inputs,
+            input=group.number % inputs,
         )
 
 

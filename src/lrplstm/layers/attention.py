@@ -200,7 +200,7 @@ _MOST_SCORES = 2**22
 """Scores that are in memory at once, for each target: of so many queries of a long sequence."""
 
 
-class _Some(NamedTuple):
+class _Block(NamedTuple):
     """Some queries of one sequence, and all its keys and values, by head: (heads, rows, K) each.
 
     `first` is the number of the first query; `of_queries` and `of_keys` are their rows.
@@ -242,7 +242,7 @@ class _Attention(Layer):
             raise ValueError("causal: expected queries and keys of the same steps")
         return Form(values.size, queries.axis)
 
-    def _parts(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Iterator[_Some]:
+    def _blocks(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Iterator[_Block]:
         """Yield the queries of each sequence, so many at once that their scores fit in memory."""
         queries, keys, values = inputs
         both = zip(pairwise(offsets[0]), pairwise(offsets[1]), strict=True)
@@ -252,7 +252,7 @@ class _Attention(Layer):
             count = max(1, _MOST_SCORES // ((end - begin) * self._numbers(keys.shape[1])))
             for first in range(start, stop, count):
                 rows = slice(first, min(first + count, stop))
-                yield _Some(self._split(queries[rows]), *split, first - start, rows, of_keys)
+                yield _Block(self._split(queries[rows]), *split, first - start, rows, of_keys)
 
     def _numbers(self, size: int) -> int:
         """Return how many numbers the score of a key takes, of keys of this size."""
@@ -267,28 +267,28 @@ class _Attention(Layer):
         swapped = np.swapaxes(x, -2, -3)
         return swapped.reshape(*swapped.shape[:-2], -1)
 
-    def _scores(self, some: _Some) -> Array:
+    def _scores(self, block: _Block) -> Array:
         """Return the score of each key for each query, (heads, queries, keys)."""
         raise NotImplementedError
 
-    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
+    def _scores_gradient(self, block: _Block, gradient: Array) -> tuple[Array, Array]:
         """Return the gradient of queries and keys, (K, heads, rows, K), given that of scores."""
         raise NotImplementedError
 
-    def _weights(self, some: _Some) -> Array:
-        scores = self._scores(some)
-        return softmax(np.where(self._seen(some), scores, -np.inf).astype(scores.dtype), axis=-1)
+    def _weights(self, block: _Block) -> Array:
+        scores = self._scores(block)
+        return softmax(np.where(self._seen(block), scores, -np.inf).astype(scores.dtype), axis=-1)
 
-    def _seen(self, some: _Some) -> Array:
+    def _seen(self, block: _Block) -> Array:
         """Return 1 for each key that a query sees, (queries, keys), else 0."""
-        seen = np.ones((some.queries.shape[1], some.keys.shape[1]), some.keys.dtype)
-        return np.tril(seen, some.first) if self.causal else seen
+        seen = np.ones((block.queries.shape[1], block.keys.shape[1]), block.keys.dtype)
+        return np.tril(seen, block.first) if self.causal else seen
 
     def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         """Return the output; see `Operation`."""
         output = np.empty((len(inputs[0]), inputs[2].shape[1]), inputs[2].dtype)
-        for some in self._parts(inputs, offsets):
-            output[some.of_queries] = self._join(self._weights(some) @ some.values)
+        for block in self._blocks(inputs, offsets):
+            output[block.of_queries] = self._join(self._weights(block) @ block.values)
         return output
 
     def relevance(
@@ -296,14 +296,14 @@ class _Attention(Layer):
     ) -> tuple[Array | None, ...]:
         """Return the relevance of the values; queries and keys get none."""
         of_values = np.zeros((len(relevance), *past.inputs[2].shape), relevance.dtype)
-        for some in self._parts(past.inputs, past.offsets):
-            z, R = past.output[some.of_queries], relevance[:, some.of_queries]
-            of_values[:, some.of_keys] += self._join(
+        for block in self._blocks(past.inputs, past.offsets):
+            z, R = past.output[block.of_queries], relevance[:, block.of_queries]
+            of_values[:, block.of_keys] += self._join(
                 through_weighted_sum(
                     rule,
-                    self._weights(some),
-                    self._seen(some),
-                    some.values,
+                    self._weights(block),
+                    self._seen(block),
+                    block.values,
                     self._split(z),
                     self._split(R),
                 )
@@ -313,14 +313,14 @@ class _Attention(Layer):
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array, ...]:
         """Return the gradient of queries, keys and values; see `Operation`."""
         of_all = tuple(np.zeros((len(gradient), *x.shape), gradient.dtype) for x in past.inputs)
-        for some in self._parts(past.inputs, past.offsets):
-            weights, g = self._weights(some), self._split(gradient[:, some.of_queries])
-            of_scores = softmax_gradient(weights, g @ np.swapaxes(some.values, -1, -2), axis=-1)
-            of_queries, of_keys = self._scores_gradient(some, of_scores)
+        for block in self._blocks(past.inputs, past.offsets):
+            weights, g = self._weights(block), self._split(gradient[:, block.of_queries])
+            of_scores = softmax_gradient(weights, g @ np.swapaxes(block.values, -1, -2), axis=-1)
+            of_queries, of_keys = self._scores_gradient(block, of_scores)
             of_values = np.swapaxes(weights, -1, -2) @ g
-            of_all[0][:, some.of_queries] = self._join(of_queries)
-            of_all[1][:, some.of_keys] += self._join(of_keys)
-            of_all[2][:, some.of_keys] += self._join(of_values)
+            of_all[0][:, block.of_queries] = self._join(of_queries)
+            of_all[1][:, block.of_keys] += self._join(of_keys)
+            of_all[2][:, block.of_keys] += self._join(of_values)
         return of_all
 
 
@@ -363,15 +363,15 @@ class DotProductAttention(_Attention):
         self._set(heads=to_int("heads", self.heads, 1), scale=scale)
         self._set(causal=to_flag("causal", self.causal))
 
-    def _factor(self, some: _Some) -> float:
-        return 1 / math.sqrt(some.keys.shape[-1]) if self.scale is None else self.scale
+    def _factor(self, block: _Block) -> float:
+        return 1 / math.sqrt(block.keys.shape[-1]) if self.scale is None else self.scale
 
-    def _scores(self, some: _Some) -> Array:
-        return self._factor(some) * (some.queries @ np.swapaxes(some.keys, -1, -2))
+    def _scores(self, block: _Block) -> Array:
+        return self._factor(block) * (block.queries @ np.swapaxes(block.keys, -1, -2))
 
-    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
-        scaled = self._factor(some) * gradient
-        return scaled @ some.keys, np.swapaxes(scaled, -1, -2) @ some.queries
+    def _scores_gradient(self, block: _Block, gradient: Array) -> tuple[Array, Array]:
+        scaled = self._factor(block) * gradient
+        return scaled @ block.keys, np.swapaxes(scaled, -1, -2) @ block.queries
 
 
 @register
@@ -416,15 +416,15 @@ class AdditiveAttention(_Attention):
     def _numbers(self, size: int) -> int:
         return size
 
-    def _inner(self, some: _Some) -> Array:
+    def _inner(self, block: _Block) -> Array:
         """Return tanh(query + key), (heads, queries, keys, K)."""
-        return np.tanh(some.queries[..., :, np.newaxis, :] + some.keys[..., np.newaxis, :, :])
+        return np.tanh(block.queries[..., :, np.newaxis, :] + block.keys[..., np.newaxis, :, :])
 
-    def _scores(self, some: _Some) -> Array:
-        return (self._inner(some) * self.weight).sum(axis=-1)
+    def _scores(self, block: _Block) -> Array:
+        return (self._inner(block) * self.weight).sum(axis=-1)
 
-    def _scores_gradient(self, some: _Some, gradient: Array) -> tuple[Array, Array]:
-        slope = (1 - self._inner(some) ** 2) * self.weight
+    def _scores_gradient(self, block: _Block, gradient: Array) -> tuple[Array, Array]:
+        slope = (1 - self._inner(block) ** 2) * self.weight
         return (
             np.einsum("...qk,...qkc->...qc", gradient, slope),
             np.einsum("...qk,...qkc->...kc", gradient, slope),

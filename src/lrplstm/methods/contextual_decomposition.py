@@ -64,7 +64,7 @@ def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
     each = D if by_input else 1
     followed_from = None if prepared.entry is None else Followed(past, prepared.entry)
     parts = []
-    for some, step, marked, number in copies_for_steps(
+    for group, step, marked, number in copies_for_steps(
         past.offsets, each, prepared.bytes_per_step(1)
     ):
         if by_input:
@@ -74,17 +74,17 @@ def _decompose(past: ForwardPass, weighting: Array, *, by_input: bool) -> Array:
             relevant = reading.projection[reading.rows[step]]
         # The last row is what the other steps read, in which nothing is relevant.
         relevant = np.concatenate([relevant, nothing]) - nothing
-        rows = np.full(len(some.steps), len(step))
+        rows = np.full(len(group.steps), len(step))
         rows[marked] = np.arange(len(step))
         phrase = np.zeros(len(rows), bool)
         phrase[marked] = True
         entered = None
         if followed_from is not None:
-            entered = followed_from.through_entry(some, step, relevant)
-        others = [np.zeros_like(one.of_copies(some).values) for one in reading.others]
-        scores = network.decompose(past, relevant, rows, phrase, some, entered, others)
-        weights = weighting[:, past.score_rows(some)]
-        parts.append(weigh(past, weights, scores, some))
+            entered = followed_from.through_entry(group, step, relevant)
+        others = [np.zeros_like(one.of_copies(group).values) for one in reading.others]
+        scores = network.decompose(past, relevant, rows, phrase, group, entered, others)
+        weights = weighting[:, past.score_rows(group)]
+        parts.append(weigh(past, weights, scores, group))
     found = np.concatenate(parts, axis=1).astype(past.scores.dtype)
     return found.reshape(len(weighting), len(reading.rows), each)
 
@@ -96,22 +96,22 @@ def _decompose_other(past: ForwardPass, weighting: Array, number: int, *, by_inp
     each = x.shape[1] if by_input else 1
     nothing = np.zeros_like(prepared.project(np.zeros((1, prepared.input_size), dtype)))
     parts = []
-    for some, row, marked, column in copies_for_steps(
+    for group, row, marked, column in copies_for_steps(
         past.offsets, each, prepared.bytes_per_step(1), offsets
     ):
-        others = [np.zeros_like(one.of_copies(some).values) for one in past.reading.others]
+        others = [np.zeros_like(one.of_copies(group).values) for one in past.reading.others]
         followed = column[:, np.newaxis] == np.arange(each)  # of a row as a whole all are
         others[number][marked] = x[row] * followed
-        rows = np.zeros(len(some.steps), np.intp)
+        rows = np.zeros(len(group.steps), np.intp)
         entered, entry = None, prepared.entry
         if entry is not None:  # nothing of its states is relevant
-            final = np.zeros((len(some.owner), len(entry.initial_hidden)), dtype)
+            final = np.zeros((len(group.owner), len(entry.initial_hidden)), dtype)
             hidden = np.zeros((len(rows), final.shape[1]), dtype) if entry.wanted else None
             entered = hidden, final
         phrase = np.zeros(len(rows), bool)
-        scores = network.decompose(past, nothing, rows, phrase, some, entered, others)
-        weights = weighting[:, past.score_rows(some)]
-        parts.append(weigh(past, weights, scores, some))
+        scores = network.decompose(past, nothing, rows, phrase, group, entered, others)
+        weights = weighting[:, past.score_rows(group)]
+        parts.append(weigh(past, weights, scores, group))
     found = np.concatenate(parts, axis=1).astype(dtype)
     return found.reshape(len(weighting), len(x), each)
 

@@ -82,20 +82,20 @@ class IntegratedGradients(Method):
         of_others = [np.zeros((K, *way.towards.shape), dtype) for way in others]
 
         counts = np.full(len(past.offsets) - 1, self.path.steps)
-        for some in copies(past.offsets, counts, prepared.bytes_per_step(K)):
-            alpha = self.path.points(some.number).astype(dtype)
-            weights = self.path.weights(some.number).astype(dtype)
-            moved = tuple([way.points(some, alpha) for way in others])
-            read = reading_of(past, some, first.points(some, alpha).values, moved)
+        for group in copies(past.offsets, counts, prepared.bytes_per_step(K)):
+            alpha = self.path.points(group.number).astype(dtype)
+            weights = self.path.weights(group.number).astype(dtype)
+            moved = tuple([way.points(group, alpha) for way in others])
+            read = reading_of(past, group, first.points(group, alpha).values, moved)
             run = network.forward(prepared, read, "gradient")
-            weighed = weighting[:, past.score_rows(some)]
+            weighed = weighting[:, past.score_rows(group)]
             if times is None:
                 found = gradients(run, weighed)
             else:
-                found = gradients(run, weighed, times_input=True, times=(times, some.steps))
-            first.add_up(total, some, weights, found.inputs if times is None else found.token)
+                found = gradients(run, weighed, times_input=True, times=(times, group.steps))
+            first.add_up(total, group, weights, found.inputs if times is None else found.token)
             for way, sums, gradient in zip(others, of_others, found.others, strict=True):
-                way.add_up(sums, some, weights, gradient)
+                way.add_up(sums, group, weights, gradient)
 
         mean, initial = total / self.path.whole, past.no_initial(K)
         started = explained(past, weighting) - _explained_of_start(past, weighting, first, others)
@@ -124,11 +124,11 @@ class _Way(NamedTuple):
     towards: Array
     offsets: Array
 
-    def points(self, some: Copies, alpha: Array) -> Rows:
+    def points(self, group: Copies, alpha: Array) -> Rows:
         """Return points on it, of copies that are each at its own `alpha`."""
-        begin = some.offsets_like(self.offsets)
+        begin = group.offsets_like(self.offsets)
         path = np.empty((begin[-1], self.towards.shape[1]), self.towards.dtype)
-        for b, which, _ in some.by_sequence():
+        for b, which, _ in group.by_sequence():
             own = slice(self.offsets[b], self.offsets[b + 1])
             rows = path[begin[which.start] : begin[which.stop]]
             points = rows.reshape(-1, *self.towards[own].shape)
@@ -136,13 +136,13 @@ class _Way(NamedTuple):
             points += self.start[own]
         return Rows(path, begin)
 
-    def add_up(self, total: Array, some: Copies, weights: Array, gradient: Array) -> None:
+    def add_up(self, total: Array, group: Copies, weights: Array, gradient: Array) -> None:
         """Add the gradients at points, weighted, to the total of each sequence.
 
         One after the other, so that a sum does not depend on how copies were grouped.
         """
-        begin = some.offsets_like(self.offsets)
-        for b, which, _ in some.by_sequence():
+        begin = group.offsets_like(self.offsets)
+        for b, which, _ in group.by_sequence():
             sums = total[:, np.newaxis, self.offsets[b] : self.offsets[b + 1]]
             rows = gradient[:, begin[which.start] : begin[which.stop]]
             terms = rows.reshape(len(sums), -1, *sums.shape[2:])

@@ -78,18 +78,18 @@ class Occlusion(Method):
         started = explained(past, weighting, self.measure)
         baseline = np.broadcast_to(baseline, x.shape)
         effects = []
-        for some, row, marked, column in copies_for_steps(
+        for group, row, marked, column in copies_for_steps(
             past.offsets, each, past.prepared.bytes_per_step(0), offsets
         ):
-            others = [rows.of_copies(some) for rows in reading.others]
+            others = [rows.of_copies(group) for rows in reading.others]
             changed = others[number].values
             taken = column[:, np.newaxis] == np.arange(each)  # of a row as a whole all are
             changed[marked] = np.where(taken, baseline[row], x[row])
-            projection = reading.projection[reading.rows[some.steps]]
-            read = reading_of(past, some, projection, tuple(others))
+            projection = reading.projection[reading.rows[group.steps]]
+            read = reading_of(past, group, projection, tuple(others))
             run = network.forward(past.prepared, read, "nothing")
-            left = explained(run, weighting[:, past.score_rows(some)], self.measure)
-            effects.append(started[:, some.owner] - left)
+            left = explained(run, weighting[:, past.score_rows(group)], self.measure)
+            effects.append(started[:, group.owner] - left)
         found = np.concatenate(effects, axis=1).astype(past.scores.dtype)
         return found.reshape(len(weighting), len(x), each)
 
@@ -104,7 +104,7 @@ class Occlusion(Method):
         started = explained(past, weighting, self.measure)
         resumed = None if prepared.entry is None else Resumed(past, prepared.entry)
         effects = []
-        for some, step, marked, number in copies_for_steps(
+        for group, step, marked, number in copies_for_steps(
             past.offsets, each, prepared.bytes_per_step(0)
         ):
             # Of the baseline there is one row for all steps, or one each.
@@ -116,13 +116,13 @@ class Occlusion(Method):
             else:
                 changed = of_baseline[stand_ins]
             if resumed is None:
-                whole = reading.projection[reading.rows[some.steps]]
+                whole = reading.projection[reading.rows[group.steps]]
                 whole[marked] = changed
-                run = network.forward(prepared, reading_of(past, some, whole), "nothing")
+                run = network.forward(prepared, reading_of(past, group, whole), "nothing")
             else:
-                run = resumed.forward(some, step, changed)
-            left = explained(run, weighting[:, past.score_rows(some)], self.measure)
-            effects.append(started[:, some.owner] - left)
+                run = resumed.forward(group, step, changed)
+            left = explained(run, weighting[:, past.score_rows(group)], self.measure)
+            effects.append(started[:, group.owner] - left)
         found = np.concatenate(effects, axis=1).astype(past.scores.dtype)
         return found.reshape(len(weighting), steps, each)
 

@@ -17,7 +17,7 @@ MEASURES = ("score", "probability")
 
 def reading_of(
     past: ForwardPass,
-    some: Copies,
+    group: Copies,
     projection: Array,
     others: tuple[Rows, ...] | None = None,
 ) -> Reading:
@@ -26,8 +26,8 @@ def reading_of(
     Without `others` every other input is as it was.
     """
     if others is None:
-        others = tuple(rows.of_copies(some) for rows in past.reading.others)
-    return Reading(some.offsets, projection, np.arange(len(projection)), None, others)
+        others = tuple(rows.of_copies(group) for rows in past.reading.others)
+    return Reading(group.offsets, projection, np.arange(len(projection)), None, others)
 
 
 def weigh(

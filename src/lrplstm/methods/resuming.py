@@ -7,6 +7,7 @@ steps, on average, and with the same numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,10 @@ from lrplstm.weights import Array
 __all__ = ["Followed", "Resumed"]
 
 _ROOM = 256  # more than a group has of copies, but of very short sequences
+
+
+_Entered = tuple[Any, Array]
+"""States of the layer: h_t of every step, or None where nobody reads it, and final ones."""
 
 
 class _Side(NamedTuple):
@@ -74,17 +79,13 @@ class Resumed:
         """Run copies that read `changed`, (n, columns), at one `step` each, (n,), of the part."""
         of_sides = self._entry.of_sides(changed)
         both = zip(self._sides, of_sides, strict=True)
-        ran = [self._run(side, copies, step, columns) for side, columns in both]
-        final = np.concatenate([final for final, _ in ran], axis=1)
-        hidden = None
-        if self._entry.wanted:
-            hidden = np.concatenate([hidden for _, hidden in ran], axis=1)
+        entered = _beside([self._run(side, copies, step, columns) for side, columns in both])
         others = tuple(rows.of_copies(copies) for rows in self._past.reading.others)
         reading = Reading(copies.offsets, changed, copies.steps, None, others)
-        return network.forward(self._past.prepared, reading, "nothing", (hidden, final))
+        return network.forward(self._past.prepared, reading, "nothing", entered)
 
-    def _run(self, side: _Side, copies: Copies, step: Array, changed: Array) -> tuple[Array, Any]:
-        """Return the final states of one direction, and where they are wanted h_t of each step."""
+    def _run(self, side: _Side, copies: Copies, step: Array, changed: Array) -> _Entered:
+        """Return the states of one direction."""
         offsets, wanted = self._past.offsets, self._entry.wanted
         if side.reverse:
             before, at_edge = step + 1, step + 1 == offsets[copies.owner + 1]
@@ -95,26 +96,26 @@ class Resumed:
             projection = np.concatenate([projection[: self._steps], changed])
         else:
             projection[self._steps : read] = changed
-        rest = remaining(copies, step, offsets, side.reverse)
-        from_states = np.where(at_edge, self._steps, before)[rest.order]
-        rows = rest.steps.copy()
-        rows[rest.first] = self._steps + rest.order
+        onward = remaining(copies, step, offsets, side.reverse)
+        from_states = np.where(at_edge, self._steps, before)[onward.order]
+        rows = onward.steps.copy()
+        rows[onward.first] = self._steps + onward.order
         run = self._entry.scans.forward_scan(
             side.layer,
             projection,
             rows,
-            rest.offsets,
+            onward.offsets,
             "nothing",
             wanted,
             tuple(state[from_states] for state in side.states),
         )
         final = np.empty_like(run.final)
-        final[rest.order] = run.final
+        final[onward.order] = run.final
         if not wanted:
-            return final, None
+            return None, final
         hidden = side.states[0][copies.steps]
-        hidden[rest.rows] = run.hidden
-        return final, hidden
+        hidden[onward.rows] = run.hidden
+        return hidden, final
 
 
 class Followed:
@@ -135,8 +136,8 @@ class Followed:
         sides = zip(entry.sides, past.sides, strict=True)
         self._sides = [(weights.reverse, run.trace) for (weights, _), run in sides]
 
-    def through_entry(self, copies: Copies, step: Array, relevant: Array) -> tuple[Any, Array]:
-        """Return the relevant parts of the layer's states: h_t of every step, if read, and final.
+    def through_entry(self, copies: Copies, step: Array, relevant: Array) -> _Entered:
+        """Return the relevant parts of the layer's states.
 
         Each copy has `relevant`, (n + 1, columns), at one `step` of the part, (n,), and the last
         row, in which nothing is, at all others.
@@ -144,27 +145,33 @@ class Followed:
         ran = []
         of_sides = self._entry.of_sides(relevant)
         for (reverse, trace), columns in zip(self._sides, of_sides, strict=True):
-            rest = remaining(copies, step, self._past.offsets, reverse)
-            rows = np.full(len(rest.steps), len(step))
-            rows[rest.first] = rest.order
+            onward = remaining(copies, step, self._past.offsets, reverse)
+            rows = np.full(len(onward.steps), len(step))
+            rows[onward.first] = onward.order
             phrase = np.zeros(len(rows), bool)
-            phrase[rest.first] = True
+            phrase[onward.first] = True
             found = self._entry.scans.decompose_scan(
                 trace,
-                copies.owner[rest.order],
+                copies.owner[onward.order],
                 columns,
                 rows,
                 phrase,
-                rest.offsets,
+                onward.offsets,
                 self._entry.wanted,
             )
             final, hidden = np.empty_like(found.final), None
-            final[rest.order] = found.final
+            final[onward.order] = found.final
             if self._entry.wanted:
                 hidden = np.zeros((len(copies.steps), final.shape[1]), final.dtype)
-                hidden[rest.rows] = found.hidden
-            ran.append((final, hidden))
-        final = np.concatenate([final for final, _ in ran], axis=1)
-        if not self._entry.wanted:
-            return None, final
-        return np.concatenate([hidden for _, hidden in ran], axis=1), final
+                hidden[onward.rows] = found.hidden
+            ran.append((hidden, final))
+        return _beside(ran)
+
+
+def _beside(directions: Sequence[_Entered]) -> _Entered:
+    """Return the states of all directions beside each other."""
+    hidden, final = zip(*directions, strict=True)
+    return (
+        None if hidden[0] is None else np.concatenate(hidden, axis=1),
+        np.concatenate(final, axis=1),
+    )
