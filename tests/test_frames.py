@@ -378,3 +378,28 @@ def test_a_missing_number_counts_only_where_a_window_reads_it(bare, frame):
     lrplstm.lrp(bare, lrplstm.windows(table, 7, 2, by="basin"))
     with pytest.raises(ValueError, match=r"^inputs\[1\]: variable 'temp' at 2026-01-08"):
         lrplstm.lrp(bare, lrplstm.windows(table, 7, by="basin"))
+
+
+def test_a_row_of_features_is_found_by_name():
+    rng = np.random.default_rng(0)
+    layers = [
+        Repeat(name="each", reads=["static", "series"]),
+        Concatenate(reads=["series", "each"]),
+        LSTM(weights(rng, 3)),
+        Pool("last"),
+    ]
+    inputs = {
+        "series": lrplstm.Input(1),
+        "static": lrplstm.Input(2, steps=False, feature_names=["area", "slope"]),
+    }
+    model = lrplstm.Model(layers, inputs=inputs)
+    one, batch = rng.normal(size=(3, 1)), rng.normal(size=(2, 4, 1))
+    expected = model.predict({"series": one, "static": [0.5, -1.0]})
+    row = {"slope": -1.0, "area": 0.5}
+    for static in (row, pd.Series(row), pd.DataFrame([row]), pl.DataFrame([row])):
+        np.testing.assert_array_equal(model.predict({"series": one, "static": static}), expected)
+    expected = model.predict({"series": batch, "static": [[0.5, -1.0], [2.0, 3.0]]})
+    table = pd.DataFrame([row, {"slope": 3.0, "area": 2.0}], index=["b", "a"])
+    np.testing.assert_array_equal(model.predict({"series": batch, "static": table}), expected)
+    with pytest.raises(ValueError, match=r"\['static'\]: .*got no 'area'.*did you mean 'aera'"):
+        model.predict({"series": one, "static": {"aera": 1.0, "slope": 2.0}})

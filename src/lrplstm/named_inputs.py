@@ -20,6 +20,7 @@ from lrplstm.inputs import (
 )
 from lrplstm.scaling import Scaler
 from lrplstm.sequences import Batch, LengthError
+from lrplstm.tables import is_table, places, read_table
 from lrplstm.texts import did_you_mean, shown
 from lrplstm.variables import check_variables
 from lrplstm.vocabulary import resolve_vocabulary
@@ -348,14 +349,39 @@ def _count(batch: Batch) -> str:
 
 def _as_steps(place: str, value: Any, encoder: InputEncoder, single: bool) -> Any:
     """Return rows, of which there is one a sequence, as sequences of one step."""
-    if encoder.embedding is None or is_array_like(value) or isinstance(value, np.ndarray):
-        array = to_array(place, value)
-        ndim = (0 if encoder.embedding is not None else 1) + (not single)
-        if array.ndim != ndim:
-            row = [str(encoder.input_size)] if encoder.embedding is None else []
-            shape = ", ".join([*([] if single else ["B"]), *row])
-            raise ArgumentError(
-                place, f"expected one row a sequence, of shape ({shape}), got {array.shape}"
-            )
-        return array[np.newaxis] if single else array[:, np.newaxis]
-    return [value] if single else [[one] for one in value]
+    if encoder.embedding is not None and not is_array_like(value):
+        if not isinstance(value, np.ndarray):
+            return [value] if single else [[one] for one in value]
+    elif encoder.embedding is None:
+        value = _by_name(place, value, encoder.feature_names, single)
+    array = to_array(place, value)
+    ndim = (0 if encoder.embedding is not None else 1) + (not single)
+    if array.ndim != ndim:
+        row = [str(encoder.input_size)] if encoder.embedding is None else []
+        shape = ", ".join([*([] if single else ["B"]), *row])
+        raise ArgumentError(
+            place, f"expected one row a sequence, of shape ({shape}), got {array.shape}"
+        )
+    return array[np.newaxis] if single else array[:, np.newaxis]
+
+
+def _by_name(place: str, value: Any, wanted: tuple[str, ...] | None, single: bool) -> Any:
+    """Return rows of numbers that have names in the order in which they are read.
+
+    They are a table with a row a sequence, or for one sequence a dict, or a column of pandas whose
+    index has the names.
+    """
+    if is_table(value):
+        table = read_table(place, value, wanted, in_order=False)
+        if table is not None:
+            return table.values[0] if single and len(table.values) == 1 else table.values
+    if wanted is None or not single:
+        return value
+    index: Any = getattr(value, "index", None)
+    if isinstance(value, Mapping):
+        names, numbers = list(value), np.array(list(value.values()))
+    elif hasattr(index, "tolist") and all(isinstance(name, str) for name in index.tolist()):
+        names, numbers = index.tolist(), to_array(place, value)
+    else:
+        return value
+    return numbers[places(place, names, wanted)]

@@ -16,6 +16,7 @@ from lrplstm.layers import Recurrent
 from lrplstm.loaders.registry import Option, loader_of
 from lrplstm.loaders.registry import options as loader_options
 from lrplstm.model import LSTMModel
+from lrplstm.named_inputs import Input
 from lrplstm.storage import is_model_folder, read_vocabulary
 
 __all__ = ["convert", "info"]
@@ -57,7 +58,14 @@ def _description(model: Model) -> dict[str, Any]:
         vocabulary = f"{len(model.embedding):,} ids, {tokens}"
     rows["input size"] = model.input_size
     for name, one in (model.inputs or {}).items():
-        rows[f"input {name}"] = one.describe(model.graph.forms[name].size)
+        rows[f"input {name}"] = one.describe(model.graph.forms[name].size) + _variables(one)
+    if model.inputs is None and (said := _variables(model)):
+        rows["variables"] = said.removeprefix("; ")
+    if model.output_scale is not None:
+        rows["scores"] = "in units of the target: " + ", ".join(
+            f"{mean:g} + {scale:g} s"
+            for mean, scale in zip(model.output_scale.mean, model.output_scale.scale, strict=True)
+        )
     if isinstance(model, LSTMModel):
         rows["hidden size"] = model.hidden_size
         rows["pooling"] = model.pooling
@@ -70,6 +78,21 @@ def _description(model: Model) -> dict[str, Any]:
         "padding": _padding(model),
         "tokenizer": model.tokenizer or "none",
     }
+
+
+_MISSING = {"zero": "NaN is read as zero", "mask": "steps with NaN are passed over"}
+
+
+def _variables(one: Model | Input) -> str:
+    """Return what is said of the variables of an input: names, a scaler, and what NaN means."""
+    said = [] if one.feature_names is None else [", ".join(one.feature_names)]
+    if one.scaler is not None:
+        said.append("raw values, which are scaled")
+    if one.missing != "error":
+        said.append(
+            {"zero": "NaN is read as zero", "mask": "steps with NaN are passed over"}[one.missing]
+        )
+    return "".join(f"; {text}" for text in said)
 
 
 def _padding(model: Model) -> str:
@@ -106,8 +129,10 @@ def convert(options: argparse.Namespace) -> None:
             raise InputError(f"{flag}: expected none with a model of this format")
     with saying_what_is_assumed(options.source):
         model = loader(options.source, **chosen)
-    if options.task is not None:
-        model = model.replaced(task=options.task)
+    said = {"task": options.task, "feature_names": options.feature_names}
+    changes = {name: value for name, value in said.items() if value is not None}
+    if changes:
+        model = model.replaced(**changes)
     model.save(folder)
     _print_rows({"written": folder} | _description(model))
 

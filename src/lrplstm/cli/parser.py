@@ -94,6 +94,10 @@ def _path(text: str) -> str:
     return text
 
 
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
 def _integer(text: str) -> int:
     digits = text.removeprefix("-").removeprefix("+")
     if not (digits.isascii() and digits.isdigit()):
@@ -433,6 +437,12 @@ def _add_convert(commands: Any) -> None:
     )
     for option in loader_options().values():
         _add_option(converting, option)
+    converting.add_argument(
+        "--feature-names",
+        type=_names,
+        metavar="NAME,NAME",
+        help="what the variables are called that the model reads",
+    )
     converting.set_defaults(run=convert, parser=converting)
 
 

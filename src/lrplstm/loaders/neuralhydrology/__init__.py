@@ -62,10 +62,10 @@ def from_neuralhydrology(run_folder: str | os.PathLike[str], *, epoch: int | Non
         embeddings and the heads "regression" and "cmal". It reads "dynamic", the numbers of each
         step, in the order of `dynamic_inputs`; and "static", if the run has any: the attributes in
         the order of the alphabet, as NeuralHydrology has them, then what evolves, then for each
-        basin 1 if it is that one and else 0; `origin` has the names of both. Without any static
-        inputs it reads the series alone. `class_names` are the targets; of a mixture of
-        asymmetric Laplacians its parameters, "q mu 1" to "q pi 3" for example, where mu is in the
-        unit of the target, and b, tau and pi are what softplus, sigmoid and softmax are taken of.
+        basin 1 if it is that one and else 0. Both have their `feature_names`, by which tables are
+        read. Without any static inputs it reads the series alone. `class_names` are the targets; of
+        a mixture of asymmetric Laplacians its parameters, "q mu 1" to "q pi 3" for example, where
+        mu is in the unit of the target, and b, tau and pi are what softplus, sigmoid and softmax are taken of.
         It gives a score for the last step, or if the run was trained to predict more steps
         (`predict_last_n`) for every step.
 
@@ -115,17 +115,19 @@ def from_neuralhydrology(run_folder: str | os.PathLike[str], *, epoch: int | Non
         layers.append(Pool("last", name="last"))
     layers += _head(weights, run)
     weights.check_all_read()
-    names = {"dynamic": ", ".join(run.dynamic), "static": ", ".join(run.static)}
     inputs: dict[str, Input | int] | None = None
     if run.static:
-        inputs = {"dynamic": len(run.dynamic), "static": Input(len(run.static), steps=False)}
+        inputs = {
+            "dynamic": Input(len(run.dynamic), feature_names=run.dynamic),
+            "static": Input(len(run.static), steps=False, feature_names=run.static),
+        }
     return Model(
         layers,
         inputs=inputs,
+        feature_names=None if run.static else run.dynamic,
         class_names=_output_names(run),
         task="regression",
-        origin={"run": folder.name, "weights": run.weights.name}
-        | {which: of_input for which, of_input in names.items() if of_input},
+        origin={"run": folder.name, "weights": run.weights.name},
     )
 
 
