@@ -65,7 +65,8 @@ def from_neuralhydrology(run_folder: str | os.PathLike[str], *, epoch: int | Non
         basin 1 if it is that one and else 0. Both have their `feature_names`, by which tables are
         read. Without any static inputs it reads the series alone. `class_names` are the targets; of
         a mixture of asymmetric Laplacians its parameters, "q mu 1" to "q pi 3" for example, where
-        mu is in the unit of the target, and b, tau and pi are what softplus, sigmoid and softmax are taken of.
+        mu is in the unit of the target, and b, tau and pi are what softplus, sigmoid and softmax
+        are taken of.
         It gives a score for the last step, or if the run was trained to predict more steps
         (`predict_last_n`) for every step.
 
