@@ -16,6 +16,6 @@ def data_of(page):
 
 
 def unpacked(text):
-    """Return packed numbers, as report.js reads them."""
+    """Return packed numbers, as explanations.js reads them."""
     three = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, 3)
     return np.pad(three, [(0, 0), (1, 0)]).view("<f4")[:, 0]

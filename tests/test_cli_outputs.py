@@ -246,8 +246,10 @@ def test_a_page_lets_people_choose_class_and_method(tmp_path):
         np.testing.assert_allclose(found, a.token_relevance.ravel(), rtol=1e-4)
     run("explain", *options, "--target", "neutral")
     assert data_of(page.read_text(encoding="utf-8"))["explained"] == ["neutral", "neutral"]
-    run("explain", "It ISN'T  bad…", "--html", page)
-    assert "".join(data_of(page.read_text(encoding="utf-8"))["texts"][0]) == "It ISN'T  bad…"
+    texts.write_bytes("It ISN'T  bad…\r\n“Fine!”\r\n".encode())
+    run("explain", *options)
+    shown = data_of(page.read_text(encoding="utf-8"))["texts"]
+    assert ["".join(pieces) for pieces in shown] == ["It ISN'T  bad…", "“Fine!”"]
     error = fails("explain", "a", "--method", "lrp", "--method", "sa")
     assert "--method: expected one, but for a page alone" in error
 

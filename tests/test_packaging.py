@@ -40,6 +40,8 @@ def test_what_is_in_it(wheel):
         "_kernels.pyi",
         "cli/__init__.py",
         *(f"report/report.{suffix}" for suffix in ("html", "css", "js")),
+        "report/explanations.js",
+        "report/series.js",
     }
     builds = INSTRUCTION_SETS.values() if platform.machine() == "x86_64" else ["_kernels"]
     assert inside >= {f"{name}.abi3.so" for name in builds}

@@ -114,7 +114,7 @@ def text_items(
         return
     for n, line in every:
         where = f"{name}: line {n}"
-        yield Item(where, _split(line, where, options, model), written=line)
+        yield Item(where, _split(line, where, options, model), written=line.removesuffix("\r"))
 
 
 def _chained(

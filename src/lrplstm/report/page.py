@@ -17,6 +17,8 @@ from lrplstm.texts import visible
 
 __all__ = ["render", "write"]
 
+_SCRIPTS = ("explanations.js", "series.js", "report.js")  # one script, in this order
+
 # "<" could end the element that the data stand in; U+2028 and U+2029 end lines of a script.
 _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
@@ -28,7 +30,7 @@ def render(data: dict[str, Any], title: str, note: str | None = None) -> str:
     """
     from markupsafe import Markup
 
-    style, script = _file("report.css"), _file("report.js")
+    style, script = _file("report.css"), "\n".join(map(_file, _SCRIPTS))
     return _template().render(
         data=data,
         json=Markup(_json(data)),
