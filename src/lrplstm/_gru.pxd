@@ -8,10 +8,12 @@ and in scratch.
 """
 
 from lrplstm._activations cimport exp, expm1_twice, sigmoid, tanh
-from lrplstm._rules cimport kept, set_factors, share_product, shares_nothing
+from lrplstm._rules cimport (
+    kept, set_factors, share_of_state, share_product, share_sum, shares_nothing,
+)
 from lrplstm._tiles cimport (
     CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
-    Gates, Step, Tile,
+    Gates, Rule, Step, Tile,
 )
 from lrplstm._vectors cimport (
     apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
@@ -198,8 +200,7 @@ cdef inline void _relevance_of_products(Tile* tile, vector* rows, bint reset_aft
 
 
 cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil:
-    cdef Py_ssize_t n = tile.n, K = tile.targets, n_at = 2 * tile.hidden_size
-    cdef Py_ssize_t lane, r, u
+    cdef Py_ssize_t n = tile.n, n_at = 2 * tile.hidden_size, lane, r, u
     cdef const vector* mask = <const vector*> tile.mask
     cdef const vector* W_x
     cdef const vector* b_n = beyond(<const vector*> tile.bias, n_at)
@@ -207,34 +208,26 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
     cdef const vector* trace
     cdef const vector* h
     cdef vector* row
-    cdef vector epsilon, nothing, z, R, q, bias, share_h, share, shares, token
-    fill(&epsilon, tile.rule.epsilon)
-    fill(&nothing, 0)
-    for r in range(tile.first * K, tile.end * K):
-        lane = r // K
+    cdef vector epsilon, z, R, q, bias, share, shares, token
+    cdef Rule rule = tile.rule
+    fill(&epsilon, rule.epsilon)
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        lane = r // tile.targets
         row = rows + r * tile.row
         W_x = beyond(<const vector*> tile.projection[lane], n_at)
         trace = <const vector*> tile.trace[lane]
-        h = <const vector*> tile.h[lane]
-        fill(&share_h, tile.share[r])
-        shares = nothing
+        # h_t = z h_{t-1} + (1 - z) n
+        h = NULL
+        if not tile.variant:
+            h = <const vector*> tile.h[lane]
+        share = share_of_state(tile, r, row, h, trace + KEPT * n, trace + ADDED * n)
+        fill(&shares, 0)
+        fill(&token, 0)
         for u in range(n):
-            z = trace[KEPT * n + u] + trace[ADDED * n + u]
-            R = (z if tile.variant else h[u]) * row[HANDED * n + u]
-            R = R + row[CARRIED * n + u] + share_h * mask[u]
-            if tile.from_hidden:
-                R = R + row[STARTED * n + u]
-            row[CARRIED * n + u] = R
-            shares = shares + kept(quotient(z, R, epsilon), z, nothing, &tile.rule)
-        # h_t = z h_{t-1} + (1 - z) n: identity weights, no bias, 2H units.
-        fill(&share, total(shares) / (2 * tile.hidden_size))
-        shares = nothing
-        token = nothing
-        for u in range(n):
-            z = trace[KEPT * n + u] + trace[ADDED * n + u]
-            q = quotient(z, row[CARRIED * n + u], epsilon)
-            row[CARRIED * n + u] = trace[KEPT * n + u] * q + share * mask[u]
-            R = trace[ADDED * n + u] * q + share * mask[u]
+            R = share_sum(
+                trace[KEPT * n + u], trace[ADDED * n + u], share * mask[u], epsilon,
+                &row[CARRIED * n + u],
+            )
             # a^n = W_in x_t + r W_hn h_{t-1} + b_in + r b_hn: D + H units, r a constant.
             z = trace[PREACTIVATION_N * n + u]
             q = quotient(z, R, epsilon)
@@ -244,7 +237,7 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
             bias = b_n[u]
             if tile.variant:
                 bias = bias + trace[RESET * n + u] * b_hn[u]
-            shares = shares + kept(q, z, bias, &tile.rule)
+            shares = shares + kept(q, z, bias, &rule)
         tile.share[r] = total(shares) / (tile.input_size + tile.hidden_size)
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 

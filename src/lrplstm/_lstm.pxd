@@ -9,9 +9,11 @@ in `a`, projections and biases, and a row of n vectors for each in a trace and i
 from lrplstm._activations cimport Activation, activated, exp, expm1_twice, gated_tanh, slope
 from lrplstm._tiles cimport (
     CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
-    Gates, Step, Tile,
+    Gates, Rule, Step, Tile,
 )
-from lrplstm._rules cimport kept, set_factors, share_product, shares_nothing
+from lrplstm._rules cimport (
+    kept, set_factors, share_of_state, share_product, share_sum, shares_nothing,
+)
 from lrplstm._vectors cimport (
     apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
 )
@@ -288,47 +290,37 @@ cdef inline double _relevance_by_factors(
 
 
 cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil:
-    cdef Py_ssize_t n = tile.n, K = tile.targets, lane, r, u
+    cdef Py_ssize_t n = tile.n, lane, r, u
     cdef const vector* mask = <const vector*> tile.mask
     cdef const vector* W_x
     cdef const vector* bias = beyond(<const vector*> tile.bias, 2 * tile.hidden_size)
     cdef const vector* trace
-    cdef const vector* h
     cdef vector* row
-    cdef vector epsilon, nothing, z, R, q, share_h, share_c, shares, token
-    fill(&epsilon, tile.rule.epsilon)
-    fill(&nothing, 0)
-    for r in range(tile.first * K, tile.end * K):
-        lane = r // K
+    cdef vector epsilon, z, R, q, share, shares, token
+    cdef Rule rule = tile.rule
+    fill(&epsilon, rule.epsilon)
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        lane = r // tile.targets
         row = rows + r * tile.row
         W_x = beyond(<const vector*> tile.projection[lane], 2 * tile.hidden_size)
         trace = <const vector*> tile.trace[lane]
-        h = <const vector*> tile.h[lane]
-        fill(&share_h, tile.share[r])
-        shares = nothing
-        # R_h = h * (W_hh^g.T @ q) + share, and h = o tanh(c) gives it all to c.
+        # R_h = h * (W_hh^g.T @ q) + share; h = o tanh(c) gives it all to c_t = f c_{t-1} + i g.
+        share = share_of_state(
+            tile, r, row, <const vector*> tile.h[lane], trace + KEPT * n, trace + ADDED * n
+        )
+        fill(&shares, 0)
+        fill(&token, 0)
         for u in range(n):
-            R = row[CARRIED * n + u] + h[u] * row[HANDED * n + u] + share_h * mask[u]
-            if tile.from_hidden:
-                R = R + row[STARTED * n + u]
-            row[CARRIED * n + u] = R
-            z = trace[KEPT * n + u] + trace[ADDED * n + u]
-            shares = shares + kept(quotient(z, R, epsilon), z, nothing, &tile.rule)
-        # c_t = f c_{t-1} + i g: identity weights, no bias, 2H units.
-        fill(&share_c, total(shares) / (2 * tile.hidden_size))
-        shares = nothing
-        token = nothing
-        for u in range(n):
-            z = trace[KEPT * n + u] + trace[ADDED * n + u]
-            q = quotient(z, row[CARRIED * n + u], epsilon)
-            row[CARRIED * n + u] = trace[KEPT * n + u] * q + share_c * mask[u]
-            R = trace[ADDED * n + u] * q + share_c * mask[u]
+            R = share_sum(
+                trace[KEPT * n + u], trace[ADDED * n + u], share * mask[u], epsilon,
+                &row[CARRIED * n + u],
+            )
             # a^g = W_ih^g x_t + W_hh^g h_{t-1} + b^g: D + H units.
             z = trace[PREACTIVATION_G * n + u]
             q = quotient(z, R, epsilon)
             row[Q * n + u] = q
             token = token + q * (W_x[u] - bias[u])
-            shares = shares + kept(q, z, bias[u], &tile.rule)
+            shares = shares + kept(q, z, bias[u], &rule)
         tile.share[r] = total(shares) / (tile.input_size + tile.hidden_size)
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 
@@ -417,36 +409,54 @@ cdef enum:
 
 cdef inline void gradient(Tile* tile, vector* rows) noexcept nogil:
     """Take the gradients of h_t and c_t to those of c_{t-1} and of the pre-activations."""
-    cdef Py_ssize_t n = tile.n, r, gate, u
+    if tile.times_input:
+        _gradient(tile, rows, True)
+    else:
+        _gradient(tile, rows, False)
+
+
+cdef inline void _gradient(Tile* tile, vector* rows, bint times_input) noexcept nogil:
+    """`times_input` is a constant where this is inlined."""
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, r, u
+    cdef bint from_hidden = tile.from_hidden
+    cdef const vector* b_i = <const vector*> tile.bias
+    cdef const vector* b_f = beyond(b_i, H)
+    cdef const vector* b_g = beyond(b_i, 2 * H)
+    cdef const vector* b_o = beyond(b_i, 3 * H)
+    cdef const vector* W_i
+    cdef const vector* W_f
+    cdef const vector* W_g
+    cdef const vector* W_o
     cdef const vector* trace
-    cdef const vector* W_x
-    cdef const vector* bias
     cdef vector* row
-    cdef vector dh, dc, token
+    cdef vector dh, dc, da_i, da_f, da_g, da_o, token
     for r in range(tile.first * tile.targets, tile.end * tile.targets):
         row = rows + r * tile.row
         trace = <const vector*> tile.trace[r // tile.targets]
+        W_i = <const vector*> tile.projection[r // tile.targets]
+        W_f = beyond(W_i, H)
+        W_g = beyond(W_i, 2 * H)
+        W_o = beyond(W_i, 3 * H)
+        fill(&token, 0)
         for u in range(n):
             dh = row[HANDED * n + u]
-            if tile.from_hidden:
+            if from_hidden:
                 dh = dh + row[STARTED * n + u]
             dc = row[CARRIED * n + u] + dh * trace[DC_DH * n + u]
-            row[DA * n + u] = dc * trace[DA_I * n + u]
-            row[(DA + 1) * n + u] = dc * trace[DA_F * n + u]
-            row[(DA + 2) * n + u] = dc * trace[DA_G * n + u]
-            row[(DA + 3) * n + u] = dh * trace[DA_O * n + u]
+            da_i = dc * trace[DA_I * n + u]
+            da_f = dc * trace[DA_F * n + u]
+            da_g = dc * trace[DA_G * n + u]
+            da_o = dh * trace[DA_O * n + u]
+            row[DA * n + u] = da_i
+            row[(DA + 1) * n + u] = da_f
+            row[(DA + 2) * n + u] = da_g
+            row[(DA + 3) * n + u] = da_o
             row[CARRIED * n + u] = dc * trace[FORGET * n + u]
-        if not tile.times_input:
-            continue
-        fill(&token, 0)  # x . (W_ih.T @ da), which is da . (W_ih @ x)
-        for gate in range(4):
-            W_x = beyond(
-                <const vector*> tile.projection[r // tile.targets], gate * tile.hidden_size
-            )
-            bias = beyond(<const vector*> tile.bias, gate * tile.hidden_size)
-            for u in range(n):
-                token = token + row[(DA + gate) * n + u] * (W_x[u] - bias[u])
-        tile.token[r] = total(token)
+            if times_input:  # x . (W_ih.T @ da), which is da . (W_ih @ x)
+                token = token + da_i * (W_i[u] - b_i[u]) + da_f * (W_f[u] - b_f[u])
+                token = token + da_g * (W_g[u] - b_g[u]) + da_o * (W_o[u] - b_o[u])
+        if times_input:
+            tile.token[r] = total(token)
 
 
 # Contextual decomposition -----------------------------------------------------------------------

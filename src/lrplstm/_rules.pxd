@@ -1,7 +1,7 @@
 """The rules of relevance on whole vectors; `lrplstm.rules` has them to be read."""
 
-from lrplstm._tiles cimport ABS, HALF, Rule
-from lrplstm._vectors cimport absolute, fill, quotient, stabilizer, vector
+from lrplstm._tiles cimport ABS, CARRIED, HALF, HANDED, STARTED, Rule, Tile
+from lrplstm._vectors cimport absolute, fill, quotient, stabilizer, total, vector
 
 
 cdef inline bint shares_nothing(const Rule* rule) noexcept nogil:
@@ -53,3 +53,42 @@ cdef inline void share_product(
     q = quotient(gate + signal, R, epsilon)
     R_gate[0] = gate * q
     R_signal[0] = signal * q
+
+
+cdef inline vector share_of_state(
+    const Tile* tile, Py_ssize_t r, vector* row, const vector* h, const vector* earlier,
+    const vector* added,
+) noexcept nogil:
+    """Set CARRIED to the relevance of a state, a sum of two, and return the share of each of both.
+
+    It is what was carried and handed to it, with the share of h; without h, the state is h. Weights
+    are the identity, and there is no bias: 2H units.
+    """
+    cdef Py_ssize_t n = tile.n, u
+    cdef Rule rule = tile.rule
+    cdef bint from_hidden = tile.from_hidden
+    cdef const vector* mask = <const vector*> tile.mask
+    cdef vector epsilon, nothing, share, shares, z, R
+    fill(&epsilon, rule.epsilon)
+    fill(&nothing, 0)
+    fill(&share, tile.share[r])
+    shares = nothing
+    for u in range(n):
+        z = earlier[u] + added[u]
+        R = row[CARRIED * n + u] + (z if h == NULL else h[u]) * row[HANDED * n + u]
+        R = R + share * mask[u]
+        if from_hidden:
+            R = R + row[STARTED * n + u]
+        row[CARRIED * n + u] = R
+        shares = shares + kept(quotient(z, R, epsilon), z, nothing, &rule)
+    fill(&share, total(shares) / (2 * tile.hidden_size))
+    return share
+
+
+cdef inline vector share_sum(
+    vector earlier, vector added, vector share, vector epsilon, vector* R
+) noexcept nogil:
+    """Set R, of a sum, to that of what was earlier, and return that of what was added."""
+    cdef vector q = quotient(earlier + added, R[0], epsilon)
+    R[0] = earlier * q + share
+    return added * q + share
