@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -72,7 +73,7 @@ class Graph:
             for reads in layer.reads or ()
         )
 
-    @property
+    @cached_property
     def scores_other_steps(self) -> bool:
         """Whether scores are those of other steps than of the inputs, as of a decoder's."""
         return self.scores.axis not in (None, self.forms[self.inputs[0]].axis)

@@ -357,7 +357,7 @@ class Model:
         """Return the model as a backend wants it, made when it is first asked for."""
         name = choose.resolve(backend)
         if name not in self._prepared:
-            self._prepared[name] = Prepared(self.graph, choose.scans(backend))
+            self._prepared[name] = Prepared(self.graph, choose.scans(name), name)
         return self._prepared[name]
 
     def encode(self, inputs: Any, unknown: str | None = None) -> Batch:

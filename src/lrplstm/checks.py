@@ -128,10 +128,9 @@ def remembered(function: Callable[..., _T]) -> Callable[..., _T]:
     @functools.wraps(function)
     def call(*arguments: Any) -> _T:
         try:
-            hash(arguments)
-        except TypeError:
+            return kept(*arguments)
+        except TypeError:  # of arguments that cannot be hashed, or of the function itself
             return function(*arguments)
-        return kept(*arguments)
 
     return call
 

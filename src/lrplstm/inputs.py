@@ -118,6 +118,7 @@ class InputEncoder:
     argument: str = "inputs"
     shown: tuple[str, ...] | None = field(init=False, repr=False)
     _ids: dict[str, int] = field(init=False, repr=False)
+    _names: Names = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         vocabulary = self.vocabulary or ()
@@ -125,12 +126,13 @@ class InputEncoder:
         shown = None if self.vocabulary is None else shown_tokens(vocabulary)
         object.__setattr__(self, "_ids", ids)
         object.__setattr__(self, "shown", shown)
+        object.__setattr__(self, "_names", Names(self.feature_names))
 
     def encode(self, inputs: Any, unknown: str | None = None) -> Batch:
         """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
         if unknown is not None:
             self._check_unknown(unknown)
-        reads_ids, names = self.embedding is not None, Names(self.feature_names)
+        reads_ids, names = self.embedding is not None, self._names
         kind, sequences, single = as_arrays(inputs, reads_ids)
         if kind is None and not reads_ids:
             if isinstance(inputs, Windows):

@@ -89,7 +89,7 @@ class ForwardPass(NamedTuple):
     rows : list of ndarray of shape (B + 1,)
         Where sequences begin in the rows of each slot, and where the last ends.
     traces : list
-        Of each scan, see `lrplstm.scans`; None of other nodes.
+        Of each scan, see `lrplstm.scans`; of other nodes a `Pass`.
     sides : list of ForwardResult
         Of each direction of the first layer, where they ran by themselves.
     """
@@ -132,12 +132,6 @@ class ForwardPass(NamedTuple):
     def no_initial(self, targets: int) -> Array:
         """Return zeros for what ends on initial states, (K, B)."""
         return np.zeros((targets, len(self.offsets) - 1), self.scores.dtype)
-
-    def of(self, node: Node) -> Pass:
-        """Return what an operation read and made."""
-        inputs = tuple([self.values[slot] for slot in node.reads])
-        offsets = tuple([self.rows[slot] for slot in node.reads])
-        return Pass(inputs, self.values[node.gives], offsets, self.rows[node.gives])
 
 
 def read(prepared: Prepared, batch: Batch, source: Source, part: Part, inputs: bool) -> Reading:
@@ -191,13 +185,13 @@ def forward(
         if isinstance(node, Node):
             inputs = tuple([values[slot] for slot in node.reads])
             offsets = tuple([rows[slot] for slot in node.reads])
-            values[node.gives] = node.operation.forward(inputs, offsets)
-            rows[node.gives] = node.rows(offsets)
-            traces.append(None)
+            output = values[node.gives] = node.operation.forward(inputs, offsets)
+            own = rows[node.gives] = node.rows(offsets)
+            traces.append(Pass(inputs, output, offsets, own))
             continue
         of_steps = rows[node.hidden] = rows[node.reads[0]]
-        for final in node.finals:
-            rows[final] = of_sequences
+        for slot in node.finals:
+            rows[slot] = of_sequences
         if node is entry and entered is not None:
             values[node.hidden], values[node.finals[0]] = entered
             traces.append(None)
@@ -217,9 +211,7 @@ def forward(
         above = node.scans.forward_scan(
             node.layer, projection, read, of_steps, keep, node.wanted, node.start(values)
         )
-        values[node.hidden], values[node.finals[0]] = above.hidden, above.final
-        for slot, state in zip(node.finals[1:], above.others, strict=False):
-            values[slot] = state
+        values[node.gives] = above.hidden, above.final, *above.others
         traces.append(above.trace)
     return ForwardPass(prepared, reading, values, rows, traces, sides)
 
@@ -257,7 +249,7 @@ def decompose(
     for node, trace in zip(prepared.nodes, past.traces, strict=True):
         if isinstance(node, Node):
             parts = tuple([values[slot] for slot in node.reads])
-            values[node.gives] = node.operation.decompose(past.of(node), parts, copies)
+            values[node.gives] = node.operation.decompose(trace, parts, copies)
             continue
         if node is prepared.entry and entered is not None:
             values[node.hidden], values[node.finals[0]] = entered
@@ -273,9 +265,7 @@ def decompose(
         above = node.scans.decompose_scan(
             trace, copies.owner, relevant, rows, in_phrase, offsets, node.wanted, *start
         )
-        values[node.hidden], values[node.finals[0]] = above.hidden, above.final
-        for slot, state in zip(node.finals[1:], above.others, strict=False):
-            values[slot] = state
+        values[node.gives] = above.hidden, above.final, *above.others
     scores: Array = values[prepared.scores]
     return scores
 

@@ -36,12 +36,12 @@ class Outputs:
     names: tuple[str, ...] | None
     task: str = "classification"
 
-    @property
+    @cached_property
     def binary(self) -> bool:
         """Whether one score tells two classes apart."""
         return self.scores == 1 and self.names is not None and len(self.names) == 2
 
-    @property
+    @cached_property
     def regression(self) -> bool:
         """Whether scores are values, of which none is the prediction."""
         return self.task == "regression"

@@ -54,6 +54,8 @@ class Scan:
         The slot of h_t of every step.
     finals : tuple of int
         Those of the final states, h first.
+    gives : slice
+        All of these, which follow each other.
     full : bool
         Whether other layers give initial states, or read another final state than h.
     wanted : bool
@@ -85,6 +87,7 @@ class Scan:
         self.reads, self.hidden = reads, slot
         widths = layer.state_widths
         self.finals = tuple(range(slot + 1, slot + 1 + len(widths)))
+        self.gives = slice(slot, slot + 1 + len(widths))
         self.wanted = self.reads_steps = False
         states = [one.initial_states for one in layer.directions]
         self.initial_hidden = np.concatenate([h for h, *_ in states])
@@ -209,6 +212,7 @@ class Prepared:
 
     Attributes
     ----------
+    backend : {"kernel", "reference"}
     nodes : list of Scan or Node
         In the order in which they run.
     entry : Scan, or None
@@ -224,7 +228,8 @@ class Prepared:
         Whether these are other steps than those of the inputs.
     """
 
-    def __init__(self, graph: Graph, scans: Scans) -> None:
+    def __init__(self, graph: Graph, scans: Scans, backend: str) -> None:
+        self.backend = backend
         inputs = graph.forms[graph.inputs[0]]
         self.input_size = inputs.size
         self.every_step = graph.scores.steps

@@ -98,8 +98,9 @@ class Words(Sequence[list[str]]):
         if isinstance(index, slice):
             return [self[b] for b in range(*index.indices(len(self)))]
         b = range(len(self))[index]  # also checks, and counts from the end
-        steps = slice(int(self.offsets[b]), int(self.offsets[b + 1]))
-        return [self.vocabulary[id_] for id_ in self.ids[steps].tolist()]
+        first, last = self.offsets[b : b + 2].tolist()
+        vocabulary = self.vocabulary
+        return [vocabulary[id_] for id_ in self.ids[first:last].tolist()]
 
 
 class Part(NamedTuple):
@@ -274,6 +275,11 @@ class Batch:
     def from_features(self) -> bool:
         """True where the input was numbers rather than tokens or ids."""
         return self.embedding is None or self.of_windows
+
+    @property
+    def any_features(self) -> bool:
+        """Whether that is so of this input or of another."""
+        return self.from_features or any(other.from_features for other in self.others.values())
 
     @property
     def zero_id(self) -> int:

@@ -51,7 +51,7 @@ def gradients(
     states, token = [], None
     for node, trace, gradient in descent:
         if isinstance(node, Node):
-            descent.hand_on(node, *node.operation.gradient(past.of(node), gradient))
+            descent.hand_on(node, *node.operation.gradient(trace, gradient))
             continue
         at_entry = times_input and node is prepared.entry
         final, hidden, *others = gradient

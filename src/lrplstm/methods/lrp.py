@@ -88,7 +88,7 @@ class LRP(Method):
         token: Any = None
         for node, trace, R in descent:
             if isinstance(node, Node):
-                below = node.operation.relevance(past.of(node), R, rule, product_rule)
+                below = node.operation.relevance(trace, R, rule, product_rule)
                 descent.hand_on(node, *below)
                 continue
             x = past.values[node.reads[0]]

@@ -41,15 +41,14 @@ class Request:
             check_choice("level", level, LEVELS)
         self.model = model
         self.batch: Batch = model.encode(inputs, unknown)
-        batches = (self.batch, *self.batch.others.values())
-        self.level = level or ("input" if any(b.from_features for b in batches) else "token")
+        self.level = level or ("input" if self.batch.any_features else "token")
         self.prepared = model.prepared(backend)
         self.threads = choose.count_threads(num_threads, len(self.batch))
         self.every_step = self.prepared.every_step
         self.params = {
             "level": self.level,
             "unknown": unknown,
-            "backend": choose.resolve(backend),
+            "backend": self.prepared.backend,
         }
 
     def explain(self, method: Method, target: Any | HiddenRelevance) -> Attribution | Attributions:
@@ -65,15 +64,16 @@ class Request:
         def explain_part(part: Part) -> None:
             reading = network.read(prepared, batch, source, part, inputs)
             past = network.forward(prepared, reading, method.keep)
-            weighting = start.weighting(past.scores, part.rows(by_step, scored))
+            scores = past.scores
+            weighting = start.weighting(scores, part.rows(by_step, scored))
             relevance = method.back(past, weighting, part, self.level)
             started = relevance.started
             if started is None:
-                started = start.shared_out(weighting, past.scores)
+                started = start.shared_out(weighting, scores)
                 if by_step:
                     offsets = part.offsets if scored is None else past.score_offsets
                     started = sum_steps(started, offsets)
-            result.put(part, past.scores, started, relevance)
+            result.put(part, scores, started, relevance)
 
         with network.quiet():
             parts = batch.parts(prepared.bytes_per_step(start.count), self.threads)

@@ -57,7 +57,9 @@ class Result:
 
     def put(self, part: Part, scores: Array, started: Array, relevance: InputRelevance) -> None:
         """Take what was found for a part of the batch; a single sequence is all there is."""
-        delta = started - (sum_steps(relevance.token, part.offsets) + relevance.initial)
+        # Everything in float64: NumPy takes long over sums of two dtypes.
+        arrived = sum_steps(relevance.token, part.offsets) + relevance.initial.astype(np.float64)
+        delta = started.astype(np.float64) - arrived
         others = []
         for other, of_numbers in zip(self.batch.others.values(), relevance.others, strict=True):
             rows, offsets = rows_of(part.sequences, other.offsets)
