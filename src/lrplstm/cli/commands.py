@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import Output, naming_output, open_outputs, requested
 from lrplstm.cli.formats import FORMATS, Page, Rows, Settings, Table, given, labelled
 from lrplstm.cli.inputs import (
+    STDIN,
     InputError,
     Item,
     Naming,
@@ -108,8 +110,9 @@ def explain(options: argparse.Namespace) -> None:
     chosen = _method_options(options, methods, model)
     target = read_target(options.target, model)
     naming, accuracy = Naming(options), Accuracy()
+    source = options.series or options.file or STDIN
     settings = Settings(
-        title=f"lrplstm: {', '.join(methods)}",
+        title=f"{'lrplstm' if source == STDIN else Path(source).name}: {', '.join(methods)}",
         limit=options.limit,
         what="series" if options.series is not None else "texts",
         top=options.top,

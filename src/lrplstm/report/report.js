@@ -340,7 +340,7 @@ function update() {
   hideTip();
   for (const b of near) draw(b);
   const [some, all] = [order.length, B].map((count) => count.toLocaleString("en"));
-  $("shown").textContent = `${some === all ? "all" : `${some} of`} ${all} ${isText ? "texts" : "series"}`;
+  $("shown").textContent = B === 1 ? "" : `${some === all ? "all" : `${some} of`} ${all} ${isText ? "texts" : "series"}`;
   if ($("contrast")) $("contrast").hidden = !method().shares || isByStep();
   if ($("deltas")) $("deltas").hidden = !method().shares;
   document.body.classList.toggle("by-step", isByStep());
