@@ -15,11 +15,13 @@ from lrplstm.cli.evaluating import EVALUATION_FORMATS, evaluate
 from lrplstm.cli.formats import FORMATS
 from lrplstm.cli.inputs import NO_FILE, one_line
 from lrplstm.cli.models import convert, info
+from lrplstm.cli.summarizing import SUBJECTS, SUMMARY_FORMATS, summarize
 from lrplstm.evaluation.deletion import HOWS
 from lrplstm.inputs import UNKNOWN_CHOICES
 from lrplstm.loaders.registry import LOADERS, Option
 from lrplstm.loaders.registry import options as loader_options
 from lrplstm.methods import ALIASES, METHODS
+from lrplstm.summary.grouping import PERIODS
 from lrplstm.texts import did_you_mean, shown
 
 __all__ = ["make_parser", "parse"]
@@ -144,6 +146,12 @@ _PREDICT_EXAMPLES = _examples(
 _EVALUATE_EXAMPLES = _examples(
     "lrplstm evaluate labelled.txt",
     "lrplstm evaluate labelled.txt --method lrp --method sa --deletions 3 --out curves.pdf",
+)
+_SUMMARY_EXAMPLES = _examples(
+    "lrplstm explain --file texts.txt --target all --out all.parquet",
+    "lrplstm summary all.parquet --top 10 --out words.png --out words.csv",
+    "lrplstm summary series.parquet --of lags --by basin --out lags.png",
+    "lrplstm summary labelled.parquet --of steps --words negation=not,never,no --labels label",
 )
 _INFO_EXAMPLES = _examples("lrplstm info", "lrplstm info forecast")
 _CONVERT_EXAMPLES = _examples(
@@ -275,6 +283,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_out(predicting, PREDICTION_FORMATS, "JSON as with --json, or a table")
     predicting.set_defaults(run=predict, parser=predicting)
     _add_evaluate(commands)
+    _add_summary(commands)
 
     informing = commands.add_parser(
         "info",
@@ -418,6 +427,80 @@ def _add_evaluate(commands: Any) -> None:
     evaluating.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
     _add_settings(evaluating)
     evaluating.set_defaults(run=evaluate, parser=evaluating)
+
+
+def _add_summary(commands: Any) -> None:
+    summarizing = commands.add_parser(
+        "summary",
+        help="show which words, variables, lags or steps are relevant over many explanations",
+        description=_wrapped(
+            "Show which words, variables, lags or steps are relevant over all explanations in a "
+            "file that `lrplstm explain --out` wrote, with intervals that a bootstrap over its "
+            "sequences gives."
+        ),
+        epilog=_SUMMARY_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    summarizing.add_argument(
+        "file", type=_path, metavar="FILE", help="a .parquet, .jsonl, .json or .csv file"
+    )
+    summarizing.add_argument(
+        "--of",
+        choices=SUBJECTS,
+        help="what is summed up (default: words of texts, variables of series)",
+    )
+    summarizing.add_argument(
+        "--by",
+        action="append",
+        metavar="COLUMN",
+        help="tell sequences apart by what they are of, such as their basin, or by target or "
+        "predicted; may be given several times",
+    )
+    summarizing.add_argument(
+        "--labels",
+        metavar="COLUMN",
+        help="tell what is predicted rightly and wrongly apart, by the true classes in a column: "
+        "label, where a labelled file was explained",
+    )
+    summarizing.add_argument(
+        "--period",
+        metavar="PERIOD",
+        help=f"with --of steps, of steps with dates: {', '.join(PERIODS)}",
+    )
+    summarizing.add_argument(
+        "--words",
+        action="append",
+        metavar="NAME=WORD,...",
+        help="with --of steps, of words: a list of them; may be given several times",
+    )
+    summarizing.add_argument(
+        "--top",
+        type=_positive,
+        default=20,
+        metavar="N",
+        help="show so many of the most relevant (default: 20)",
+    )
+    summarizing.add_argument(
+        "--min-count",
+        type=_positive,
+        default=2,
+        metavar="N",
+        help="leave out words that occur less often (default: 2)",
+    )
+    summarizing.add_argument(
+        "--seed", type=_positive, default=0, metavar="N", help="of the bootstrap (default: 0)"
+    )
+    summarizing.add_argument(
+        "--out",
+        "--plot",
+        dest="out",
+        action="append",
+        type=_path,
+        metavar="FILE",
+        help="write a picture or a table of all, as FILE ends in "
+        f"{', '.join(SUMMARY_FORMATS)}; may be given several times",
+    )
+    summarizing.set_defaults(run=summarize, parser=summarizing, model=None)
 
 
 def _add_convert(commands: Any) -> None:

@@ -20,14 +20,23 @@ from lrplstm.weights import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Dots", "draw_bars", "draw_beeswarm", "draw_matrix", "finish_axes", "legend", "names_on"]
+__all__ = [
+    "MOST_ROWS",
+    "Dots",
+    "draw_bars",
+    "draw_beeswarm",
+    "draw_matrix",
+    "finish_axes",
+    "legend",
+    "names_on",
+]
 
 _MOST_LETTERS = 28  # of a name beside bars
 _FONT_SIZE = 9
 _LINE = 0.3  # inches of a line of bars
 _INTERVAL_COLOR = "#222222"
 _SWARM_BINS = 100
-_MOST_ROWS = 12  # of bars side by side
+MOST_ROWS = 12  # of bars side by side
 
 
 class Dots(NamedTuple):
@@ -50,10 +59,10 @@ class Dots(NamedTuple):
 def draw_bars(ax: Axes | None, rows: Rows, title: str, *, signed: bool) -> Axes:
     """Draw a bar for each item of each row, with its interval, from top to bottom."""
     S, N = len(rows.labels), len(rows.items)
-    if S > _MOST_ROWS:
+    if S > MOST_ROWS:
         raise ArgumentError(
             "select",
-            f"expected at most {_MOST_ROWS} rows of bars, got {S}; select some, or draw "
+            f"expected at most {MOST_ROWS} rows of bars, got {S}; select some, or draw "
             "kind='heatmap'",
         )
     ax = axes_or_new(ax, 6.5, 1.2 + _LINE * N * max(1.0, 0.45 * S))

@@ -240,8 +240,8 @@ class LagProfile:
             select.setdefault("variable", ALL_VARIABLES)
         rows = self._lines(estimate, select)
         title = _title(measure)
-        if len(self.variables) > 1 and select["variable"] != ALL_VARIABLES:
-            title += f" of {visible(str(select['variable']))}"
+        if len(self.variables) > 1:
+            title += f" of {_named(select['variable'])}"
         middle = self.lags + (self.width - 1) / 2
         if measure == "mean":
             return draw_profiles(ax, rows, middle, title)
@@ -332,6 +332,10 @@ class LagHolding:
 def _cumulative(relevance: Array, axis: int) -> Array:
     """Return the share of the sum over an axis that is reached at each place of it."""
     return quotient(np.cumsum(relevance, axis), relevance.sum(axis=axis, keepdims=True))
+
+
+def _named(variable: Any) -> str:
+    return "all variables" if variable == ALL_VARIABLES else visible(str(variable))
 
 
 def _title(measure: str) -> str:

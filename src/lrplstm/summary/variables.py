@@ -247,6 +247,12 @@ class MeanRelevance:
         by_steps = self.step_column is not None and len(self.variables) == 1
         return str(self.step_column) if by_steps else "variable"
 
+    @property
+    def bar_rows(self) -> int:
+        """How many bars each item has: one for each group, class and, if not items, steps."""
+        G, P, _, C, V = self.sums.relevance.shape
+        return G * P * C * V // len(self.sums.bins if self._items != "variable" else self.variables)
+
     def _rows(self, estimate: Estimate, select: Mapping[str, Any] | None) -> Rows:
         columns = index_columns(self.sums, estimate.value.shape, self.step_column)
         axis = 3 if self._items == "variable" else 1
