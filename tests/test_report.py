@@ -121,11 +121,29 @@ def test_series_have_their_numbers_and_names(tmp_path):
     lrplstm.save_report(tmp_path / "x.html", model, frames, labels=[1.0, None])
     data = data_of((tmp_path / "x.html").read_text(encoding="utf-8"))
     assert data["variables"] == ["<rain>", "snow", "t"]
-    assert data["steps"][0] == ["2021-02-27", "2021-02-28", "2021-03-01", "2021-03-02"]
-    assert data["stepsOf"] == [0, 1]
+    assert data["steps"] == [f"2021-{day}" for day in "02-27 02-28 03-01 03-02 03-03 03-04".split()]
+    assert data["stepsOf"] == [0, 0]
     assert data["labels"] == [1.0, None]
     numbers = np.concatenate([frame.to_numpy().ravel() for frame in frames])
     np.testing.assert_allclose(unpacked(data["values"]), numbers, rtol=1e-4, atol=1e-6)
+
+
+def test_labels_of_steps_are_shared_and_right():
+    """Whatever they overlap with, a series has the labels that it was given."""
+    rng = np.random.default_rng(2)
+    lstm = lrplstm.LSTMWeights(*(rng.normal(0, 0.3, s) for s in [(8, 2), (8, 2), (8,)]))
+    model = lrplstm.LSTMModel([lstm], head_weight=rng.normal(size=(1, 2)), task="regression")
+    for _ in range(50):
+        labels = [list("abcdeabcf")[i : i + n] for i, n in rng.integers(1, 6, size=(6, 2))]
+        series = [rng.normal(size=(len(one), 2)) for one in labels]
+        given = Given(steps=labels)
+        data = content([list(lrplstm.lrp(model, series))], given)
+        for start, one in zip(data["stepsOf"], labels, strict=True):
+            assert data["steps"][start : start + len(one)] == one
+    windows = [[str(t) for t in range(start, start + 100)] for start in range(200)]
+    series = rng.normal(size=(200, 100, 2))
+    data = content([list(lrplstm.lrp(model, series))], Given(steps=windows))
+    assert data["steps"] == [str(t) for t in range(299)]
 
 
 def test_what_was_explained_already_is_shown(model, tmp_path):

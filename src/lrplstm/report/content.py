@@ -243,17 +243,28 @@ def _series(column: Sequence[Any], given: Given) -> dict[str, Any]:
 
 
 def _steps(column: Sequence[Any], given: Given) -> dict[str, Any]:
-    """Return lists of step labels, each once, and which of them each series has, or None."""
+    """Return labels of steps, and where those of each series begin, or None.
+
+    Series that have the same dates share them, and so do windows that overlap.
+    """
     all_steps = given.steps or [None] * len(column)
     _check_length("steps", all_steps, len(column))
-    lists: dict[tuple[str, ...], int] = {}
-    which: list[int | None] = []
+    pool: list[str] = []
+    places: dict[str, int] = {}  # where a label stands in the pool
+    starts: list[int | None] = []
     for a, steps in zip(column, all_steps, strict=True):
         if steps is None and a.step_labels is None:
-            which.append(None)
+            starts.append(None)
             continue
-        labels = tuple(map(visible, checked_texts("steps", a.words if steps is None else steps)))
+        labels = [visible(t) for t in checked_texts("steps", a.words if steps is None else steps)]
         if len(labels) != len(a):
             raise ValueError(f"steps: expected {len(a)}, one for each step, got {len(labels)}")
-        which.append(lists.setdefault(labels, len(lists)))
-    return {"steps": list(lists), "stepsOf": which}
+        start = places.get(labels[0], len(pool))
+        known = pool[start : start + len(labels)]
+        if known != labels[: len(known)]:
+            start, known = len(pool), []
+        for label in labels[len(known) :]:
+            places[label] = len(pool)
+            pool.append(label)
+        starts.append(start)
+    return {"steps": pool, "stepsOf": starts}

@@ -10,7 +10,7 @@ function view(b) {
 /** Which variable a strip is of; null for all together. */
 const variableOf = (canvas) => (canvas.dataset.d === "" ? null : Number(canvas.dataset.d));
 
-const stepName = (b, t) => (data.stepsOf[b] === null ? `t=${t}` : data.steps[data.stepsOf[b]][t]);
+const stepName = (b, t) => (data.stepsOf[b] === null ? `t=${t}` : data.steps[data.stepsOf[b] + t]);
 const variableName = (d) => data.variables?.[d] ?? (D > 1 ? `variable ${d}` : "all variables");
 
 /** Relevance of a variable at each step; of all together where d is null. */
