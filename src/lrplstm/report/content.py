@@ -73,7 +73,7 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
         "task": a.task,
         "binary": a.outputs.binary,
         "everyStep": a.every_step,
-        "outputs": [visible(a.outputs.name(k)) for k in range(a.outputs.count)],
+        "outputs": _output_names(a),
         "rows": 1 if a.token_relevance.ndim == 1 else len(a.token_relevance),
         "lengths": [len(one) for one in first],
         "scores": packed(_joined(_scores(one) for one in first)),
@@ -102,6 +102,12 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
 def _check_length(name: str, values: Sequence[Any], expected: int) -> None:
     if len(values) != expected:
         raise ValueError(f"{name}: expected {expected}, one for each sequence, got {len(values)}")
+
+
+def _output_names(a: Any) -> list[str]:
+    """Return what can be explained, by name; or "class 0", "output 1" and so on."""
+    unnamed = f"{a.outputs.kind} " if a.class_names is None else ""
+    return [unnamed + visible(a.outputs.name(k)) for k in range(a.outputs.count)]
 
 
 def _joined(arrays: Iterable[Any]) -> Any:

@@ -201,8 +201,8 @@ const nameOf = (k) => data.outputs[k];
 function explained(b) {
   if (isByStep()) {
     const t = chosenStep(b);
-    const what = isText ? data.texts[b][2 * t + 1] : stepName(b, t);
-    return data.predicted ? `${nameOf(data.predicted[b][t])} at “${what}”` : `the output at “${what}”`;
+    const where = isText ? `“${data.texts[b][2 * t + 1]}”` : stepName(b, t);
+    return `${nameOf(data.predicted ? data.predicted[b][t] : 0)} at ${where}`;
   }
   if (data.rows === 1) return data.explained[b].replace(/-(?=\d)/g, MINUS);
   const [k, against] = chosen(b);

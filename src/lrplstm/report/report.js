@@ -76,7 +76,8 @@ function sumLine(b) {
     return line;
   }
   const [total, all, ...parts] = addable([started, arrived, initial, rest]);
-  add(isByStep() ? "score" : chosen(b)[1] === null ? source : `difference of ${source}s`, total);
+  const ofStep = data.task === "regression" ? "output" : "score";
+  add(isByStep() ? ofStep : chosen(b)[1] === null ? source : `difference of ${source}s`, total);
   add(` = ${inputs}`, all);
   for (const [n, text] of ["initial states", restIs].entries()) {
     add(` ${parts[n].startsWith(MINUS) ? MINUS : "+"} ${text}`, parts[n].replace(MINUS, ""));
