@@ -147,7 +147,7 @@ LAYERS = [
     {"graph.layouts"},
     {"graph.signals"},
     {"graph.operators"},
-    {"graph.linear", "graph.patterns", "graph.recurrent"},
+    {"graph.linear", "graph.patterns", "graph.recurrent", "graph.tables"},
     {"graph.cells", "graph.simplifying", "graph.steps"},
     {"graph.attention", "graph.formulas", "graph.loops", "graph.windows"},
     {"graph.unrolled"},

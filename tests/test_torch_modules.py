@@ -515,3 +515,46 @@ def test_what_is_not_read(compute, match):
 def test_what_is_no_network_with_a_recurrent_layer():
     with pytest.raises(ValueError, match="expected an LSTM, GRU or RNN"):
         lrplstm.from_torch(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
+
+
+# Several embeddings of the same ids -------------------------------------------------------------
+
+
+def side_by_side(net, ids):
+    rows = torch.cat([net.embed(ids), net.other(ids)], dim=-1)
+    return net.fc(net.lstm(rows)[0][:, -1])
+
+
+def summed(net, ids):
+    return net.fc(net.lstm(net.embed(ids) + net.other(ids))[0][:, -1])
+
+
+def beside_the_states(net, ids):
+    return net.fc(torch.cat([net.lstm(net.embed(ids))[0][:, -1], net.other(ids).mean(1)], 1))
+
+
+@pytest.mark.parametrize(
+    ("compute", "sizes", "width", "states"),
+    [
+        (side_by_side, (12, 3), D + 3, H),
+        (side_by_side, (9, 3), D + 3, H),  # ids that one of them lacks are not read
+        (summed, (12, D), D, H),
+        (beside_the_states, (12, 2), D, H + 2),
+    ],
+)
+def test_several_embeddings_of_the_same_ids(compute, sizes, width, states):
+    network = Network(
+        compute,
+        embed=lambda: nn.Embedding(12, D),
+        other=lambda: nn.Embedding(*sizes),
+        lstm=lstm(width),
+        fc=linear(states, C),
+    )
+    network.double().eval()
+    model = lrplstm.from_torch(network)
+    ids = np.random.default_rng(3).integers(0, sizes[0], (4, 7))
+    scores = network(torch.from_numpy(ids)).detach().numpy()
+    assert relative_error(model.predict(ids), scores) < 1e-11
+    assert model.embedding.shape == (sizes[0], D + sizes[1])
+    a = lrplstm.lrp(model, ids, 1, bias_factor=1.0)
+    assert np.abs(a.delta).max() < 1e-9

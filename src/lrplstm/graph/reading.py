@@ -28,6 +28,7 @@ from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value
 from lrplstm.graph.patterns import with_patterns
 from lrplstm.graph.signals import Network, Part
 from lrplstm.graph.simplifying import simplified
+from lrplstm.graph.tables import with_one_table
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
 from lrplstm.graph.unrolled import rolled
 from lrplstm.layers import INPUTS
@@ -89,7 +90,7 @@ def read(graph: Graph, output: str | None = None, room: Room | None = None) -> R
     """
     if output is None:
         output = graph.outputs[0] if graph.outputs else ""
-    graph = with_patterns(graph.for_output(output))
+    graph = with_patterns(with_one_table(graph.for_output(output)))
     if room is None:
         taken = sum(np.asarray(array).nbytes for array in graph.constants.values())
         room = room_for(taken, len(graph.nodes))
