@@ -36,7 +36,7 @@ from lrplstm.loaders.refusals import RefusedError, Room, saying
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["Reading", "read"]
+__all__ = ["Reading", "check_same", "read"]
 
 _SIZES = ({"sequences": 3, "steps": 211}, {"sequences": 5, "steps": 307})
 """Two lots of sizes for what a graph leaves open: primes, of which none is in both."""
@@ -151,7 +151,7 @@ class _Attempt:
             first = self._follow(_SIZES[0], pairs)
         parts = self._parts(first)
         second = self._follow(_SIZES[1], pairs)
-        _check_same(parts, self._parts(second))
+        check_same(parts, self._parts(second))
         return self._reading(parts, first)
 
     def _follow(self, sizes: Mapping[str, int], pairs: Mapping[tuple[str, ...], Any]) -> Network:
@@ -339,17 +339,18 @@ class _Run:
         return network.signals[signal].name
 
 
-def _check_same(first: Sequence[Part], second: Sequence[Part]) -> None:
-    """Raise a RefusedError where layers are others with other sizes."""
+def check_same(first: Sequence[Part], second: Sequence[Part]) -> None:
+    """Raise a RefusedError where a network is another one for other sizes, whatever its names."""
+    names: dict[str, str] = {}
     for mine, other in zip(first, second, strict=False):
-        if (mine.name, mine.reads) != (other.name, other.reads) or not _same(
-            mine.layer, other.layer
-        ):
+        reads = tuple(names.get(read, read) for read in mine.reads)
+        if reads != other.reads or not _same(mine.layer, other.layer):
             place = mine.place or f"what {mine.name!r} reads"
             raise RefusedError(
                 f"{place}: it depends on the number of steps or sequences in a way that is not "
                 "read, such as a step far from both ends"
             )
+        names[mine.name] = other.name
     if len(first) != len(second):
         raise RefusedError("layers depend on the number of steps or sequences")
 

@@ -158,6 +158,10 @@ def _pool_globally(call: Call) -> Value:
 def pool(call: Call, value: Traced, axes: Sequence[int], how: str, *, keep: bool) -> Traced:
     """Return the mean, maximum or sum over some axes: of all steps, of units, or of both."""
     long = [axis for axis in axes if value.shape[axis] > 1]
+    if len(long) == 1 and value.varies(long[0], SIGNAL) and not value.varies(long[0], UNIT):
+        # Rows of several layers, such as those that a loop over steps has made.
+        units = [n for n in range(value.ndim) if n != long[0] and value.varies(n, UNIT)]
+        value, _ = call.network.stacked(value, units)
     over_units = [axis for axis in long if value.varies(axis, SIGNAL, UNIT)]
     over_steps = [axis for axis in long if axis not in over_units]
     if any(value.varies(axis, SEQUENCE) for axis in long):

@@ -32,10 +32,10 @@ def with_one_table(graph: Graph) -> Graph:
     nodes: list[Node] = []
     joined: dict[str, Array] = {}
     for node in graph.nodes:
-        ids = of_node.get(node.outputs[0])
-        if ids is None:
+        if node.outputs[0] not in of_node:
             nodes.append(node)
             continue
+        ids = of_node[node.outputs[0]]
         names = several[ids]
         whole, rows = ", ".join(names), f"rows of {ids} in {', '.join(names)}"
         if whole not in joined:

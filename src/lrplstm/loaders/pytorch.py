@@ -177,8 +177,8 @@ def _of_forward(
         except MixedError:
             raise
         except ValueError as error:
-            found = error
-        if any(tensor.is_meta for tensor in module.parameters()):
+            found = error if _has_recurrent_layers(module) else None
+        if found is not None and any(tensor.is_meta for tensor in module.parameters()):
             raise found
     # Imported here, since it is slow, and most modules are seen through without it.
     from lrplstm.loaders.torch_forward import model_of_forward
@@ -245,6 +245,11 @@ def _module(source: Any) -> Any:
 def _is_script(module: Any) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(module, torch.jit.ScriptModule)
+
+
+def _has_recurrent_layers(module: Any) -> bool:
+    nn = sys.modules["torch"].nn
+    return any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in module.modules())
 
 
 def _is_cell_layer(module: Any) -> bool:

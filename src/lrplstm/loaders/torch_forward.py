@@ -11,11 +11,11 @@ from lrplstm.base_model import Model
 from lrplstm.checks import outer_level
 from lrplstm.graph.assembling import to_model
 from lrplstm.graph.operations import Graph
-from lrplstm.graph.reading import read
+from lrplstm.graph.reading import Reading, check_same, read
 from lrplstm.layers import Recurrent
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.loaders.torch_calls import Arguments, arguments_like, made_up_arguments
-from lrplstm.loaders.torch_graph import graph_of
+from lrplstm.loaders.torch_graph import LengthsError, graph_of
 from lrplstm.loaders.torch_inputs import arguments_of
 from lrplstm.loaders.torch_masks import PaddingSeenError
 from lrplstm.loaders.torch_padding import with_padding
@@ -55,16 +55,8 @@ def model_of_forward(
     module = unwrapped(torch, module)
     runner = Runner(torch, module)
     way = _way(torch, module, runner, example)
-    graph, arguments = graph_of_module(torch, runner, way.arguments, way.sizes)
+    reading, arguments = _read(torch, runner, way, output)
     way = way._replace(arguments=arguments)
-    if output is None and len(graph.outputs) > 1:
-        warnings.warn(
-            f"source: forward returns {', '.join(map(repr, graph.outputs)):.200}; the first is "
-            "explained, and output= chooses another",
-            UserWarning,
-            stacklevel=outer_level(),
-        )
-    reading = read(graph, output)
     model = to_model(reading, **names)
     if not any(isinstance(layer, Recurrent) for layer in model.graph.layers):
         raise ValueError("source: expected a network with a recurrent layer, got one without")
@@ -130,6 +122,46 @@ def _fault(runner: Runner, arguments: Arguments, sizes: Sequence[tuple[int, int]
 
 
 # What it computes -------------------------------------------------------------------------------
+
+
+def _read(torch: Any, runner: Runner, way: _Way, output: str | None) -> tuple[Reading, Arguments]:
+    """Return a module as it was read, and its arguments with their padding."""
+    try:
+        graph, arguments = graph_of_module(torch, runner, way.arguments, way.sizes)
+    except LengthsError as error:
+        return _read_each_length(torch, runner, way, output, error)
+    _warn_of_outputs(graph, output)
+    return read(graph, output), arguments
+
+
+def _read_each_length(
+    torch: Any, runner: Runner, way: _Way, output: str | None, error: LengthsError
+) -> tuple[Reading, Arguments]:
+    """Return the same where a loop makes more operations of more steps: one reading a length."""
+    readings, arguments = list[Reading](), way.arguments
+    for _, T in way.sizes:
+        sizes = [(B, T) for B, _ in way.sizes]
+        graph, arguments = graph_of_module(torch, runner, arguments, sizes)
+        try:
+            readings.append(read(graph, output))
+        except RefusedError:
+            raise error from None
+    try:
+        check_same(*(reading.parts for reading in readings))
+    except RefusedError:
+        raise error from None
+    _warn_of_outputs(graph, output)
+    return readings[0], arguments
+
+
+def _warn_of_outputs(graph: Graph, output: str | None) -> None:
+    if output is None and len(graph.outputs) > 1:
+        warnings.warn(
+            f"source: forward returns {', '.join(map(repr, graph.outputs)):.200}; the first is "
+            "explained, and output= chooses another",
+            UserWarning,
+            stacklevel=outer_level(),
+        )
 
 
 def graph_of_module(

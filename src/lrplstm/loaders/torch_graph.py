@@ -18,7 +18,12 @@ from lrplstm.loaders.torch_reading import Run
 from lrplstm.loaders.torch_values import Call
 from lrplstm.weights import Array
 
-__all__ = ["graph_of"]
+__all__ = ["LengthsError", "graph_of"]
+
+
+class LengthsError(RefusedError):
+    """A forward calls something else for sequences of other lengths."""
+
 
 _TO_THE_END = 2**62
 _NEARLY = 1e-6
@@ -57,10 +62,11 @@ class _Joined:
     def graph(self) -> Graph:
         one, another = self.first.translation, self.second.translation
         if len(one.calls) != len(another.calls):
-            raise RefusedError(
+            raise LengthsError(
                 "forward does something else for other lengths: "
-                f"{len(one.calls)} operations for one, {len(another.calls)} for another; of loops "
-                "over steps only those of nn.LSTMCell, nn.GRUCell and nn.RNNCell are known"
+                f"{len(one.calls)} operations for one, {len(another.calls)} for another; a loop "
+                "has to be an LSTM, GRU or plain cell over the steps (from zeros, where it is "
+                "written out), or a decoder of what it gave before with a fixed number of turns"
             )
         for name, tensor in one.constants.items():
             if name not in another.constants:
@@ -143,6 +149,8 @@ class _Joined:
                 self._add_constant(name, a.place)
         attributes = dict(a.attributes)
         inputs = [self._named(name) for name in a.inputs]
+        if a.operator == "Concat":
+            inputs = [self._in_full(n, name, a, b) for n, name in enumerate(inputs)]
         sized = {
             key: (attributes.pop(key), b.attributes[key]) for key in _SIZED if key in attributes
         }
@@ -161,6 +169,19 @@ class _Joined:
         while inputs and not inputs[-1]:
             inputs.pop()
         self.nodes.append(Node(a.operator, tuple(inputs), a.outputs, attributes, a.place, a.title))
+
+    def _in_full(self, n: int, name: str, a: Call, b: Call) -> str:
+        """Return an input in the shape that it has, if it is a constant that is repeated."""
+        pairs = list(zip(a.shapes[n], b.shapes[n], strict=True))
+        if name not in self.constants or all(one == another for one, another in pairs):
+            return name
+        sizes = [
+            1 if one == another else self._size(one, another, a.place) for one, another in pairs
+        ]
+        whole = f"{name}, repeated ({len(self.nodes)})"
+        reads = (name, self._sizes(sizes, a.place))
+        self.nodes.append(Node("Expand", reads, (whole,), {}, a.place))
+        return whole
 
     def _shape(self, a: Call, b: Call) -> str:
         """Return a shape: numbers, 0 for a size that stays, and -1 for what is left."""

@@ -105,7 +105,7 @@ class Loops:
             steps and the final c.
         """
         if step.steps is None:
-            raise self._translation.refuse("a cell whose inputs are not the steps of a sequence")
+            return self._once(step, states, make)
         source = step.steps
         runs = self._runs.setdefault((key, id(source)), [])
         run = next(
@@ -136,6 +136,33 @@ class Loops:
         memory = Value(tensors[1], steps=run.cell, step=step.step, alone=alone)
         run.last = hidden, memory
         return run.last
+
+    def _once(
+        self,
+        step: Value,
+        states: Sequence[Value],
+        make: Callable[[Value, Sequence[Value], bool], tuple[Value, Value | None]],
+    ) -> tuple[Value, ...]:
+        """Return the states after a cell read something else than the steps of a sequence.
+
+        So does a decoder that reads what it gave before. That is one layer, of one step, a turn.
+        """
+        t = self._translation
+        if step.constant:
+            step = self._beside(step, states)
+        hidden, memory = make(t.stacked([step], 0), states, False)
+        h = t.emit("Gather", [hidden], hidden.tensor[0], axis=0, index=0)
+        return (h,) if memory is None else (h, memory)
+
+    def _beside(self, constant: Value, states: Sequence[Value]) -> Value:
+        """Return a constant, such as the zeros that decoders begin with, as a row of sequences."""
+        t = self._translation
+        state = next((value for value in states if not value.constant), None)
+        if state is None or (constant.tensor != constant.tensor[:1]).any():
+            raise t.refuse("a cell that reads nothing of what the inputs decide")
+        nothing = t.known(constant.tensor.new_zeros(state.shape[-1], constant.shape[-1]))
+        product = t.emit("MatMul", [state, nothing], state.tensor @ nothing.tensor)
+        return t.emit("Add", [product, t.known(constant.tensor[0])], constant.tensor)
 
     def _begin(
         self,

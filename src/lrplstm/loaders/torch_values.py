@@ -110,11 +110,14 @@ class Steps:
     make : callable
         Returns the whole, steps first. It is asked once, when all members are there.
     members : dict of Value by step
+    apart : bool
+        Whether some member was made by itself, so that the others are, too.
     """
 
     count: int
     make: Callable[[], Value]
     members: dict[int, Value] = field(default_factory=dict)
+    apart: bool = False
     _whole: Value | None = None
 
     def whole(self) -> Value | None:
@@ -261,11 +264,12 @@ class Translation:
         if value.parts:
             return self.name(self.stacked(value.parts, 0))
         if value.steps is not None:
-            whole = value.steps.whole()
+            whole = None if value.steps.apart and value.alone else value.steps.whole()
             if whole is not None:
                 gathered = self.emit("Gather", [whole], value.tensor, axis=0, index=value.step)
                 return self.name(gathered)
             if value.alone is not None:
+                value.steps.apart = True
                 return self.name(value.alone())
         raise self.refuse(
             "it reads states of a loop before that ends, or the loop does not do the same at each "
