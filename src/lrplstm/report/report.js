@@ -52,8 +52,8 @@ function facts(b) {
   add(isText ? String(b + 1) : plain(b));
   if (hasClasses && data.outputs.length > 1) {
     addStrong("predicted ", nameOf(predicted));
-    if (label === predicted) add("✓ right", "right");
-    else if (label !== null) add(`✗ wrong: ${nameOf(label)}`, "wrong");
+    if (verdictOn(b) === "right") add("✓ right", "right");
+    if (verdictOn(b) === "wrong") add(`✗ wrong: ${nameOf(label)}`, "wrong");
   } else if (data.task === "regression" && label !== null) addStrong("true ", shown(label, 4));
   const what = explained(b);
   if (!hasBars || what.replace(" (predicted)", "") !== nameOf(predicted)) addStrong("explained ", what);
@@ -77,7 +77,7 @@ function sumLine(b) {
   }
   const [total, all, ...parts] = addable([started, arrived, initial, rest]);
   const ofStep = data.task === "regression" ? "output" : "score";
-  add(isByStep() ? ofStep : chosen(b)[1] === null ? source : `difference of ${source}s`, total);
+  add(isByStep() ? ofStep : chosen(b)[1] === null ? source : "difference", total);
   add(` = ${inputs}`, all);
   for (const [n, text] of ["initial states", restIs].entries()) {
     add(` ${parts[n].startsWith(MINUS) ? MINUS : "+"} ${text}`, parts[n].replace(MINUS, ""));
@@ -295,14 +295,20 @@ const observer = new IntersectionObserver(
   { rootMargin: "600px 0px" },
 );
 
+/** Whether the prediction of a sequence is right; null where nobody knows. */
+function verdictOn(b) {
+  const label = data.labels?.[b] ?? null;
+  if (label === null) return null;
+  return label === data.predicted[b] ? "right" : "wrong";
+}
+
 function passes(b) {
   const search = value("search", "").trim().toLowerCase();
   if (search && !searchable(b).includes(search)) return false;
   const wanted = value("class", "");
   if (wanted !== "" && data.predicted[b] !== Number(wanted)) return false;
   const verdict = value("verdict", "");
-  const judged = data.labels?.[b] === data.predicted?.[b] ? "right" : "wrong";
-  if (verdict && (data.labels[b] === null || judged !== verdict)) return false;
+  if (verdict && verdictOn(b) !== verdict) return false;
   const least = Number(value("delta", 0));
   return !least || !method().shares || Math.abs(sums(b).rest) >= least;
 }
@@ -314,6 +320,8 @@ function searchable(b) {
 
 // Larger numbers come first.
 const KEYS = {
+  class: (b) => -data.predicted[b],
+  verdict: (b) => [null, "right", "wrong"].indexOf(verdictOn(b)),
   score: (b) => sums(b).started,
   delta: (b) => Math.abs(sums(b).rest),
   largest: (b) => largest(relevance(b)),
@@ -341,7 +349,8 @@ function update() {
   hideTip();
   for (const b of near) draw(b);
   const [some, all] = [order.length, B].map((count) => count.toLocaleString("en"));
-  $("shown").textContent = B === 1 ? "" : `${some === all ? "all" : `${some} of`} ${all} ${isText ? "texts" : "series"}`;
+  const count = some === all ? `all ${all}` : `${some} of ${all}`;
+  $("shown").textContent = B === 1 ? "" : `${count} ${isText ? "texts" : "series"}`;
   if ($("contrast")) $("contrast").hidden = !method().shares || isByStep();
   if ($("deltas")) $("deltas").hidden = !method().shares;
   document.body.classList.toggle("by-step", isByStep());
