@@ -26,6 +26,7 @@ from random_models import (
 
 import lrplstm
 from lrplstm import _kernels, parallel
+from lrplstm.activations import ACTIVATIONS
 from lrplstm.backends import choose, reference
 from lrplstm.rules import PRODUCT_RULES, EpsilonRule
 from lrplstm.scans import KEEP, Scans
@@ -77,6 +78,13 @@ CELLS = {
     ),
     "gru": random_gru,
     "gru, reset before the product": functools.partial(random_gru, reset_after=False),
+    "gru, relu": functools.partial(random_gru, activation="relu"),
+    "gru, two others, reset before the product": functools.partial(
+        random_gru,
+        reset_after=False,
+        activation=("affine", {"alpha": 0.5, "beta": 0.1}),
+        gate_activation=HARD,
+    ),
     "rnn": random_rnn,
     "rnn, relu": functools.partial(random_rnn, activation="relu"),
     "rnn, linear": functools.partial(random_rnn, activation="linear"),
@@ -271,6 +279,31 @@ def test_backends_agree_on_every_cell(cell, started, kernels):
             for found, wanted in zip(arrays(kernel), arrays(expected), strict=True):
                 if isinstance(wanted, np.ndarray) and wanted.any():
                     assert relative_error(found, wanted) < 1e-12, (name, changed)
+
+
+def test_activations_are_those_of_the_reference(kernels):
+    left_out = set()
+    for name, formula in ACTIVATIONS.items():
+        parameters = {p: v if isinstance(v, float) else 0.3 for p, v in formula.parameters.items()}
+        cell = random_rnn(np.random.default_rng(5), D, H, activation=(name, parameters))
+        directions = [cell.replaced(weight_ih=9 * cell.weight_ih)]
+        if not kernels.has_cell(directions):
+            left_out.add(name)
+            continue
+        results = []
+        for module in (kernels, reference):
+            layer = module.prepare_layer(directions)
+            scan = layer, module.project(layer, draw(6, D, seed=4)), ROWS, OFFSETS
+            ran = module.forward_scan(*scan, "gradient", True)
+            gradient = module.gradient_scan(ran.trace, None, draw(2, 7, H), True)
+            results.append([ran.hidden, gradient.token, gradient.initial_hidden])
+        for found, wanted in zip(*results, strict=True):
+            assert relative_error(found, wanted) < 1e-12, name
+    assert left_out == {
+        "thresholded_relu", "celu", "gelu", "gelu_tanh", "mish", "softplus", "log_sigmoid",
+        "exponential", "soft_shrink", "hard_shrink", "absolute", "square", "sine", "cosine",
+        "tanh_shrink",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("hidden_size", [H, 19])

@@ -94,65 +94,87 @@ cdef inline vector gated_tanh(vector exp_a, vector expm1_2b) noexcept nogil:
 
 # By kind ----------------------------------------------------------------------------------------
 
+# Parameters have the names of `lrplstm.activations`, where they have no others below.
 cdef enum:
     SIGMOID
-    TANH
-    LINEAR
+    TANH  # alpha tanh(beta z)
+    CLIPPED  # alpha z + beta, but at least low and at most high
     RELU
+    LEAKY_RELU  # alpha z below 0
+    ELU  # beta z above 0, below it beta alpha (e^(z / high) - 1)
     SOFTSIGN
-    ELU
-    HARD_SIGMOID
+    SILU
+    HARD_SILU
 
 cdef struct Activation:
     int kind
     double alpha
     double beta
+    double low
+    double high
 
 
-cdef inline vector _affine(vector z, const Activation* f) noexcept nogil:
+cdef inline vector _affine(vector z, double alpha, double beta) noexcept nogil:
     """alpha z + beta."""
-    cdef vector alpha, beta
-    fill(&alpha, f.alpha)
-    fill(&beta, f.beta)
-    return alpha * z + beta
+    cdef vector factor, added
+    fill(&factor, alpha)
+    fill(&added, beta)
+    return factor * z + added
+
+
+cdef inline vector _hard_sigmoid(vector z) noexcept nogil:
+    return at_most(at_least(_affine(z, 1.0 / 6, 0.5), 0), 1)
 
 
 cdef inline vector activated(vector z, const Activation* f) noexcept nogil:
     """f(z)."""
-    cdef vector alpha
+    cdef vector alpha, beta
+    fill(&alpha, f.alpha)
+    fill(&beta, f.beta)
     if f.kind == SIGMOID:
         return sigmoid(z)
     if f.kind == TANH:
-        return tanh(z)
+        return alpha * tanh(beta * z)
+    if f.kind == CLIPPED:
+        return at_most(at_least(_affine(z, f.alpha, f.beta), f.low), f.high)
     if f.kind == RELU:
         return where_above(z, 0, z)
+    if f.kind == LEAKY_RELU:
+        return where_below(z, 0, alpha * z, z)
+    if f.kind == ELU:
+        alpha = alpha * expm1_twice(_affine(at_most(z, 0), 0.5 / f.high, 0))
+        return beta * (where_above(z, 0, z) + alpha)
     if f.kind == SOFTSIGN:
         return z / (1 + absolute(z))
-    if f.kind == ELU:
-        fill(&alpha, f.alpha)
-        return where_above(z, 0, z) + alpha * expm1_twice(at_most(z, 0) / 2)
-    if f.kind == HARD_SIGMOID:
-        return at_most(at_least(_affine(z, f), 0), 1)
-    return z
+    if f.kind == SILU:
+        return z * sigmoid(z)
+    return z * _hard_sigmoid(z)
 
 
 cdef inline vector slope(vector z, vector value, const Activation* f) noexcept nogil:
     """f'(z), given z and f(z)."""
-    cdef vector one, alpha
+    cdef vector one, alpha, beta
     fill(&one, 1)
     fill(&alpha, f.alpha)
+    fill(&beta, f.beta)
     if f.kind == SIGMOID:
         return value * (1 - value)
     if f.kind == TANH:
-        return 1 - value * value
+        return beta * (alpha - value * value / alpha)
+    if f.kind == CLIPPED:
+        z = _affine(z, f.alpha, f.beta)
+        return where_above(z, f.low, where_above(-z, -f.high, alpha))
     if f.kind == RELU:
         return where_above(z, 0, one)
+    if f.kind == LEAKY_RELU:
+        return where_below(-z, 0, one, alpha)
+    if f.kind == ELU:
+        value = _affine(value + alpha * beta, 1 / f.high, 0)
+        return where_above(z, 0, beta - value) + value
     if f.kind == SOFTSIGN:
         one = 1 - absolute(value)
         return one * one
-    if f.kind == ELU:
-        return where_above(z, 0, 1 - (value + alpha)) + (value + alpha)
-    if f.kind == HARD_SIGMOID:
-        z = _affine(z, f)
-        return where_above(z, 0, where_above(-z, -1, alpha))
-    return one
+    if f.kind == SILU:
+        z = sigmoid(z)
+        return z + value * (1 - z)
+    return where_above(z, -3, where_below(z, 3, _affine(z, 1.0 / 3, 0.5), one))

@@ -7,7 +7,7 @@ what r multiplies, where r stands after the product. It is a row of n vectors fo
 and in scratch.
 """
 
-from lrplstm._activations cimport exp, expm1_twice, sigmoid, tanh
+from lrplstm._activations cimport Activation, activated, exp, expm1_twice, sigmoid, slope
 from lrplstm._rules cimport (
     kept, set_factors, share_of_state, share_product, share_sum, shares_nothing,
 )
@@ -18,6 +18,16 @@ from lrplstm._tiles cimport (
 from lrplstm._vectors cimport (
     apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
 )
+
+# What variants there are, and activations of the candidate and of the gates: others than tanh and
+# sigmoid.
+cdef enum:
+    RESET_AFTER = 1
+    OTHER_ACTIVATIONS = 2
+
+cdef enum:
+    OF_CANDIDATE = 0
+    OF_GATES = 1
 
 # What a trace keeps of a step, in rows of units. The last is r; or r h_{t-1} where r stands before
 # the product, as what reaches h_{t-1} through a^n is then multiplied by that.
@@ -64,14 +74,21 @@ cdef inline void reset(Tile* tile, vector* rows) noexcept nogil:
         a_r = rows + lane * tile.row
         h = a_r + tile.states
         for u in range(n):
-            h[LANE_R * n + u] = sigmoid(a_r[u])
-            if not tile.variant:
+            if tile.variant & OTHER_ACTIVATIONS:
+                h[LANE_R * n + u] = activated(a_r[u], &tile.activation[OF_GATES])
+            else:
+                h[LANE_R * n + u] = sigmoid(a_r[u])
+            if not tile.variant & RESET_AFTER:
                 h[LANE_R_H * n + u] = h[LANE_R * n + u] * h[u]
 
 
 cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
     """Take h of each lane one step on, r being there."""
-    if tile.variant:
+    cdef Py_ssize_t lane
+    if tile.variant & OTHER_ACTIVATIONS:
+        for lane in range(tile.first, tile.end):
+            _forward_variant(tile, lane, rows + lane * tile.row)
+    elif tile.variant & RESET_AFTER:
         _forward_of(tile, rows, True)
     else:
         _forward_of(tile, rows, False)
@@ -141,6 +158,51 @@ cdef inline void _forward(Tile* tile, vector* rows, bint reset_after, int keep) 
             h[u] = z_h + n_z
 
 
+cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row) noexcept nogil:
+    """The same with any activations. What stands beyond the units has to be kept from growing."""
+    cdef Py_ssize_t n = tile.n, u
+    cdef const Activation* gate = &tile.activation[OF_GATES]
+    cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
+    cdef const vector* mask = <const vector*> tile.mask
+    cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], 2 * tile.hidden_size)
+    cdef const vector* a_r = row
+    cdef const vector* a_z = beyond(a_r, tile.hidden_size)
+    cdef const vector* a_n = beyond(a_r, 2 * tile.hidden_size)
+    cdef vector* h = row + tile.states
+    cdef vector* trace = <vector*> tile.trace[lane]
+    cdef vector r, z, a, signal, z_h, n_z
+    for u in range(n):
+        r = h[LANE_R * n + u]
+        a = a_n[u]
+        if tile.variant & RESET_AFTER:
+            a = x_n[u] + r * a
+        z = activated(a_z[u], gate)
+        signal = activated(a, candidate)
+        z_h = apart(z * h[u])
+        n_z = apart((1 - z) * signal * mask[u])
+        if tile.keep == FOR_RELEVANCE:
+            trace[KEPT * n + u] = z_h
+            trace[ADDED * n + u] = n_z
+            trace[PREACTIVATION_N * n + u] = a
+            trace[RESET * n + u] = r if tile.variant & RESET_AFTER else h[LANE_R_H * n + u]
+        elif tile.keep == FOR_GATES:
+            trace[R_GATE * n + u] = r
+            trace[Z_GATE * n + u] = z
+            trace[N_GATE * n + u] = signal
+            trace[A_R * n + u] = a_r[u]
+            trace[A_Z * n + u] = a_z[u]
+            trace[A_N * n + u] = a
+            trace[HIDDEN_BEFORE * n + u] = h[u]
+        elif tile.keep == FOR_GRADIENT:
+            trace[DA_R * n + u] = slope(a_r[u], r, gate)
+            trace[DA_R * n + u] *= a_n[u] if tile.variant & RESET_AFTER else h[u]
+            trace[DA_Z * n + u] = (h[u] - signal) * slope(a_z[u], z, gate)
+            trace[DA_N * n + u] = (1 - z) * slope(a, signal, candidate)
+            trace[R_OF_GRADIENT * n + u] = r
+            trace[Z_OF_GRADIENT * n + u] = z
+        h[u] = z_h + n_z
+
+
 # Relevance, all to the signal -------------------------------------------------------------------
 
 cdef enum:
@@ -153,7 +215,7 @@ cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
     """Take relevance of each lane and target down to h_{t-1} and to q of a^n."""
     if not shares_nothing(&tile.rule):
         _relevance_with_shares(tile, rows)
-    elif tile.variant:
+    elif tile.variant & RESET_AFTER:
         _relevance_of_products(tile, rows, True)
     else:
         _relevance_of_products(tile, rows, False)
@@ -218,7 +280,7 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
         trace = <const vector*> tile.trace[lane]
         # h_t = z h_{t-1} + (1 - z) n
         h = NULL
-        if not tile.variant:
+        if not tile.variant & RESET_AFTER:
             h = <const vector*> tile.h[lane]
         share = share_of_state(tile, r, row, h, trace + KEPT * n, trace + ADDED * n)
         fill(&shares, 0)
@@ -235,7 +297,7 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
             row[R_Q * n + u] = trace[RESET * n + u] * q
             token = token + q * (W_x[u] - b_n[u])
             bias = b_n[u]
-            if tile.variant:
+            if tile.variant & RESET_AFTER:
                 bias = bias + trace[RESET * n + u] * b_hn[u]
             shares = shares + kept(q, z, bias, &rule)
         tile.share[r] = total(shares) / (tile.input_size + tile.hidden_size)
@@ -312,7 +374,7 @@ cdef inline void _relevance_of_gates(
         row[R_Q_N * n + u] = r[u] * q
         token = token + q * (x_n[u] - b_n[u])
         bias = b_n[u]
-        if tile.variant:
+        if tile.variant & RESET_AFTER:
             bias = bias + r[u] * b_hn[u]
         shares = shares + kept(q, a_n[u], bias, &tile.rule)
     share[0] = total(shares) / (tile.input_size + H)
@@ -360,10 +422,10 @@ cdef inline void gradient(Tile* tile, vector* rows) noexcept nogil:
             row[OF_N * n + u] = da_n
             row[OF_Z * n + u] = dh * trace[DA_Z * n + u]
             row[CARRIED * n + u] = dh * trace[Z_OF_GRADIENT * n + u]
-            if tile.variant:
+            if tile.variant & RESET_AFTER:
                 row[OF_R * n + u] = da_n * trace[DA_R * n + u]
                 row[R_OF_N * n + u] = da_n * trace[R_OF_GRADIENT * n + u]
-    if tile.variant and tile.times_input:
+    if tile.variant & RESET_AFTER and tile.times_input:
         _times_input(tile, rows)
 
 
@@ -422,14 +484,16 @@ cdef inline void begin_decompose(Tile* tile, vector* rows) noexcept nogil:
     cdef const vector* b_z = beyond(b_r, H)
     cdef const vector* b_n = beyond(b_r, 2 * H)
     cdef const vector* b_hn = beyond(b_r, 3 * H)
+    cdef const Activation* gate = &tile.activation[OF_GATES]
+    cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
     cdef vector* of_bias = <vector*> tile.spare
     for u in range(n):
-        of_bias[OF_BIAS_R * n + u] = sigmoid(b_r[u])
-        of_bias[OF_BIAS_Z * n + u] = sigmoid(b_z[u])
+        of_bias[OF_BIAS_R * n + u] = activated(b_r[u], gate)
+        of_bias[OF_BIAS_Z * n + u] = activated(b_z[u], gate)
         of_bias[BIAS_N * n + u] = b_n[u]
-        if tile.variant:
+        if tile.variant & RESET_AFTER:
             of_bias[BIAS_N * n + u] = b_n[u] + of_bias[OF_BIAS_R * n + u] * b_hn[u]
-        of_bias[OF_BIAS_N * n + u] = tanh(of_bias[BIAS_N * n + u])
+        of_bias[OF_BIAS_N * n + u] = activated(of_bias[BIAS_N * n + u], candidate)
 
 
 cdef inline void decompose_reset(Tile* tile, vector* rows) noexcept nogil:
@@ -438,6 +502,7 @@ cdef inline void decompose_reset(Tile* tile, vector* rows) noexcept nogil:
     The share in r of a part of a^r is what adding it changes, the mean of first and last.
     """
     cdef Py_ssize_t n = tile.n, lane, u
+    cdef const Activation* gate = &tile.activation[OF_GATES]
     cdef const vector* b_r = <const vector*> tile.bias
     cdef const vector* bias_r = <const vector*> tile.spare + OF_BIAS_R * n
     cdef const vector* trace
@@ -449,11 +514,11 @@ cdef inline void decompose_reset(Tile* tile, vector* rows) noexcept nogil:
         h_part = part_r + tile.states
         trace = <const vector*> tile.trace[lane]
         for u in range(n):
-            first = sigmoid(b_r[u] + part_r[u]) - bias_r[u]
-            last = trace[R_GATE * n + u] - sigmoid(trace[A_R * n + u] - part_r[u])
+            first = activated(b_r[u] + part_r[u], gate) - bias_r[u]
+            last = trace[R_GATE * n + u] - activated(trace[A_R * n + u] - part_r[u], gate)
             share = (first + last) / 2
             h_part[LANE_R * n + u] = share
-            if not tile.variant:
+            if not tile.variant & RESET_AFTER:
                 h_part[LANE_R_H * n + u] = (share + bias_r[u]) * h_part[u]
 
 
@@ -469,6 +534,8 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     neither. In 1 - z the bias is 1 - sigmoid(b), and the relevant part is negative.
     """
     cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
+    cdef const Activation* gate = &tile.activation[OF_GATES]
+    cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
     cdef const vector* trace = <const vector*> tile.trace[lane]
     cdef const vector* b_z = beyond(<const vector*> tile.bias, H)
     cdef const vector* b_hn = beyond(<const vector*> tile.bias, 3 * H)
@@ -484,14 +551,14 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef vector first, last, share_r, share_z, share_n, relevant, part
     for u in range(n):
         relevant = part_hn[u]
-        if tile.variant:  # r (W_hn h + b_hn)
+        if tile.variant & RESET_AFTER:  # r (W_hn h + b_hn)
             share_r = h_part[LANE_R * n + u]
             relevant = x_n[u] + (share_r + bias_r[u]) * relevant + share_r * b_hn[u]
-        first = sigmoid(b_z[u] + part_z[u]) - bias_z[u]
-        last = trace[Z_GATE * n + u] - sigmoid(trace[A_Z * n + u] - part_z[u])
+        first = activated(b_z[u] + part_z[u], gate) - bias_z[u]
+        last = trace[Z_GATE * n + u] - activated(trace[A_Z * n + u] - part_z[u], gate)
         share_z = (first + last) / 2
-        first = tanh(b_n[u] + relevant) - bias_n[u]
-        last = trace[N_GATE * n + u] - tanh(trace[A_N * n + u] - relevant)
+        first = activated(b_n[u] + relevant, candidate) - bias_n[u]
+        last = trace[N_GATE * n + u] - activated(trace[A_N * n + u] - relevant, candidate)
         share_n = (first + last) / 2
         part = (share_z + bias_z[u]) * h_part[u]
         part = part + (1 - bias_z[u] - share_z) * share_n - share_z * bias_n[u]
@@ -502,11 +569,12 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
 
 # The cell ---------------------------------------------------------------------------------------
 
-cdef inline void describe(Cell* cell, bint reset_after) noexcept:
+cdef inline void describe(Cell* cell, bint reset_after, bint other_activations) noexcept:
     """What the drivers are to know of it; gates are r, z and n."""
     cdef Back* way
     cell.gates = 3
-    cell.states, cell.own, cell.variant = 1, 1 if reset_after else 2, reset_after
+    cell.states, cell.own = 1, 1 if reset_after else 2
+    cell.variant = RESET_AFTER * reset_after + OTHER_ACTIVATIONS * other_activations
     cell.trace_rows[NOTHING] = 0
     cell.trace_rows[FOR_RELEVANCE] = RELEVANCE_ROWS
     cell.trace_h[FOR_RELEVANCE] = -1 if reset_after else RESET

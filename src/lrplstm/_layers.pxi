@@ -1,15 +1,18 @@
 """Recurrent layers: the weights of one or two directions, packed, and the cell that they are of."""
 
+from math import inf
+
 from libc.string cimport memset
 
 from lrplstm cimport _gru, _lstm, _rnn
 from lrplstm._activations cimport (
-    ELU, HARD_SIGMOID, LINEAR, RELU, SIGMOID, SOFTSIGN, TANH,
+    CLIPPED, ELU, HARD_SILU, LEAKY_RELU, RELU, SIGMOID, SILU, SOFTSIGN, TANH,
 )
 from lrplstm._tiles cimport (
     FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, MOST_STATES, TILE, Cell, Gates, Tile,
 )
 
+from lrplstm.activations import SELU_ALPHA, SELU_SCALE
 from lrplstm.cells import GRUWeights, RNNWeights
 from lrplstm.weights import LSTMWeights
 
@@ -18,14 +21,23 @@ from lrplstm.weights import LSTMWeights
 _SMALL_BYTES = 2**19
 
 
-_KINDS = {
-    "sigmoid": SIGMOID,
-    "tanh": TANH,
-    "linear": LINEAR,
-    "relu": RELU,
-    "softsign": SOFTSIGN,
-    "elu": ELU,
-    "hard_sigmoid": HARD_SIGMOID,
+# Of each activation that is compiled its kind, and those parameters that it does not have itself.
+_ACTIVATIONS = {
+    "sigmoid": (SIGMOID, {}),
+    "tanh": (TANH, {"alpha": 1.0, "beta": 1.0}),
+    "scaled_tanh": (TANH, {}),
+    "linear": (CLIPPED, {"alpha": 1.0, "low": -inf, "high": inf}),
+    "affine": (CLIPPED, {"low": -inf, "high": inf}),
+    "hard_sigmoid": (CLIPPED, {"high": 1.0}),
+    "hard_tanh": (CLIPPED, {"alpha": 1.0}),
+    "relu6": (CLIPPED, {"alpha": 1.0, "high": 6.0}),
+    "relu": (RELU, {}),
+    "leaky_relu": (LEAKY_RELU, {}),
+    "elu": (ELU, {"beta": 1.0, "high": 1.0}),
+    "selu": (ELU, {"alpha": SELU_ALPHA, "beta": SELU_SCALE, "high": 1.0}),
+    "softsign": (SOFTSIGN, {}),
+    "silu": (SILU, {}),
+    "hard_silu": (HARD_SILU, {}),
 }
 
 
@@ -36,9 +48,9 @@ cdef bint _describe(weights, Cell* cell) except -1:
     if isinstance(weights, LSTMWeights) and variants <= set(_LSTM_ACTIVATIONS):
         _lstm.describe(cell, bool(variants))
         return _set_activations(weights.functions, cell)
-    if isinstance(weights, GRUWeights) and variants <= {"reset_after"}:
-        _gru.describe(cell, weights.reset_after)
-        return True
+    if isinstance(weights, GRUWeights):
+        _gru.describe(cell, weights.reset_after, bool(variants - {"reset_after"}))
+        return _set_activations(weights.functions, cell)
     if isinstance(weights, RNNWeights):
         _rnn.describe(cell)
         return _set_activations([weights.function], cell)
@@ -52,11 +64,11 @@ cdef bint _set_activations(functions, Cell* cell) except -1:
     """Set the activations of a cell, if all of them are known."""
     cdef Py_ssize_t i
     for i, function in enumerate(functions):
-        if function.name not in _KINDS:
+        if function.name not in _ACTIVATIONS:
             return False
-        cell.activation[i].kind = _KINDS[function.name]
-        cell.activation[i].alpha = function.parameters.get("alpha", 0)
-        cell.activation[i].beta = function.parameters.get("beta", 0)
+        kind, others = _ACTIVATIONS[function.name]
+        parameters = {"alpha": 0.0, "beta": 0.0, "low": 0.0, "high": 0.0} | others
+        cell.activation[i] = parameters | dict(function.parameters) | {"kind": kind}
     return True
 
 

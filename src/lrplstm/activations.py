@@ -27,7 +27,7 @@ Said = str | Sequence[Any]
 """How an activation is said: its name, or with parameters as ``("leaky_relu", {"alpha": 0.2})``."""
 
 # scale and alpha of SELU: Klambauer et al. 2017 (arXiv 1706.02515).
-_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ ACTIVATIONS: Mapping[str, Formula] = MappingProxyType(
             {"alpha": 1.0},
         ),
         "selu": Formula(
-            lambda z: _SELU_SCALE * np.where(z > 0, z, _SELU_ALPHA * _expm1(z)),
-            lambda z, f: np.where(z > 0, _SELU_SCALE, f + _SELU_SCALE * _SELU_ALPHA),
+            lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * _expm1(z)),
+            lambda z, f: np.where(z > 0, SELU_SCALE, f + SELU_SCALE * SELU_ALPHA),
         ),
         "gelu": Formula(
             lambda z: z * _normal_cdf(z), lambda z, f: _normal_cdf(z) + z * _normal_pdf(z)
