@@ -65,6 +65,32 @@ def random_variant(rng, D, H, dtype=np.float64, **settings):
     return random_weights(rng, D, H, dtype).replaced(**settings)
 
 
+def random_peepholes(rng, D, H, dtype=np.float64, **settings):
+    peepholes = rng.normal(0, 0.5, (3, H)).astype(dtype)
+    return random_weights(rng, D, H, dtype).replaced(peepholes=peepholes, **settings)
+
+
+def random_projection(rng, D, H, dtype=np.float64, *, width=3, **settings):
+    """h is so wide, which may be more than there are units."""
+    arrays = {
+        name: rng.normal(0, 0.5, shape).astype(dtype)
+        for name, shape in {
+            "weight_hh": (4 * H, width),
+            "weight_hr": (width, H),
+            "initial_hidden": (width,),
+        }.items()
+    }
+    return random_weights(rng, D, H, dtype).replaced(**arrays, **settings)
+
+
+def random_entity_aware(rng, D, H, dtype=np.float64, **settings):
+    """The input gate alone reads the last input, and beside it c; h is projected."""
+    cell = random_projection(rng, D, H, dtype, peepholes=np.full((3, H), 0.4, dtype), **settings)
+    weight_ih, weight_hh = cell.weight_ih.copy(), cell.weight_hh.copy()
+    weight_ih[:H, :-1] = weight_ih[H:, -1:] = weight_hh[:H] = 0
+    return cell.replaced(weight_ih=weight_ih, weight_hh=weight_hh, static_inputs=1)
+
+
 HARD = ("hard_sigmoid", {"alpha": 0.2})
 CELLS = {
     "lstm": random_weights,
@@ -76,6 +102,13 @@ CELLS = {
         cell_activation=("elu", {"alpha": 0.7}),
         gate_activation=("hard_sigmoid", {"alpha": 1 / 6}),
     ),
+    "lstm, peepholes": random_peepholes,
+    "lstm, peepholes, relu": functools.partial(random_peepholes, activation="relu"),
+    "lstm, projected": random_projection,
+    "lstm, projected to more, relu": functools.partial(
+        random_projection, width=21, activation="relu"
+    ),
+    "lstm, static inputs, peepholes, projected": random_entity_aware,
     "gru": random_gru,
     "gru, reset before the product": functools.partial(random_gru, reset_after=False),
     "gru, relu": functools.partial(random_gru, activation="relu"),

@@ -374,13 +374,15 @@ def test_every_method_saved_loaded_and_in_batches(variant, tmp_path):
         np.testing.assert_array_equal(alone.token_relevance, found[2].token_relevance)
 
 
-def test_plain_weights_run_on_the_kernels_and_others_do_not():
+def test_variants_run_on_the_kernels_and_two_in_one_layer_do_not():
     rng = np.random.default_rng(8)
     plain, peeped = random_variant(rng, D, H), random_variant(rng, D, H, peepholes=True)
     kernels = choose.scans("kernel")
-    assert LSTM(plain).scans(kernels) is kernels
-    assert LSTM(plain.replaced(activation="tanh", cell_activation="tanh")).scans(kernels) is kernels
+    for variant in VARIANTS.values():
+        weights = random_variant(rng, D, H, **variant)
+        assert LSTM(weights, weights).scans(kernels) is kernels
     assert LSTM(plain, peeped).scans(kernels) is not kernels
+    assert LSTM(plain.replaced(activation="gelu")).scans(kernels) is not kernels
     assert lrplstm.LSTMModel([plain]).predict(np.ones((2, D))).shape == (H,)
     with pytest.raises(ValueError, match=r"layers\[0\]: .* with peepholes; make a lrplstm.Model"):
         lrplstm.LSTMModel([peeped])

@@ -7,7 +7,9 @@ from cython cimport floating as real
 
 from libc.string cimport memcpy, memset
 
-from lrplstm._hidden cimport end_gradient, end_relevance
+from lrplstm._hidden cimport (
+    end_gradient, end_relevance, gradient_of_projection, relevance_of_projection,
+)
 from lrplstm._products cimport Product
 from lrplstm._tiles cimport (
     ABS, ALL, CARRIED, HALF, HANDED, MOST_STAGES, OWN, PROP, SPARE_ROWS, STARTED, TARGETS, Back,
@@ -34,6 +36,8 @@ cdef class _BackRun:
     cdef object hidden
     # Of each step: its relevance, or gradient times input; and that of its inputs; either or both.
     cdef object token, inputs
+    # The share of each static input, or None.
+    cdef object of_static
     # What ends at each initial state or None, and the relevance of all of them or None.
     cdef list states
     cdef object initial
@@ -44,8 +48,8 @@ cdef class _BackRun:
         part.trace, part.way, part.rule = self.trace, self.way, self.rule
         part.projection, part.rows = self.projection, self.rows
         part.targets = targets.stop - targets.start
-        part.hidden, part.token, part.inputs, part.initial = _some(
-            [self.hidden, self.token, self.inputs, self.initial], targets
+        part.hidden, part.token, part.inputs, part.of_static, part.initial = _some(
+            [self.hidden, self.token, self.inputs, self.of_static, self.initial], targets
         )
         part.finals, part.states = _some(self.finals, targets), _some(self.states, targets)
         return part
@@ -73,10 +77,11 @@ def lrp_scan(
     run.way = layer.cell.relevance if all_to_signal else layer.cell.relevance_of_gates
     keep = "relevance" if all_to_signal else "gates"
     K = _start_back(run, trace, keep, [final_relevance, *others], hidden_relevance)
-    steps, D = trace.steps, layer.input_size
+    steps, D, S = trace.steps, layer.input_size, layer.static_inputs
     if inputs is not None:
         inputs = _checked("inputs", inputs, layer.dtype, steps, D)
         run.inputs = np.zeros((K, steps, D), layer.dtype)
+        run.of_static = np.zeros((K, steps), layer.dtype) if S else None
     # The sum over the inputs of a step, or with them the share of each.
     run.token = np.zeros((K, steps), layer.dtype)
     run.initial = np.zeros((K, trace.B), layer.dtype)
@@ -89,7 +94,9 @@ def lrp_scan(
         return LRPResult(run.token, None, run.initial, states)
     # R_x = x * (W_ih.T @ q) + share
     run.inputs *= inputs
-    run.inputs += run.token[..., np.newaxis]
+    run.inputs[..., :D - S] += run.token[..., np.newaxis]
+    if S:
+        run.inputs[..., D - S:] += run.of_static[..., np.newaxis]
     return LRPResult(None, run.inputs, run.initial, states)
 
 
@@ -171,6 +178,7 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     cdef const real* hidden = <const real*> _address(run.hidden)
     cdef real* token = <real*> _address(run.token)
     cdef real* inputs = <real*> _address(run.inputs)
+    cdef real* of_static = <real*> _address(run.of_static)
     cdef real* initial = <real*> _address(run.initial)
     cdef Py_ssize_t H = layer.hidden_size, D = layer.input_size, padded = layer.padded
     cdef Py_ssize_t B = run.trace.B, steps = run.trace.steps, K = run.targets
@@ -182,7 +190,7 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     # The row in a trace that is h_{t-1}, and that of scratch for what starts at the final h.
     cdef Py_ssize_t trace_h = layer.cell.trace_h[run.way.keep]
     cdef Py_ssize_t starts = (CARRIED if trace_h < 0 else HANDED) * padded
-    cdef Py_ssize_t numbers = layer.cell.trace_rows[run.way.keep] * padded
+    cdef Py_ssize_t numbers = layer.trace_rows(run.way.keep) * padded
     cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row, i, work = 0
     cdef const double* of_token
     cdef const void* zero = layer.zero
@@ -194,6 +202,8 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     cdef const BackStage* stage
     cdef Product to_hidden[MOST_STAGES]
     cdef Product to_input
+    cdef Product to_given
+    cdef Step of_projection
     cdef Tile tile
     cdef _Memory memory = _memory(
         (lanes * K * columns + SPARE_ROWS * padded) * <Py_ssize_t> sizeof(real), True
@@ -209,6 +219,14 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     tile.targets, tile.rule = K, run.rule
     tile.from_hidden, tile.times_input = hidden != NULL, token != NULL
     tile.to_inputs = inputs != NULL
+    tile.given = layer.cell.trace_rows[run.way.keep]
+    of_projection = Step(
+        gradient_of_projection[float_vector], gradient_of_projection[double_vector]
+    )
+    if initial != NULL:
+        of_projection = Step(
+            relevance_of_projection[float_vector], relevance_of_projection[double_vector]
+        )
     # Where inputs get relevance of their own, a token is what each of them gets beside its product.
     of_token = &tile.share[0] if inputs != NULL else &tile.token[0]
     to_input.x_stride = to_input.y_stride = columns
@@ -221,7 +239,10 @@ cdef int _back(_BackRun run, const real* projection) except -1:
             direction.back("weight_hh", &run.way.stage[i].recurrent).set_product(&to_hidden[i])
         if inputs != NULL:
             direction.back("weight_ih", &run.way.inputs).set_product(&to_input)
-        tile.bias = direction.bias
+        if layer.projects:
+            to_given = to_input
+            direction.back_projection().set_product(&to_given)
+        tile.bias, tile.peepholes = direction.bias, direction.peepholes
         row = d * steps
         first = 0
         with nogil:
@@ -233,7 +254,7 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                     _take_states(
                         &states, final, r % K * B + first + r // K, scratch + r * columns + starts
                     )
-                    tile.share[r] = 0
+                    tile.share[r] = tile.static_share[r] = 0
                 # Backwards through the rows of the trace that the forward scan wrote.
                 row += offsets[first + size] - offsets[first]
                 active = after = 0
@@ -246,7 +267,7 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                         tile.end = min(tile.first + <Py_ssize_t> AT_ONCE, active)
                         for lane in range(tile.first, tile.end):
                             tile.trace[lane] = <void*> (trace + (row + lane) * numbers)
-                            tile.h[lane] = tile.mask
+                            tile.h[lane] = tile.mask_of_h
                             if lane < after and trace_h >= 0:
                                 tile.h[lane] = (
                                     trace + (row + active + lane) * numbers + trace_h * padded
@@ -272,6 +293,15 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                                     gates * H,
                                 )
                         r = tile.first * K
+                        if layer.projects:
+                            _take[real](&of_projection, &tile, scratch)
+                            to_given.x = scratch + r * columns + STARTED * padded
+                            to_given.y = scratch + r * columns + HANDED * padded
+                            to_given.rows = (tile.end - tile.first) * K
+                            _times_matrix(&to_given, <const real*> to_given.panels)
+                            for lane in range(tile.first, tile.end):
+                                tile.h[lane] = <const real*> tile.trace[lane] + tile.given * padded
+                            tile.from_hidden = False
                         for i in range(run.way.stages):
                             stage = &run.way.stage[i]
                             _take[real](&stage.step, &tile, scratch)
@@ -284,12 +314,15 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                             to_input.y = scratch + r * columns + below
                             to_input.rows = (tile.end - tile.first) * K
                             _times_matrix(&to_input, <const real*> to_input.panels)
+                        tile.from_hidden = hidden != NULL
                         for lane in range(tile.first, tile.end):
                             t = _step(offsets, first + lane, s, direction.reverse)
                             for k in range(K):
                                 r = lane * K + k
                                 if token != NULL:
                                     token[k * steps + t] += of_token[r]
+                                if of_static != NULL:
+                                    of_static[k * steps + t] += tile.static_share[r]
                                 if inputs != NULL:
                                     add(
                                         inputs + (k * steps + t) * D,

@@ -54,7 +54,7 @@ cdef class _Run:
 
     cdef Py_ssize_t trace_numbers(self) noexcept:
         """How many a step has in the trace."""
-        return self.layer.cell.trace_rows[self.keep] * self.layer.padded
+        return self.layer.trace_rows(self.keep) * self.layer.padded
 
 
 def forward_scan(
@@ -224,7 +224,9 @@ cdef int _forward(_Run run, const real* projection) except -1:
     cdef const Py_ssize_t* offsets = _indices(run.offsets)
     cdef Py_ssize_t H = layer.hidden_size, padded = layer.padded, stride = layer.stride
     cdef Py_ssize_t B = run.B, lanes = min(B, layer.lanes), projected = layer.projected()
-    cdef Py_ssize_t columns = stride + (layer.cell.states + layer.cell.own) * padded
+    cdef Py_ssize_t own = stride + layer.cell.states * padded
+    cdef Py_ssize_t projected_h = own + layer.cell.own * padded
+    cdef Py_ssize_t columns = projected_h + (padded if layer.projects else 0)
     cdef Py_ssize_t d, first, active, s, lane, t, row, i, work = 0
     cdef bint started = run.start[0] is not None, keeps_states = run.states[0] is not None
     cdef const Stage* stage
@@ -232,10 +234,13 @@ cdef int _forward(_Run run, const real* projection) except -1:
     cdef const void* own_bias
     cdef States states
     # Of each state where it begins, where it ends, and where that of every step is put, or NULL.
+    cdef real* given
     cdef real* start[MOST_STATES]
     cdef real* final[MOST_STATES]
     cdef real* kept[MOST_STATES]
     cdef Product product[MOST_STAGES]
+    cdef Product projecting
+    cdef const void* zero = layer.zero
     cdef Tile tile
     # A row for each lane, and behind them those of the cell.
     cdef _Memory memory = _memory(
@@ -263,6 +268,7 @@ cdef int _forward(_Run run, const real* projection) except -1:
         direction = layer.directions[d]
         states = layer.states_of(d)
         tile.bias, tile.initial_projected = direction.bias, direction.initial_projected
+        tile.peepholes = direction.peepholes
         own_bias = <const real*> direction.bias + layer.cell.gates * H
         if decomposes:  # nothing of the layer's own states is relevant, nor of biases
             tile.initial_projected = own_bias = layer.zero
@@ -272,6 +278,8 @@ cdef int _forward(_Run run, const real* projection) except -1:
             product[i].start_at = layer.cell.stage[i].writes * H
             if layer.cell.stage[i].adds_bias:
                 product[i].start, product[i].start_step, product[i].start_at = &own_bias, 0, 0
+        if layer.projects:
+            direction.set_projection(&projecting, columns, &zero)
         row = d * run.kept_steps
         first = 0
         with nogil:
@@ -335,6 +343,26 @@ cdef int _forward(_Run run, const real* projection) except -1:
                                 &stage.decompose if decomposes else &stage.forward,
                                 &tile, scratch,
                             )
+                        if layer.projects:
+                            lane = tile.first
+                            projecting.x = scratch + lane * columns + stride
+                            projecting.y = scratch + lane * columns + projected_h
+                            projecting.rows = tile.end - lane
+                            _times_matrix(&projecting, <const real*> projecting.panels)
+                            for lane in range(tile.first, tile.end):
+                                given = scratch + lane * columns + stride
+                                if tile.keep != NOTHING and not decomposes:
+                                    memcpy(
+                                        <real*> tile.trace[lane] + numbers - 2 * padded,
+                                        given, padded * sizeof(real),
+                                    )
+                                    memcpy(
+                                        <real*> tile.trace[lane] + numbers - padded,
+                                        given - stride + projected_h, padded * sizeof(real),
+                                    )
+                                memcpy(
+                                    given, given - stride + projected_h, padded * sizeof(real)
+                                )
                         if keeps_states:
                             for lane in range(tile.first, tile.end):
                                 t = _step(offsets, first + lane, s, direction.reverse)

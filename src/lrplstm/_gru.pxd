@@ -300,7 +300,7 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
             if tile.variant & RESET_AFTER:
                 bias = bias + trace[RESET * n + u] * b_hn[u]
             shares = shares + kept(q, z, bias, &rule)
-        tile.share[r] = total(shares) / (tile.input_size + tile.hidden_size)
+        tile.share[r] = total(shares) / tile.lower_units[2]
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 
 
@@ -377,7 +377,7 @@ cdef inline void _relevance_of_gates(
         if tile.variant & RESET_AFTER:
             bias = bias + r[u] * b_hn[u]
         shares = shares + kept(q, a_n[u], bias, &tile.rule)
-    share[0] = total(shares) / (tile.input_size + H)
+    share[0] = total(shares) / tile.lower_units[2]
     of_token[0] = total(token) + tile.input_size * share[0]
 
 

@@ -1,7 +1,52 @@
-"""What comes back to the states, the same for every cell."""
+"""What comes back to hidden and initial states, the same for every cell.
 
-from lrplstm._tiles cimport CARRIED, HANDED, Tile
-from lrplstm._vectors cimport fill, total, vector
+A hidden state may be a projection of what the cell gives, h = W_hr m. A driver then takes what has
+come back to h through these steps and the product with W_hr, and a cell finds what it hands on to m
+where it looks for that of its h.
+"""
+
+from lrplstm._rules cimport kept
+from lrplstm._tiles cimport CARRIED, HANDED, STARTED, Tile
+from lrplstm._vectors cimport fill, quotient, total, vector
+
+
+cdef inline void relevance_of_projection(Tile* tile, vector* rows) noexcept nogil:
+    """Take relevance of h_t to its q, in the place of `STARTED`: no bias, H units."""
+    cdef Py_ssize_t n = tile.n, r, u
+    cdef const vector* mask = <const vector*> tile.mask_of_h
+    cdef const vector* h
+    cdef const vector* h_t
+    cdef vector* row
+    cdef vector epsilon, nothing, R, share, shares
+    fill(&epsilon, tile.rule.epsilon)
+    fill(&nothing, 0)
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + r * tile.row
+        h = <const vector*> tile.h[r // tile.targets]
+        h_t = <const vector*> tile.trace[r // tile.targets] + (tile.given + 1) * n
+        fill(&share, tile.share[r])
+        shares = nothing
+        for u in range(n):
+            R = h[u] * row[HANDED * n + u] + share * mask[u]
+            if tile.from_hidden:
+                R = R + row[STARTED * n + u]
+            R = quotient(h_t[u], R, epsilon)
+            row[STARTED * n + u] = R
+            shares = shares + kept(R, h_t[u], nothing, &tile.rule)
+        tile.share[r] = total(shares) / tile.hidden_size
+
+
+cdef inline void gradient_of_projection(Tile* tile, vector* rows) noexcept nogil:
+    """Put the gradient of h_t in the place of `STARTED`."""
+    cdef Py_ssize_t n = tile.n, r, u
+    cdef vector* row
+    for r in range(tile.first * tile.targets, tile.end * tile.targets):
+        row = rows + r * tile.row
+        for u in range(n):
+            if tile.from_hidden:
+                row[STARTED * n + u] = row[STARTED * n + u] + row[HANDED * n + u]
+            else:
+                row[STARTED * n + u] = row[HANDED * n + u]
 
 
 cdef inline void end_relevance(
@@ -12,7 +57,7 @@ cdef inline void end_relevance(
     What is carried is that of c_{-1}, or where a cell has h alone another part of that of h_{-1}.
     """
     cdef Py_ssize_t n = tile.n, u
-    cdef const vector* mask = <const vector*> tile.mask
+    cdef const vector* mask = <const vector*> tile.mask_of_h
     cdef const vector* h = <const vector*> tile.h[r // tile.targets]
     cdef vector share, R
     fill(&share, tile.share[r])

@@ -45,8 +45,9 @@ cdef bint _describe(weights, Cell* cell) except -1:
     """Find the cell of some weights, if there is one: the one table of cells."""
     memset(cell, 0, sizeof(Cell))
     variants = weights.variants().keys()
-    if isinstance(weights, LSTMWeights) and variants <= set(_LSTM_ACTIVATIONS):
-        _lstm.describe(cell, bool(variants))
+    if isinstance(weights, LSTMWeights):
+        others = not variants.isdisjoint(_LSTM_ACTIVATIONS)
+        _lstm.describe(cell, others, weights.peepholes is not None)
         return _set_activations(weights.functions, cell)
     if isinstance(weights, GRUWeights):
         _gru.describe(cell, weights.reset_after, bool(variants - {"reset_after"}))
@@ -90,7 +91,10 @@ def has_cell(directions):
     for weights in directions:
         if not _describe(weights, &cell):
             return False
-        variants = tuple([(name, str(value)) for name, value in weights.variants().items()])
+        variants = [
+            (name, value.shape if isinstance(value, np.ndarray) else str(value))
+            for name, value in weights.variants().items()
+        ]
         cells.add((type(weights), *variants))
     return len(cells) == 1
 
@@ -106,9 +110,10 @@ cdef class _Direction:
     cdef bint reverse
     cdef Py_ssize_t hidden_size, first_projected
     cdef const void* bias
+    cdef const void* peepholes
     cdef const void* initial[MOST_STATES]
     cdef const void* initial_projected
-    cdef _Matrix inputs
+    cdef _Matrix inputs, projection
     cdef list recurrent
     cdef dict packed
 
@@ -128,11 +133,18 @@ cdef class _Direction:
         hidden, zero = weights.initial_states[0][np.newaxis], _zeros((stride,), weights.dtype)
         projected = _padded(_product(hidden, self.recurrent[0], zero)[0], stride)
         states = [_padded(state, layer.padded) for state in weights.initial_states]
-        self.rows = [_padded(_biases(weights), stride + layer.padded), projected, *states]
+        self.rows = [_padded(_biases(weights), stride + layer.padded), projected, None, *states]
+        if layer.cell.peeps:
+            peepholes = _zeros((len(weights.peepholes), layer.padded), weights.dtype)
+            peepholes[:, :self.hidden_size] = weights.peepholes
+            self.rows[2] = peepholes
         self.bias = _address(self.rows[0])
         self.initial_projected = _address(self.rows[1])
+        self.peepholes = _address(self.rows[2])
         for i in range(layer.cell.states):
             self.initial[i] = _address(states[i])
+        if layer.projects:
+            self.projection = _Matrix(weights.weight_hr.T)
         return 0
 
     cdef object rows_of(self, weight, const Gates* gates):
@@ -147,6 +159,13 @@ cdef class _Direction:
         (<_Matrix> self.recurrent[stage]).set_product(product)
         product.segment_stride, product.start_step = 0, 1
 
+    cdef void set_projection(self, Product* product, Py_ssize_t columns, const void** zero):
+        """Fill in the product that projects h."""
+        self.projection.set_product(product)
+        product.x_stride = product.y_stride = columns
+        product.segment_stride, product.start_step, product.start_at = 0, 0, 0
+        product.start = zero
+
     cdef _Matrix back(self, str name, const Gates* gates):
         """The rows of `weight_hh` or `weight_ih` that belong to some gates, a segment for each."""
         cdef Py_ssize_t i
@@ -157,6 +176,12 @@ cdef class _Direction:
             # Of two threads that come here at once one's stays: products point into it.
             matrix = self.packed.setdefault(key, _Matrix(rows, gates.count))
         return matrix
+
+    cdef _Matrix back_projection(self):
+        """What leads from h back to what is projected."""
+        if "weight_hr" not in self.packed:
+            self.packed.setdefault("weight_hr", _Matrix(self.weights.weight_hr))
+        return self.packed["weight_hr"]
 
 
 cdef struct States:
@@ -176,10 +201,14 @@ cdef class _Layer:
     cdef Cell cell
     cdef object dtype
     cdef bint single
-    cdef Py_ssize_t itemsize, input_size, hidden_size, padded, stride, lanes
+    cdef Py_ssize_t itemsize, input_size, static_inputs, hidden_size, padded, stride, lanes
     cdef States states
     cdef list directions, rows
+    cdef tuple lower_units
+    # Whether h is a projection of what the cell gives.
+    cdef bint projects
     cdef const void* mask
+    cdef const void* mask_of_h
     cdef const void* zero
 
     def __cinit__(self, list directions):
@@ -193,7 +222,10 @@ cdef class _Layer:
         self.input_size = first.input_size
         self.hidden_size = H = first.hidden_size
         width = VECTOR_BYTES // self.itemsize
-        self.padded = _round_up(H, width)
+        if isinstance(first, LSTMWeights):
+            self.projects, self.static_inputs = first.weight_hr is not None, first.static_inputs
+        self.lower_units = first.lower_units
+        self.padded = _round_up(max(H, first.output_size), width)
         self.lanes = TILE // 2 if first.weight_hh.nbytes <= _SMALL_BYTES else TILE
         # A row of all gates, behind which whole vectors of the last one can be read.
         self.stride = _round_up((self.cell.gates - 1) * H + self.padded, width)
@@ -209,9 +241,10 @@ cdef class _Layer:
         self.rows = [
             _padded(np.ones(H, self.dtype), self.padded),
             _zeros((max(self.stride, self.padded_inputs()),), self.dtype),
+            _padded(np.ones(first.output_size, self.dtype), self.padded),
         ]
         # 1 for each unit, and 0 for the places beyond: what keeps their relevance 0.
-        self.mask = _address(self.rows[0])
+        self.mask, self.mask_of_h = _address(self.rows[0]), _address(self.rows[2])
         # What products without anything to add to start from.
         self.zero = _address(self.rows[1])
 
@@ -226,16 +259,23 @@ cdef class _Layer:
             states.first[i] = direction * states.size[i]
         return states
 
+    cdef Py_ssize_t trace_rows(self, int keep) noexcept:
+        """Rows of units of a step in a trace; where h is projected what is, and h, stand last."""
+        return self.cell.trace_rows[keep] + (2 if self.projects else 0)
+
     cdef Py_ssize_t padded_inputs(self):
         return _round_up(self.input_size, VECTOR_BYTES // self.itemsize)
 
     cdef void set_tile(self, Tile* tile, Py_ssize_t columns, void* spare) noexcept:
         """Fill in the sizes, of rows of scratch of so many numbers, and what is the same always."""
-        cdef Py_ssize_t width = VECTOR_BYTES // self.itemsize
-        tile.hidden_size, tile.input_size = self.hidden_size, self.input_size
+        cdef Py_ssize_t width = VECTOR_BYTES // self.itemsize, i
+        tile.hidden_size, tile.static_inputs = self.hidden_size, self.static_inputs
+        tile.input_size = self.input_size - self.static_inputs
+        for i in range(self.cell.gates):
+            tile.lower_units[i] = self.lower_units[i]
         tile.n, tile.row, tile.states = self.padded // width, columns // width, self.stride // width
         tile.variant, tile.activation = self.cell.variant, self.cell.activation
-        tile.mask, tile.spare = self.mask, spare
+        tile.mask, tile.mask_of_h, tile.spare = self.mask, self.mask_of_h, spare
 
 
 def prepare_layer(directions):
@@ -248,13 +288,12 @@ def prepare_layer(directions):
     if not has_cell(directions):
         raise ValueError(f"directions: expected a cell that is compiled, got {first!r}")
     _describe(first, &cell)
-    D, H, dtype = first.input_size, first.hidden_size, first.dtype
-    rows = cell.gates * H
+    rows, dtype = cell.gates * first.hidden_size, first.dtype
     for weights in directions:
-        _checked("weight_ih", weights.weight_ih, dtype, rows, D)
-        _checked("weight_hh", weights.weight_hh, dtype, rows, H)
-        for state in weights.initial_states:
-            _checked("initial state", state, dtype, H)
+        _checked("weight_ih", weights.weight_ih, dtype, rows, first.input_size)
+        _checked("weight_hh", weights.weight_hh, dtype, rows, first.output_size)
+        for state, like in zip(weights.initial_states, first.initial_states, strict=True):
+            _checked("initial state", state, dtype, len(like))
     return _Layer(directions)
 
 
@@ -279,7 +318,7 @@ def project(_Layer layer not None, x):
 def bytes_per_step(_Layer layer not None):
     """Return what projection and trace of a step take; see `lrplstm.scans`."""
     cdef Py_ssize_t rows = max(
-        layer.cell.trace_rows[keep] for keep in (FOR_RELEVANCE, FOR_GATES, FOR_GRADIENT)
+        layer.trace_rows(keep) for keep in (FOR_RELEVANCE, FOR_GATES, FOR_GRADIENT)
     )
     numbers = layer.projected() + len(layer.directions) * (rows + 1) * layer.padded
     return numbers * layer.itemsize

@@ -53,6 +53,10 @@ cdef enum:
     OF_CELL = 1
     OF_GATES = 2
 
+cdef enum:
+    OTHER_ACTIVATIONS = 1
+    PEEPHOLES = 2
+
 
 cdef inline void forward(Tile* tile, vector* rows) noexcept nogil:
     """Take h and c of each lane one step on."""
@@ -148,22 +152,28 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
     cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
     cdef const Activation* of_cell = &tile.activation[OF_CELL]
     cdef const vector* mask = <const vector*> tile.mask
-    cdef const vector* a = row
-    cdef const vector* a_f = beyond(a, H)
-    cdef const vector* a_g = beyond(a, 2 * H)
-    cdef const vector* a_o = beyond(a, 3 * H)
+    cdef const vector* p = <const vector*> tile.peepholes
+    cdef const vector* after_i = beyond(<const vector*> row, H)
+    cdef const vector* a_g = beyond(<const vector*> row, 2 * H)
+    cdef const vector* after_g = beyond(<const vector*> row, 3 * H)
     cdef vector* h = row + tile.states
     cdef vector* c = h + n
     cdef vector* trace = <vector*> tile.trace[lane]
-    cdef vector i, f, g, o, signal, f_c, i_g, c_t
+    cdef vector a_i, a_f, a_o, i, f, g, o, signal, f_c, i_g, c_t
     for u in range(n):
-        i = activated(a[u], gate)
-        f = activated(a_f[u], gate)
+        a_i, a_f, a_o = row[u], after_i[u], after_g[u]
+        if tile.variant & PEEPHOLES:
+            a_i = a_i + p[u] * c[u]
+            a_f = a_f + p[n + u] * c[u]
+        i = activated(a_i, gate)
+        f = activated(a_f, gate)
         g = activated(a_g[u], candidate)
-        o = activated(a_o[u], gate)
         f_c = apart(f * c[u])
         i_g = apart(i * g)
         c_t = (f_c + i_g) * mask[u]
+        if tile.variant & PEEPHOLES:
+            a_o = a_o + p[2 * n + u] * c_t
+        o = activated(a_o, gate)
         signal = activated(c_t, of_cell)
         if tile.keep == FOR_RELEVANCE:
             trace[KEPT * n + u] = f_c
@@ -172,9 +182,9 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
             trace[HIDDEN_BEFORE * n + u] = h[u]
         elif tile.keep == FOR_GRADIENT:
             trace[DC_DH * n + u] = o * slope(c_t, signal, of_cell)
-            trace[DA_O * n + u] = signal * slope(a_o[u], o, gate)
-            trace[DA_I * n + u] = g * slope(a[u], i, gate) * mask[u]
-            trace[DA_F * n + u] = c[u] * slope(a_f[u], f, gate)
+            trace[DA_O * n + u] = signal * slope(a_o, o, gate)
+            trace[DA_I * n + u] = g * slope(a_i, i, gate) * mask[u]
+            trace[DA_F * n + u] = c[u] * slope(a_f, f, gate)
             trace[DA_G * n + u] = i * slope(a_g[u], g, candidate)
             trace[FORGET * n + u] = f
         elif tile.keep == FOR_GATES:
@@ -182,10 +192,10 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
             trace[(GATES + 1) * n + u] = f
             trace[(GATES + 2) * n + u] = g
             trace[(GATES + 3) * n + u] = o
-            trace[A * n + u] = a[u]
-            trace[(A + 1) * n + u] = a_f[u]
+            trace[A * n + u] = a_i
+            trace[(A + 1) * n + u] = a_f
             trace[(A + 2) * n + u] = a_g[u]
-            trace[(A + 3) * n + u] = a_o[u]
+            trace[(A + 3) * n + u] = a_o
             trace[CELL_BEFORE * n + u] = c[u]
             trace[TANH_C * n + u] = signal
             trace[HIDDEN_OF_GATES * n + u] = h[u]
@@ -321,7 +331,7 @@ cdef inline void _relevance_with_shares(Tile* tile, vector* rows) noexcept nogil
             row[Q * n + u] = q
             token = token + q * (W_x[u] - bias[u])
             shares = shares + kept(q, z, bias[u], &rule)
-        tile.share[r] = total(shares) / (tile.input_size + tile.hidden_size)
+        tile.share[r] = total(shares) / tile.lower_units[2]
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 
 
@@ -337,11 +347,11 @@ cdef inline void relevance_of_gates(Tile* tile, vector* rows) noexcept nogil:
     cdef Py_ssize_t lane, r
     for r in range(tile.first * tile.targets, tile.end * tile.targets):
         lane = r // tile.targets
-        _relevance_of_gates(tile, lane, rows + r * tile.row, &tile.share[r], &tile.token[r])
+        _relevance_of_gates(tile, lane, rows + r * tile.row, r)
 
 
 cdef inline void _relevance_of_gates(
-    const Tile* tile, Py_ssize_t lane, vector* row, double* share, double* of_token
+    Tile* tile, Py_ssize_t lane, vector* row, Py_ssize_t r
 ) noexcept nogil:
     cdef Py_ssize_t n = tile.n, gate, u
     cdef const vector* mask = <const vector*> tile.mask
@@ -350,19 +360,19 @@ cdef inline void _relevance_of_gates(
     cdef const vector* f = trace + (GATES + 1) * n
     cdef const vector* g = trace + (GATES + 2) * n
     cdef const vector* o = trace + (GATES + 3) * n
-    cdef const vector* a = trace + A * n
     cdef const vector* c_before = trace + CELL_BEFORE * n
     cdef const vector* tanh_c = trace + TANH_C * n
+    cdef const vector* p = <const vector*> tile.peepholes
     cdef const vector* h = <const vector*> tile.h[lane]
-    cdef const vector* W_x
-    cdef const vector* bias
     cdef vector* R_c = row + CARRIED * n
     cdef vector* q = row + Q_GATES * n
-    cdef vector epsilon, nothing, z, R, R_gate, R_signal, q_c, q_a, share_h, share_c, token, shares
+    cdef double shares[4]
+    cdef double share
+    cdef vector epsilon, nothing, z, R, R_gate, R_signal, q_c, share_h, share_c, kept_c, token
     fill(&epsilon, tile.rule.epsilon)
     fill(&nothing, 0)
-    fill(&share_h, share[0])
-    shares = nothing
+    fill(&share_h, tile.share[r])
+    token = nothing
     # h = o tanh(c); R_h = h * (W_hh.T @ q) + share, and what starts here.
     for u in range(n):
         R = h[u] * row[HANDED * n + u] + share_h * mask[u]
@@ -371,10 +381,18 @@ cdef inline void _relevance_of_gates(
         share_product(o[u], tanh_c[u], R, &tile.rule, &R_gate, &R_signal)
         q[3 * n + u] = R_gate
         R_c[u] = R_c[u] + R_signal
-        z = f[u] * c_before[u] + i[u] * g[u]
-        shares = shares + kept(quotient(z, R_c[u], epsilon), z, nothing, &tile.rule)
+    shares[3] = _through_gate(tile, lane, row, 3, &token)
+    if tile.variant & PEEPHOLES:
+        fill(&share_c, shares[3])
+        for u in range(n):
+            z = f[u] * c_before[u] + i[u] * g[u]
+            R_c[u] = R_c[u] + z * p[2 * n + u] * q[3 * n + u] + share_c * mask[u]
     # c_t = f c_{t-1} + i g: identity weights, no bias, 2H units.
-    fill(&share_c, total(shares) / (2 * tile.hidden_size))
+    kept_c = nothing
+    for u in range(n):
+        z = f[u] * c_before[u] + i[u] * g[u]
+        kept_c = kept_c + kept(quotient(z, R_c[u], epsilon), z, nothing, &tile.rule)
+    fill(&share_c, total(kept_c) / (2 * tile.hidden_size))
     for u in range(n):
         q_c = quotient(f[u] * c_before[u] + i[u] * g[u], R_c[u], epsilon)
         R = f[u] * c_before[u] * q_c + share_c * mask[u]
@@ -385,19 +403,40 @@ cdef inline void _relevance_of_gates(
         share_product(i[u], g[u], R, &tile.rule, &R_gate, &R_signal)
         q[u] = R_gate
         q[2 * n + u] = R_signal
-    # a = W_ih x_t + W_hh h_{t-1} + b of each gate: D + H units.
-    shares = nothing
-    token = nothing
-    for gate in range(4):
-        W_x = beyond(<const vector*> tile.projection[lane], gate * tile.hidden_size)
-        bias = beyond(<const vector*> tile.bias, gate * tile.hidden_size)
+    for gate in range(3):
+        shares[gate] = _through_gate(tile, lane, row, gate, &token)
+    if tile.variant & PEEPHOLES:
+        fill(&share_c, shares[0] + shares[1])
         for u in range(n):
-            q_a = quotient(a[gate * n + u], q[gate * n + u], epsilon)
-            q[gate * n + u] = q_a
-            token = token + q_a * (W_x[u] - bias[u])
-            shares = shares + kept(q_a, a[gate * n + u], bias[u], &tile.rule)
-    share[0] = total(shares) / (tile.input_size + tile.hidden_size)
-    of_token[0] = total(token) + tile.input_size * share[0]
+            R = p[u] * q[u] + p[n + u] * q[n + u]
+            R_c[u] = R_c[u] + c_before[u] * R + share_c * mask[u]
+    share = shares[1] + shares[2] + shares[3]
+    if tile.static_inputs == 0:
+        share = share + shares[0]
+    tile.share[r], tile.static_share[r] = share, shares[0]
+    tile.token[r] = total(token) + tile.input_size * share + tile.static_inputs * shares[0]
+
+
+cdef inline double _through_gate(
+    const Tile* tile, Py_ssize_t lane, vector* row, Py_ssize_t gate, vector* token
+) noexcept nogil:
+    """Take relevance of a pre-activation to its q; return the share of each unit below.
+
+    a = W_ih x_t + W_hh h_{t-1} + b, and p c: D + H units, or D + 2H.
+    """
+    cdef Py_ssize_t n = tile.n, u
+    cdef const vector* a = <const vector*> tile.trace[lane] + (A + gate) * n
+    cdef const vector* W_x = beyond(<const vector*> tile.projection[lane], gate * tile.hidden_size)
+    cdef const vector* bias = beyond(<const vector*> tile.bias, gate * tile.hidden_size)
+    cdef vector* q = row + (Q_GATES + gate) * n
+    cdef vector epsilon, shares
+    fill(&epsilon, tile.rule.epsilon)
+    fill(&shares, 0)
+    for u in range(n):
+        q[u] = quotient(a[u], q[u], epsilon)
+        token[0] = token[0] + q[u] * (W_x[u] - bias[u])
+        shares = shares + kept(q[u], a[u], bias[u], &tile.rule)
+    return total(shares) / tile.lower_units[gate]
 
 
 # Gradient ---------------------------------------------------------------------------------------
@@ -418,7 +457,8 @@ cdef inline void gradient(Tile* tile, vector* rows) noexcept nogil:
 cdef inline void _gradient(Tile* tile, vector* rows, bint times_input) noexcept nogil:
     """`times_input` is a constant where this is inlined."""
     cdef Py_ssize_t n = tile.n, H = tile.hidden_size, r, u
-    cdef bint from_hidden = tile.from_hidden
+    cdef bint from_hidden = tile.from_hidden, peeps = tile.variant & PEEPHOLES
+    cdef const vector* p = <const vector*> tile.peepholes
     cdef const vector* b_i = <const vector*> tile.bias
     cdef const vector* b_f = beyond(b_i, H)
     cdef const vector* b_g = beyond(b_i, 2 * H)
@@ -443,15 +483,20 @@ cdef inline void _gradient(Tile* tile, vector* rows, bint times_input) noexcept 
             if from_hidden:
                 dh = dh + row[STARTED * n + u]
             dc = row[CARRIED * n + u] + dh * trace[DC_DH * n + u]
+            da_o = dh * trace[DA_O * n + u]
+            if peeps:
+                dc = dc + p[2 * n + u] * da_o
             da_i = dc * trace[DA_I * n + u]
             da_f = dc * trace[DA_F * n + u]
             da_g = dc * trace[DA_G * n + u]
-            da_o = dh * trace[DA_O * n + u]
             row[DA * n + u] = da_i
             row[(DA + 1) * n + u] = da_f
             row[(DA + 2) * n + u] = da_g
             row[(DA + 3) * n + u] = da_o
-            row[CARRIED * n + u] = dc * trace[FORGET * n + u]
+            dc = dc * trace[FORGET * n + u]
+            if peeps:
+                dc = dc + p[u] * da_i + p[n + u] * da_f
+            row[CARRIED * n + u] = dc
             if times_input:  # x . (W_ih.T @ da), which is da . (W_ih @ x)
                 token = token + da_i * (W_i[u] - b_i[u]) + da_f * (W_f[u] - b_f[u])
                 token = token + da_g * (W_g[u] - b_g[u]) + da_o * (W_o[u] - b_o[u])
@@ -506,6 +551,7 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef const vector* bias_i = <const vector*> tile.spare
     cdef const vector* bias_f = bias_i + n
     cdef const vector* bias_g = bias_f + n
+    cdef const vector* p = <const vector*> tile.peepholes
     cdef const vector* mask = <const vector*> tile.mask
     cdef const Activation* gate = &tile.activation[OF_GATES]
     cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
@@ -514,11 +560,17 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef vector* c_part = h_part + n
     cdef vector first, last, share_i, share_f, share_g, part
     for u in range(n):
-        first = activated(b[u] + part_i[u], gate) - bias_i[u]
-        last = i[u] - activated(a[u] - part_i[u], gate)
+        part = part_i[u]
+        if tile.variant & PEEPHOLES:
+            part = part + p[u] * c_part[u]
+        first = activated(b[u] + part, gate) - bias_i[u]
+        last = i[u] - activated(a[u] - part, gate)
         share_i = (first + last) / 2
-        first = activated(b_f[u] + part_f[u], gate) - bias_f[u]
-        last = f[u] - activated(a[n + u] - part_f[u], gate)
+        part = part_f[u]
+        if tile.variant & PEEPHOLES:
+            part = part + p[n + u] * c_part[u]
+        first = activated(b_f[u] + part, gate) - bias_f[u]
+        last = f[u] - activated(a[n + u] - part, gate)
         share_f = (first + last) / 2
         first = activated(b_g[u] + part_g[u], candidate) - bias_g[u]
         last = g[u] - activated(a[2 * n + u] - part_g[u], candidate)
@@ -537,11 +589,12 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
 
 # The cell ---------------------------------------------------------------------------------------
 
-cdef inline void describe(Cell* cell, bint variant) noexcept:
+cdef inline void describe(Cell* cell, bint other_activations, bint peepholes) noexcept:
     """What the drivers are to know of it."""
     cdef Back* way
     cell.gates = 4
-    cell.states, cell.own, cell.variant, cell.stages = 2, 0, variant, 1
+    cell.states, cell.own, cell.stages, cell.peeps = 2, 0, 1, peepholes
+    cell.variant = OTHER_ACTIVATIONS * other_activations + PEEPHOLES * peepholes
     cell.trace_rows[NOTHING] = 0
     cell.trace_rows[FOR_RELEVANCE], cell.trace_h[FOR_RELEVANCE] = RELEVANCE_ROWS, HIDDEN_BEFORE
     cell.trace_rows[FOR_GATES], cell.trace_h[FOR_GATES] = GATES_ROWS, HIDDEN_OF_GATES

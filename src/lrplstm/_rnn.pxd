@@ -86,7 +86,7 @@ cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
             row[OF_A * n + u] = q
             token = token + q * (W_x[u] - bias[u])
             shares = shares + kept(q, a[u], bias[u], &tile.rule)
-        tile.share[r] = total(shares) / (tile.input_size + tile.hidden_size)
+        tile.share[r] = total(shares) / tile.lower_units[0]
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 
 

@@ -13,8 +13,9 @@ cdef enum:
     TILE = 64
     TARGETS = 8
 
-# At most so many different ones has a cell.
+# At most so many gates has a cell, and different activations.
 cdef enum:
+    MOST_GATES = 4
     ACTIVATIONS = 3
 
 # What a trace keeps of each step.
@@ -52,10 +53,13 @@ cdef struct Tile:
     Py_ssize_t first
     Py_ssize_t end
     Py_ssize_t targets
-    # Sizes: H and D; in vectors those of a row of units, a row of scratch, and what it has before
-    # the states.
+    # Sizes: H and D, without those inputs that the first gate alone reads, so many as are static;
+    # how many units the sum of each gate has; in vectors those of a row of units, a row of scratch,
+    # and what it has before the states.
     Py_ssize_t hidden_size
     Py_ssize_t input_size
+    Py_ssize_t static_inputs
+    Py_ssize_t lower_units[MOST_GATES]
     Py_ssize_t n
     Py_ssize_t row
     Py_ssize_t states
@@ -68,12 +72,17 @@ cdef struct Tile:
     bint from_hidden
     bint to_inputs
     bint times_input
-    # The biases; W_hh h_{-1}; 1 for each unit and 0 for the places beyond, whose relevance it keeps
-    # 0; and a row that is the cell's own from the first step to the last.
+    # The biases; rows of peepholes, where the cell has some; W_hh h_{-1}; 1 for each unit and 0 for
+    # the places beyond, whose relevance it keeps 0, and the same for each number of h; and a row
+    # that is the cell's own from the first step to the last.
     const void* bias
+    const void* peepholes
     const void* initial_projected
     const void* mask
+    const void* mask_of_h
     void* spare
+    # Where h is projected: in a trace the row of what the cell gives, behind which h_t stands.
+    Py_ssize_t given
     # Of each lane what it reads of the projection, W_ih x_t + b; its trace; on the way back also h
     # of this step, and in a decomposition whether the step is in the phrase.
     const void* projection[TILE]
@@ -81,8 +90,10 @@ cdef struct Tile:
     const void* h[TILE]
     bint in_phrase[TILE]
     # Of each row on the way back: what each lower unit gets of biases and stabilizers, from the
-    # next step and then for the one before; and the relevance, or gradient times input, of x_t.
+    # next step and then for the one before, and what each static input gets; and the relevance, or
+    # gradient times input, of x_t.
     double share[TILE * TARGETS]
+    double static_share[TILE * TARGETS]
     double token[TILE * TARGETS]
 
 ctypedef void (*FloatStep)(Tile* tile, float_vector* rows) noexcept nogil
@@ -93,7 +104,6 @@ cdef struct Step:
     DoubleStep of_doubles
 
 cdef enum:
-    MOST_GATES = 4
     MOST_STATES = 2
     MOST_STAGES = 2
     SPARE_ROWS = 4
@@ -137,8 +147,10 @@ cdef struct Cell:
     # States, of which h is the first, and rows of units behind them.
     Py_ssize_t states
     Py_ssize_t own
-    # Which of several variants it is, and its activations; the cell knows what that means.
+    # Which of several variants it is, and its activations; the cell knows what that means. Whether
+    # it has peepholes.
     int variant
+    bint peeps
     Activation activation[ACTIVATIONS]
     # Rows of units in a trace, and which of them is what `HANDED` is multiplied by to become
     # relevance; -1 where that is h_t, which the cell has otherwise. What starts at the final h is

@@ -172,6 +172,12 @@ class CellWeights:
         return int(self.weight_hh.shape[1])
 
     @property
+    def lower_units(self) -> tuple[int, ...]:
+        """How many units the sum of each gate has: inputs and h."""
+        gates = len(self.weight_ih) // self.hidden_size
+        return (self.input_size + self.output_size,) * gates
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Either float32 or float64."""
         return self.weight_ih.dtype
