@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -79,7 +80,7 @@ def test_means_are_those_of_a_loop(ragged):
     basin = np.array(list("xyz"))[np.arange(40) % 3]
     groups = {"water": ["snow", "rain"], "heat": [1]}
     found = summary.variables(ragged, by=basin, groups=groups)
-    assert (found.groups, found.variables) == ((("x",), ("y",), ("z",)), ("water", "heat"))
+    assert (found.keys, found.variables) == ((("x",), ("y",), ("z",)), ("water", "heat"))
     total, count = np.zeros((3, 3, 2, 2)), np.zeros(3)
     for b in range(40):
         for t in range(ragged.offsets[b], ragged.offsets[b + 1]):
@@ -233,8 +234,17 @@ def test_steps_are_grouped_by_a_column_and_sequences_by_columns():
         np.testing.assert_allclose(found.mean_abs.value[0, :, 0], expected)
     assert found.to_frame().columns[0] == "wet"
     both = summary.variables(a, by={"basin": a.sequence_labels["basin"], "n": [0, 1, 2, 0] * 2})
-    assert both.groups == (("x", 0), ("x", 2), ("y", 0), ("y", 1))
+    assert both.keys == (("x", 0), ("x", 2), ("y", 0), ("y", 1))
     np.testing.assert_array_equal(both.sums.sequences[:, 0], [2, 2, 2, 2])
+    letters = list("pqpqpqpq")
+    for column in (
+        pd.Series(letters, dtype="category"),
+        pl.Series("c", letters),
+        pd.array(letters),
+    ):
+        assert summary.variables(a, by=column).keys == (("p",), ("q",))
+    mixed = summary.variables(a, by=np.array(["p", 1] * 4, object))
+    assert mixed.to_frame().group.tolist() == [1, 1, "p", "p"]
     by_name = summary.variables(a, by="basin")
     assert by_name.to_frame().basin.tolist() == ["x", "x", "y", "y"]
 
@@ -247,7 +257,7 @@ def test_words_of_lists(texts):
     chosen = np.isin(tokens, ["u", "z"]) & (target == 1)
     assert found.mean.value[1, 0, 0, 0] == pytest.approx(texts.token_relevance[chosen].mean())
     assert np.isnan(found.mean.value[:, 1]).all()
-    assert found.groups == (("a",), ("b",), ("c",))
+    assert found.keys == (("a",), ("b",), ("c",))
 
 
 def test_right_and_wrong(ragged):
@@ -255,7 +265,7 @@ def test_right_and_wrong(ragged):
     names = np.array(["a", "b", "c"])[labels]
     found = summary.variables(ragged, labels=names)
     expected = [split(ragged, 0, 10), split(ragged, 10, 40)]
-    assert found.groups == (("right",), ("wrong",))
+    assert found.keys == (("right",), ("wrong",))
     for row, part in zip(found.mean.value, expected, strict=True):
         np.testing.assert_allclose(row, summary.variables(part).mean.value[0])
 
@@ -379,6 +389,24 @@ def test_samples_of_parts_are_the_sample_of_the_whole(ragged):
     summed = np.add.reduceat(ragged.input_relevance, ragged.offsets[:-1], axis=1)
     for row in sample.relevance:
         assert np.isclose(summed, row[:, None]).all(axis=(0, 2)).sum() == 1
+
+
+def test_dots_know_what_variables_were():
+    rng = np.random.default_rng(0)
+    lstm = lrplstm.LSTMWeights(*(rng.normal(0, 0.4, s) for s in [(8, 2), (8, 2), (8,)]))
+    model = lrplstm.LSTMModel([lstm], missing="zero", scaler=(np.ones(2), np.ones(2)))
+    x = rng.normal(size=(20, 5, 2))
+    x[3, :4, 1] = x[4, :, 0] = np.nan
+    found = summary.variables(lrplstm.lrp(model, x), groups={"b": [1], "a": [0]})
+    values = found.sample.values[:, ::-1]
+    with np.errstate(invalid="ignore"):
+        expected = np.nansum(x, axis=1) / np.isfinite(x).sum(axis=1)
+    order = np.lexsort(values.T)
+    np.testing.assert_allclose(values[order], expected[np.lexsort(expected.T)])
+    assert np.isnan(values).sum() == 1
+    ax = found.plot(kind="beeswarm")
+    assert [len(dots.get_offsets()) for dots in ax.collections] == [20, 20]
+    assert summary.variables(lrplstm.lrp(model, x), groups={"all": [0, 1]}).sample.values is None
 
 
 def test_words_of_parts_are_those_of_the_whole(texts):
@@ -516,6 +544,7 @@ def test_other_inputs_are_summed_up_by_name():
             "share no variable, got 'rain' in 'g'",
         ),
         (lambda a: summary.variables(a, groups={"other": [0]}), "no group called 'other'"),
+        (lambda a: summary.lags(a, bootstrap=Bootstrap(10**7)), "bootstrap: .* GiB, got 10000000"),
         (lambda a: summary.variables(a, bootstrap=Bootstrap(-1)), "replicates: expected at least"),
         (lambda a: summary.variables(a, bootstrap=Bootstrap(confidence=95)), "confidence: "),
         (lambda a: summary.steps(a, "month"), "steps: expected steps that have labels"),

@@ -19,6 +19,7 @@ from lrplstm.weights import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 __all__ = [
     "MOST_ROWS",
@@ -178,7 +179,15 @@ def draw_beeswarm(ax: Axes | None, dots: Dots, title: str) -> Axes:
         y = v + _swarm(x)
         if dots.values is not None:
             mapped = ax.scatter(
-                x, y, s=9, c=_ranks(dots.values[:, v]), cmap="viridis", vmin=0, vmax=1, linewidths=0
+                x,
+                y,
+                s=9,
+                c=_ranks(dots.values[:, v]),
+                cmap=_value_colors(),
+                vmin=0,
+                vmax=1,
+                linewidths=0,
+                plotnonfinite=True,
             )
             continue
         for k, group in enumerate(groups):
@@ -217,6 +226,13 @@ def _swarm(x: Array) -> Array:
     aside = (rank + 1) // 2 * np.where(rank % 2, 1, -1)  # 0, 1, -1, 2, -2, ...
     found: Array = 0.4 * aside / max(int(count.max()) / 2, 8)
     return found
+
+
+def _value_colors() -> Colormap:
+    """Return the colours of low and high values, which are not those of relevance."""
+    import matplotlib
+
+    return matplotlib.colormaps["viridis"].with_extremes(bad="#bbbbbb")
 
 
 def _ranks(values: Array) -> Array:

@@ -82,10 +82,19 @@ def index_columns(
     columns[variables] = 3, sums.variables
     return {
         name: np.broadcast_to(
-            np.array(labels).reshape([-1 if n == axis else 1 for n in range(len(shape))]), shape
+            _as_array(labels).reshape([-1 if n == axis else 1 for n in range(len(shape))]), shape
         )
         for name, (axis, labels) in columns.items()
     }
+
+
+def _as_array(labels: Sequence[Any]) -> Array:
+    """Return labels as they are: those of several types, or that are sequences, as objects."""
+    if len(set(map(type, labels))) == 1 and not np.ndim(labels[0]):
+        return np.array(labels)
+    found = np.empty(len(labels), object)
+    found[:] = labels
+    return found
 
 
 def frame(columns: Mapping[str, Any]) -> pd.DataFrame:

@@ -72,8 +72,8 @@ class LagProfile:
         return self.sums.variables
 
     @property
-    def groups(self) -> tuple[tuple[Any, ...], ...]:
-        """The values of groups of sequences in `by` and `labels`."""
+    def keys(self) -> tuple[tuple[Any, ...], ...]:
+        """What the G groups of sequences are, by `by` and `labels`."""
         return self.sums.keys
 
     @property
@@ -193,7 +193,7 @@ class LagProfile:
     def __repr__(self) -> str:
         return (
             f"LagProfile({len(self.lags)} lags, {len(self.variables)} variables, "
-            f"{len(self.groups)} groups, {int(self._sequences.max(axis=1).sum())} sequences)"
+            f"{len(self.keys)} groups, {int(self._sequences.max(axis=1).sum())} sequences)"
         )
 
     def plot(

@@ -9,6 +9,7 @@ import numpy as np
 
 from lrplstm.sequences import rows_of
 from lrplstm.summary.bootstrap import Bootstrap, priorities
+from lrplstm.summary.estimates import quotient
 from lrplstm.summary.grouping import SequenceGroups
 from lrplstm.summary.source import Source
 from lrplstm.weights import Array
@@ -70,10 +71,12 @@ def draw_sample(
     summed = np.add.reduceat(relevance, offsets[:-1], axis=1)
     values = source.values_at(rows)
     if values is not None:
-        lengths = np.diff(offsets)[:, np.newaxis]
-        values = np.add.reduceat(values, offsets[:-1], axis=0) / lengths
+        known = ~np.isnan(values)
+        total = np.add.reduceat(np.where(known, values, 0), offsets[:-1], axis=0)
+        values = quotient(total, np.add.reduceat(known, offsets[:-1], axis=0, dtype=np.intp))
         # A group of variables has no value.
-        values = values @ members if (members.sum(axis=0) == 1).all() else None
+        single = (members.sum(axis=0) == 1).all()
+        values = values[:, members.argmax(axis=0)] if single else None
     return Sample(
         size=size,
         priority=priority[chosen],

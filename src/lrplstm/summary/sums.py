@@ -33,6 +33,9 @@ ABSOLUTE, SIGNED = 0, 1
 _BYTES_OF_PART = 32 * 2**20
 """Working memory of so many sequences as are taken at a time."""
 
+_MOST_BYTES = 8 * 2**30
+"""Memory of the replicates."""
+
 
 class Cells(NamedTuple):
     """What relevance is summed over: a cell is a bin of steps and a group of variables.
@@ -182,6 +185,7 @@ def add_up(source: Source, groups: SequenceGroups, cells: Cells, bootstrap: Boot
     """Sum up the relevance of all sequences, by parts that bound the memory."""
     G, P, C, V = len(groups.keys), len(cells.bins), len(source.relevance), len(cells.variables)
     R, B, offsets = bootstrap.replicates, len(source), source.offsets
+    _check_memory(R, G * P * 2 * C * V)
     sequences, steps = np.zeros((G, P), np.int64), np.zeros((G, P))
     relevance = np.zeros((G, P * 2 * C * V))
     replicate_steps = np.zeros((G, R, P))
@@ -202,7 +206,7 @@ def add_up(source: Source, groups: SequenceGroups, cells: Cells, bootstrap: Boot
             relevance[g] += r.sum(axis=0)
             replicate_steps[g] += w.T @ n
             replicate_relevance[g] += w.T @ r
-    shape = (P, 2, C, V)
+    shape = P, 2, C, V
     return Sums(
         bootstrap=bootstrap,
         numbers=((bootstrap.start, bootstrap.start + B),),
@@ -219,6 +223,18 @@ def add_up(source: Source, groups: SequenceGroups, cells: Cells, bootstrap: Boot
     )
 
 
+def _check_memory(replicates: int, sums: int) -> None:
+    """Raise a ValueError if replicates would take more memory than they may."""
+    size = 8 * replicates * sums
+    if size > _MOST_BYTES:
+        raise ArgumentError(
+            "bootstrap",
+            f"expected replicates of at most {_MOST_BYTES / 2**30:.0f} GiB, got {replicates} of "
+            f"{sums:,} sums ({size / 2**30:.0f} GiB); choose fewer replicates or groups, or wider "
+            "bins of lags",
+        )
+
+
 def _of_sequences(source: Source, cells: Cells, first: int, last: int) -> tuple[Array, Array]:
     """Return what some sequences have: steps, (b, P), and relevance, (b, P * 2 * C * V)."""
     P, offsets = len(cells.bins), source.offsets[first : last + 1]
@@ -226,8 +242,8 @@ def _of_sequences(source: Source, cells: Cells, first: int, last: int) -> tuple[
     signed = source.of_steps(int(offsets[0]), int(offsets[-1]))
     both = np.stack([np.abs(signed), signed], axis=1)  # (n, 2, C, D)
     if not np.array_equal(cells.members, np.eye(len(cells.members))):
-        both = both @ cells.members
-    rows = both.reshape(len(both), -1)
+        both = both.reshape(-1, len(cells.members)) @ cells.members
+    rows = both.reshape(len(signed), -1)
     sequence = np.repeat(np.arange(len(lengths)), lengths)
     cell = sequence * P
     if cells.bin is not None:

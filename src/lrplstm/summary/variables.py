@@ -88,8 +88,8 @@ class MeanRelevance:
         return None if self.step_column is None else self.sums.bins
 
     @property
-    def groups(self) -> tuple[tuple[Any, ...], ...]:
-        """The values of groups of sequences in `by` and `labels`."""
+    def keys(self) -> tuple[tuple[Any, ...], ...]:
+        """What the G groups of sequences are, by `by` and `labels`."""
         return self.sums.keys
 
     @property
@@ -184,7 +184,7 @@ class MeanRelevance:
 
     def __repr__(self) -> str:
         return (
-            f"MeanRelevance({len(self.variables)} variables, {len(self.groups)} groups, "
+            f"MeanRelevance({len(self.variables)} variables, {len(self.keys)} groups, "
             f"{int(self.sums.sequences.max(axis=1).sum())} sequences)"
         )
 

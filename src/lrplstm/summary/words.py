@@ -37,7 +37,7 @@ class WordRelevance:
     Attributes
     ----------
     columns : tuple of str
-    groups : tuple of tuple of length G
+    keys : tuple of tuple of length G
         The values of groups of texts in the columns.
     classes : tuple of str of length C, or None
         What was explained; None where it has no name.
@@ -55,7 +55,7 @@ class WordRelevance:
     """
 
     columns: tuple[str, ...]
-    groups: tuple[tuple[Any, ...], ...]
+    keys: tuple[tuple[Any, ...], ...]
     classes: tuple[str, ...] | None
     words: tuple[str, ...]
     count: Array
@@ -98,9 +98,9 @@ class WordRelevance:
         """
         top = None if top is None else to_int("top", top, 1)
         classes = self.classes or ("",)
-        G, C = len(self.groups), len(classes)
+        G, C = len(self.keys), len(classes)
         columns = {
-            name: np.repeat(np.array([key[n] for key in self.groups], object), C)
+            name: np.repeat(np.array([key[n] for key in self.keys], object), C)
             for n, name in enumerate(self.columns)
         }
         if self.classes is not None:
@@ -117,7 +117,7 @@ class WordRelevance:
             if top is not None:
                 most, least = chosen[:top], chosen[top:][-top:]
                 chosen = np.concatenate([most[value[most] > 0], least[value[least] < 0]])
-            key = dict(zip(self.columns, self.groups[g], strict=True))
+            key = dict(zip(self.columns, self.keys[g], strict=True))
             if self.classes is not None:
                 key["class"] = classes[c]
             found.append(
@@ -185,21 +185,21 @@ class WordRelevance:
             )
         for name in ("columns", "classes", "confidence"):
             check_same(name, getattr(self, name), getattr(other, name))
-        groups = union(self.groups, other.groups)
+        keys = union(self.keys, other.keys)
         words = tuple(dict.fromkeys((*self.words, *other.words)))
-        rows, columns = place_of(groups), place_of(words)
-        shape = len(groups), self.count.shape[1], len(words)
+        rows, columns = place_of(keys), place_of(words)
+        shape = len(keys), self.count.shape[1], len(words)
         total: dict[str, Any] = {name: np.zeros(shape, getattr(self, name).dtype) for name in _SUMS}
         for part in (self, other):
             place = np.ix_(
-                [rows[key] for key in part.groups],
+                [rows[key] for key in part.keys],
                 range(shape[1]),
                 [columns[word] for word in part.words],
             )
             for name in _SUMS:
                 total[name][place] += getattr(part, name)
         min_count = max(self.min_count, other.min_count)
-        return replace(self, groups=groups, words=words, min_count=min_count, **total)
+        return replace(self, keys=keys, words=words, min_count=min_count, **total)
 
     def __add__(self, other: WordRelevance) -> WordRelevance:
         return self.merge(other)
@@ -327,7 +327,7 @@ def words(
         sums[name] = sums[name].astype(np.int64)
     return WordRelevance(
         columns=groups.columns,
-        groups=groups.keys,
+        keys=groups.keys,
         classes=classes,
         words=tuple(map(visible, tokens)),
         confidence=float(confidence),
