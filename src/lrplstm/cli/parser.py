@@ -150,8 +150,10 @@ _EVALUATE_EXAMPLES = _examples(
 _SUMMARY_EXAMPLES = _examples(
     "lrplstm explain --file texts.txt --target all --out all.parquet",
     "lrplstm summary all.parquet --top 10 --out words.png --out words.csv",
-    "lrplstm summary series.parquet --of lags --by basin --out lags.png",
-    "lrplstm summary labelled.parquet --of steps --words negation=not,never,no --labels label",
+    "lrplstm explain --model forecast --series sensors.csv --out sensors.parquet",
+    "lrplstm summary sensors.parquet --of lags --out lags.png",
+    "lrplstm explain --file labelled.txt --out labelled.parquet",
+    "lrplstm summary labelled.parquet --words negation=not,never,no --labels label",
 )
 _INFO_EXAMPLES = _examples("lrplstm info", "lrplstm info forecast")
 _CONVERT_EXAMPLES = _examples(
