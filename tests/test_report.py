@@ -189,6 +189,7 @@ def test_nothing_ends_the_element_of_the_data(model):
         ({"methods": "lrp"}, "methods: expected a sequence of names"),
         ({"methods": ("lrp", {"bias_factor": 1.0})}, "methods: expected a sequence of names"),
         ({"labels": [1]}, "labels: expected 3, one for each sequence, got 1"),
+        ({"labels": [1, 2, "nice"]}, r"labels\[2\]: expected one of 'very negative'"),
         ({"labels": [1, 2, 9]}, r"labels\[2\]: expected classes from 0 to 4, got 9"),
     ],
 )

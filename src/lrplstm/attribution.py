@@ -290,7 +290,7 @@ class Attribution(WaysOut):
         title: str = "What speaks for it",
         text: str | None = None,
         series: npt.ArrayLike | None = None,
-        label: int | float | None = None,
+        label: int | str | float | None = None,
     ) -> None:
         """Write a page of its own: a report of one sequence.
 
@@ -304,8 +304,8 @@ class Attribution(WaysOut):
             What the tokens were made of, shown as it was written. Default: `text`.
         series : array of shape (T, D), optional
             The numbers themselves, drawn over their relevance.
-        label : int or float, optional
-            The class that is right; of a regression the value that is.
+        label : int, str or float, optional
+            The class that is right, by number or name; of a regression the value that is.
 
         Raises
         ------

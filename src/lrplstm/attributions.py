@@ -148,7 +148,7 @@ class Attributions(WaysOutOfMany, Sequence[Attribution]):
         title: str = "What speaks for it",
         texts: Sequence[str | None] | None = None,
         series: Sequence[npt.ArrayLike] | None = None,
-        labels: Sequence[int | float | None] | None = None,
+        labels: Sequence[int | str | float | None] | None = None,
     ) -> None:
         """Write a page of its own, a report: rows are drawn as they come into view.
 
@@ -166,8 +166,8 @@ class Attributions(WaysOutOfMany, Sequence[Attribution]):
             between.
         series : sequence of array of shape (T, D), optional
             The numbers themselves, drawn over their relevance.
-        labels : sequence of int, float or None, optional
-            The classes that are right; of a regression the values that are.
+        labels : sequence of int, str, float or None, optional
+            The classes that are right, by number or name; of a regression the values that are.
 
         Raises
         ------

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.checks import to_number
 from lrplstm.heatmap import ENDS, visible
 from lrplstm.heatmap.content import checked_texts
 from lrplstm.method_table import TABLE
@@ -28,7 +29,7 @@ class Given(NamedTuple):
     series : sequence of ndarray of shape (T, D), or None
         The numbers of series.
     labels : sequence, length B
-        Classes that are right, as numbers; of a regression the numbers that are.
+        Classes that are right, by number or name, or None; of a regression the values that are.
     variables : sequence of str, length D
         Names of the variables of all series.
     steps : sequence of (sequence of str of length T, or None), length B
@@ -78,7 +79,7 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
         "lengths": [len(one) for one in first],
         "scores": packed(_joined(_scores(one) for one in first)),
         "predicted": _predicted(first),
-        "labels": None if given.labels is None else _labels(given.labels, len(first), a.task),
+        "labels": None if given.labels is None else _labels(given.labels, len(first), a),
         "methods": [
             _method(column, name)
             for column, name in zip(columns, _method_names(columns), strict=True)
@@ -130,11 +131,20 @@ def _predicted(column: Sequence[Any]) -> list[Any] | None:
     return [np.asarray(a.predicted).tolist() for a in column]
 
 
-def _labels(labels: Sequence[Any], count: int, task: str) -> list[Any]:
+def _labels(labels: Sequence[Any], count: int, a: Any) -> list[Any]:
+    """Return the numbers of the classes that are right; of a regression the values that are."""
+    if a.every_step:
+        raise ValueError("labels: expected None, as every step has scores")
     _check_length("labels", labels, count)
-    if task == "regression":
-        return [None if label is None else _rounded(float(label)) for label in labels]
-    return [None if label is None else int(label) for label in labels]
+    numbers: list[Any] = []
+    for n, label in enumerate(labels):
+        if label is None:
+            numbers.append(None)
+        elif a.outputs.regression:
+            numbers.append(_rounded(to_number(f"labels[{n}]", label)))
+        else:
+            numbers.append(a.outputs.index(f"labels[{n}]", label))
+    return numbers
 
 
 def _method(column: Sequence[Any], name: str) -> dict[str, Any]:

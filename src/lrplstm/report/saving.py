@@ -101,7 +101,7 @@ def save_report(
     given = Given(
         texts=texts,
         series=series,
-        labels=None if labels is None else _numbered(labels, model),
+        labels=labels,
     )
     if isinstance(target, str) and target == "all" and _is_by_step(model, sequences, columns[0]):
         copies = [one for one in sequences for _ in range(len(one))]
@@ -166,13 +166,3 @@ def _series(model: Model, inputs: Any, unknown: str | None) -> list[Array] | Non
 
 def _several(explained: Attribution | Attributions) -> list[Attribution]:
     return [explained] if isinstance(explained, Attribution) else list(explained)
-
-
-def _numbered(labels: Sequence[Any], model: Model) -> list[Any]:
-    """Return labels with the numbers of classes for their names."""
-    if model.outputs.regression:
-        return list(labels)
-    return [
-        None if label is None else model.outputs.index(f"labels[{n}]", label)
-        for n, label in enumerate(labels)
-    ]
