@@ -354,6 +354,12 @@ def test_percentiles_leave_out_replicates_without_a_sequence():
     np.testing.assert_allclose(low[:2], np.nanquantile(values[:, :2], 0.05, axis=0))
     np.testing.assert_allclose(high[:2], np.nanquantile(values[:, :2], 0.95, axis=0))
     assert np.isnan(low[2])
+    outward = interval(values[:, :1], 0.9, interpolated=False)
+    expected = [
+        np.nanquantile(values[:, 0], part, method=method)
+        for part, method in [(0.05, "lower"), (0.95, "higher")]
+    ]
+    assert [end.item() for end in outward] == expected
 
 
 # Parts ------------------------------------------------------------------------------------------
@@ -457,6 +463,15 @@ def test_without_replicates_there_are_no_intervals(ragged):
     np.testing.assert_allclose(found.mean_abs.value, expected.mean_abs.value)
     assert np.isnan(found.cumulative_share.high).all()
     assert np.isnan(found.lag_holding().estimate.low).all()
+
+
+def test_one_block_has_no_intervals(ragged):
+    def low(**options):
+        return summary.variables(ragged, bootstrap=Bootstrap(**options)).mean.low
+
+    assert np.isnan(low(block=40)).all()
+    assert np.isfinite(low(block=39)).all()
+    assert np.isfinite(low(block=40, start=20)).all()
 
 
 def test_a_variable_without_relevance():

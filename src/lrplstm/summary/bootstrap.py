@@ -122,28 +122,30 @@ def _random_words(seed: int, stream: int, numbers: tuple[int, int], counts: int)
     return words.reshape(last - first, -1)
 
 
-def interval(replicates: Array, confidence: float, axis: int = 0) -> tuple[Array, Array]:
-    """Return the percentiles of replicates between which the confidence lies, without this axis.
+def interval(
+    replicates: Array, confidence: float, *, interpolated: bool = True
+) -> tuple[Array, Array]:
+    """Return the percentiles of replicates, (R, ...), between which the confidence lies: (...).
 
     Replicates that are NaN, of which no sequence was drawn, are left out. NaN where none is left.
+    Without interpolation both ends are replicates themselves, the next ones outward.
     """
-    ordered = np.sort(np.moveaxis(replicates, axis, 0), axis=0)  # NaN comes last
-    known = np.count_nonzero(~np.isnan(ordered), axis=0)[np.newaxis]
-    if not len(ordered):
-        empty = np.full(ordered.shape[1:], np.nan)
+    if not len(replicates):
+        empty = np.full(replicates.shape[1:], np.nan)
         return empty, empty.copy()
+    ordered = np.sort(replicates, axis=0)  # NaN comes last
+    last = np.maximum(np.count_nonzero(~np.isnan(ordered), axis=0)[np.newaxis] - 1, 0)
+
+    def at(place: Array) -> Array:
+        found: Array = np.take_along_axis(ordered, place.astype(np.intp), axis=0)[0]
+        return found
 
     def percentile(part: float) -> Array:
-        place = part * np.maximum(known - 1, 0)
-        below = place.astype(np.intp)
-        lower, upper = (
-            np.take_along_axis(ordered, np.minimum(below + n, len(ordered) - 1), axis=0)
-            for n in (0, 1)
-        )
-        fraction = place - below
-        # Of the largest there is none above.
-        found: Array = np.where(fraction > 0, lower + fraction * (upper - lower), lower)[0]
-        return found
+        place = part * last
+        below, above = at(np.floor(place)), at(np.ceil(place))
+        if interpolated:
+            return below + (place % 1)[0] * (above - below)
+        return below if part < 0.5 else above
 
     tail = (1 - confidence) / 2
     return percentile(tail), percentile(1 - tail)

@@ -48,10 +48,13 @@ def quotient(total: Array, count: Array) -> Array:
     return found
 
 
-def estimated(value: Array, replicates: Array, sums: Sums, sequences: Array) -> Estimate:
+def estimated(
+    value: Array, replicates: Array, sums: Sums, sequences: Array, *, interpolated: bool = True
+) -> Estimate:
     """Return values with the interval of their replicates, (R, ...)."""
-    low, high = interval(replicates, sums.bootstrap.confidence)
-    too_few = np.broadcast_to(sequences < LEAST_SEQUENCES, value.shape)
+    low, high = interval(replicates, sums.bootstrap.confidence, interpolated=interpolated)
+    too_few = sequences < LEAST_SEQUENCES if sums.blocks > 1 else np.array(True)
+    too_few = np.broadcast_to(too_few, value.shape)
     return Estimate(value, np.where(too_few, np.nan, low), np.where(too_few, np.nan, high))
 
 

@@ -129,7 +129,8 @@ class LagProfile:
         sums = self.sums
         value = holding(_cumulative(sums.relevance[:, :, ABSOLUTE], 1), 1)
         replicates = holding(_cumulative(sums.replicate_relevance[:, :, :, ABSOLUTE], 2), 2)
-        estimate = estimated(value, replicates, sums, self._sequences.max(axis=1))
+        sequences = self._sequences.max(axis=1)
+        estimate = estimated(value, replicates, sums, sequences, interpolated=False)
         return LagHolding(float(share), estimate, sums)
 
     @property

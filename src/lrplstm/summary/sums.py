@@ -94,6 +94,12 @@ class Sums:
     replicate_steps: Array
     replicate_relevance: Array
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks of sequences the bootstrap draws from."""
+        size = self.bootstrap.block
+        return sum((stop - 1) // size - start // size + 1 for start, stop in self.numbers)
+
     def merged(self, other: Sums) -> Sums:
         """Return the sums over the sequences of both.
 
