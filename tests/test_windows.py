@@ -316,3 +316,21 @@ def test_windows_that_do_not_fit():
         model.predict(random_batch(D=D, lengths=(4, 2)))
     with pytest.raises(ValueError, match=r"layers\[2\]: expected at least 3 steps, got 2 steps"):
         lrplstm.Model([lrplstm.DenseLayer(np.eye(D)), lrplstm.layers.Steps(-2), convolution()])
+
+
+def test_windows_that_lie_in_padding_alone():
+    """A convolution's is the bias, whose relevance nobody gets; a pooling has nothing to pool."""
+    rng = np.random.default_rng(5)
+    wide = Convolution(rng.normal(size=(2, 3, 2)), rng.normal(size=2), padding=(0, 2))
+    model, x = lrplstm.Model([wide, Pool("last")]), rng.normal(size=(4, 3))
+    np.testing.assert_array_equal(model.predict(x), wide.bias)
+    found = lrplstm.lrp(model, x, 1, bias_factor=1.0)
+    assert not found.input_relevance.any()
+    assert found.delta == wide.bias[1]
+    dense = lrplstm.DenseLayer(rng.normal(size=(2, 3)))
+    for pooling in ("max", "mean"):
+        apart = WindowPool(pooling, 2, 1, padding="same", dilation=2, name="pool")
+        model = lrplstm.Model([dense, apart, Pool("last")])
+        assert np.isfinite(model.predict(x[:2])).all()
+        with pytest.raises(ValueError, match=r"^inputs: layer 'pool': expected at least 2 steps"):
+            model.predict(x[:1])

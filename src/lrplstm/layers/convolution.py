@@ -25,7 +25,8 @@ class Convolution(Layer):
     """A convolution over steps: each step of the output is a linear layer of a window of steps.
 
     Relevance goes through it by the epsilon rule; the lower units of a sum are those of its inputs
-    that are inside the sequence.
+    that are inside the sequence. Where none are, in a window that lies in padding alone, there is
+    nothing to hand relevance to: it is then in `delta`, whatever `bias_factor` is.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from lrplstm.layers.base import Form, Layer, Pass, register
 from lrplstm.layers.windows import Padding, Rows, Windows, gather, scatter
 from lrplstm.rules import EpsilonRule
 from lrplstm.sequences import MOST_STEPS
+from lrplstm.texts import shown
 from lrplstm.weights import Array
 
 __all__ = ["WindowPool"]
@@ -109,6 +110,11 @@ class WindowPool(Layer):
     def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
         """Return the output; see `Operation`."""
         rows = self.windows.rows(offsets[0])
+        if not rows.inside.all():  # only steps far from each other can all be outside
+            raise ValueError(
+                f"inputs: layer {shown(self.name)}: expected at least {self.dilation} steps, so "
+                "that no window lies in padding alone"
+            )
         if self.pooling == "max":
             return gather(inputs[0], rows.rows, -np.inf).max(axis=1)
         return self._mean(inputs[0], rows)
