@@ -15,6 +15,7 @@ from test_cli import fails, run
 import lrplstm
 from lrplstm import summary
 from lrplstm.attributions import Attributions
+from lrplstm.exports.json_lines import JsonLines
 from lrplstm.exports.reading import read_csv, read_json_lines
 
 TEXTS = ["A fine film .", "not a fine film", "dull , dull , dull", "a film"]
@@ -78,6 +79,23 @@ def test_files_are_read_back(texts, series):
                 assert np.array_equal(found.target, expected.target)
                 for name, values in expected.sequence_labels.items():
                     assert found.sequence_labels[name].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("pooling", "target"), [("none", (-1, 0)), ("last", np.array([0.5, -1])), ("last", None)]
+)
+def test_json_of_any_target_is_read_back(tmp_path, pooling, target):
+    rng = np.random.default_rng(0)
+    model = random_model(D=3, C=2, pooling=pooling)
+    a = lrplstm.lrp(model, [rng.normal(size=(n, 3)) for n in (3, 1, 4)], target)
+    with open(tmp_path / "a.jsonl", "wb") as file:
+        JsonLines(file).write(a.to_dicts())
+    found = read(tmp_path / "a.jsonl")
+    for name in ("scores", "predicted", "input_relevance", "initial_relevance", "delta"):
+        np.testing.assert_allclose(getattr(found, name), getattr(a, name), rtol=1e-6)
+    if pooling == "last":
+        assert np.array_equal(found.target, a.target)
+    assert np.array_equal(found[1].predicted, a[1].predicted)
 
 
 def test_words_are_listed_and_written(texts, tmp_path):
@@ -157,6 +175,13 @@ def test_what_is_wrong_is_said_in_a_line(texts, name, options, match):
         ("x.jsonl", "{}\n", r"line 1: .*\(no 'method'\)"),
         ("x.jsonl", "[" * 10**5, "line 1: expected an explanation"),
         ("x.jsonl", '{"scores": [], "token_relevance": "x", "method": 1, "task": 2}', "by one"),
+        (
+            "x.jsonl",
+            '{"scores": [1], "token_relevance": [1, 2], "tokens": ["a", 3], '
+            '"unknown": [false, false], "method": "lrp", "task": "regression"}',
+            "by one method, of one model .no str for each step",
+        ),
+        ("x.csv", f"sequence,step,relevance\n0,{10**20},1\n", "got '10000"),
         ("x.parquet", "PAR1", "expected a Parquet file"),
     ],
 )

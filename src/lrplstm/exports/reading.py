@@ -20,6 +20,7 @@ from lrplstm.weights import Array
 __all__ = ["read_csv", "read_json_lines"]
 
 _RELEVANCE = "relevance"
+_MOST_DIGITS = 15  # of the number of a sequence or a step
 _OF_STEPS = ("step", "label", "token", "variable", _RELEVANCE, "class")
 """Columns of a table that are no labels of sequences."""
 
@@ -27,7 +28,7 @@ _OF_STEPS = ("step", "label", "token", "variable", _RELEVANCE, "class")
 def read_json_lines(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the fields of the `Attributions` that a file of an object a line was written from.
 
-    Relevance of other inputs is not read, nor targets other than classes.
+    Relevance of other inputs is not read, nor targets other than classes and weights.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{name}: expected at least one explanation, got none")
     try:
         return _fields(records)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{name}: expected explanations by one method, of one model ({first_line(error)})"
         ) from None
@@ -71,32 +72,33 @@ def _fields(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     token = _along(records, "token_relevance", axis)
     lengths = [np.shape(record["token_relevance"])[axis] for record in records]
     offsets = to_offsets(lengths)
-    B, steps = len(records), int(offsets[-1])
+    B = len(records)
     predicted, targets = _column(records, "predicted"), _column(records, "target")
     scores = [_numbers(record["scores"]) for record in records]
     every_step = scores[0].ndim == 2
     classes = first.get("class_names")
     features = first.get("feature_names")
-    unknown = _column(records, "unknown")
+    tokens = None if first.get("tokens") is None else _column(records, "tokens")
+    unknown = _of_each_step(_column(records, "unknown"), lengths, bool)
     return {
         "offsets": offsets,
         "scores": np.concatenate(scores) if every_step else np.stack(scores),
         "predicted": None
         if None in predicted
         else np.array(list(chain.from_iterable(predicted)) if every_step else predicted),
-        "target": "all" if several else _classes(targets),
+        "target": "all" if several else _target(targets),
         "token_relevance": token,
         "input_relevance": None
         if first.get("input_relevance") is None
         else _along(records, "input_relevance", axis),
         "initial_relevance": _per_sequence(records, "initial_relevance"),
         "delta": _per_sequence(records, "delta"),
-        "unknown": np.zeros(steps, bool) if None in unknown else np.concatenate(unknown),
+        "unknown": np.array(list(chain.from_iterable(unknown)), bool),
         "method": first["method"],
         "params": dict(first.get("params") or {}),
         "class_names": None if classes is None else tuple(classes),
         "task": first["task"],
-        "tokens": None if first.get("tokens") is None else _column(records, "tokens"),
+        "tokens": None if tokens is None else _of_each_step(tokens, lengths, str),
         "every_step": every_step,
         "score_offsets": to_offsets([len(one) for one in scores]) if every_step else None,
         "names": Names(
@@ -109,6 +111,14 @@ def _fields(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _column(records: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
     return [record.get(name) for record in records]
+
+
+def _of_each_step(column: list[Any], lengths: Sequence[int], kind: type) -> list[list[Any]]:
+    """Return what each step has, if each has something of a kind."""
+    for values, length in zip(column, lengths, strict=True):
+        if len(values) != length or not all(type(value) is kind for value in values):
+            raise ValueError(f"no {kind.__name__} for each step")
+    return column
 
 
 def _numbers(values: Any) -> Array:
@@ -124,9 +134,13 @@ def _per_sequence(records: Sequence[Mapping[str, Any]], name: str) -> Array:
     return np.stack([_numbers(record.get(name)) for record in records], axis=-1)
 
 
-def _classes(targets: list[Any]) -> Array | list[Any]:
-    """Return what was explained: an array of classes, or anything else in a list."""
-    return np.array(targets) if all(isinstance(one, int) for one in targets) else targets
+def _target(targets: list[Any]) -> Array | None:
+    """Return classes, or weights of scores; None of what JSON says in the same way for several."""
+    if all(isinstance(one, int) for one in targets):
+        return np.array(targets, np.intp)
+    if all(isinstance(one, list) and all(isinstance(w, float) for w in one) for one in targets):
+        return np.array(targets)
+    return None
 
 
 def _labels(texts: list[Any], lengths: Sequence[int]) -> StepLabels | None:
@@ -243,7 +257,7 @@ def _of_table(columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 
 def _integers(column: Sequence[str]) -> Array:
     for value in column:
-        if not (value.isascii() and value.isdigit()):
+        if not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
             raise ValueError(f"expected numbers of sequences and steps, got {shown(value)}")
     return np.array(column, np.intp)
 
