@@ -571,7 +571,8 @@ def test_other_inputs_are_summed_up_by_name():
         (lambda a: summary.lags(a).lag_holding(90), "share: expected a number above 0"),
         (lambda a: summary.lags(a).plot(select={"class": "d"}), "select: .*'a', 'b', 'c', got 'd'"),
         (lambda a: summary.lags(a).plot(select={"x": 1}), "select: .* 'class', 'variable', got"),
-        (lambda a: summary.lags(a).plot(kind="heatmap"), "select: expected one group and class"),
+        (lambda a: summary.lags(a, by=range(40)).plot(), "select: expected at most 7 lines"),
+        (lambda a: summary.variables(a, by=range(40)).plot(), "select: expected at most 12 rows"),
         (lambda a: summary.variables(a).plot(kind="beeswarm"), "select: .* 'a', 'b', 'c'"),
         (lambda a: summary.variables(a).plot(kind="bars"), "kind: .*did you mean 'bar'"),
     ],
@@ -638,6 +639,8 @@ def test_plots_show_the_numbers(ragged, texts):
     )
     ax = profile.plot(Figure().add_subplot(), kind="heatmap", measure="mean", select=select)
     assert [label.get_text() for label in ax.get_yticklabels()] == list(NAMES)
+    ax = profile.plot(Figure().add_subplot(), kind="heatmap")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "c"]
     words = summary.words(texts)
     ax = words.plot(Figure().add_subplot(), select=select, top=2)
     assert [label.get_text().split(" ")[0] for label in ax.get_yticklabels()] == list(

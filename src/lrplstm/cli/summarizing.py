@@ -28,6 +28,7 @@ from lrplstm.summary import (
 )
 from lrplstm.summary.drawing import MOST_ROWS
 from lrplstm.summary.estimates import text_table
+from lrplstm.summary.profiles import MOST_LINES
 from lrplstm.texts import did_you_mean, shown
 from lrplstm.weights import Array
 
@@ -142,7 +143,8 @@ def _figure(summary: _Summary, top: int) -> Any:
 
     matplotlib.use("agg")  # no window opens
     if isinstance(summary, LagProfile):
-        return summary.plot().figure
+        lines = len(summary.keys) * len(summary.classes or ("",))
+        return summary.plot(kind="profile" if lines <= MOST_LINES else "heatmap").figure
     if isinstance(summary, WordRelevance):
         return summary.plot(top=top).figure
     return summary.plot(kind="bar" if summary.bar_rows <= MOST_ROWS else "heatmap", top=top).figure

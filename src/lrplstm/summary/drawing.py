@@ -154,7 +154,7 @@ def draw_matrix(ax: Axes | None, rows: Rows, title: str, *, signed: bool) -> Axe
     """Draw items by rows as colours."""
     drawn = heatmap.plot_grid(
         np.nan_to_num(rows.estimate.value),
-        variables=rows.items,
+        variables=[item or "all" for item in rows.items],
         steps=[label or "all" for label in rows.labels],
         ends=heatmap.ENDS if signed else ("", title.split(",")[0]),
         ax=ax,

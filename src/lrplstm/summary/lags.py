@@ -213,14 +213,15 @@ class LagProfile:
         ax : matplotlib Axes, optional
             Where to draw. Default: a new figure.
         kind : {"profile", "heatmap"}
-            A line with its interval for each row of `to_frame` at a lag, and the cumulative share
-            dashed on an axis at the right; or variables by lags as colours.
+            A line with its interval for each group and class, and the cumulative share dashed on
+            an axis at the right; or variables by lags as colours, and where there are several
+            groups or classes these by lags.
         measure : {"mean_abs", "mean"}
         share : float
             The lag that holds so much is marked.
         select : mapping, optional
             Only what has this value in a column of `to_frame`, such as ``{"variable": "rain"}``.
-            Default of profiles: the variable "all", where there is one.
+            Default where there are several groups or classes: the variable "all", if there is one.
 
         Returns
         -------
@@ -269,22 +270,17 @@ class LagProfile:
     def _draw_matrix(
         self, ax: Axes | None, estimate: Estimate, measure: str, select: Mapping[str, Any] | None
     ) -> Axes:
-        columns = index_columns(self.sums, self._shape, "lag")
-        others = {name: column[:, :1] for name, column in columns.items() if name != "lag"}
-        shown_variables = len(self.variables) - (len(self.variables) > 1)
-        first = Estimate(*(values[:, :1] for values in estimate))
-        labels = rows_along(first, others, "variable", 3, select).labels
-        if len(labels) > 1:
-            raise ArgumentError(
-                "select",
-                f"expected one group and class for a heat map, got {len(labels)}; select one",
-            )
-        flat = rows_along(estimate, columns, "variable", 3, select)
-        flat = flat.take(np.arange(shown_variables))
-        lag_names = [str(lag) for lag in self.lags.tolist()]
-        drawn = draw_matrix(
-            ax, flat._replace(labels=lag_names), _title(measure), signed=measure == "mean"
-        )
+        """Draw variables by lags, or where there are several groups or classes those by lags."""
+        select, title = dict(select or {}), _title(measure)
+        rows = self._lines(estimate, select)
+        V = len(self.variables)
+        if V > 1 and "variable" not in select:
+            if len(rows.labels) == V:
+                rows = rows.first(V - 1)  # without their sum
+            else:
+                rows = self._lines(estimate, select | {"variable": ALL_VARIABLES})
+                title += " of all variables"
+        drawn = draw_matrix(ax, rows.transposed(), title, signed=measure == "mean")
         drawn.set_xlabel("lag: steps before the last")
         return drawn
 

@@ -16,8 +16,9 @@ from lrplstm.weights import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Cumulative", "draw_profiles"]
+__all__ = ["MOST_LINES", "Cumulative", "draw_profiles"]
 
+MOST_LINES = len(COLORS)
 _MOST_MARKERS = 40
 
 
@@ -46,8 +47,11 @@ def draw_profiles(
     Items of rows stand at `lags`, (N,).
     """
     S = len(rows.labels)
-    if len(COLORS) < S:
-        raise ArgumentError("select", f"expected at most {len(COLORS)} lines, got {S}; select some")
+    if S > MOST_LINES:
+        raise ArgumentError(
+            "select",
+            f"expected at most {MOST_LINES} lines, got {S}; select some, or draw kind='heatmap'",
+        )
     ax = axes_or_new(ax, 7.0, 4.0)
     marker = "." if len(lags) < _MOST_MARKERS else ""
     names = list(rows.labels)

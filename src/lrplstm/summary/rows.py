@@ -32,6 +32,16 @@ class Rows(NamedTuple):
     items: list[str]
     estimate: Estimate
 
+    def first(self, rows: int) -> Rows:
+        """Return the first of them only."""
+        return Rows(
+            self.labels[:rows], self.items, Estimate(*(values[:rows] for values in self.estimate))
+        )
+
+    def transposed(self) -> Rows:
+        """Return items as rows, and rows as items."""
+        return Rows(self.items, self.labels, Estimate(*(values.T for values in self.estimate)))
+
     def take(self, items: Array) -> Rows:
         """Return them with some items only, in this order."""
         estimate = Estimate(*(values[:, items] for values in self.estimate))
