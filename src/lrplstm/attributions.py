@@ -28,6 +28,9 @@ __all__ = ["Attributions", "joined", "one_of", "read_parquet"]
 _MOST_FIGURES = 100
 """So many sequences of a batch a notebook shows."""
 
+_PLAIN = (str, float)
+"""What nearly all options of a method are."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attributions(WaysOutOfMany, Sequence[Attribution]):
@@ -250,7 +253,7 @@ def _own(value: Any, b: int) -> Any:
     """Return what belongs to a sequence, if the value is a list for each; an array as a copy."""
     if isinstance(value, dict):
         return {
-            name: one if one is None or isinstance(one, str | float) else _own(one, b)
+            name: one if one is None or isinstance(one, _PLAIN) else _own(one, b)
             for name, one in value.items()
         }
     if isinstance(value, list):

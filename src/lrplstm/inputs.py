@@ -28,6 +28,8 @@ __all__ = ["UNKNOWN_CHOICES", "InputEncoder", "check_mask_id", "check_mask_value
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
+_INTP, _UINTP = np.dtype(np.intp), np.dtype(np.uintp)
+
 _INNER_SPACE = re.compile(r"[^ \t\r\n][ \t\r\n]+[^ \t\r\n]")
 """What a text has and a token has not: spaces as people type them, between words."""
 
@@ -119,6 +121,7 @@ class InputEncoder:
     shown: tuple[str, ...] | None = field(init=False, repr=False)
     _ids: dict[str, int] = field(init=False, repr=False)
     _names: Names = field(init=False, repr=False)
+    _unknown: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         vocabulary = self.vocabulary or ()
@@ -127,6 +130,9 @@ class InputEncoder:
         object.__setattr__(self, "_ids", ids)
         object.__setattr__(self, "shown", shown)
         object.__setattr__(self, "_names", Names(self.feature_names))
+        # An array of that one: NumPy takes twice as long to compare with a number of Python's.
+        unknown = None if self.unknown_token is None else ids[self.unknown_token]
+        object.__setattr__(self, "_unknown", np.array(unknown))
 
     def encode(self, inputs: Any, unknown: str | None = None) -> Batch:
         """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
@@ -468,9 +474,9 @@ class InputEncoder:
             s if isinstance(s, np.ndarray) else to_array(called[b], s)
             for b, s in enumerate(sequences)
         ]
-        ids = _joined([a if a.dtype == np.intp else _to_intp(a) for a in arrays])
-        unsigned = ids.view(np.uintp)  # negative ones are huge, so seen
-        if unsigned[unsigned.argmax()] >= len(self.embedding):  # quicker than max()
+        ids = _joined([a if a.dtype == _INTP else _to_intp(a) for a in arrays])
+        unsigned = ids.view(_UINTP)  # negative ones are huge, so seen
+        if unsigned.item(unsigned.argmax()) >= len(self.embedding):  # quicker than max()
             step = int((unsigned >= len(self.embedding)).argmax())
             b, position = locate(step, offsets)
             raise ArgumentError(
@@ -484,7 +490,7 @@ class InputEncoder:
         """Return where the unknown token itself stands: it stands for a token that is lacking."""
         if self.unknown_token is None:
             return np.zeros(len(ids), bool)
-        return ids == self._ids[self.unknown_token]
+        return ids == self._unknown
 
 
 def _listed(names: Names) -> str:

@@ -296,8 +296,8 @@ class Descent:
 
     def __iter__(self) -> Iterator[tuple[Scan | Node, Any, Any]]:
         slots, above = self._slots, None
-        nodes = reversed(self._past.prepared.nodes)
-        for node, trace in zip(nodes, reversed(self._past.traces), strict=True):
+        past = self._past
+        for node, trace in zip(past.prepared.nodes[::-1], past.traces[::-1], strict=True):
             if isinstance(node, Scan):
                 above = node.arrived(slots)
                 slots[node.finals[0]] = slots[node.hidden] = None

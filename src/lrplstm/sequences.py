@@ -38,7 +38,7 @@ _LEAST_SEQUENCES, _MOST_BYTES = 64, 512 * 2**20
 def to_offsets(lengths: Sequence[int] | Array) -> Array:
     """Return where sequences begin in their concatenation, and where it ends: (B + 1,)."""
     if len(lengths) == 1:
-        return np.array([0, lengths[0]], np.intp)
+        return np.array((0, lengths[0]), np.intp)
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
@@ -56,7 +56,8 @@ def rows_of(sequences: slice | Array, offsets: Array) -> tuple[Array, Array]:
 
 def sum_steps(values: Array, offsets: Array) -> Array:
     """Sum each sequence's steps, in float64: (..., steps) -> (..., B)."""
-    return np.asarray(np.add.reduceat(values, offsets[:-1], -1, np.float64))
+    sums: Array = np.add.reduceat(values, offsets[:-1], -1, np.float64)
+    return sums
 
 
 def locate(step: int, offsets: Array) -> tuple[int, int]:
@@ -98,7 +99,7 @@ class Words(Sequence[list[str]]):
         if isinstance(index, slice):
             return [self[b] for b in range(*index.indices(len(self)))]
         b = range(len(self))[index]  # also checks, and counts from the end
-        first, last = self.offsets[b : b + 2].tolist()
+        first, last = self.offsets.item(b), self.offsets.item(b + 1)
         vocabulary = self.vocabulary
         return [vocabulary[id_] for id_ in self.ids[first:last].tolist()]
 

@@ -100,6 +100,13 @@ class Result:
             return array if every_class else array[0]
 
         relevance = None if self.input is None else targets(batch.as_given(self.input, axis=1))
+        feature_names, relevance_of = {}, {}
+        for (name, other), values in zip(batch.others.items(), self.others, strict=True):
+            if other.names.features is not None:
+                feature_names[name] = other.names.features
+            is_row = model.graph.forms[name].axis is None
+            rows = targets(other.as_given(values, axis=1))
+            relevance_of[name] = InputRows(rows, other.given_offsets, is_row)
         fields: dict[str, Any] = {
             "offsets": batch.given_offsets,
             "scores": scores,
@@ -119,18 +126,7 @@ class Result:
             "score_offsets": batch.score_offsets,
             "input_name": model.graph.inputs[0],
             "names": batch.names,
-            "other_feature_names": {
-                name: other.names.features
-                for name, other in batch.others.items()
-                if other.names.features is not None
-            },
-            "other_relevance": {
-                name: InputRows(
-                    targets(other.as_given(values, axis=1)),
-                    other.given_offsets,
-                    model.graph.forms[name].axis is None,
-                )
-                for (name, other), values in zip(batch.others.items(), self.others, strict=True)
-            },
+            "other_feature_names": feature_names,
+            "other_relevance": relevance_of,
         }
         return one_of(fields, 0) if batch.single else Attributions(**fields)
