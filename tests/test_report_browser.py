@@ -291,15 +291,18 @@ def test_punctuation_never_begins_a_line(opened, model, tmp_path):
     )
     write(tmp_path / "x.html", [[lrplstm.lrp(model, tokens)]], Given(), title="x")
     page = opened(tmp_path / "x.html")
+    page.evaluate("document.querySelector('.tools').open = true")
     for width in range(240, 420, 12):
         page.set_viewport_size({"width": width, "height": 600})
+        page.set_checked("#numbers", width % 24 == 0)
         first_on_line = page.eval_on_selector_all(
             ".word",
             """words => words.filter((word, n) => n && word.getBoundingClientRect().left
                 < words[n - 1].getBoundingClientRect().left).map(word => word.textContent)""",
         )
         assert len(first_on_line) >= 2
-        assert not [word for word in first_on_line if not word[0].isalpha() and word != "("]
+        assert not [word for word in first_on_line if not word[0].isalpha() and word[0] != "("]
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_what_is_copied(opened, texts_page):

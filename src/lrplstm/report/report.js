@@ -65,7 +65,7 @@ function facts(b) {
 /** score = words + initial states + kept by biases. */
 function sumLine(b) {
   const { started, arrived, initial, rest, others } = sums(b);
-  const { source, inputs, rest: restIs, shares } = method();
+  const { source, inputs, rest: restIs, shares, ends } = method();
   const line = element("p", { className: "sum" });
   const add = (text, number) => line.append(text, " ", element("b", { textContent: number }));
   if (!shares) {
@@ -83,7 +83,7 @@ function sumLine(b) {
     add(` ${parts[n].startsWith(MINUS) ? MINUS : "+"} ${text}`, parts[n].replace(MINUS, ""));
   }
   others.forEach((sum, n) => line.append(`${n ? "," : " · of that"} ${method().others[n]} ${signed(sum)}`));
-  if (value("scale", "each") === "each") line.append(` · full colour ${shown(scale(b))}`);
+  if (value("scale", "each") === "each") line.append(` · full colour at ${ends[0] && "±"}${shown(scale(b))}`);
   return line;
 }
 
@@ -137,6 +137,8 @@ function scoreRange(b) {
 const CLOSING = /^([\p{Pe}\p{Pf}.,;:!?…%'’]|n['’]t$|-r[rsc]b-$)/iu;
 const OPENING = /^([\p{Ps}\p{Pi}`$#]+|-l[rsc]b-)$/iu;
 
+const LONGEST_RUBY = 24;
+
 function words(b) {
   const pieces = data.texts[b];
   const values = relevance(b);
@@ -150,13 +152,15 @@ function words(b) {
     const [gap, word] = [pieces[2 * t], pieces[2 * t + 1]];
     const glued = gap === " " && t > 0 && (CLOSING.test(word) || OPENING.test(pieces[2 * t - 1]));
     const className = `word s${level(values[t] / full)}`;
-    const span = element(hasNotes ? "ruby" : "span", { className, textContent: word, data: { t } });
+    // A ruby stays in one piece, for which a very long word has no room.
+    const isRuby = hasNotes && word.length <= LONGEST_RUBY;
+    const span = element(isRuby ? "ruby" : "span", { className, textContent: word, data: { t } });
     if (unknown.has(t)) span.classList.add("unknown");
     if (isByStep() && t === chosenStep(b)) span.classList.add("chosen");
     const below = [];
     if (data.everyStep && data.predicted) below.push(data.predicted[b][t] < 0 ? "" : nameOf(data.predicted[b][t]));
     if ($("numbers").checked) below.push(signed(values[t], 2));
-    if (below.length) span.append(element("rt", { textContent: below.join(" ") }));
+    if (below.length) span.append(element(isRuby ? "rt" : "sub", { textContent: below.join(" ") }));
     text.append(glued ? "\u00a0" : gap, span);
   }
   text.append(pieces.at(-1));
