@@ -6,10 +6,15 @@ one that makes a row of them or none, then those of rows.
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+
+SEEDS = range(int(os.environ.get("LRPLSTM_RANDOM_NETWORKS", "40")))
+"""Of so many random networks the tests are made."""
 
 D, C = 4, 3
 ACTIVATIONS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -200,3 +201,26 @@ def test_chains_that_are_no_layer(change):
 
 def test_the_last_cell_state():
     assert "final_state" in kinds(read(Changed("cell state")))
+
+
+# Keras' own export ------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, in Keras
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_exports_of_keras(name, tmp_path):
+    cell = getattr(keras.layers, name)
+    start = keras.Input((STEPS, D))
+    rows = cell(H, return_sequences=True)(keras.layers.Masking(0.0)(start))
+    network = keras.Model(start, keras.layers.Dense(2)(cell(H)(rows)))
+    rng = np.random.default_rng(0)
+    for variable in network.weights:
+        variable.assign(rng.normal(0, 0.4, variable.shape))
+    x = rng.normal(size=(3, STEPS, D)).astype("f4")
+    x[0, 3:] = x[1, 1:3] = x[2, :1] = 0
+    expected = network.predict(x, verbose=0)
+    network.export(tmp_path / "network.onnx", format="onnx", verbose=False)
+    model = lrplstm.from_onnx(tmp_path / "network.onnx")
+    assert [layer.kind for layer in model.graph.layers] == [name.lower()] * 2 + ["pool", "dense"]
+    assert model.mask_value == 0
+    assert relative_error(np.array(model.predict(x)), expected) < 1e-5

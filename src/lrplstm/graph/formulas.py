@@ -10,6 +10,7 @@ import numpy as np
 
 from lrplstm.activations import to_elementwise
 from lrplstm.graph.cells import Activated, Formulas, Pair
+from lrplstm.graph.masks import Kept
 from lrplstm.graph.signals import Part
 from lrplstm.layers import (
     Activation,
@@ -68,6 +69,12 @@ class Layers(Formulas):
             step = self.step_of(name)
             if step is not None:
                 self.rows.setdefault(step, []).append(name)
+        self._kept: dict[str, list[str]] = {}  # what keeps old states, by the new ones
+        for part in parts:
+            if isinstance(part.layer, Kept):
+                self._kept.setdefault(part.reads[0], []).append(part.name)
+        self.masks: dict[str, float] = {}  # what padding is, by inputs
+        self.masked: set[str] = set()  # layers that pass it over
         self._order = [*self.parts]
         self._before: dict[str, list[str]] = {}  # layers that were put in front of others
 
@@ -158,6 +165,11 @@ class Layers(Formulas):
                 known[name] = value_of(part.layer, [known[read] for read in part.reads])
             waiting += missing
 
+    def kept(self, name: str) -> str:
+        """Return what keeps an old state instead of this new one where a step is padding."""
+        readers = self._kept.get(name, [])
+        return readers[0] if len(readers) == 1 else name
+
     def step_of(self, name: str) -> tuple[str, int] | None:
         """Return which step of what a row is, if it is one."""
         if self._layer(name, Step | Pool) is None:
@@ -219,6 +231,8 @@ def value_of(layer: Any, reads: Sequence[Array]) -> Array:
             return np.asarray(sum(reads[1:], rows))
         case Multiply():
             return reads[0] * reads[1]
+        case Kept():  # as of a step that is no padding
+            return rows
         case Concatenate():
             return np.concatenate(reads, axis=1)
         case LayerNormalization() | RMSNormalization():

@@ -10,7 +10,7 @@ import numpy as np
 
 from lrplstm.activations import to_elementwise
 from lrplstm.graph.layouts import Rows
-from lrplstm.graph.operators import Call, Value, operator
+from lrplstm.graph.operators import Call, Unreadable, Value, operator
 from lrplstm.graph.signals import Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
 from lrplstm.layers import (
@@ -128,7 +128,7 @@ def aligned(call: Call, values: Sequence[Traced]) -> tuple[Rows, list[int], Arra
     """
     network = call.network
     shape = np.broadcast_shapes(*(value.shape for value in values))
-    wide = [value.broadcast_to(shape) for value in values]
+    wide = [network.with_steps(value).broadcast_to(shape) for value in values]
     units = [n for n in range(len(shape)) if any(value.varies(n, SIGNAL, UNIT) for value in wide)]
     several = [network.rows(value, units or None) for value in wide]
     signals = [rows.signal for rows in several]
@@ -162,7 +162,7 @@ def of_two(call: Call, layer: Any, values: Sequence[Traced]) -> Traced:
 
 def _affine(call: Call, value: Traced, scale: Array | float, shift: Array | float) -> Traced:
     """Return ``scale * value + shift``, where each unit has numbers of its own."""
-    numbers = [np.asarray(scale), np.asarray(shift)]
+    value, numbers = call.network.with_steps(value), [np.asarray(scale), np.asarray(shift)]
     shape = np.broadcast_shapes(value.shape, *(one.shape for one in numbers))
     value = value.broadcast_to(shape)
     units = [
@@ -243,7 +243,7 @@ def compute(call: Call) -> Value:
     if constant.dtype.kind not in "fi":
         raise RefusedError(f"expected numbers, got {constant.dtype}")
     if value.integers:
-        raise RefusedError("it computes with ids")
+        return _of_ids(call, value, constant)
     constant = constant.astype(np.result_type(constant, np.float32), copy=False)
     match name:
         case "Add":
@@ -261,6 +261,17 @@ def compute(call: Call) -> Value:
         case "Max" if not constant.any():
             return _activate(call, value, "relu")
     raise RefusedError(f"{name} is not read of what the input decides")
+
+
+def _of_ids(call: Call, ids: Traced, constant: Array) -> Value:
+    """Return what Keras asks of ids: whether they are less than 0, to count such from the end."""
+    if call.value(0) is ids:
+        if call.node.operator == "Less" and not (constant > 0).any():
+            shape = np.broadcast_shapes(ids.shape, constant.shape)
+            return np.broadcast_to(np.False_, shape)
+        if call.node.operator == "Add" and constant.size == 1:
+            return Unreadable("ids that a number was added to")
+    raise RefusedError("it computes with ids")
 
 
 def _compute_two(call: Call, first: Traced, second: Traced) -> Traced:
@@ -330,7 +341,7 @@ Said = Any
 
 def _activate(call: Call, value: Traced, function: Said) -> Traced:
     """Return an activation of each number."""
-    rows = call.network.rows(value)
+    rows = call.network.rows(call.network.with_steps(value))
     width = call.network.signals[rows.signal].width
     given = call.add(Activation(function), [rows.name], width, rows.steps)
     return call.network.result(rows, given, rows.order)

@@ -14,74 +14,13 @@ from typing import Any
 import numpy as np
 
 from lrplstm.graph.cells import Activated, Formulas, Pair, match_cell
+from lrplstm.graph.masks import Mask
 from lrplstm.graph.operations import Graph, Node
 from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value, operator
 from lrplstm.graph.recurrent import outputs_of_cell
 from lrplstm.graph.tracing import SIGNAL, Traced
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.weights import Array
-
-__all__ = ["Mask", "on_masks"]
-
-
-@dataclass(frozen=True)
-class Mask(Unreadable):
-    """Which steps of an input are padding: those where all of its numbers are one value.
-
-    Attributes
-    ----------
-    signal : int
-        The input.
-    value : float
-    padding : bool
-        Whether it is true where there is padding; else where there is none.
-    whole : bool
-        Whether it is of steps, not of each number.
-    """
-
-    signal: int
-    value: float
-    padding: bool
-    whole: bool
-
-
-def on_masks(call: Call) -> Value | None:
-    """Return what a node makes of a mask, or None where it has to do with none."""
-    values = call.values
-    mask = next((value for value in values if isinstance(value, Mask)), None)
-    if mask is None:
-        return _compared(call)
-    match call.node.operator:
-        case "Not":
-            return replace(mask, padding=not mask.padding)
-        case "Cast" | "Identity" | "Transpose" | "Unsqueeze" | "Squeeze":
-            return mask
-        case "ReduceSum" | "ReduceMax" if not mask.padding:  # whether any number is another
-            return replace(mask, whole=True)
-        case "Greater" if isinstance(values[1], np.ndarray) and not values[1].any():
-            return mask
-        case "Mul":
-            others = [value for value in values if isinstance(value, Traced)]
-            of_steps = mask.whole and not mask.padding and mask.value == 0
-            if len(others) == 1 and of_steps:
-                if call.network.signals_in(others[0]) != {mask.signal}:
-                    raise RefusedError("it multiplies a mask with what another input decides")
-                return others[0]  # where it is padding, it is zeros
-    return None
-
-
-def _compared(call: Call) -> Mask | None:
-    if call.node.operator != "Equal" or len(call.values) != 2:
-        return None
-    value, number = call.values
-    if not isinstance(value, Traced) or not isinstance(number, np.ndarray) or number.size != 1:
-        return None
-    if not call.network.is_input(value):
-        return None
-    signal = int(value.first[SIGNAL])
-    whole = call.network.signals[signal].width == 1
-    return Mask("a mask", signal, float(number.reshape(())), padding=True, whole=whole)
-
 
 # Cells ------------------------------------------------------------------------------------------
 
@@ -170,6 +109,34 @@ def _both_orders(node: Node | None) -> list[Pair]:
         return []
     first, second = node.inputs
     return [(first, second), (second, first)]
+
+
+# Branches ---------------------------------------------------------------------------------------
+
+
+@operator("If", attributes=("then_branch", "else_branch"))
+def _if(call: Call) -> tuple[Value, ...]:
+    """Return what the branch gives that always runs: the condition has to be known."""
+    if not isinstance(call.value(0), np.ndarray):
+        raise RefusedError(
+            "its condition depends on the input; expected a network that does the same for all of "
+            "them: export it with a fixed number of steps, or without what the condition asks for"
+        )
+    name = "then_branch" if bool(call.constant(0).reshape(())) else "else_branch"
+    branch = call.node.attributes.get(name)
+    if not isinstance(branch, Graph):
+        raise RefusedError(f"{name}: expected a graph")
+    values: dict[str, Value] = {}
+
+    def look_up(name: str) -> Value:
+        if name not in values:
+            inner = name in branch.constants
+            values[name] = branch.constants[name] if inner else call.outer(name)
+        return values[name]
+
+    for node in branch.nodes:
+        values.update(zip(node.outputs, call.apply(node, look_up), strict=False))
+    return tuple(look_up(name) for name in branch.outputs)
 
 
 # Loops ------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ __all__ = [
 
 _MOST_AXES = 16
 _MOST_NUMBERS = 256
+_MOST_TENSORS = 4096
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Call:
     network : Network
         What is read so far; operators add to it, and change nothing else.
     outer : callable
-        From the name of a tensor outside of a loop to what it is.
+        From the name of a tensor outside of a loop or branch to what it is.
+    apply : callable
+        From a node of a branch, and what such names are in there, to what it gives.
     """
 
     node: Node
@@ -66,6 +69,7 @@ class Call:
     opset: int
     network: Network
     outer: Callable[[str], Value]
+    apply: Callable[[Node, Callable[[str], Value]], tuple[Value, ...]]
 
     @property
     def room(self) -> Room:
@@ -353,10 +357,45 @@ def _product(call: Call) -> Value:
 
 @operator("Where")
 def _where(call: Call) -> Value:
+    condition = call.constant(0)
+    one = call.values[1 if condition.all() else 2]
+    if isinstance(one, Traced) and condition.all() == condition.any():
+        others = [value.shape for value in call.values if isinstance(value, Traced | np.ndarray)]
+        return one.broadcast_to(np.broadcast_shapes(*others))
     parts = [call.constant(n) for n in range(3)]
     shape = np.broadcast_shapes(*(part.shape for part in parts))
     call.afford(shape, parts[1].dtype)
     return np.where(*parts)
+
+
+# Sequences of tensors ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tensors(Unreadable):
+    """Several tensors, of which nodes read one."""
+
+    each: tuple[Value, ...]
+
+
+@operator("SplitToSequence", attributes=("axis", "keepdims"))
+def _split_to_sequence(call: Call) -> Value:
+    value, axis = call.value(0), call.axis(call.attribute("axis", 0), call.value(0).ndim)
+    if call.optional(1) is not None or value.shape[axis] > _MOST_TENSORS:
+        raise RefusedError(f"expected up to {_MOST_TENSORS} parts of one each")
+    parts = [take(call, value, np.array([n]), axis) for n in range(value.shape[axis])]
+    if not call.attribute("keepdims", 1):
+        shape = [size for n, size in enumerate(value.shape) if n != axis]
+        parts = [_reshape(call, part, shape) for part in parts]
+    return Tensors("several tensors", tuple(parts))
+
+
+@operator("SequenceAt")
+def _sequence_at(call: Call) -> Value:
+    several, number = call.values[0], int(call.constant(1).reshape(()))
+    if not isinstance(several, Tensors) or not -len(several.each) <= number < len(several.each):
+        raise RefusedError("expected the number of one of several tensors")
+    return several.each[number]
 
 
 _OF_CONSTANTS: dict[str, Callable[..., Any]] = {

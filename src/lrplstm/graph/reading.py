@@ -9,7 +9,7 @@ counted from the start is told from one that is counted from the end.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +17,13 @@ import numpy as np
 
 from lrplstm.graph import (
     attention,
-    loops,
-    recurrent,  # noqa: F401 (its operators)
+    loops,  # noqa: F401 (its operators)
+    recurrent,  # noqa: F401
     steps,  # noqa: F401
     windows,  # noqa: F401
 )
 from lrplstm.graph.formulas import Size
+from lrplstm.graph.masks import check_masked, on_masks
 from lrplstm.graph.operations import Graph, Input, Node, room_for
 from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value
 from lrplstm.graph.patterns import with_patterns
@@ -163,15 +164,16 @@ class _Attempt:
 
     def _reading(self, parts: Sequence[Part], network: Network) -> Reading:
         """Return what was read, with a single input called as models call it."""
-        sizes = {
-            name: Size(network.signals[number].width, network.signals[number].steps)
-            for name, number in network.by_name.items()
-        }
-        parts = rolled(parts, sizes)
+        signals = {name: network.signals[number] for name, number in network.by_name.items()}
+        sizes = {name: Size(signal.width, signal.steps) for name, signal in signals.items()}
+        parts, masks, masked = rolled(parts, sizes)
+        masks |= network.masks
+        masked |= {name for name, signal in signals.items() if signal.masked}
+        check_masked(parts, masks, masked)
         read = {name for part in parts for name in part.reads}
         used = [name for name in self.names if name in read]
-        signals = {one.name: one for one in network.signals if one.is_input}
-        rows = [name for name in used if signals[name].steps is None]
+        given = {one.name: one for one in network.signals if one.is_input}
+        rows = [name for name in used if given[name].steps is None]
         if len(rows) == len(used):
             raise LyingError("expected an input that has steps, got rows alone")
         called = {used[0]: INPUTS} if len(used) == 1 else {}
@@ -186,8 +188,8 @@ class _Attempt:
             tuple(simplified(parts, raw)),
             inputs,
             tables,
-            {called.get(name, name): value for name, value in network.masks.items()},
-            {called.get(name, name): signals[name].width for name in used},
+            {called.get(name, name): value for name, value in masks.items()},
+            {called.get(name, name): given[name].width for name in used},
             frozenset(called.get(name, name) for name in rows),
             self.output,
         )
@@ -242,7 +244,7 @@ class _Run:
     def follow(self) -> Network:
         for node in self.graph.nodes:
             with saying(node.place):
-                given = self._apply(node)
+                given = self._apply(node, self._look_up)
                 for name, value in zip(node.outputs, given, strict=False):
                     if name:
                         self.values[name] = value
@@ -252,7 +254,7 @@ class _Run:
         self.done += 1
         return self.network
 
-    def _apply(self, node: Node) -> tuple[Value, ...]:
+    def _apply(self, node: Node, look_up: Callable[[str], Value]) -> tuple[Value, ...]:
         """Return what a node gives."""
         if node.operator not in OPERATORS:
             raise RefusedError(
@@ -263,10 +265,14 @@ class _Run:
         function, attributes = OPERATORS[node.operator]
         if unknown := sorted(node.attributes.keys() - attributes):
             raise RefusedError(f"attribute {shown(unknown[0])} is not read")
-        reads = tuple(self._look_up(name) if name else None for name in node.inputs)
+        reads = tuple(look_up(name) if name else None for name in node.inputs)
         with np.errstate(all="ignore"):  # infinite numbers are refused by what they end up in
-            call = Call(node, reads, self.graph.opset, self.network, self._look_up)
-            given = attention.on_scores(call) or loops.on_masks(call) or function(call)
+            call = Call(node, reads, self.graph.opset, self.network, look_up, self._apply)
+            given: Any = attention.on_scores(call)
+            if given is None:
+                given = on_masks(call, function)
+            if given is None:
+                given = function(call)
         return given if isinstance(given, tuple) else (given,)
 
     def _look_up(self, name: str) -> Value:

@@ -229,7 +229,7 @@ class Network:
         axes = [(SEQUENCE, self.sequences), (STEP, of.steps or 1), (UNIT, of.width)]
         return Traced.of(signal, axes, self.room)
 
-    def _helper(self, key: Hashable, make: Callable[[], int]) -> int:
+    def once(self, key: Hashable, make: Callable[[], int]) -> int:
         """Return a signal that is made once, however often it is asked for."""
         if key not in self._helpers:
             self._helpers[key] = make()
@@ -252,7 +252,7 @@ class Network:
         self.tables[ids.name] = (title, table)
         key = ("embedding", ids.name)
         signal = Signal(ids.name, table.shape[1], ids.steps, title)
-        return self._helper(key, lambda: self.enter(signal))
+        return self.once(key, lambda: self.enter(signal))
 
     def before_squashing(self, value: Traced) -> Traced:
         """Return the scores that a final softmax or sigmoid was taken of, or the tensor itself."""
@@ -387,7 +387,7 @@ class Network:
         signals = [self.in_order(one) for one in several]
         names = [self.signals[signal].name for signal in signals]
         width = self.signals[signals[0]].width
-        whole = self._helper(
+        whole = self.once(
             ("stacked", *signals), lambda: self.add(ConcatenateSteps(), names, width, number)
         )
         layout = several[0].layout._replace(steps=rows.index(axis)).with_steps(number)
@@ -395,6 +395,14 @@ class Network:
             (rows.index(n) for n in rows if value.varies(n, SEQUENCE)), len(rows)
         )
         return layout._replace(swapped=steps_first).restored(self.whole(whole)), units
+
+    def with_steps(self, value: Traced) -> Traced:
+        """Return a tensor of rows of several signals with these as steps, if that can be seen."""
+        signals = [n for n in range(value.ndim) if value.varies(n, SIGNAL)]
+        units = [n for n in range(value.ndim) if value.varies(n, UNIT) and n not in signals]
+        if len(signals) != 1 or not units:
+            return value
+        return self.stacked(value, units)[0]
 
     def _pick(
         self, signal: int, step: int, along: Array, units: Array, places: Array, wants: bool
@@ -436,7 +444,7 @@ class Network:
         if not 0 <= first <= last < of.steps:
             raise RefusedError("it reads steps that there are not")
         start, stop = from_nearer_end(first, of.steps), _stop(last + 1, of.steps, stride)
-        return self._helper(
+        return self.once(
             ("steps", signal, start, stop, stride),
             lambda: self.add(Steps(start, stop, stride), [of.name], of.width, len(steps)),
         )
@@ -450,7 +458,7 @@ class Network:
         index = from_nearer_end(step, of.steps)
         if index == -1 and not of.ends:
             return self.last(signal)
-        return self._helper(
+        return self.once(
             ("step", signal, index), lambda: self.add(Step(index), [of.name], of.width, None)
         )
 
@@ -461,7 +469,7 @@ class Network:
     def pooled(self, signal: int, pooling: str, title: str) -> int:
         """Return the signal that a pooling over all steps makes of one."""
         of = self.signals[signal]
-        return self._helper(
+        return self.once(
             ("pool", signal, pooling),
             lambda: self.add(Pool(pooling), [of.name], of.width, None, title),
         )
@@ -469,7 +477,7 @@ class Network:
     def final_cells(self, signal: int, size: int) -> int:
         """Return the signal of the final cell states of an LSTM, `size` of each direction."""
         of = self.signals[signal]
-        return self._helper(
+        return self.once(
             ("cells", signal),
             lambda: self.add(FinalState("cell"), [of.name], size * len(of.ends), None),
         )
@@ -477,7 +485,7 @@ class Network:
     def reversed(self, signal: int) -> int:
         """Return the signal of all steps from the last to the first."""
         of = self.signals[signal]
-        return self._helper(
+        return self.once(
             ("reverse", signal), lambda: self.add(Reverse(), [of.name], of.width, of.steps)
         )
 
@@ -486,7 +494,7 @@ class Network:
         of = self.signals[signal]
         assert of.steps is not None
         length = of.steps
-        return self._helper(
+        return self.once(
             ("flatten", signal),
             lambda: self.add(Flatten(length), [of.name], of.width * length, None),
         )
@@ -497,12 +505,12 @@ class Network:
         if of.steps is not None:
             return signal
         if like is None:
-            return self._helper(
+            return self.once(
                 ("repeat", signal, count),
                 lambda: self.add(Repeat(count), [of.name], of.width, count),
             )
         other = self.signals[like]
-        return self._helper(
+        return self.once(
             ("repeat like", signal, like),
             lambda: self.add(Repeat(), [of.name, other.name], of.width, other.steps),
         )
@@ -532,7 +540,7 @@ class Network:
         """Return the signal of several beside each other."""
         of = [self.signals[signal] for signal in signals]
         width, names = sum(one.width for one in of), [one.name for one in of]
-        return self._helper(
+        return self.once(
             ("beside", *signals), lambda: self.add(Concatenate(), names, width, of[0].steps)
         )
 
@@ -547,12 +555,12 @@ class Network:
             self.room.take(len(wanted) * of.width * 4)
             matrix = np.zeros((len(wanted), of.width), np.float32)
             matrix[np.arange(len(wanted)), wanted] = 1
-            return self._helper(
+            return self.once(
                 key, lambda: self.add(DenseLayer(matrix), [of.name], len(wanted), of.steps)
             )
         runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(wanted, starts[1:])]
         signals = [
-            self._helper(
+            self.once(
                 ("range", signal, *run),
                 partial(self.add, Units(*run), [of.name], run[1] - run[0], of.steps),
             )

@@ -200,7 +200,8 @@ def _scaled(layer: Any, affine: Affine) -> Any:
 
 
 def _of_one_dtype(part: Part, affine: Part) -> tuple[Any, Any]:
-    """Return a layer and an affine one, named as they are, in the dtype of the first."""
-    dtype = np.result_type(*part.layer.arrays().values(), np.float32)
-    layer = part.layer.called(part.name, part.reads)
+    """Return a layer and an affine one, named as they are, in the wider of their dtypes."""
+    arrays = [*part.layer.arrays().values(), affine.layer.scale]
+    dtype = np.result_type(*{array.dtype for array in arrays}, np.float32)
+    layer = part.layer.astype(dtype).called(part.name, part.reads)
     return layer, affine.layer.astype(dtype).called(affine.name, affine.reads)

@@ -29,6 +29,7 @@ from lrplstm.graph.cells import (
     rnn_cell,
 )
 from lrplstm.graph.formulas import OF_EACH_ROW, Layers, Size, value_of
+from lrplstm.graph.masks import Kept
 from lrplstm.graph.signals import Part, from_nearer_end
 from lrplstm.layers import (
     GRU,
@@ -53,7 +54,7 @@ from lrplstm.layers import (
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.weights import Array
 
-__all__ = ["rolled"]
+__all__ = ["Rolled", "rolled"]
 
 _MOST_LIFTED = 16
 """So many layers may lie between the steps of a sequence and a cell."""
@@ -62,16 +63,45 @@ _ROWS = 8
 _LAYERS: dict[str, type[Recurrent]] = {layer.kind: layer for layer in (LSTM, GRU, RNN)}
 
 
-def rolled(parts: Sequence[Part], sizes: Mapping[str, Size]) -> list[Part]:
+class Rolled(NamedTuple):
+    """A network with a recurrent layer for each chain of cells.
+
+    Attributes
+    ----------
+    parts : list of Part
+    masks : dict of float by str
+        What padding is that layers pass over, by inputs.
+    masked : set of str
+        Those layers.
+    """
+
+    parts: list[Part]
+    masks: dict[str, float]
+    masked: set[str]
+
+
+def rolled(parts: Sequence[Part], sizes: Mapping[str, Size]) -> Rolled:
     """Return the same network with a recurrent layer for each chain of cells; the last stays last.
 
     `sizes` are those of all inputs and layers.
+
+    Raises
+    ------
+    RefusedError
+        If a mask is left over.
     """
     network = Layers(parts, sizes)
     for chain in _chains(network):
         _roll(network, chain)
     _join(network)
-    return network.remaining()
+    remaining = network.remaining()
+    for part in remaining:
+        if isinstance(part.layer, Kept):
+            raise RefusedError(
+                f"{part.place}: it keeps states by a mask, and is no step of a recurrent layer "
+                "that is known"
+            )
+    return Rolled(remaining, network.masks, network.masked)
 
 
 # Chains of cells --------------------------------------------------------------------------------
@@ -102,16 +132,17 @@ def _turns(network: Layers) -> Iterator[_Turn]:
                 for lstm in lstm_steps(network, name):
                     leaves = network.leaves(*(one.of for one in lstm[:4]))
                     for x, h in _pairs(network, leaves, name):
-                        yield _Turn(lstm, x, (h, lstm.c_before), (name, lstm.c))
+                        after = network.kept(name), network.kept(lstm.c)
+                        yield _Turn(lstm, x, (h, lstm.c_before), after)
             case Add():
                 for gru in gru_steps(network, name):
                     for x, h in _pairs(network, network.leaves(gru.z.of), name):
                         if h == gru.h_before:
-                            yield _Turn(gru, x, (h,), (name,))
+                            yield _Turn(gru, x, (h,), (network.kept(name),))
             case Activation():
                 made = Activated(part.layer.function, part.reads[0])
                 for x, h in _pairs(network, network.leaves(made.of), name):
-                    yield _Turn(made, x, (h,), (name,))
+                    yield _Turn(made, x, (h,), (network.kept(name),))
 
 
 def _pairs(network: Layers, leaves: Sequence[str], name: str) -> list[Pair]:
@@ -250,7 +281,9 @@ def _roll(network: Layers, chain: Sequence[_Turn]) -> None:
     try:
         for first, number in ((True, len(chain) + 1), (False, len(chain))):
             order = _order(x.steps, steps or number, first=first)
-            if order is not None and len(order) == number and _same(network, chain, x, order):
+            if order is None or len(order) != number or not _have_one_mask(network, chain, order):
+                continue
+            if _same(network, chain, x, order):
                 _put(network, chain, x, order)
                 return
     except RefusedError:
@@ -268,6 +301,32 @@ def _order(steps: tuple[int, ...], number: int, *, first: bool) -> tuple[int, ..
         if not steps or steps == order[first:]:
             return order
     return None
+
+
+def _mask(network: Layers, name: str) -> Kept | None:
+    layer = network.parts[name].layer if name in network.parts else None
+    return layer if isinstance(layer, Kept) else None
+
+
+def _have_one_mask(network: Layers, chain: Sequence[_Turn], order: Sequence[int]) -> bool:
+    """Whether all states are kept by the same mask, at its own step each; or none is."""
+    turns = [(turn.after, turn.before) for turn in chain]
+    if len(order) > len(chain):
+        turns.insert(0, (chain[0].before, ()))
+    masks = [[_mask(network, name) for name in after] for after, _ in turns]
+    if not any(mask for of_step in masks for mask in of_step):
+        return True
+    kinds = set()
+    for step, of_step, (after, before) in zip(order, masks, turns, strict=True):
+        for n, (mask, name) in enumerate(zip(of_step, after, strict=True)):
+            if mask is None and n > 0 and after is turns[-1][0]:
+                continue  # the last cell state, which nothing need read
+            if mask is None or mask.step != step:
+                return False
+            if network.parts[name].reads[1:] != before[n : n + 1]:
+                return False
+            kinds.add((mask.mask, mask.value))
+    return len(kinds) == 1
 
 
 def _same(network: Layers, chain: Sequence[_Turn], x: _Lifted, order: Sequence[int]) -> bool:
@@ -317,11 +376,17 @@ def _put(network: Layers, chain: Sequence[_Turn], x: _Lifted, order: Sequence[in
     layer = kind(kind.cell(**arguments, reverse=order[0] > order[-1]))
     reads = (source,) if missing else (source, *first.before)
     name = network.add(layer, reads, Size(layer.width, len(order)), states[-1][0], place)
+    mask = _mask(network, place)
+    if mask is not None:
+        network.masked.add(name)
+        if network.masks.setdefault(mask.mask, mask.value) != mask.value:
+            raise RefusedError("two masks of one input differ")
     for step, (h, *_) in zip(order[:-1], states[:-1], strict=True):
         network.replace(h, Step(from_nearer_end(step, len(order))), name)
     network.replace(states[-1][0], Pool("last"), name)
     for c in states[-1][1:]:
-        network.replace(c, FinalState("cell"), name)
+        if mask is None or _mask(network, c) is not None:
+            network.replace(c, FinalState("cell"), name)
 
 
 def _cell(network: Layers, turn: _Turn) -> Cell:

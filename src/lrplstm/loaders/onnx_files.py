@@ -32,6 +32,7 @@ _INTEGERS, _BYTES_PER_INTEGERS = (3, 4), 4  # the numbers of int64 and uint64 in
 _MOST_AXES, _MOST_INPUT_AXES = 16, 3
 _MOST_LETTERS = 80
 _MOST_BODIES = 4
+_WITH_BODIES = ("If", "Loop")
 
 
 class Constants(Mapping[str, Array]):
@@ -250,9 +251,9 @@ def _reads(proto: Any, depth: int = 0) -> set[str]:
 
 
 def _read_body(proto: Any, tensors: TensorReader, opset: int, depth: int) -> Graph:
-    """Return the body of a loop."""
+    """Return the body of a loop, or a branch."""
     if depth >= _MOST_BODIES:
-        raise RefusedError(f"loops in more than {_MOST_BODIES} loops")
+        raise RefusedError(f"loops and branches within more than {_MOST_BODIES} others")
     initializers = {tensor.name: tensor for tensor in proto.initializer}
     nodes = tuple(_read_node(node, tensors, opset, depth + 1) for node in proto.node)
     inputs = tuple(Input(value.name, ()) for value in proto.input)
@@ -279,7 +280,7 @@ def _read_node(proto: Any, tensors: TensorReader, opset: int, depth: int = 0) ->
         for item in proto.attribute:
             if item.name in attributes:
                 raise RefusedError(f"attribute {shown(item.name)} is there twice")
-            if item.type == item.GRAPH and proto.op_type == "Loop":
+            if item.type == item.GRAPH and proto.op_type in _WITH_BODIES:
                 attributes[item.name] = _read_body(item.g, tensors, opset, depth)
             else:
                 attributes[item.name] = _read_attribute(item, tensors)
