@@ -522,8 +522,8 @@ HUGE = [
         (backwards, "'state' is read, but nothing before gives it"),
         (long_names, r"node 'n\\nn\\nn.{0,80}: this operator is not read"),
         (twice_the_attribute, "attribute 'hidden_size' is there twice"),
-        (nested(3), r"\(If\): attribute 'then_branch' is of the kind GRAPH"),
-        (nested(25), r"\(If\): attribute 'then_branch' is of the kind GRAPH|not a readable ONNX"),
+        (nested(3), r"its condition depends on the input"),
+        (nested(25), r"\(If\): loops and branches within more than|not a readable ONNX"),
         *[
             (
                 change,

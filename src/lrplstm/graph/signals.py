@@ -358,7 +358,7 @@ class Network:
         if not in_order or any(value.varies(n, SEQUENCE) for n in axes):
             return value
         signal, length = int(value.first[SIGNAL]), of.steps
-        given = self._helper(
+        given = self.once(
             ("reshape", signal, size),
             lambda: self.add(Reshape(size, length), [of.name], size, number),
         )
