@@ -200,6 +200,13 @@ def test_what_cannot_be_shown_is_refused(model, tmp_path, arguments, message):
     assert not path.exists()
 
 
+def test_a_page_that_no_browser_opens_is_refused(model, monkeypatch, tmp_path):
+    monkeypatch.setattr("lrplstm.report.content._MOST_NUMBERS", 100)
+    with pytest.raises(ValueError, match="relevance: expected at most 100 numbers on a page"):
+        lrplstm.save_report(tmp_path / "x.html", model, TEXTS)
+    lrplstm.save_report(tmp_path / "x.html", model, TEXTS, target="neutral")
+
+
 def test_reports_are_small(model):
     sentences = [list(s.tokens) for s in lrplstm.sample_sentences()][:100]
     page = render(content([list(lrplstm.lrp(model, sentences, "all"))], Given()), "x")

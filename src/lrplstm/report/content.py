@@ -18,6 +18,9 @@ __all__ = ["Given", "content"]
 
 _DIGITS = 5  # of numbers that are not packed
 
+_MOST_NUMBERS = 2**26
+"""More numbers than so many make a file larger than browsers read."""
+
 
 class Given(NamedTuple):
     """What is known of sequences beside their explanations; None where it is not.
@@ -64,8 +67,10 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If a relevance is not finite, or there are more or fewer labels, texts, series or names.
+        If a relevance is not finite, there are more or fewer labels, texts, series or names, or
+        there is more than a page can hold.
     """
+    _check_size([*columns, *(given.by_step or ())])
     first = columns[0]
     a = first[0]
     is_series = a.tokens is None
@@ -98,6 +103,15 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
         "texts": [_segments(text, one) for text, one in zip(texts, first, strict=True)],
         "unknown": [np.flatnonzero(one.unknown).tolist() for one in first],
     }
+
+
+def _check_size(columns: Sequence[Sequence[Any]]) -> None:
+    count = sum(np.size(_relevance(a)) for column in columns for a in column)
+    if count > _MOST_NUMBERS:
+        raise ValueError(
+            f"relevance: expected at most {_MOST_NUMBERS:,} numbers on a page, got {count:,}; "
+            "give fewer sequences or methods, or one class as target"
+        )
 
 
 def _check_length(name: str, values: Sequence[Any], expected: int) -> None:
