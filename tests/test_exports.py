@@ -175,6 +175,7 @@ def test_each_number_stands_in_its_row():
 def test_xarray_holds_every_number(case):
     batch = CASES[case]
     found = batch.to_xarray()
+    np.testing.assert_array_equal(batch[0].to_xarray().relevance.values, batch[0].token_relevance)
     for b, one in enumerate(batch):
         np.testing.assert_array_equal(
             found.relevance.values[..., b, : len(one)], one.token_relevance

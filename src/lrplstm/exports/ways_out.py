@@ -51,6 +51,28 @@ class WaysOut:
         """
         return to_frame(BatchOfOne(self), sequence=False)
 
+    def to_xarray(self) -> xr.Dataset:
+        """Return a data set of xarray with dimensions step and feature.
+
+        Returns
+        -------
+        Dataset
+            As of `Attributions.to_xarray`, without the dimension of sequences.
+
+        Raises
+        ------
+        ImportError
+            Without xarray.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
+        >>> a.to_xarray().relevance.shape
+        (2,)
+        """
+        return to_xarray(BatchOfOne(self)).isel(sequence=0, drop=True)
+
     def to_shap(self, *, over: str = "steps") -> shap.Explanation:
         """Return a `shap.Explanation`, which `shap.plots` draws: waterfall, bar, text.
 
