@@ -95,10 +95,11 @@ const hasBars = !data.everyStep && data.outputs.length > 1;
 /** A bar for each score; with an explanation for each class, a button that chooses it. */
 function scores(b) {
   let outputs = data.outputs.map((_, k) => k);
-  const [k, against] = data.rows > 1 ? chosen(b) : [data.predicted?.[b] ?? 0, null];
+  const ofOne = data.outputs.indexOf(explained(b).replace(" (predicted)", ""));
+  const [k, against] = data.rows > 1 ? chosen(b) : [ofOne, null];
   if (outputs.length > MOST_BARS) {
     outputs.sort((i, j) => score(b, j) - score(b, i));
-    outputs = [...new Set([...outputs.slice(0, MOST_BARS - 1), k])];
+    outputs = [...new Set([...outputs.slice(0, MOST_BARS - 1), ...(k < 0 ? [] : [k])])];
   }
   const [low, high] = scoreRange(b);
   const zero = (100 * -low) / (high - low || 1);
@@ -107,9 +108,10 @@ function scores(b) {
     const s = score(b, output);
     const length = (100 * Math.abs(s)) / (high - low || 1);
     const bar = element("i", { style: { left: `${s < 0 ? zero - length : zero}%`, width: `${length}%` } });
+    const role = output === k ? "chosen" : output === against ? "against" : "";
     const made = element(
       data.rows > 1 ? "button" : "div",
-      { className: `score ${output === against ? "against" : ""}`, data: { key: `score-${output}`, k: output } },
+      { className: `score ${role}`, data: { key: `score-${output}`, k: output } },
       element("span", { textContent: nameOf(output), title: nameOf(output) }),
       element("span", { className: "track", style: { "--zero": `${zero}%` } }, bar),
       element("span", { textContent: texts[n] }),
