@@ -132,8 +132,26 @@ def test_profiles_are_those_of_a_loop(ragged):
 
 
 def test_a_share_that_is_reached_exactly_is_reached():
-    a = made_up(np.ones((20, 1)), [10, 10])
+    a = made_up(np.full((20, 1), 0.1), [10, 10])  # 0.8999999999999999 to lag 8
     assert summary.lags(a).lag_holding(0.9).estimate.value.tolist() == [[[8]]]
+
+
+def test_parts_that_bound_the_memory_change_nothing(ragged, texts, monkeypatch):
+    def all_sums():
+        by = np.arange(40) % 3
+        found = [
+            summary.lags(ragged, by=by),
+            summary.variables(ragged, groups={"g": [0, 2]}),
+            summary.steps(ragged, np.arange(ragged.offsets[-1]) % 4 == 0, by=by),
+            summary.steps(texts, {"l": ["u", "v"]}),
+        ]
+        return [array for one in found for array in vars(one.sums).values()]
+
+    expected = all_sums()
+    monkeypatch.setattr("lrplstm.summary.sums._BYTES_OF_PART", 100_000)  # some sequences each
+    for found, array in zip(all_sums(), expected, strict=True):
+        if isinstance(array, np.ndarray):
+            np.testing.assert_allclose(found, array, rtol=1e-9, atol=1e-12)
 
 
 def test_words_are_those_of_a_loop(texts):
@@ -455,6 +473,12 @@ def test_one_sequence_of_one_step_has_no_intervals():
     assert found.lag_holding().estimate.value.tolist() == [[[0, 0, 0]]]
     assert "no intervals" in summary.variables(a).plot().get_xlabel()
     assert " -" in str(found)
+
+
+def test_a_group_of_one_sequence_has_no_intervals(ragged):
+    found = summary.variables(ragged, by=np.arange(40) == 7)
+    assert np.isfinite(found.mean.low[0]).all()
+    assert np.isnan(found.mean.low[1]).all()
 
 
 def test_without_replicates_there_are_no_intervals(ragged):
