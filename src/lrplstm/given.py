@@ -114,8 +114,12 @@ def as_arrays(inputs: Any, reads_ids: bool) -> tuple[str | None, list[Any], bool
         sequences = list(inputs)
     else:
         return None, [], False
-    kinds = {(array.dtype.kind, array.ndim) for array in sequences}
-    kind = "ids" if kinds <= {("i", 1), ("u", 1)} else "floats" if kinds == {("f", 2)} else None
-    if kind is None or not sequences or not all(map(len, sequences)):
+    kinds = {dtype.kind for dtype in {array.dtype for array in sequences}}
+    dimensions = {array.ndim for array in sequences}
+    if kinds <= {"i", "u"} and dimensions == {1}:
+        kind = "ids"
+    elif kinds == {"f"} and dimensions == {2}:
+        kind = "floats"
+    else:
         return None, [], False
-    return kind, sequences, single
+    return (kind, sequences, single) if all(map(len, sequences)) else (None, [], False)

@@ -158,6 +158,8 @@ class InputEncoder:
                 for b, s in enumerate(sequences)
             ]
             kind = self._one_kind(called, sequences)
+            if kind != "tokens":
+                sequences = [to_array(called[b], s) for b, s in enumerate(sequences)]
         if kind == "floats":
             return self._batch_of_features(called, sequences, names)
         offsets = to_offsets([len(s) for s in sequences])
@@ -306,11 +308,7 @@ class InputEncoder:
             f"(T, {self.input_size}), got {what.get(kind, 'other things')} in {ndim} dimension(s)",
         )
 
-    def _batch_of_features(self, called: _Called, sequences: list[Any], names: Names) -> Batch:
-        arrays = [
-            s if isinstance(s, np.ndarray) else to_array(called[b], s)
-            for b, s in enumerate(sequences)
-        ]
+    def _batch_of_features(self, called: _Called, arrays: list[Array], names: Names) -> Batch:
         for b, array in enumerate(arrays):
             if not len(array):
                 raise ArgumentError(called[b], "expected at least one step, got an empty sequence")
@@ -463,18 +461,15 @@ class InputEncoder:
             )
         raise UnknownTokenError(name, token, position)
 
-    def _check_ids(self, called: _Called, sequences: list[Any], offsets: Array) -> Array:
+    def _check_ids(self, called: _Called, arrays: list[Array], offsets: Array) -> Array:
         if self.embedding is None:
             raise ArgumentError(
                 self.argument,
                 f"expected floats of shape (T, {self.input_size}), got ids (integers), "
                 "and the model has no embedding",
             )
-        arrays = [
-            s if isinstance(s, np.ndarray) else to_array(called[b], s)
-            for b, s in enumerate(sequences)
-        ]
-        ids = _joined([a if a.dtype == _INTP else _to_intp(a) for a in arrays])
+        dtypes = {array.dtype for array in arrays}
+        ids = _joined(arrays if dtypes == {_INTP} else [_to_intp(array) for array in arrays])
         unsigned = ids.view(_UINTP)  # negative ones are huge, so seen
         if unsigned.item(unsigned.argmax()) >= len(self.embedding):  # quicker than max()
             step = int((unsigned >= len(self.embedding)).argmax())

@@ -316,10 +316,11 @@ class Batch:
         limit = min(_PART_STEPS, _PART_BYTES // bytes_per_step, share)
         lengths = np.diff(self.offsets)
         order = np.argsort(-lengths, kind="stable")
-        sorted_offsets = to_offsets(lengths[order])
+        lengths = lengths[order]
+        sorted_offsets = to_offsets(lengths)
         # Steps of the batch in the order of the sorted sequences.
         sorted_steps = np.arange(steps) + np.repeat(
-            self.offsets[order] - sorted_offsets[:-1], lengths[order]
+            self.offsets[order] - sorted_offsets[:-1], lengths
         )
         parts, first = [], 0
         while first < B:
