@@ -118,6 +118,22 @@ def test_words_are_listed_and_written(texts, tmp_path):
     assert sum(line.startswith("very positive") for line in lines) <= 4
 
 
+def test_several_files_are_summed_up_together(texts, tmp_path):
+    whole = lrplstm.read_parquet(texts / "own.parquet")
+    for n, part in enumerate([whole[:1], whole[1:]]):
+        lrplstm.attributions.joined(part).to_parquet(tmp_path / f"{n}.parquet")
+    parts = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    for options in ([], ["--of", "lags"], ["--words", "l=dull"]):
+        expected = run("summary", texts / "own.parquet", *options).stdout
+        assert run("summary", *parts, *options).stdout == expected
+        assert run("summary", tmp_path, *options).stdout == expected
+    assert "--out: expected another file" in fails("summary", *parts, "--out", parts[0])
+    assert re.search(
+        "all.parquet: other: expected a summary of the same classes",
+        fails("summary", parts[0], texts / "all.parquet", "--of", "lags"),
+    )
+
+
 def test_lags_and_steps_are_shown(texts, series, tmp_path):
     shown = run("summary", series / "x.parquet", "--of", "lags", "--out", tmp_path / "l.pdf").stdout
     assert shown.startswith("the lag up to which there is 90% of the absolute relevance\nvariable")

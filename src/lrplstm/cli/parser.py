@@ -444,7 +444,12 @@ def _add_summary(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     summarizing.add_argument(
-        "file", type=_path, metavar="FILE", help="a .parquet, .jsonl, .json or .csv file"
+        "files",
+        nargs="+",
+        type=_path,
+        metavar="FILE",
+        help="a .parquet, .jsonl or .csv file, or a folder of .parquet files; of several the "
+        "sequences are summed up together, a file at a time",
     )
     summarizing.add_argument(
         "--of",

@@ -48,13 +48,14 @@ _Summary = MeanRelevance | LagProfile | WordRelevance
 
 
 def summarize(options: argparse.Namespace) -> None:
-    """Show, draw and write a summary of the explanations in a file."""
-    outputs = requested(options, SUMMARY_FORMATS)
-    attributions = _read(options.file)
+    """Show, draw and write a summary of the explanations in files."""
+    for path in options.files:  # over none of which anything is written
+        options.file = path
+        outputs = requested(options, SUMMARY_FORMATS)
     naming = Naming(options)
     figures = []
     with naming(()):
-        summary = _summary(attributions, options)
+        summary = _of_files(options)
         if any(output.suffix in _PICTURES for output in outputs):
             figures = [_figure(summary, options.top)]
     naming.finish()
@@ -72,10 +73,26 @@ def summarize(options: argparse.Namespace) -> None:
     print(_table(summary, options.top))
 
 
+def _of_files(options: argparse.Namespace) -> _Summary:
+    """Return the summary of all files, of which one at a time is in memory."""
+    whole: Any = None
+    start = 0
+    for path in options.files:
+        attributions = _read(path)
+        part = _summary(attributions, options, start)
+        try:
+            whole = part if whole is None else whole + part
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}: {error}") from None
+        start += len(attributions)
+    summary: _Summary = whole
+    return summary
+
+
 def _read(path: str) -> Attributions:
     """Return the explanations in a file, by its suffix."""
     suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".parquet":
+    if suffix == ".parquet" or os.path.isdir(path):
         return read_parquet(path)
     if suffix in (".json", ".jsonl"):
         return Attributions(**read_json_lines(path))
@@ -84,7 +101,7 @@ def _read(path: str) -> Attributions:
     raise InputError(f"FILE: expected one that ends in .parquet, .jsonl or .csv, got {shown(path)}")
 
 
-def _summary(attributions: Attributions, options: argparse.Namespace) -> _Summary:
+def _summary(attributions: Attributions, options: argparse.Namespace, start: int) -> _Summary:
     of = options.of
     if of is None:
         asked_for_steps = options.period or options.words
@@ -93,7 +110,7 @@ def _summary(attributions: Attributions, options: argparse.Namespace) -> _Summar
     common: dict[str, Any] = {"by": _by(options.by), "labels": _labels(attributions, options)}
     if of == "words":
         return words(attributions, **common, min_count=options.min_count)
-    common["bootstrap"] = Bootstrap(seed=options.seed)
+    common["bootstrap"] = Bootstrap(seed=options.seed, start=start)
     if of == "variables":
         return variables(attributions, **common)
     if of == "lags":
