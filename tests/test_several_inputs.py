@@ -357,8 +357,6 @@ def test_inputs_that_cannot_be_declared_are_named():
     model = lrplstm.Model([lstm, Pool("last")], inputs={"a": Input(3, steps=4)})
     with pytest.raises(ValueError, match=r"inputs\['a'\]\[1\]: expected 4 steps, got 3"):
         model.predict({"a": [draw(1, 4, 3), draw(1, 3, 3)]})
-    with pytest.raises(ValueError, match="model: expected one of one input, got one of 'a'"):
-        lrplstm.evaluation.conservation(model, {"a": draw(1, 4, 3)})
 
 
 @pytest.mark.parametrize(
@@ -486,3 +484,77 @@ def test_a_graph_of_several_inputs_is_read_by_their_names(tmp_path):
     np.testing.assert_allclose(whole.delta, 0, atol=1e-5)
     with pytest.raises(TypeError, match="tokenizer: expected a name"):
         lrplstm.from_onnx(path, tokenizer=3)
+
+
+# Measures ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["zero", "remove"])
+def test_deletion_curves_of_the_first_input_with_steps(how):
+    """Steps go from it, and from what has its steps; the other inputs stay as they are."""
+    model, batch = beside_a_series()
+    labels = [2, 0, 1, 1]
+    curves = lrplstm.evaluation.deletion_curve(
+        model, batch, labels, methods="lrp", deletions=2, min_length=3, how=how, measure="score"
+    )
+    assert curves.sequences.tolist() == [0, 2]
+    for n, b in enumerate(curves.sequences):
+        one = one_of(batch, b)
+        right = model.predict(one).argmax() == labels[b]
+        relevance = lrplstm.lrp(model, one, labels[b], level="token").token_relevance
+        order = np.argsort(-relevance if right else relevance, kind="stable")
+        for k in range(3):
+            changed = dict(one)
+            if how == "zero":
+                changed["series"] = one["series"].copy()
+                changed["series"][order[:k]] = 0
+            else:
+                for name in ("series", "kind"):
+                    changed[name] = np.delete(one[name], order[:k], axis=0)
+            assert curves.values[0, k, n] == pytest.approx(model.predict(changed)[labels[b]])
+
+
+def test_words_that_are_deleted_beside_other_inputs():
+    """Of tokens the vector of zeros is read, which no id has; scalers are not applied twice."""
+    layers = [
+        LSTM(weights(61, 2), name="text", reads=["words"]),
+        Pool("last", name="last"),
+        Concatenate(name="all", reads=["last", "row"]),
+        dense(62, 6, 2),
+    ]
+    words = Input(embedding=draw(63, 4, 2), vocabulary=WORDS, mask_id=1)
+    row = Input(2, steps=False, scaler=([1.0, -2.0], [0.5, 3.0]))
+    model = lrplstm.Model(layers, inputs={"words": words, "row": row})
+    batch = {"words": [["b", "a", "c", "b"], ["c", "new", "b"]], "row": draw(64, 2, 2)}
+    curves = lrplstm.evaluation.deletion_curve(
+        model, batch, [0, 1], methods="occlusion", deletions=1, min_length=3, measure="score"
+    )
+    table = np.vstack([words.embedding, np.zeros(2)])
+    other = model.replaced(inputs={"words": Input(embedding=table), "row": row})
+    for b, ids in enumerate([[2, 3, 2], [3, 0, 2]]):
+        given = {"words": ids, "row": batch["row"][b]}
+        assert curves.values[0, 0, b] == pytest.approx(other.predict(given)[b])
+        scores = [
+            other.predict(given | {"words": [*ids[:t], 4, *ids[t + 1 :]]})[b] for t in range(3)
+        ]
+        right = other.predict(given).argmax() == b
+        expected = min(scores) if right else max(scores)
+        assert curves.values[0, 1, b] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_other_measures(network):
+    model, batch = network()
+    kept = lrplstm.evaluation.conservation(model, batch, target=1)
+    a = lrplstm.lrp(model, batch, 1)
+    np.testing.assert_allclose(kept.started, model.predict(batch)[:, 1], rtol=1e-9)
+    np.testing.assert_allclose(kept.delta, a.delta, atol=1e-12)
+    assert abs(kept.rest).max() < 1e-9
+    agreed = lrplstm.evaluation.agreement(model, batch, target=1, methods=["lrp", "occlusion"])
+    assert agreed.signed.shape[:2] == (2, 2)
+    found = lrplstm.evaluation.randomization_test(model, batch, target=1, methods="lrp")
+    assert found.signed.shape[1] == len(found.parts)
+    with pytest.raises(ValueError, match="embedding: expected False where there are several in"):
+        lrplstm.evaluation.randomization_test(model, batch, embedding=True)
+    with pytest.raises(ValueError, match="model: expected one input, whose words are counted"):
+        lrplstm.evaluation.representative_words(model, batch)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.attribution import Attribution
+from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.checks import check_choice
 from lrplstm.evaluation.arguments import check_one_target, check_options, resolve_method
@@ -215,6 +217,7 @@ def conservation(
     initial = flat(given.initial_relevance)
     relevance = given.token_relevance
     arrived = np.add.reduceat(relevance, corpus.offsets[:-1], axis=-1, dtype=np.float64)
+    arrived += _of_other_inputs(given)
     return Conservation(
         started=flat(arrived) + initial + d,
         delta=d,
@@ -224,3 +227,15 @@ def conservation(
         rest=d_both,
         params=given.params | {"unknown": unknown},
     )
+
+
+def _of_other_inputs(result: Attribution | Attributions) -> Array:
+    """Return what arrived at other inputs than the first, as its token relevance has its axes."""
+    leading = result.token_relevance.shape[:-1]
+    ones = [result] if isinstance(result, Attribution) else list(result)
+    others = np.zeros((*leading, len(ones)))
+    for b, one in enumerate(ones):
+        for name, relevance in one.relevance_of.items():
+            if name != one.input_name:
+                others[..., b] += relevance.reshape((*leading, -1)).sum(-1, dtype=np.float64)
+    return others

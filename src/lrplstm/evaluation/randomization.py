@@ -175,6 +175,8 @@ def randomization_test(
         raise TypeError(f"embedding: expected a bool, got {shown(embedding)}")
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
     check_one_target(target, model.outputs)
+    if embedding and corpus.first is not None:
+        raise ValueError("embedding: expected False where there are several inputs, got True")
     if embedding and corpus.model.embedding is None:
         raise ValueError("embedding: expected False where inputs are floats, got True")
     parts = _parts(model, embedding)

@@ -201,6 +201,8 @@ def representative_words(
     to_int("n", n, 1)
     to_int("min_count", min_count, 1)
     corpus = Corpus.encode(model, inputs, unknown, backend, num_threads)
+    if corpus.first is not None:
+        raise ValueError("model: expected one input, whose words are counted, got several")
     if corpus.model.embedding is None:
         raise ValueError("inputs: expected tokens or ids, got floats, which are no words")
     known = _is_known(model, corpus)
