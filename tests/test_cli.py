@@ -407,9 +407,9 @@ def test_dtype():
     [
         (["explain", ""], "text: expected at least one word"),
         (["explain", "   \n\t "], "text: expected at least one word"),
-        (["explain"], "expected either a text, --file or --series"),
-        (["explain", "--json"], "expected either a text, --file or --series"),
-        (["explain", "a", "--file", "b"], "expected either a text, --file or --series"),
+        (["explain"], "expected either a text, --file, --series or --inputs"),
+        (["explain", "--json"], "expected either a text, --file, --series or --inputs"),
+        (["explain", "a", "--file", "b"], "expected either a text, --file, --series or --inputs"),
         (["explain", "a", "b"], "unrecognized arguments: b"),
         (["explain", "--model", "/no/such/folder", "a"], "/no/such/folder: .*found nothing"),
         (["info", "--model", "/no/such/folder"], "/no/such/folder"),
@@ -444,7 +444,7 @@ def test_dtype():
         (["explain", "--method", "ig", "--steps", "0", "a"], "steps: expected at least 1, got 0"),
         (["explain", "--product-rule", "most", "a"], "--product-rule: invalid choice: 'most'"),
         (["explain", "--threads", "0", "a"], "--threads: expected a number from 1, got '0'"),
-        (["explain", "--json", "out.json"], "expected either a text, --file or --series"),
+        (["explain", "--json", "out.json"], "expected either a text, --file, --series or --inputs"),
         (["explain", "--unknown", "error", "a zqxv"], "error: text: token 'zqxv' at position 1"),
         (
             ["explain", "--html", "/no/such/folder/out.html", "a"],

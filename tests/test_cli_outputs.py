@@ -18,6 +18,7 @@ from doc_pages import Page
 from random_models import random_model
 from report_pages import data_of, unpacked
 from test_cli import fails, run
+from test_several_inputs import two_branches
 
 import lrplstm
 from lrplstm.cli.commands import PREDICTION_FORMATS
@@ -335,6 +336,9 @@ def test_examples_in_help_run(series, tmp_path, monkeypatch):
     parts = {"embedding": torch.nn.Embedding(3, 4), "rnn": torch.nn.LSTM(4, 3)}
     network = torch.nn.ModuleDict(parts | {"out": torch.nn.Linear(3, 2)})
     torch.save(network.state_dict(), "sentiment.pt")
+    model, batch = two_branches()
+    model.save("river")
+    np.savez("basins.npz", **{name: [rows[0]] for name, rows in batch.items()})
     (commands,) = (action for action in make_parser()._actions if action.dest == "command")
     for name, parser in commands.choices.items():
         examples = parser.epilog.partition("examples:\n")[2].splitlines()

@@ -41,7 +41,9 @@ def test_a_hyphen_is_standard_input():
     lines = run("predict", "-", "--json", stdin="5\ta | fine | film\n1\tdull\n").stdout.splitlines()
     assert [json.loads(line)["label"] for line in lines] == [4, 0]
     assert "standard input: expected texts, found none" in fails("explain", "-", stdin="\n \n")
-    assert "either a text, --file or --series" in fails("explain", "-", "--file", "x", stdin="a")
+    assert "either a text, --file, --series or --inputs" in fails(
+        "explain", "-", "--file", "x", stdin="a"
+    )
 
 
 # Without end ------------------------------------------------------------------------------------

@@ -214,7 +214,7 @@ LAYERS = [
     {"evaluation"},
     {"cli.inputs", "cli.progress"},
     {"cli.accuracy", "cli.files", "cli.formats", "cli.targets", "cli.texts"},
-    {"cli.series"},
+    {"cli.named", "cli.series"},
     {"cli.commands", "cli.evaluating", "cli.models", "cli.summarizing"},
     {"cli.parser"},
     {"cli"},

@@ -49,6 +49,7 @@ from lrplstm.vocabulary import unnamed_ids, without_names
 from lrplstm.weights import Array, Directions, LSTMWeights
 
 __all__ = [
+    "array_in",
     "is_model_folder",
     "model_folder",
     "read_array",
@@ -256,7 +257,17 @@ def read_array(path: Path, ndims: Collection[int], missing: str | None = None) -
     ValueError
         If the file is missing (`missing` then says what to do), or holds anything else.
     """
-    content = read_file(path, missing)
+    return array_in(read_file(path, missing), str(path), ndims)
+
+
+def array_in(content: bytes, name: str, ndims: Collection[int]) -> Array:
+    """Return the numbers in the content of a .npy file, which errors call `name`.
+
+    Raises
+    ------
+    ValueError
+        As `read_array`.
+    """
     try:
         with io.BytesIO(content) as file:
             shape, fortran, dtype = _HEADERS[npy.read_magic(file)](file)
@@ -264,7 +275,7 @@ def read_array(path: Path, ndims: Collection[int], missing: str | None = None) -
     except Exception as error:  # a damaged header can raise nearly anything
         text = str(error).partition("\n")[0]
         raise ValueError(
-            f"{path}: not a readable .npy file ({type(error).__name__}: {text:.100})"
+            f"{name}: not a readable .npy file ({type(error).__name__}: {text:.100})"
         ) from None
     # Seen to agree before NumPy makes anything of these sizes.
     if (
@@ -274,7 +285,7 @@ def read_array(path: Path, ndims: Collection[int], missing: str | None = None) -
         or math.prod(shape) * dtype.itemsize != len(content) - start
     ):
         raise ValueError(
-            f"{path}: expected numbers in {' or '.join(map(str, ndims))} dimensions, got "
+            f"{name}: expected numbers in {' or '.join(map(str, ndims))} dimensions, got "
             f"{len(content) - start} bytes for shape {shown(shape)}, dtype {dtype!s:.60}"
         )
     numbers = np.frombuffer(content[start:], dtype)  # a copy, so that numbers lie aligned

@@ -22,16 +22,18 @@ from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import Output, naming_output, open_outputs, requested
-from lrplstm.cli.formats import FORMATS, Page, Rows, Settings, Table, given, labelled
+from lrplstm.cli.formats import FORMATS, Page, Rows, Settings, Table, labelled, said
 from lrplstm.cli.inputs import (
     STDIN,
     InputError,
     Item,
     Naming,
-    check_one_input,
+    check_inputs,
+    given,
     load_model,
     settle_inputs,
 )
+from lrplstm.cli.named import is_arrays, items_of_arrays, items_of_lines
 from lrplstm.cli.progress import Progress
 from lrplstm.cli.series import read_series
 from lrplstm.cli.targets import read_target
@@ -45,6 +47,9 @@ from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 __all__ = ["PREDICTION_FORMATS", "explain", "predict"]
+
+_MOST_SHOWN = 30
+"""So many numbers of an input are printed beside words or steps of the first."""
 
 
 def _name(model: Model, index: int) -> str:
@@ -72,8 +77,13 @@ def _wrapped(text: str, width: int | None) -> str:
 
 @contextmanager
 def _reading(options: argparse.Namespace, model: Model) -> Iterator[Portions]:
-    """Open what TEXT, --file or --series say."""
-    if options.series is not None:
+    """Open what TEXT, --file, --series or --inputs say."""
+    if options.inputs is not None and is_arrays(options.inputs):
+        yield Portions(items_of_arrays(options.inputs, model))
+    elif options.inputs is not None:
+        with open_input(options.inputs) as (name, file):
+            yield Portions(items_of_lines(file, name, model), file)
+    elif options.series is not None:
         yield Portions(iter(read_series(options.series, model)))
     elif options.text is not None:
         yield Portions(iter([read_text(options, model)]))
@@ -82,12 +92,19 @@ def _reading(options: argparse.Namespace, model: Model) -> Iterator[Portions]:
             yield Portions(text_items(file, name, options, model), file)
 
 
+def _what(options: argparse.Namespace) -> str:
+    """Return what is read, in a word."""
+    if options.inputs is not None:
+        return "sequences"
+    return "series" if options.series is not None else "texts"
+
+
 def _progress(options: argparse.Namespace, outputs: list[Output]) -> Progress:
     """Return a bar for a terminal, where it does not stand among the results."""
     mixed = sys.stdout.isatty() and not outputs
     return Progress(
         sys.stderr,
-        "series" if options.series is not None else "texts",
+        _what(options),
         shown=sys.stderr.isatty() and not options.quiet and not mixed,
     )
 
@@ -100,7 +117,7 @@ def explain(options: argparse.Namespace) -> None:
     settle_inputs(options)
     outputs = requested(options, FORMATS)
     model = load_model(options)
-    check_one_input(model)
+    check_inputs(model, by_name=options.inputs is not None)
     methods = [ALIASES.get(name, name) for name in options.method or ["lrp"]]
     if len(methods) > 1 and (not outputs or any(FORMATS[o.suffix] is not Page for o in outputs)):
         raise InputError("--method: expected one, but for a page alone, as --html writes, got more")
@@ -110,19 +127,18 @@ def explain(options: argparse.Namespace) -> None:
     chosen = _method_options(options, methods, model)
     target = read_target(options.target, model)
     naming, accuracy = Naming(options), Accuracy()
-    source = options.series or options.file or STDIN
+    source = options.series or options.file or options.inputs or STDIN
     settings = Settings(
         title=f"{'lrplstm' if source == STDIN else Path(source).name}: {', '.join(methods)}",
         limit=options.limit,
-        what="series" if options.series is not None else "texts",
+        what=_what(options),
         top=options.top,
     )
 
     def explained(items: Sequence[Item], method: str, target: Any) -> Attributions:
-        inputs: list[Any] = [item.named for item in items]
         attributions = lrplstm.explain(
             model,
-            inputs,
+            given(items),
             method,
             target,
             unknown=options.unknown,
@@ -277,7 +293,16 @@ def _print_explanations(
         )
         if colored and attribution.row_labels is None and attribution.tokens is not None:
             print(_wrapped(f"relevance: {_relevance(attribution)}", width))
+        for name, relevance in attribution.other_relevance.items():
+            print(_wrapped(f"{heatmap.visible(name)}: {_numbers(relevance)}", width))
         print()
+
+
+def _numbers(relevance: Array) -> str:
+    """Return the relevance of another input than the one that is shown: of a row its numbers."""
+    if relevance.ndim == 1 and len(relevance) <= _MOST_SHOWN:
+        return " ".join(f"{value:+.3g}" for value in relevance.tolist())
+    return f"{float(relevance.sum()):+.3g} in all"
 
 
 def _top(a: Attribution, number: int) -> str:
@@ -321,7 +346,7 @@ def predict(options: argparse.Namespace) -> None:
     settle_inputs(options)
     outputs = requested(options, PREDICTION_FORMATS)
     model = load_model(options)
-    check_one_input(model)
+    check_inputs(model, by_name=options.inputs is not None)
     naming, accuracy = Naming(options), Accuracy()
     with (
         _reading(options, model) as portions,
@@ -335,7 +360,7 @@ def predict(options: argparse.Namespace) -> None:
         for items in portions:
             with naming(items):
                 scores = model.predict(
-                    [item.named for item in items],
+                    given(items),
                     unknown=options.unknown,
                     backend=options.backend,
                     num_threads=options.threads,
@@ -383,7 +408,7 @@ class _PredictionLines:
 
     def add(self, model: Model, items: Sequence[Item], rows: Sequence[Array]) -> None:
         """Write them."""
-        added = given(items)
+        added = said(items)
         self._lines.write(
             _prediction_object(model, item, row) | dict(zip(added, more, strict=True))
             for item, row, *more in zip(items, rows, *added.values(), strict=True)

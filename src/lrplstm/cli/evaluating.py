@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import naming_output, open_outputs, requested
 from lrplstm.cli.inputs import (
     STDOUT,
     InputError,
+    Item,
     Naming,
-    check_one_input,
+    given,
     load_model,
     take_json_as_input,
 )
-from lrplstm.cli.texts import read_labelled
+from lrplstm.cli.named import is_arrays, items_of_arrays, items_of_lines
+from lrplstm.cli.texts import open_input, read_labelled
 from lrplstm.evaluation import (
     QUANTILES,
     Conservation,
@@ -50,13 +53,12 @@ def evaluate(options: argparse.Namespace) -> None:
         raise InputError("expected a FILE of labelled sentences")
     outputs = requested(options, EVALUATION_FORMATS)
     model = load_model(options)
-    check_one_input(model)
     check_one_row(model)
     labelled = not model.outputs.regression
     if labelled:
         check_classes(model.outputs)
-    items = read_labelled(options.file, model, ids=options.ids)
-    inputs = [item.named for item in items]
+    items = _items(options, model, labelled=labelled)
+    inputs = given(items)
     methods = options.method and list({ALIASES.get(m, m): m for m in options.method}.values())
     settings: dict[str, Any] = {
         "unknown": options.unknown,
@@ -92,6 +94,25 @@ def evaluate(options: argparse.Namespace) -> None:
         accuracy.show()
         _print_curves(curves)
         _print_conservation(kept)
+
+
+def _items(options: argparse.Namespace, model: Model, *, labelled: bool) -> list[Item]:
+    """Return what is in FILE: sentences, or what several inputs are by name."""
+    if model.inputs is None:
+        return read_labelled(options.file, model, ids=options.ids)
+    if options.ids:
+        raise InputError("--ids: expected none for inputs by name")
+    if is_arrays(options.file):
+        items = list(items_of_arrays(options.file, model))
+    else:
+        with open_input(options.file) as (name, file):
+            items = list(items_of_lines(file, name, model))
+    if not items:
+        raise InputError(f"{options.file}: expected sequences, found none")
+    lacking = next((item.name for item in items if item.label is None), None)
+    if labelled and lacking is not None:
+        raise InputError(f"{lacking}: expected its label")
+    return items
 
 
 def _object(

@@ -21,7 +21,7 @@ __all__ = ["Output", "check_target_folder", "naming_output", "open_outputs", "re
 _SUFFIXES = {"json": (".json", ".jsonl"), "html": (".html", ".htm"), "png": (".png",)}
 """The options that write one format, and what their files end in, if in anything."""
 
-_READ = ("file", "series", "vocabulary", "config")
+_READ = ("file", "series", "inputs", "vocabulary", "config")
 """The options that name files to read, beside the model."""
 
 _LONGEST_PATH = 4096

@@ -21,7 +21,7 @@ from lrplstm.exports.tidy import tidy
 from lrplstm.report.content import Given, content
 from lrplstm.report.page import render
 
-__all__ = ["FORMATS", "Page", "Picture", "Rows", "Settings", "Table", "Writer", "given", "labelled"]
+__all__ = ["FORMATS", "Page", "Picture", "Rows", "Settings", "Table", "Writer", "labelled", "said"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Writer(Protocol):
         """Write what can only be written when all are there."""
 
 
-def given(items: Sequence[Item]) -> dict[str, list[Any]]:
+def said(items: Sequence[Item]) -> dict[str, list[Any]]:
     """Return what JSON says of what was given beside explanations, as columns."""
     columns: dict[str, list[Any]] = {"label": [item.label for item in items]}
     if isinstance(items[0].sequence, np.ndarray) and items[0].sequence.ndim == 2:
@@ -194,6 +194,7 @@ def _given(items: Sequence[Item]) -> Given:
     """Return what a page shows of what was given."""
     has_labels = any(item.label is not None for item in items)
     is_series = isinstance(items[0].sequence, np.ndarray) and items[0].ids is None
+    is_series &= items[0].inputs is None  # of which only relevance is shown
     return Given(
         texts=[item.written for item in items],
         series=[item.sequence for item in items] if is_series else None,

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,8 @@ __all__ = [
     "InputError",
     "Item",
     "Naming",
-    "check_one_input",
+    "check_inputs",
+    "given",
     "load_model",
     "one_line",
     "settle_inputs",
@@ -71,6 +72,8 @@ class Item(NamedTuple):
         What its steps are called, such as dates.
     written : str, optional
         The text that the tokens were made of.
+    inputs : dict, optional
+        All inputs of a model of several, by name; `sequence` is then the first that has steps.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Item(NamedTuple):
     variables: list[str] | None = None
     steps: list[str] | None = None
     written: str | None = None
+    inputs: dict[str, Any] | None = None
 
     @property
     def named(self) -> list[str] | Array | Table:
@@ -111,6 +115,13 @@ class Item(NamedTuple):
         return f"{self.name}: {len(self.sequence)} steps"
 
 
+def given(items: Sequence[Item]) -> Any:
+    """Return sequences as a model takes them: a list, or of several inputs lists by name."""
+    if items[0].inputs is None:
+        return [item.named for item in items]
+    return {name: [item.inputs[name] for item in items if item.inputs] for name in items[0].inputs}
+
+
 class _Options(Spelling):
     """Arguments as the options that they are, and sequences as the user calls them.
 
@@ -133,6 +144,8 @@ class _Options(Spelling):
         argument = element.argument if element else name
         if element and argument in ("inputs", "labels"):
             return self._items[element.position].name
+        if element and argument.startswith("inputs["):  # one of several, by name
+            return f"{self._items[element.position].name}: {argument[len('inputs[') : -1]}"
         if argument in ("inputs", "source"):
             return self._source
         flag = self._flag(argument)
@@ -199,26 +212,27 @@ def take_json_as_input(options: argparse.Namespace, name: str) -> None:
     options.json = STDOUT
 
 
-def check_one_input(model: Model) -> None:
-    """Refuse a model that a text or a series is not enough for."""
-    if model.inputs is not None:
+def check_inputs(model: Model, *, by_name: bool) -> None:
+    """Refuse a text or a series for a model of several inputs, and names for any other."""
+    if model.inputs is not None and not by_name:
         names = ", ".join(map(shown, model.inputs))
-        raise InputError(
-            f"the model reads {names} by name, which has to be done in Python: "
-            "lrplstm.explain(lrplstm.load(folder), {name: ...})"
-        )
+        raise InputError(f"the model reads {names} by name: pass --inputs, a .jsonl or .npz file")
+    if model.inputs is None and by_name:
+        raise InputError("--inputs: expected a model of several inputs; pass --file or --series")
 
 
 def settle_inputs(options: argparse.Namespace) -> None:
-    """Settle which of TEXT, --file and --series there is, and check what comes with it."""
-    if options.file is None and options.series is None and options.text is None:
+    """Settle which of TEXT, --file, --series and --inputs there is; check what comes with it."""
+    names = ("text", "file", "series", "inputs")
+    if all(getattr(options, name) is None for name in names):
         take_json_as_input(options, "text")
-    if sum(given is not None for given in (options.text, options.file, options.series)) != 1:
-        raise InputError("expected either a text, --file or --series")
+    if sum(getattr(options, name) is not None for name in names) != 1:
+        raise InputError("expected either a text, --file, --series or --inputs")
     if options.text == STDIN:
         options.text, options.file = None, STDIN
-    if options.series is not None and (options.tokenized or options.ids):
-        raise InputError("--series: expected neither --tokenized nor --ids with it")
+    for name in ("series", "inputs"):
+        if getattr(options, name) is not None and (options.tokenized or options.ids):
+            raise InputError(f"--{name}: expected neither --tokenized nor --ids with it")
     if options.tokenized and options.ids:
         raise InputError("--ids: expected no --tokenized with it")
 
@@ -228,7 +242,8 @@ class Naming:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._names = vars(options)
-        self._source = options.file or getattr(options, "series", None) or "text"
+        others = (getattr(options, name, None) for name in ("series", "inputs"))
+        self._source = options.file or next(filter(None, others), "text")
         self._warned = 0
 
     @contextmanager

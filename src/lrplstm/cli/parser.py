@@ -137,6 +137,7 @@ _EXPLAIN_EXAMPLES = _examples(
     "lrplstm explain --file texts.txt --out texts.csv",
     "echo 'A fine film.' | lrplstm explain -",
     "lrplstm explain --model forecast --series sensors.csv --out sensors.png",
+    "lrplstm explain --model river --inputs basins.npz --out basins.jsonl",
 )
 _PREDICT_EXAMPLES = _examples(
     'lrplstm predict "A fine film."',
@@ -191,6 +192,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="numbers instead of a text: a .npy file of shape (steps, variables) or (series, "
         "steps, variables), or a .csv file with a line a step, the first of which may name the "
         "variables; a column before those of the variables names the steps, as dates do",
+    )
+    shared.add_argument(
+        "--inputs",
+        type=_path,
+        metavar="FILE",
+        help="for models of several inputs: a .npz file with an array for each, all sequences "
+        'along its first axis; or an object in JSON a line, {"name": [...], ...}; - for standard '
+        "input",
     )
     shared.add_argument(
         "--tokenized",
@@ -388,7 +397,8 @@ def _add_evaluate(commands: Any) -> None:
         type=_path,
         nargs="?",
         metavar="FILE",
-        help="lines of LABEL<tab>word | word | word, labels from 1; - for standard input",
+        help="lines of LABEL<tab>word | word | word, labels from 1; for models of several inputs "
+        "what --inputs of explain reads, with labels; - for standard input",
     )
     evaluating.add_argument("--ids", action="store_true", help="take the words as token ids")
     evaluating.add_argument(
