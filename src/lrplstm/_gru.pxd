@@ -9,7 +9,8 @@ and in scratch.
 
 from lrplstm._activations cimport Activation, activated, exp, expm1_twice, sigmoid, slope
 from lrplstm._rules cimport (
-    kept, set_factors, share_of_state, share_product, share_sum, shares_nothing,
+    kept, set_factors, share_in_activation, share_of_state, share_product, share_sum,
+    shares_nothing,
 )
 from lrplstm._tiles cimport (
     CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
@@ -497,10 +498,7 @@ cdef inline void begin_decompose(Tile* tile, vector* rows) noexcept nogil:
 
 
 cdef inline void decompose_reset(Tile* tile, vector* rows) noexcept nogil:
-    """The relevant part of r, and where it stands before the product that of r h_{t-1}.
-
-    The share in r of a part of a^r is what adding it changes, the mean of first and last.
-    """
+    """The relevant part of r, and where it stands before the product that of r h_{t-1}."""
     cdef Py_ssize_t n = tile.n, lane, u
     cdef const Activation* gate = &tile.activation[OF_GATES]
     cdef const vector* b_r = <const vector*> tile.bias
@@ -508,15 +506,15 @@ cdef inline void decompose_reset(Tile* tile, vector* rows) noexcept nogil:
     cdef const vector* trace
     cdef vector* part_r
     cdef vector* h_part
-    cdef vector first, last, share
+    cdef vector share
     for lane in range(tile.first, tile.end):
         part_r = rows + lane * tile.row
         h_part = part_r + tile.states
         trace = <const vector*> tile.trace[lane]
         for u in range(n):
-            first = activated(b_r[u] + part_r[u], gate) - bias_r[u]
-            last = trace[R_GATE * n + u] - activated(trace[A_R * n + u] - part_r[u], gate)
-            share = (first + last) / 2
+            share = share_in_activation(
+                trace[A_R * n + u], trace[R_GATE * n + u], part_r[u], b_r[u], bias_r[u], gate
+            )
             h_part[LANE_R * n + u] = share
             if not tile.variant & RESET_AFTER:
                 h_part[LANE_R_H * n + u] = (share + bias_r[u]) * h_part[u]
@@ -548,18 +546,18 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef const vector* part_hn = beyond(<const vector*> row, 2 * H)
     cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], 2 * H)
     cdef vector* h_part = row + tile.states
-    cdef vector first, last, share_r, share_z, share_n, relevant, part
+    cdef vector share_r, share_z, share_n, relevant, part
     for u in range(n):
         relevant = part_hn[u]
         if tile.variant & RESET_AFTER:  # r (W_hn h + b_hn)
             share_r = h_part[LANE_R * n + u]
             relevant = x_n[u] + (share_r + bias_r[u]) * relevant + share_r * b_hn[u]
-        first = activated(b_z[u] + part_z[u], gate) - bias_z[u]
-        last = trace[Z_GATE * n + u] - activated(trace[A_Z * n + u] - part_z[u], gate)
-        share_z = (first + last) / 2
-        first = activated(b_n[u] + relevant, candidate) - bias_n[u]
-        last = trace[N_GATE * n + u] - activated(trace[A_N * n + u] - relevant, candidate)
-        share_n = (first + last) / 2
+        share_z = share_in_activation(
+            trace[A_Z * n + u], trace[Z_GATE * n + u], part_z[u], b_z[u], bias_z[u], gate
+        )
+        share_n = share_in_activation(
+            trace[A_N * n + u], trace[N_GATE * n + u], relevant, b_n[u], bias_n[u], candidate
+        )
         part = (share_z + bias_z[u]) * h_part[u]
         part = part + (1 - bias_z[u] - share_z) * share_n - share_z * bias_n[u]
         if tile.in_phrase[lane]:

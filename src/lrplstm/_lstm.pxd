@@ -12,7 +12,8 @@ from lrplstm._tiles cimport (
     Gates, Rule, Step, Tile,
 )
 from lrplstm._rules cimport (
-    kept, set_factors, share_of_state, share_product, share_sum, shares_nothing,
+    kept, set_factors, share_in_activation, share_of_state, share_product, share_sum,
+    shares_nothing,
 )
 from lrplstm._vectors cimport (
     apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
@@ -529,9 +530,8 @@ cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
 cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noexcept nogil:
     """Take the relevant parts of one lane one step on.
 
-    The share in gate = sigmoid(a) of a part of a is what adding it changes, the mean of first and
-    last of the part and the rest, the bias always there; and so in g = tanh(a). Of i g what has a
-    relevant factor and none that is irrelevant is relevant, biases being neither; o is as it is.
+    Of i g what has a relevant factor and none that is irrelevant is relevant, biases being neither;
+    o is as it is.
     """
     cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
     cdef const vector* trace = <const vector*> tile.trace[lane]
@@ -558,33 +558,28 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef const Activation* of_cell = &tile.activation[OF_CELL]
     cdef vector* h_part = row + tile.states
     cdef vector* c_part = h_part + n
-    cdef vector first, last, share_i, share_f, share_g, part
+    cdef vector share_i, share_f, share_g, part, other, nothing
+    fill(&nothing, 0)
     for u in range(n):
-        part = part_i[u]
+        part, other = part_i[u], part_f[u]
         if tile.variant & PEEPHOLES:
-            part = part + p[u] * c_part[u]
-        first = activated(b[u] + part, gate) - bias_i[u]
-        last = i[u] - activated(a[u] - part, gate)
-        share_i = (first + last) / 2
-        part = part_f[u]
-        if tile.variant & PEEPHOLES:
-            part = part + p[n + u] * c_part[u]
-        first = activated(b_f[u] + part, gate) - bias_f[u]
-        last = f[u] - activated(a[n + u] - part, gate)
-        share_f = (first + last) / 2
-        first = activated(b_g[u] + part_g[u], candidate) - bias_g[u]
-        last = g[u] - activated(a[2 * n + u] - part_g[u], candidate)
-        share_g = (first + last) / 2
+            part, other = part + p[u] * c_part[u], other + p[n + u] * c_part[u]
+        share_i = share_in_activation(a[u], i[u], part, b[u], bias_i[u], gate)
+        share_f = share_in_activation(a[n + u], f[u], other, b_f[u], bias_f[u], gate)
+        share_g = share_in_activation(
+            a[2 * n + u], g[u], part_g[u], b_g[u], bias_g[u], candidate
+        )
         part = (share_f + bias_f[u]) * c_part[u]
         part = part + share_i * (share_g + bias_g[u]) + bias_i[u] * share_g
         if tile.in_phrase[lane]:
             part = part + bias_i[u] * bias_g[u]
         c_part[u] = part * mask[u]
     for u in range(n):
-        first = activated(c_part[u], of_cell)
-        last = f[u] * c_before[u] + i[u] * g[u] - c_part[u]
-        last = tanh_c[u] - activated(last, of_cell)
-        h_part[u] = o[u] * (first + last) / 2
+        part = f[u] * c_before[u] + i[u] * g[u]
+        part = share_in_activation(
+            part, tanh_c[u], c_part[u], nothing, activated(nothing, of_cell), of_cell
+        )
+        h_part[u] = o[u] * part
 
 
 # The cell ---------------------------------------------------------------------------------------

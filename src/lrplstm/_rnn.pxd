@@ -5,7 +5,7 @@ are the same.
 """
 
 from lrplstm._activations cimport activated, slope
-from lrplstm._rules cimport kept
+from lrplstm._rules cimport kept, share_in_activation
 from lrplstm._tiles cimport (
     FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell, Gates, Step,
     Tile,
@@ -128,26 +128,22 @@ cdef inline void begin_decompose(Tile* tile, vector* rows) noexcept nogil:
 
 
 cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
-    """Take the relevant part of h of each lane one step on, given that of a.
-
-    Its share in act(a) is what adding it changes, the mean of first and last.
-    """
+    """Take the relevant part of h of each lane one step on, given that of a."""
     cdef Py_ssize_t n = tile.n, lane, u
     cdef const vector* bias = <const vector*> tile.bias
     cdef const vector* of_bias = <const vector*> tile.spare
     cdef const vector* trace
     cdef vector* row
     cdef vector* h_part
-    cdef vector first, last
     for lane in range(tile.first, tile.end):
         row = rows + lane * tile.row
         h_part = row + tile.states
         trace = <const vector*> tile.trace[lane]
         for u in range(n):
-            first = activated(bias[u] + row[u], &tile.activation[0]) - of_bias[u]
-            last = activated(trace[A * n + u] - row[u], &tile.activation[0])
-            last = trace[HIDDEN * n + u] - last
-            h_part[u] = (first + last) / 2
+            h_part[u] = share_in_activation(
+                trace[A * n + u], trace[HIDDEN * n + u], row[u], bias[u], of_bias[u],
+                &tile.activation[0],
+            )
             if tile.in_phrase[lane]:
                 h_part[u] = h_part[u] + of_bias[u]
 

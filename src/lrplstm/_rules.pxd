@@ -1,5 +1,6 @@
 """The rules of relevance on whole vectors; `lrplstm.rules` has them to be read."""
 
+from lrplstm._activations cimport Activation, activated
 from lrplstm._tiles cimport ABS, CARRIED, HALF, HANDED, STARTED, Rule, Tile
 from lrplstm._vectors cimport absolute, fill, quotient, stabilizer, total, vector
 
@@ -92,3 +93,15 @@ cdef inline vector share_sum(
     cdef vector q = quotient(earlier + added, R[0], epsilon)
     R[0] = earlier * q + share
     return added * q + share
+
+
+cdef inline vector share_in_activation(
+    vector a, vector value, vector relevant, vector bias, vector of_bias, const Activation* f
+) noexcept nogil:
+    """The share in value = f(a) of what is relevant in a, given f(bias).
+
+    It is what adding it changes, the mean of first and last, the bias always there.
+    """
+    cdef vector first = activated(bias + relevant, f) - of_bias
+    cdef vector last = value - activated(a - relevant, f)
+    return (first + last) / 2
