@@ -15,6 +15,7 @@ from random_models import ONE_WAY_BACK, QUICK, random_model, relative_error
 
 import lrplstm
 from lrplstm import prepared
+from lrplstm.layers import RNN, Pool
 
 VOCABULARY = [f"w{n}" for n in range(50)]
 FIELDS = ("token_relevance", "input_relevance", "scores", "initial_relevance", "delta")
@@ -64,6 +65,21 @@ def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
     scores = model.predict(batch)  # with pooling "none" a list of rows
     assert np.array_equal(np.concatenate([np.atleast_2d(row) for row in scores]), together.scores)
     assert np.array_equal(model.predict(batch[3]), together[3].scores)
+
+
+@pytest.mark.parametrize("backend", ["kernel", "reference"])
+@pytest.mark.parametrize("method", ["lrp", "gradient_x_input", "occlusion"])
+def test_a_batch_is_its_sequences_where_numpy_computes_them(method, backend):
+    """A cell that has no kernel, and products of few numbers: these NumPy adds up in many ways."""
+    rng = np.random.default_rng(0)
+    shapes = [(1, 1), (1, 1), (1,)], [(3, 2), (3,)]
+    cell, dense = ([rng.normal(0, 0.4, shape) for shape in some] for some in shapes)
+    weights = lrplstm.RNNWeights(*cell, activation="softplus")
+    layers = [RNN(weights, weights), Pool("mean"), lrplstm.DenseLayer(*dense)]
+    model, batch = lrplstm.Model(layers), [rng.normal(0, 0.4, (T, 1)) for T in (3, 7, 1, 5, 2)]
+    together = lrplstm.explain(model, batch, method, 0, backend=backend)
+    for x, found in zip(batch, together, strict=True):
+        same(lrplstm.explain(model, x, method, 0, backend=backend), found)
 
 
 def test_sequences_of_one_step_are_the_same_in_a_batch_that_is_cut_between_their_copies():

@@ -29,6 +29,7 @@ __all__ = [
     "through_linear",
     "through_sum",
     "through_weighted_sum",
+    "times",
 ]
 
 
@@ -108,12 +109,18 @@ class EpsilonRule:
 # Sums -------------------------------------------------------------------------------------------
 
 
+def times(rows: Array, matrix: Array) -> Array:
+    """Return the product of each row with a matrix by itself: its bits are those of no batch."""
+    product: Array = rows[..., np.newaxis, :] @ matrix
+    return product[..., 0, :]
+
+
 def through_linear(
     rule: EpsilonRule, y: Array, weight: Array, bias: Array | float, z: Array, relevance: Array
 ) -> Array:
     """Return the relevance of y, (K, n, N), of z = y @ weight.T + bias, given (K, n, M)."""
     q = rule.quotient(z, relevance)
-    return y * (q @ weight) + rule.share(q, z, bias, y.shape[-1])[..., np.newaxis]
+    return y * times(q, weight) + rule.share(q, z, bias, y.shape[-1])[..., np.newaxis]
 
 
 def through_sum(

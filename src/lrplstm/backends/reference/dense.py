@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrplstm.rules import EpsilonRule, through_linear
+from lrplstm.rules import EpsilonRule, through_linear, times
 from lrplstm.weights import Array
 
 __all__ = [
@@ -33,7 +33,7 @@ def prepare_linear(weight: Array, bias: Array | None) -> Linear:
 
 def linear(layer: Linear, y: Array) -> Array:
     """Return z of y; see `lrplstm.scans`."""
-    z = y @ layer.weight.T
+    z = times(y, layer.weight.T)
     return z if layer.bias is None else z + layer.bias
 
 
@@ -45,7 +45,7 @@ def linear_lrp(layer: Linear, y: Array, z: Array, relevance: Array, rule: Epsilo
 
 def linear_gradient(layer: Linear, gradient: Array) -> Array:
     """Return the gradient of y, given that of z; see `lrplstm.scans`."""
-    return gradient @ layer.weight
+    return times(gradient, layer.weight)
 
 
 def activate(activation: str, z: Array) -> Array:
