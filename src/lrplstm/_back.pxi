@@ -191,6 +191,8 @@ cdef int _back(_BackRun run, const real* projection) except -1:
     cdef Py_ssize_t trace_h = layer.cell.trace_h[run.way.keep]
     cdef Py_ssize_t starts = (CARRIED if trace_h < 0 else HANDED) * padded
     cdef Py_ssize_t numbers = layer.trace_rows(run.way.keep) * padded
+    cdef Py_ssize_t at_once = _at_once(K * columns * <Py_ssize_t> sizeof(real))
+    cdef bint is_far = steps * (numbers + gates * H) * <Py_ssize_t> sizeof(real) > NEAR_BYTES
     cdef Py_ssize_t d, first, size, active, after, s, lane, k, t, r, row, i, work = 0
     cdef const double* of_token
     cdef const void* zero = layer.zero
@@ -264,7 +266,7 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                     row -= active
                     tile.first = 0
                     while tile.first < active:
-                        tile.end = min(tile.first + <Py_ssize_t> AT_ONCE, active)
+                        tile.end = min(tile.first + at_once, active)
                         for lane in range(tile.first, tile.end):
                             tile.trace[lane] = <void*> (trace + (row + lane) * numbers)
                             tile.h[lane] = tile.mask_of_h
@@ -284,7 +286,7 @@ cdef int _back(_BackRun run, const real* projection) except -1:
                                         + states.first[0],
                                         states.size[0] * sizeof(real),
                                     )
-                            if s > 0:
+                            if is_far and s > 0:
                                 prefetch(trace + (row - active + lane) * numbers, numbers)
                                 t = _step(offsets, first + lane, s - 1, direction.reverse)
                                 prefetch(

@@ -159,9 +159,17 @@ cdef int _check_copies(owner, offsets, _Trace trace) except -1:
 
 # The driver -------------------------------------------------------------------------------------
 
-# So many lanes go through product and cell together.
+# So many lanes go through product and cell together, and more whose rows of scratch take less than
+# ROWS_BYTES: they stay in the nearest cache. What a scan reads is prefetched where it is more than
+# NEAR_BYTES: it comes from farther than the caches of one core.
 cdef enum:
     AT_ONCE = 8
+    ROWS_BYTES = 1 << 14
+    NEAR_BYTES = 1 << 21
+
+
+cdef inline Py_ssize_t _at_once(Py_ssize_t bytes_per_lane) noexcept nogil:
+    return max(ROWS_BYTES // (bytes_per_lane * AT_ONCE), <Py_ssize_t> 1) * AT_ONCE
 
 
 cdef inline Py_ssize_t _work(Py_ssize_t rows, Py_ssize_t units, Py_ssize_t columns) noexcept nogil:
@@ -227,6 +235,7 @@ cdef int _forward(_Run run, const real* projection) except -1:
     cdef Py_ssize_t own = stride + layer.cell.states * padded
     cdef Py_ssize_t projected_h = own + layer.cell.own * padded
     cdef Py_ssize_t columns = projected_h + (padded if layer.projects else 0)
+    cdef Py_ssize_t at_once = _at_once(columns * <Py_ssize_t> sizeof(real))
     cdef Py_ssize_t d, first, active, s, lane, t, row, i, work = 0
     cdef bint started = run.start[0] is not None, keeps_states = run.states[0] is not None
     cdef const Stage* stage
@@ -252,6 +261,8 @@ cdef int _forward(_Run run, const real* projection) except -1:
     cdef Py_ssize_t numbers = run.trace_numbers()
     # A decomposition reads those of the steps of the originals.
     cdef bint decomposes = run.originals is not None
+    # The rows that it reads of a projection are of any of its steps.
+    cdef bint is_far = len(run.projection) * projected * <Py_ssize_t> sizeof(real) > NEAR_BYTES
     cdef const Py_ssize_t* owner = _indices(run.owner)
     cdef const unsigned char* phrase = <const unsigned char*> _address(run.phrase)
     cdef const Py_ssize_t* originals = NULL
@@ -304,7 +315,7 @@ cdef int _forward(_Run run, const real* projection) except -1:
                     # Some lanes at a time, whose pre-activations stay in the cache.
                     tile.first = 0
                     while tile.first < active:
-                        tile.end = min(tile.first + <Py_ssize_t> AT_ONCE, active)
+                        tile.end = min(tile.first + at_once, active)
                         for lane in range(tile.first, tile.end):
                             t = _step(offsets, first + lane, s, direction.reverse)
                             tile.projection[lane] = (
@@ -319,7 +330,7 @@ cdef int _forward(_Run run, const real* projection) except -1:
                             elif tile.keep != NOTHING:
                                 tile.trace[lane] = trace + row * numbers
                                 row += 1
-                            if _length(offsets, first + lane) > s + 1:
+                            if is_far and _length(offsets, first + lane) > s + 1:
                                 t = _step(offsets, first + lane, s + 1, direction.reverse)
                                 prefetch(
                                     projection + rows[t] * projected + direction.first_projected,
