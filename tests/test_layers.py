@@ -663,6 +663,40 @@ def test_words_that_no_recurrent_layer_reads(pooling):
         np.testing.assert_allclose(one.token_relevance, table[ids] @ weight[2] * part[pooling])
 
 
+def test_the_parts_of_a_product_by_contextual_decomposition():
+    """Of x (W x + b), x and W x are the step's and b is nobody's: its product with x is halved."""
+    rng = np.random.default_rng(11)
+    W, b, v, x = (rng.normal(size=shape) for shape in [(5, 5), 5, (1, 5), (4, 5)])
+    mean, deviation = rng.normal(size=5), rng.uniform(0.5, 2, 5)
+    model = lrplstm.Model(
+        [
+            Standardize(mean, deviation, name="x"),
+            lrplstm.DenseLayer(W, b + W @ (mean / deviation), name="z"),
+            Multiply(reads=["x", "z"]),
+            Pool("sum"),
+            lrplstm.DenseLayer(v),
+        ]
+    )
+    y, z = (x - mean) / deviation, x / deviation @ W.T + b
+    np.testing.assert_allclose(model.predict(x), (y * z).sum(axis=0) @ v[0])
+    own = x / deviation  # the mean is a constant, too
+    part = (own * z + y * (z - b)) / 2
+    found = lrplstm.contextual_decomposition(model, x, 0)
+    np.testing.assert_allclose(found.token_relevance, part @ v[0])
+
+
+def test_a_state_that_no_layer_gives_is_the_layers_own():
+    rng = np.random.default_rng(12)
+    weights, dense = random_weights(rng, 5, 4), lrplstm.DenseLayer(rng.normal(0, 0.4, (4, 5)))
+    x = random_batch()[2]
+    layers = [Step(0), dense.called("h", None), LSTM(weights, reads=["inputs", "h"]), Pool("last")]
+    instead = weights.replaced(initial_hidden=dense.weight @ x[0])
+    for backend in BACKENDS:
+        expected = lrplstm.Model([instead, Pool("last")]).predict(x, backend=backend)
+        found = lrplstm.Model(layers).predict(x, backend=backend)
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
 def test_an_axis_of_windows_of_windows_is_that_of_what_is_left():
     """However windows are taken of windows, they are as many as (length + add) // stride says."""
     axis, lengths = Axis("inputs"), np.arange(40, 80)
@@ -696,5 +730,9 @@ def test_a_layer_that_halves_the_steps(backend):
         alone = lrplstm.explain(model, batch[2], method, **options)
         found = lrplstm.explain(model, batch, method, **options)[2]
         np.testing.assert_array_equal(alone.token_relevance, found.token_relevance)
+    with pytest.raises(
+        ValueError, match=r"^inputs: layer 'test.halved': expected more steps, got 1"
+    ):
+        model.predict(batch[0][:1], backend=backend)
     with pytest.raises(ValueError, match=r"the same steps, got .* and .*length\) // 2"):
         lrplstm.Model([first, Halved(), Add(reads=["lstm", "test.halved"])])

@@ -27,6 +27,7 @@ from lrplstm.layers import (
     Flatten,
     Pool,
     Repeat,
+    Reverse,
     Standardize,
     Step,
 )
@@ -282,14 +283,41 @@ def test_padding_of_an_input_is_left_out_of_those_that_have_its_steps():
     inputs = {"ids": Input(embedding=table, mask_id=0), "numbers": Input(2, steps="ids")}
     model = lrplstm.Model(layers, inputs=inputs)
     numbers = draw(3, 5, 2)
-    padded = {"ids": [3, 1, 4, 0, 0], "numbers": numbers}
-    plain = {"ids": [3, 1, 4], "numbers": numbers[:3]}
+    padded = {"ids": [0, 3, 1, 4, 0], "numbers": numbers}
+    plain = {"ids": [3, 1, 4], "numbers": numbers[1:4]}
     np.testing.assert_array_equal(model.predict(padded), model.predict(plain))
     found, expected = (lrplstm.lrp(model, given, 1) for given in (padded, plain))
-    np.testing.assert_array_equal(found.token_relevance[:3], expected.token_relevance)
-    np.testing.assert_array_equal(found.relevance_of["numbers"][3:], 0)
-    of_numbers = (found.relevance_of["numbers"][:3], expected.relevance_of["numbers"])
-    np.testing.assert_array_equal(*of_numbers)
+    np.testing.assert_array_equal(found.token_relevance[1:4], expected.token_relevance)
+    of_numbers = found.relevance_of["numbers"]
+    np.testing.assert_array_equal(of_numbers[[0, 4]], 0)
+    np.testing.assert_array_equal(of_numbers[1:4], expected.relevance_of["numbers"])
+
+
+def test_all_methods_agree_on_a_linear_network():
+    """What each number of each input adds to the score is then its weight times itself."""
+    layers = [
+        dense(71, 2, 3, name="of row", reads=["row"]),
+        Repeat(name="at each", reads=["of row", "series"]),
+        Concatenate(name="both", reads=["series", "at each"]),
+        Reverse(name="reversed"),
+        Add(reads=["both", "reversed"]),
+        Pool("mean", name="mean"),
+        dense(72, 5, 2),
+    ]
+    model = lrplstm.Model(layers, inputs={"series": 2, "row": Input(2, steps=False)})
+    x = {"series": draw(73, 5, 2), "row": draw(74, 2)}
+    weight = model.layers[-1].weight[1]
+    expected = {
+        "series": x["series"] * weight[:2] * 2 / 5,
+        "row": x["row"] * (weight[2:] @ model.layers[0].weight) * 2,
+    }
+    for method in METHODS:
+        if method in ("random", "sensitivity"):
+            continue
+        options = {"epsilon": 0.0} if method == "lrp" else {}
+        found = lrplstm.explain(model, x, method, 1, **options)
+        for name, parts in expected.items():
+            np.testing.assert_allclose(found.relevance_of[name], parts, err_msg=method)
 
 
 def test_bad_inputs_are_named():
