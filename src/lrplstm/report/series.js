@@ -86,13 +86,15 @@ function drawStrips(b) {
   const T = data.lengths[b];
   const values = relevance(b);
   const full = scale(b);
-  for (const canvas of row.querySelectorAll("canvas")) {
+  drawAxis(row.querySelector(".axis"), b);
+  const canvases = [...row.querySelectorAll("canvas")];
+  const boxes = canvases.map((canvas) => canvas.getBoundingClientRect()); // before any of them changes
+  for (const [n, canvas] of canvases.entries()) {
     const d = variableOf(canvas);
     const cells = ofVariable(values, d, T);
     const series = d === null ? null : seriesOf(b, d);
-    drawStrip(canvas, cells, series, { from, to, full: d === null ? largest(cells) : full });
+    drawStrip(canvas, boxes[n], cells, series, { from, to, full: d === null ? largest(cells) : full });
   }
-  drawAxis(row.querySelector(".axis"), b);
   drawCursor(b);
   const pan = row.querySelector(".zoom input");
   if (!pan) return;
@@ -123,10 +125,9 @@ function drawCursor(b) {
 }
 
 /** Draw relevance as colours, and the series over it as a line. */
-function drawStrip(canvas, cells, series, { from, to, full }) {
-  const box = canvas.getBoundingClientRect();
+function drawStrip(canvas, box, cells, series, { from, to, full }) {
   const ratio = window.devicePixelRatio || 1;
-  const [width, height] = [Math.max(1, Math.round(box.width * ratio)), Math.max(1, Math.round(box.height * ratio))];
+  const [width, height] = [box.width, box.height].map((size) => Math.max(1, Math.round(size * ratio)));
   Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
   const colours = palette[theme()];
@@ -201,7 +202,9 @@ function drawAxis(axis, b) {
     element("span", { textContent, style: { left: `${(100 * (t - from)) / (to - from)}%` } }),
   );
   axis.replaceChildren(...made);
-  for (const tick of made) tick.hidden = tick.offsetLeft + tick.offsetWidth > axis.clientWidth;
+  const ends = made.map((tick) => tick.offsetLeft + tick.offsetWidth);
+  const room = axis.clientWidth;
+  made.forEach((tick, n) => (tick.hidden = ends[n] > room));
 }
 
 /** Show the steps from one on, so many; what does not fit is moved. */
