@@ -14,7 +14,7 @@ PACKAGE := $(shell find src model/sst5 data -type f \
              -not -name '*.so' -not -path '*/__pycache__/*' -not -path '*.egg-info/*') \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: demo test lint test-boundscheck test-sanitize test-emulated test-valgrind test-oldest test-install count bench \
+.PHONY: demo test lint test-sanitize test-emulated test-valgrind test-oldest test-install count bench \
         results notebooks clean
 
 # As many processes as there are processors. If one dies the run fails, and so it does after half an hour.
@@ -30,17 +30,8 @@ test:
 	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/installed $(VENV)/test-tools
 	@LRPLSTM_WHEEL=$(WHEEL) $(PYTEST)
 
-# What runs the kernels, with kernels that raise IndexError instead of reading out of bounds. Indices do not
-# depend on the instruction set.
-KERNEL_TESTS := $(addprefix tests/test_,kernels.py shapes.py heads.py methods.py golden.py options.py \
-                  batching.py attribution.py product_rules.py perturbation.py decomposition.py torch.py compat.py default_model.py)
-
-test-boundscheck: $(VENV)/test-tools $(VENV)/build-tools
-	@LRPLSTM_BOUNDSCHECK=1 LRPLSTM_BUILDS=baseline $(call build_into,build/boundscheck)
-	@PYTHONPATH=build/boundscheck/lib LRPLSTM_BOUNDSCHECK=1 LRPLSTM_INSTRUCTION_SET=baseline $(PYTEST) $(KERNEL_TESTS)
-
-# Tests of the kernels with sanitizers, which see what bounds checks cannot: pointers and whole vectors. For any
-# processor, and for this one.
+# Tests of the kernels with sanitizers, which see what is read or written out of bounds. For any processor, and for
+# this one.
 test-sanitize: $(VENV)/installed $(VENV)/test-tools $(VENV)/build-tools
 	@LRPLSTM_SANITIZE=1 LRPLSTM_BUILDS="baseline $(shell $(BIN)/python -c 'import lrplstm._kernels as k; print(k.processor_runs()[-1])' 2>/dev/null)" \
 	    $(call build_into,build/sanitize)

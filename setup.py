@@ -11,10 +11,6 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# LRPLSTM_BOUNDSCHECK=1 builds kernels that raise IndexError instead of reading out of bounds:
-# for finding a wrong index while working on them, too slow for use.
-BOUNDSCHECK = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
-
 # LRPLSTM_SANITIZE=1 builds kernels that stop the process where memory is read or written out of
 # bounds, or where behaviour is undefined. Python builds extensions with -fwrapv, which would make
 # signed overflow defined, so nothing to report.
@@ -31,7 +27,7 @@ if SANITIZE:
     OPTIMIZATION = ["-O1", "-ftree-vectorize", "-g1", "-fno-omit-frame-pointer", "-fno-wrapv"]
     OPTIMIZATION += SANITIZERS
 else:
-    OPTIMIZATION = ["-O0" if UNOPTIMIZED else "-O1" if BOUNDSCHECK else "-O3", "-g0"]
+    OPTIMIZATION = ["-O0" if UNOPTIMIZED else "-O3", "-g0"]
 
 # With the limited API one wheel serves every later Python; typed memoryviews need that of 3.11.
 # Free-threaded Pythons have no limited API.
@@ -88,13 +84,12 @@ class BuildKernels(build_ext):
             include_path=["src"],
             compiler_directives={
                 "language_level": 3,
-                "boundscheck": BOUNDSCHECK,
+                "boundscheck": False,
                 "wraparound": False,
-                "initializedcheck": BOUNDSCHECK,
+                "initializedcheck": False,
                 "cdivision": True,
                 "show_performance_hints": False,  # that checks of bounds cost time is known
             },
-            # The same source under different directives is a different C file.
             force=True,
         )
         return translated.sources[0]
@@ -106,7 +101,6 @@ def extension(name, flags):
         f"lrplstm.{name}",
         ["src/lrplstm/_kernels.pyx"],
         define_macros=[
-            ("LRPLSTM_BOUNDSCHECK", str(int(BOUNDSCHECK))),
             ("LRPLSTM_SANITIZE", str(int(SANITIZE))),
             # A block product keeps its sums in registers only where its sizes are constants.
             ("CYTHON_INLINE", "inline __attribute__((always_inline))"),

@@ -775,11 +775,6 @@ def test_an_instruction_set_that_the_processor_lacks_is_an_error(monkeypatch):
     assert choose._kernels.__wrapped__() is _kernels
 
 
-def test_bounds_checks_are_on_when_they_were_asked_for(kernels):
-    asked = os.environ.get("LRPLSTM_BOUNDSCHECK", "") not in ("", "0")
-    assert asked == kernels.BOUNDSCHECK
-
-
 def test_a_failed_import_of_the_kernels_is_an_error_not_a_slow_run(monkeypatch):
     monkeypatch.delattr("lrplstm._kernels")
     monkeypatch.setitem(sys.modules, "lrplstm._kernels", None)

@@ -6,7 +6,6 @@ from lrplstm.scans import DecomposeResult, ForwardResult, GradientResult, LRPRes
 from lrplstm.weights import Array, CellWeights
 
 INSTRUCTION_SET: str
-BOUNDSCHECK: bool
 
 def processor_runs() -> list[str]: ...
 def prepare_linear(weight: Array, bias: Array | None) -> Any: ...

@@ -40,7 +40,6 @@ cdef extern from *:
     #endif
     """
     const char* LRPLSTM_INSTRUCTION_SET
-    const int LRPLSTM_BOUNDSCHECK
     const int LRPLSTM_SANITIZE
 
 cdef extern from "_processor.h":
@@ -48,7 +47,6 @@ cdef extern from "_processor.h":
     bint runs_v4()
 
 INSTRUCTION_SET = LRPLSTM_INSTRUCTION_SET.decode()
-BOUNDSCHECK = bool(LRPLSTM_BOUNDSCHECK)
 
 
 def processor_runs():
