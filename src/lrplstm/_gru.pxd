@@ -225,6 +225,7 @@ cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
 cdef inline void _relevance_of_products(Tile* tile, vector* rows, bint reset_after) noexcept nogil:
     """Where nothing is shared out, both quotients take one division."""
     cdef Py_ssize_t n = tile.n, n_at = 2 * tile.hidden_size, lane, r, u
+    cdef bint from_hidden = tile.from_hidden, to_inputs = tile.to_inputs
     cdef const vector* W_x
     cdef const vector* bias = beyond(<const vector*> tile.bias, n_at)
     cdef const vector* trace
@@ -250,13 +251,13 @@ cdef inline void _relevance_of_products(Tile* tile, vector* rows, bint reset_aft
             else:
                 R = h[u] * row[HANDED * n + u]
             R = R + row[CARRIED * n + u]
-            if tile.from_hidden:
+            if from_hidden:
                 R = R + row[STARTED * n + u]
             q = of_q * R
             row[CARRIED * n + u] = of_h * R
             if reset_after:
                 row[R_Q * n + u] = trace[RESET * n + u] * q
-            if tile.to_inputs or not reset_after:
+            if to_inputs or not reset_after:
                 row[Q * n + u] = q
             token = token + q * (W_x[u] - bias[u])
         tile.token[r] = total(token)
@@ -447,20 +448,20 @@ cdef inline void gradient_after_reset(Tile* tile, vector* rows) noexcept nogil:
 
 cdef inline void _times_input(Tile* tile, vector* rows) noexcept nogil:
     """x . (W_ih.T @ da), which is da . (W_ih @ x)."""
-    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, n_at = 2 * H, i, u
+    cdef Py_ssize_t n = tile.n, H = tile.hidden_size, i, u
     cdef const vector* x
     cdef const vector* x_z
     cdef const vector* x_n
     cdef const vector* b = <const vector*> tile.bias
     cdef const vector* b_z = beyond(b, H)
-    cdef const vector* b_n = beyond(b, n_at)
+    cdef const vector* b_n = beyond(b, 2 * H)
     cdef vector* row
     cdef vector token
     for i in range(tile.first * tile.targets, tile.end * tile.targets):
         row = rows + i * tile.row
         x = <const vector*> tile.projection[i // tile.targets]
         x_z = beyond(x, H)
-        x_n = beyond(x, n_at)
+        x_n = beyond(x, 2 * H)
         fill(&token, 0)
         for u in range(n):
             token = token + row[OF_R * n + u] * (x[u] - b[u])

@@ -5,10 +5,10 @@ are the same.
 """
 
 from lrplstm._activations cimport activated, slope
-from lrplstm._rules cimport kept, share_in_activation
+from lrplstm._rules cimport kept, share_in_activation, shares_nothing
 from lrplstm._tiles cimport (
-    FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell, Gates, Step,
-    Tile,
+    FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell, Gates, Rule,
+    Step, Tile,
 )
 from lrplstm._vectors cimport double_vector, fill, float_vector, quotient, total, vector
 
@@ -67,7 +67,9 @@ cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
     cdef const vector* h
     cdef vector* row
     cdef vector epsilon, R, q, share, shares, token
-    fill(&epsilon, tile.rule.epsilon)
+    cdef Rule rule = tile.rule
+    cdef bint from_hidden = tile.from_hidden, nothing = shares_nothing(&rule)
+    fill(&epsilon, rule.epsilon)
     for r in range(tile.first * tile.targets, tile.end * tile.targets):
         lane = r // tile.targets
         row = rows + r * tile.row
@@ -80,12 +82,13 @@ cdef inline void relevance(Tile* tile, vector* rows) noexcept nogil:
         for u in range(n):
             # a = W_ih x_t + W_hh h_{t-1} + b: D + H units.
             R = h[u] * row[HANDED * n + u] + share * mask[u]
-            if tile.from_hidden:
+            if from_hidden:
                 R = R + row[STARTED * n + u]
             q = quotient(a[u], R, epsilon)
             row[OF_A * n + u] = q
             token = token + q * (W_x[u] - bias[u])
-            shares = shares + kept(q, a[u], bias[u], &tile.rule)
+            if not nothing:
+                shares = shares + kept(q, a[u], bias[u], &rule)
         tile.share[r] = total(shares) / tile.lower_units[0]
         tile.token[r] = total(token) + tile.input_size * tile.share[r]
 
