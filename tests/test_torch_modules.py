@@ -475,6 +475,14 @@ def noisy(net, x):
     return net.fc(output + torch.randn_like(output))
 
 
+def always_dropping(net, x):
+    return net.fc(functional.dropout(net.lstm(x)[0][:, -1], 0.5))
+
+
+def steep(net, x):
+    return net.fc(functional.softplus(net.lstm(x)[0][:, -1], beta=20.0))
+
+
 def cut_short(net, x):
     return net.fc(net.lstm(x[:, :24])[0][:, -1])
 
@@ -497,6 +505,8 @@ def mixed(net, x):
         ),
         (by_number, r"in forward: .*gt decides by the numbers of an input"),
         (noisy, "randn_like.*draws random numbers"),
+        (always_dropping, "drops numbers at random, in evaluation mode too"),
+        (steep, "Softplus with beta=20"),
         (cut_short, "expected the scores that forward gives, got others: on made-up inputs"),
         (other_for_short_ones, "it is not the same for other lengths|something else for other len"),
         (mixed, "differ for .* at once|mixes|splits an axis"),

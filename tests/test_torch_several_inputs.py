@@ -54,3 +54,30 @@ def test_several_inputs(network, shape):
         )
         found = sum(float(relevance.sum()) for relevance in a.relevance_of.values())
         assert found == pytest.approx(total.item(), rel=1e-8)
+
+
+def test_an_input_of_ones_is_no_mask():
+    """Ones beside a series are numbers like others, unless they are called a mask."""
+
+    def compute(net, x, z):
+        return net.fc(net.lstm(torch.cat([x, z.unsqueeze(-1)], 2))[0][:, -1])
+
+    network = Network(compute, lstm=lstm(D + 1)).eval()
+    x, z = torch.randn(3, 6, D), torch.ones(3, 6)
+    model = lrplstm.from_torch(network, example=(x, z))
+    x_name, z_name = model.inputs
+    z = torch.randn(3, 6)
+    given = {x_name: list(x.numpy()), z_name: list(z.unsqueeze(-1).numpy())}
+    assert relative_error(model.predict(given), network(x, z).detach().numpy()) < 1e-5
+
+
+def test_what_has_no_axis_of_sequences_stays_as_it_is():
+    def compute(net, x, z):
+        return net.fc(net.lstm(x)[0][:, -1]) * z
+
+    network = Network(compute, lstm=lstm()).eval()
+    x, z = torch.randn(2, 6, D), torch.tensor([1.0, -2.0, 0.5])
+    with pytest.warns(UserWarning, match="'argument_1' of the example is taken to stay as it is"):
+        model = lrplstm.from_torch(network, example=(x, z))
+    assert model.inputs is None
+    assert relative_error(model.predict(x.numpy()), network(x, z).detach().numpy()) < 1e-5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ class Argument:
     longer: int = 0
     value: Any = None
     padding: float | None = None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether its value is an array of several numbers."""
+        array = _array(self.value)
+        return array is not None and array.size > 1
 
     def sizes(self, B: int, T: int) -> tuple[int, ...]:
         """Return its shape for so many sequences of so many steps."""
@@ -296,11 +303,11 @@ def arguments_like(torch: Any, module: Any, call: Call) -> list[tuple[Arguments,
     for axes in _axes_of(torch, module, arrays[main]):
         sizes = dict(zip(axes, _whole(values[main]).shape, strict=True))
         B, T = sizes.get("B", 1), sizes["T"]
-        given = [
-            _main(name, value, axes, ids) if n == main else _argument(name, value, axes, B, T, ids)
+        choices = [
+            [_main(name, value, axes, ids)] if n == main else _others(name, value, axes, B, T, ids)
             for n, (name, value) in enumerate(zip(names, values, strict=True))
         ]
-        readings.append((Arguments(tuple(given), by_name), B, T))
+        readings += [(Arguments(given, by_name), B, T) for given in product(*choices)]
     return readings
 
 
@@ -359,6 +366,14 @@ def _main(name: str, value: Any, axes: str, ids: int) -> Argument:
     )
 
 
+def _others(name: str, value: Any, axes: str, B: int, T: int, ids: int) -> list[Argument]:
+    """Return what an argument beside the main one can be, the likeliest first."""
+    argument = _argument(name, value, axes, B, T, ids)
+    if argument.kind == "input" and argument.axes == "B-" and argument.shape == (B, T):
+        return [replace(argument, axes="BT"), argument]  # a number a step, or as many numbers
+    return [argument]
+
+
 def _argument(name: str, value: Any, axes: str, B: int, T: int, ids: int) -> Argument:
     """Return an argument beside the main one, whose axes are given."""
     array = _array(value)
@@ -368,7 +383,7 @@ def _argument(name: str, value: Any, axes: str, B: int, T: int, ids: int) -> Arg
     lengths = shape == (B,) and whole and array.min() >= 1 and array.max() <= T
     if lengths and ("len" in name.lower() or array.max() == T):
         return Argument(name, "lengths", "B", shape, value=value)
-    if shape == (B, T) and (array.dtype == bool or set(np.unique(array)) <= {0, 1}):
+    if shape == (B, T) and _is_mask(name, array):
         return Argument(name, "mask", "BT", shape, value=array)
     if not shape or B not in shape:
         return Argument(name, "constant", value=value)
@@ -381,3 +396,11 @@ def _argument(name: str, value: Any, axes: str, B: int, T: int, ids: int) -> Arg
     if len(shape) > 2 and T in shape:
         marks[shape.index(T)] = "T"
     return Argument(name, "input", "".join(marks), shape, ids, value=value)
+
+
+def _is_mask(name: str, array: Array) -> bool:
+    """Whether ones say where there are steps: by its name, its dtype, or zeros behind them."""
+    if array.dtype == bool or not set(np.unique(array)) <= {0, 1}:
+        return array.dtype == bool
+    ends = (np.diff(array, axis=1) <= 0).all() and array[:, 0].all() and not array.all()
+    return "mask" in name.lower() or bool(ends)

@@ -55,6 +55,7 @@ def model_of_forward(
     module = unwrapped(torch, module)
     runner = Runner(torch, module)
     way = _way(torch, module, runner, example)
+    _warn_of_constants(way.arguments)
     reading, arguments = _read(torch, runner, way, output)
     way = way._replace(arguments=arguments)
     model = to_model(reading, **names)
@@ -152,6 +153,18 @@ def _read_each_length(
         raise error from None
     _warn_of_outputs(graph, output)
     return readings[0], arguments
+
+
+def _warn_of_constants(arguments: Arguments) -> None:
+    """Warn of arrays in an example that could be inputs, if they had an axis of sequences."""
+    arrays = [each for each in arguments.arguments if each.kind == "constant" and each.is_array]
+    if arrays:
+        warnings.warn(
+            f"source: {', '.join(repr(each.name) for each in arrays):.200} of the example is taken "
+            "to stay as it is, having no axis of sequences",
+            UserWarning,
+            stacklevel=outer_level(),
+        )
 
 
 def _warn_of_outputs(graph: Graph, output: str | None) -> None:

@@ -12,7 +12,7 @@ __all__ = ["UNCHANGED"]
 
 UNCHANGED = frozenset(
     "contiguous clone detach alias lift_fresh lift_fresh_copy dropout feature_dropout "
-    "alpha_dropout feature_alpha_dropout type_as _to_copy positive resolve_conj".split()
+    "alpha_dropout feature_alpha_dropout type_as to _to_copy positive resolve_conj".split()
 )
 """What changes no number of a network in evaluation mode."""
 
@@ -43,12 +43,16 @@ _UNARY: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+_USUAL = {"scale": 1, "input_scale": 1, "beta": 1, "threshold": 20}
+"""Arguments of activations that ONNX's have no names for: of elu, and of softplus."""
+
+
 def _unary(operator: str, renamed: dict[str, str]) -> Callable[..., Value]:
     def read(t: Translation, out: Any, *, self: Value, **given: Any) -> Value:
         attributes = {name: given.pop(argument) for argument, name in renamed.items()}
         attributes = {k: float(v) if isinstance(v, int) else v for k, v in attributes.items()}
         for name, value in given.items():
-            if value not in (None, 1, 20):  # scales of elu, beta and threshold of softplus
+            if value not in (None, _USUAL.get(name)):
                 raise t.refuse(f"{operator} with {name}={value}")
         return t.emit(operator, [self], out, **attributes)
 

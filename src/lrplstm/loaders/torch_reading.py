@@ -153,7 +153,9 @@ class _Reader:
         if self._compares(name, values[0], tensor):
             comparison = name if name in COMPARISONS else "ne"
             return compared(self.translation, comparison, arguments, tensor)
-        if name in UNCHANGED or (name == "to" and _same(tensor, values[0].tensor)):
+        if name in UNCHANGED and _same(tensor, values[0].tensor):
+            if arguments.get("train") and arguments["p"]:
+                raise self.translation.refuse("it drops numbers at random, in evaluation mode too")
             return values[0]
         if masks and (kept := used(self.translation, name, arguments, tensor)) is not None:
             return kept
@@ -170,8 +172,7 @@ class _Reader:
         if name in COMPARISONS:
             return True
         truths = self.torch.bool
-        cast = name in UNCHANGED or name == "to"
-        return cast and tensor.dtype == truths and value.tensor.dtype != truths
+        return name in UNCHANGED and tensor.dtype == truths and value.tensor.dtype != truths
 
     def _check_read(self, value: Value) -> None:
         """Refuse to take a number out of a tensor that depends on what inputs are."""
