@@ -4,7 +4,7 @@ from cython cimport floating as real
 
 from libc.string cimport memcpy
 
-from lrplstm._products cimport Product, multiply, panel_vectors
+from lrplstm._products cimport Product, multiply, multiply_row, panel_vectors
 
 # So many rows go through a product together: they and a panel stay in the cache.
 cdef enum:
@@ -47,12 +47,26 @@ cdef class _Matrix:
     cdef void set_product(self, Product* product) noexcept:
         """Fill in what a product needs to know of the matrix."""
         product.panels, product.vectors = self.data, self.vectors
-        product.n, product.segments = self.n, self.segments
+        product.n, product.segments, product.backwards = self.n, self.segments, False
 
 
-cdef void _times_matrix(Product* product, const real* panels) noexcept nogil:
-    """See `multiply`: compiled once, not in every loop, which would take as long as the rest."""
+# Compiled once each, not in every loop, which would take as long as the rest.
+
+cdef void _times_rows(const Product* product, const real* panels) noexcept nogil:
     multiply(product, panels)
+
+
+cdef void _times_row(Product* product, const real* panels) noexcept nogil:
+    multiply_row(product, panels)
+    product.backwards = not product.backwards
+
+
+cdef inline void _times_matrix(Product* product, const real* panels) noexcept nogil:
+    """See `multiply`."""
+    if product.rows == 1:
+        _times_row(product, panels)
+    else:
+        _times_rows(product, panels)
 
 
 cdef object _product(x, _Matrix matrix, start):

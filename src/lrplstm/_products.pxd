@@ -25,6 +25,7 @@ cdef struct Product:
     # A row of x is `segments` runs of n numbers. The matrix was packed in panels; `vectors` whole
     # vectors are read of a row of start, and written of one of y. Row r starts from what stands
     # `start_at` numbers behind start[r * start_step]: with a step of 0 all rows from the same.
+    # A single row goes through the panels `backwards` every other time.
     const void* x
     Py_ssize_t x_stride
     Py_ssize_t segments
@@ -38,6 +39,7 @@ cdef struct Product:
     void* y
     Py_ssize_t y_stride
     Py_ssize_t rows
+    bint backwards
 
 
 cdef inline Py_ssize_t panel_vectors(Py_ssize_t left) noexcept nogil:
@@ -127,3 +129,54 @@ cdef inline void multiply(const Product* p, const real* panels) noexcept nogil:
         panels += p.segments * p.n * vectors * width
         column += vectors * width
         left -= vectors
+
+
+cdef inline void _multiply_panels(
+    const Product* p, const real* panels, Py_ssize_t column, Py_ssize_t number, Py_ssize_t vectors
+) noexcept nogil:
+    """The product of a single row and of `number` panels, which is a constant, too."""
+    cdef real sums[2 * MOST_COLUMNS]
+    cdef const real* x = <const real*> p.x
+    cdef const real* begin = <const real*> p.start[0] + p.start_at + column
+    cdef real* y = <real*> p.y + column
+    cdef Py_ssize_t width = VECTOR_BYTES // sizeof(real)
+    cdef Py_ssize_t panel = p.segments * p.n * vectors * width, _segment, k, i, v
+    for v in range(number * vectors):
+        _copy(&sums[v * width], begin + v * width)
+    for _segment in range(p.segments):
+        for k in range(p.n):
+            for i in range(number):
+                for v in range(vectors):
+                    _add_product(
+                        &sums[(i * vectors + v) * width], x[k], panels + i * panel + v * width
+                    )
+            panels += vectors * width
+        x += p.segment_stride
+    for v in range(number * vectors):
+        _copy(y + v * width, &sums[v * width])
+
+
+cdef inline void multiply_row(const Product* p, const real* panels) noexcept nogil:
+    """The same of a single row, which reads the whole matrix.
+
+    Two panels are taken at once, since the sums of one would wait for each other; and all of them
+    back and forth, since those that were read last are still in the cache.
+    """
+    cdef Py_ssize_t width = VECTOR_BYTES // sizeof(real), size = p.segments * p.n * width
+    cdef Py_ssize_t left = p.vectors % 3, wide, number, i, first
+    if left == 1 and p.vectors > 1:  # see `panel_vectors`
+        left = 4
+    wide = p.vectors - left
+    number = (wide + 5) // 6 + (left > 0)
+    for i in range(number):
+        first = min(6 * (number - 1 - i if p.backwards else i), wide)
+        if first + 6 <= wide:
+            _multiply_panels(p, panels + first * size, first * width, 2, 3)
+        elif first < wide:
+            _multiply_panels(p, panels + first * size, first * width, 1, 3)
+        elif left == 4:
+            _multiply_panels(p, panels + first * size, first * width, 2, 2)
+        elif left == 2:
+            _multiply_panels(p, panels + first * size, first * width, 1, 2)
+        else:
+            _multiply_panels(p, panels + first * size, first * width, 1, 1)
