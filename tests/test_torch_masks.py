@@ -251,6 +251,22 @@ def test_an_example_with_padding():
         lrplstm.from_torch(network, example=padded("ids", "behind", 0))
 
 
+def test_a_network_of_one_length():
+    """It has no scores of sequences without their padding, and says so of each."""
+
+    def compute(net, ids, output):
+        return net.fc((output * (ids != 0)[..., None]).reshape(len(ids), -1))
+
+    network = Network(compute)
+    network.fc = nn.Linear(6 * H, C)
+    model = lrplstm.from_torch(network.eval())
+    x = padded("ids", "behind", 0)
+    scores = network(torch.from_numpy(x[:1])).detach().numpy()
+    assert relative_error(model.predict(x[:1]), scores) < 1e-5
+    with pytest.raises(ValueError, match="expected 6 steps, got 5"):
+        model.predict(x[:2])
+
+
 def test_parts_that_are_said():
     """Then forward is compared, but not read."""
     network = Network(packed, more=False)

@@ -81,3 +81,34 @@ def test_what_has_no_axis_of_sequences_stays_as_it_is():
         model = lrplstm.from_torch(network, example=(x, z))
     assert model.inputs is None
     assert relative_error(model.predict(x.numpy()), network(x, z).detach().numpy()) < 1e-5
+
+
+def masked_mean(net, ids, z):
+    mask = (ids != 0).float().unsqueeze(-1)
+    rows = torch.cat([net.embed(ids), z], -1) if z.ndim == 3 else net.embed(ids)
+    output = net.lstm(rows)[0]
+    return (output * mask).sum(1) / mask.sum(1)
+
+
+@pytest.mark.parametrize("kind", ["row", "steps", "ids"])
+def test_masks_beside_other_inputs(kind):
+    def compute(net, ids, z):
+        mean = masked_mean(net, ids, z)
+        if kind == "row":
+            return net.fc(mean) + net.z(z)
+        if kind == "ids":
+            mean = mean - masked_mean(net, z, ids)
+        return net.fc(mean)
+
+    width = D + 2 if kind == "steps" else D
+    parts = {"embed": lambda: torch.nn.Embedding(9, D), "lstm": lstm(width), "z": linear(2, C)}
+    network = Network(compute, **parts).eval()
+    ids = torch.tensor([[3, 4, 5, 1, 2], [6, 7, 8, 0, 0]])
+    others = {"row": torch.randn(2, 2), "steps": torch.randn(2, 5, 2), "ids": ids.flip(0)}
+    with pytest.warns(UserWarning, match="is passed over, as forward does behind a sequence"):
+        model = lrplstm.from_torch(network, example=(ids, others[kind]))
+    first, second = model.inputs
+    given = {first: ids.numpy(), second: others[kind].numpy()}
+    assert model.inputs[first].mask_id == 0
+    expected = network(ids, others[kind]).detach().numpy()
+    assert relative_error(model.predict(given), expected) < 1e-5
