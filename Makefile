@@ -41,7 +41,7 @@ test-sanitize: $(VENV)/installed $(VENV)/test-tools $(VENV)/build-tools
 # PyTorch, without warnings of what is newer than its users were, and without a file that safetensors could not write yet.
 OLDEST := build/oldest
 OLDEST_TESTS := $(addprefix tests/test_,golden.py heads.py storage.py attribution.py heatmap.py \
-                  evaluation_plots.py tokenizers.py structure.py arras.py keras_hostile.py cli.py)
+                  evaluation_plots.py tokenizers.py structure.py arras.py keras_hostile.py cli.py docs_tables.py)
 
 test-oldest: $(WHEEL)/built
 	@rm -rf $(OLDEST)

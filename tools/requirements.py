@@ -20,7 +20,8 @@ def main(name):
     if name == "build":
         wanted = content["build-system"]["requires"]
     elif name == "oldest":
-        bounds = [*project["dependencies"], *extras["keras"], *extras["onnx"]]
+        read = ("keras", "onnx", "tables")
+        bounds = [*project["dependencies"], *(bound for name in read for bound in extras[name])]
         wanted = [bound.replace(">=", "==") for bound in bounds]
     else:
         wanted = extras[name]
