@@ -321,3 +321,35 @@ def test_gates():
     nodes += [node("Mul", "Yh gate", "product"), node("Squeeze", "product zero", "state")]
     layers = lrplstm.from_onnx(built(nodes)).graph.layers
     assert [layer.gate for layer in layers if layer.kind == "multiply"] == [1]
+
+
+@pytest.mark.parametrize("filled", ["Where seen scaled hidden", "Where unseen hidden scaled"])
+def test_causal_masks_that_are_filled_in(filled):
+    steps = 5
+    operator, reads = filled.split(" ", 1)
+    seen = np.tril(np.ones((steps, steps), bool))
+    constants = {
+        **{name: draw(RNG, D, D) for name in ("q", "k", "v")},
+        "half": np.float32(0.5),
+        "seen": seen,
+        "unseen": ~seen,
+        "hidden": np.float32(-1e9),
+    }
+    nodes = [
+        *(node("MatMul", f"x {name}", f"x{name}") for name in ("q", "k", "v")),
+        node("Transpose", "xk", "turned", perm=[0, 2, 1]),
+        node("MatMul", "xq turned", "products"),
+        node("Mul", "products half", "scaled"),
+        node(operator, reads, "masked"),
+        node("Softmax", "masked", "weights", axis=-1),
+        node("MatMul", "weights xv", "looked"),
+        node("ReduceMean", "looked", "scores", axes=[1], keepdims=0),
+    ]
+    used = {name for one in nodes for name in one.input}
+    constants = {name: array for name, array in constants.items() if name in used}
+    proto = graph(nodes, constants, {"x": ("batch", steps, D)})
+    model = lrplstm.from_onnx(proto)
+    assert [layer for layer in model.graph.layers if getattr(layer, "causal", False)]
+    x = random_batch(2, D=D, lengths=(steps,), dtype=np.float32)[0]
+    (expected,) = run(proto, x=x[None])
+    assert relative_error(model.predict(x), expected[0]) < 1e-5

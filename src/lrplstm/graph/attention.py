@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from lrplstm.graph.layouts import apart
 from lrplstm.graph.linear import compute, matmul, of_two
 from lrplstm.graph.operators import Call, Unreadable, Value, operator
 from lrplstm.graph.signals import Signal
@@ -240,6 +241,8 @@ def on_scores(call: Call) -> Value | None:
             return replace(scores, scale=scores.scale * factor)
         case "Add" if not scores.weights and len(others) == 1:
             return replace(scores, causal=_is_causal(others[0], scores) or scores.causal)
+        case "Where" if not scores.weights:
+            return replace(scores, causal=_is_causal(_filled(call), scores) or scores.causal)
         case "Softmax" if not scores.weights:
             ndim = len(scores.shape)
             if call.axis(call.attribute("axis", -1), ndim) != ndim - 1:
@@ -260,6 +263,16 @@ def _one_number(value: Value) -> float:
     if isinstance(value, np.ndarray) and value.size == 1:
         return float(value.reshape(-1)[0])
     raise RefusedError("it multiplies scores of attention with more than one number")
+
+
+def _filled(call: Call) -> Array:
+    """Return what is added to scores where a condition puts a number in their place."""
+    condition, one, other = call.values
+    number = other if isinstance(one, Scores) else one
+    if not isinstance(condition, np.ndarray) or not isinstance(number, np.ndarray):
+        raise RefusedError("it masks scores of attention by what the input decides")
+    hidden = condition.astype(bool) != isinstance(one, Scores)
+    return np.where(hidden, number, number.dtype.type(0))
 
 
 def _is_causal(mask: Value, scores: Scores) -> bool:
@@ -324,16 +337,8 @@ def _attention(call: Call, scores: Scores, values: Traced) -> Traced:
 
 def _heads_apart(value: Traced, sequences: int) -> tuple[Traced, int]:
     """Return (..., rows, size) with an axis for heads, and how many of these there are."""
-    heads = 1
-    for n in range(value.ndim - 2):
-        if not value.varies(n, SIGNAL, UNIT):
-            continue
-        size = value.shape[n]
-        if value.varies(n, SEQUENCE):
-            size //= sequences
-            fast = value.axes[n][1, SEQUENCE] != 0
-            pair = (size, sequences) if fast else (sequences, size)
-            value = value.reshape((*value.shape[:n], *pair, *value.shape[n + 1 :]))
-        heads *= size
-        break
-    return value, heads
+    value, axis = apart(value, sequences)
+    if axis is None:
+        heads = [n for n in range(value.ndim - 2) if value.varies(n, SIGNAL, UNIT)]
+        axis = heads[0] if heads else None
+    return value, 1 if axis is None else value.shape[axis]

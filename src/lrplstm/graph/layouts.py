@@ -12,7 +12,7 @@ from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Trac
 from lrplstm.loaders.refusals import RefusedError
 from lrplstm.weights import Array
 
-__all__ = ["Layout", "Rows", "canonical"]
+__all__ = ["Layout", "Rows", "apart", "canonical"]
 
 
 class Rows(NamedTuple):
@@ -134,3 +134,17 @@ def canonical(value: Traced, units: Sequence[int] | None, sequences: int) -> tup
     alone = [rows.index(n) for n in (*of_steps, *free)] if not merged else []
     place = alone[0] if alone else None
     return three, Layout(tuple(rows), tuple(units), row_shape, unit_shape, swapped, place)
+
+
+def apart(value: Traced, sequences: int) -> tuple[Traced, int | None]:
+    """Return a tensor with units and sequences that lie along one axis on two, and on which.
+
+    The axis of units is the first of these that has some; None if there is no such axis.
+    """
+    for n, size in enumerate(value.shape):
+        if value.varies(n, SIGNAL, UNIT) and value.varies(n, SEQUENCE):
+            fast = value.axes[n][1, SEQUENCE] != 0
+            pair = (size // sequences, sequences) if fast else (sequences, size // sequences)
+            shape = (*value.shape[:n], *pair, *value.shape[n + 1 :])
+            return value.reshape(shape), n if fast else n + 1
+    return value, None

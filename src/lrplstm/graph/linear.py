@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrplstm.activations import to_elementwise
-from lrplstm.graph.layouts import Rows
+from lrplstm.graph.layouts import Rows, apart
 from lrplstm.graph.operators import Call, Unreadable, Value, operator
 from lrplstm.graph.signals import Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
@@ -163,6 +163,9 @@ def of_two(call: Call, layer: Any, values: Sequence[Traced]) -> Traced:
 def _affine(call: Call, value: Traced, scale: Array | float, shift: Array | float) -> Traced:
     """Return ``scale * value + shift``, where each unit has numbers of its own."""
     value, numbers = call.network.with_steps(value), [np.asarray(scale), np.asarray(shift)]
+    split, axis = apart(value, call.network.sequences)
+    if axis is not None and all(one.size == 1 for one in numbers):
+        return _affine(call, split, scale, shift).reshape(value.shape)
     shape = np.broadcast_shapes(value.shape, *(one.shape for one in numbers))
     value = value.broadcast_to(shape)
     units = [

@@ -256,6 +256,12 @@ class _Loop:
             for name, data in self._gathered(counters)
             if isinstance(data, Traced) and not isinstance(data, Mask)
         ]
+        if not found:
+            raise RefusedError(
+                "no step of a tensor is read in its steps: a decoder that reads its own output "
+                "is not explained; choose an output before it, or export it with what it is "
+                "given at each step as an input"
+            )
         if len({id(data) for _, data in found}) != 1:
             raise RefusedError("expected a loop that reads a step of one tensor")
         return found[0]

@@ -31,7 +31,7 @@ TIMES_TO_COMPUTE = 5
 """So many times the bytes of a network may be taken to read it."""
 
 _BYTES_TO_COMPUTE = 2**22
-_BYTES_PER_NODE, _MOST_NODES = 2**13, 2**14  # what several layers take; of those beyond, nothing
+_BYTES_PER_NODE, _MOST_NODES = 2**13, 2**13  # what several layers take; of those beyond, nothing
 
 
 def room_for(size: int, nodes: int, advice: str = "") -> Room:

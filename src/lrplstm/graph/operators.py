@@ -205,6 +205,11 @@ def _change_shape(call: Call) -> Value:
     if -1 in shape:
         known = -math.prod(shape)
         shape[shape.index(-1)] = math.prod(value.shape) // known if known else 0
+    if isinstance(value, Traced) and math.prod(shape) != math.prod(value.shape):
+        raise RefusedError(
+            f"it makes shape {shown(tuple(shape))} of {value.shape}: the file is for one number of "
+            "steps or sequences, though its inputs say otherwise; export it with these fixed"
+        )
     return _reshape(call, value, shape)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Self
 
 import numpy as np
@@ -80,7 +80,12 @@ class Traced:
 
     def varies(self, axis: int, *columns: int) -> bool:
         """Whether any of these coordinates changes along an axis."""
-        return bool(self.axes[axis][:, columns].any())
+        return any(self._varying[axis][column] for column in columns)
+
+    @cached_property
+    def _varying(self) -> list[list[bool]]:
+        """Which coordinates change along each axis."""
+        return [np.any(axis != 0, axis=0).tolist() for axis in self.axes]
 
     # What nodes do to shapes, as NumPy's arrays have it ----------------------------------------
 
