@@ -38,6 +38,7 @@ LAYERS = [
     {"cells"},
     {"outputs", "rules", "scaling", "sequences", "verification"},
     {"copies", "given", "labelled", "sliding", "targets", "variables"},
+    {"class_names"},
     {"inputs"},
     {"named_inputs"},
     {"input_rows", "wording"},

@@ -16,6 +16,7 @@ from lrplstm import network, storage
 from lrplstm.architecture import Graph, connect
 from lrplstm.backends import choose
 from lrplstm.checks import check_choice, to_array
+from lrplstm.class_names import check_class_names, check_origin
 from lrplstm.conversion import is_array_like
 from lrplstm.inputs import InputEncoder
 from lrplstm.layers import INPUTS, Layer
@@ -27,7 +28,6 @@ from lrplstm.prepared import Prepared
 from lrplstm.scaling import Scaler, to_scaler
 from lrplstm.sequences import Batch, Part, to_offsets
 from lrplstm.texts import shown, visible
-from lrplstm.variables import check_strings
 from lrplstm.verification import verify
 from lrplstm.weights import Array, Cells, check_dtype, rebuild
 
@@ -290,20 +290,10 @@ class Model:
         self, class_names: Sequence[str] | None, task: str, origin: Mapping[str, str] | None
     ) -> None:
         """Check what classes are called, and what parts of the network were."""
-        self._set(task=task, origin=_check_origin(origin))
+        self._set(task=task, origin=check_origin(origin))
         check_choice("task", self.task, TASKS)
         if class_names is not None:
-            class_names = check_strings("class_names", class_names)
-            two = self.num_classes == 1 and self.task == "classification"
-            if len(class_names) not in ((1, 2) if two else (self.num_classes,)):
-                expected = "1 or 2" if two else self.num_classes
-                raise ValueError(f"class_names: expected {expected} names, got {len(class_names)}")
-            if not all(map(str.strip, class_names)):
-                raise ValueError(
-                    "class_names: expected names, got an empty one at position "
-                    f"{[bool(name.strip()) for name in class_names].index(False)}"
-                )
-            _check_distinct("class_names", "names", class_names)
+            class_names = check_class_names(class_names, self.num_classes, self.task)
         outputs = Outputs(self.num_classes, class_names, self.task)
         self._set(class_names=class_names, outputs=outputs)
 
@@ -592,24 +582,3 @@ class Model:
         single = self.encoder.encode(inputs).single
         predicted = self.predict(inputs)
         return verify([predicted] if single else predicted, scores_of(inputs), rtol)
-
-
-def _check_origin(origin: Mapping[str, str] | None) -> MappingProxyType[str, str] | None:
-    if origin is None:
-        return None
-    if not isinstance(origin, Mapping) or not all(
-        isinstance(text, str) for pair in origin.items() for text in pair
-    ):
-        raise TypeError(f"origin: expected a mapping of str to str, got {shown(origin)}")
-    return MappingProxyType(dict(origin))
-
-
-def _check_distinct(argument: str, what: str, texts: tuple[str, ...]) -> None:
-    seen: dict[str, int] = {}
-    for position, text in enumerate(texts):
-        first = seen.setdefault(text, position)
-        if first != position:
-            raise ValueError(
-                f"{argument}: expected distinct {what}, got {shown(text)} at {first} and at "
-                f"{position}"
-            )
