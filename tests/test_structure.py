@@ -145,7 +145,7 @@ LAYERS = [
     {"loaders.keras.merging", "loaders.keras.windows", "loaders.torch_graph"},
     {"loaders.keras.functions", "loaders.keras.undescribed"},
     {"loaders.keras.reading", "loaders.onnx_files", "graph.tracing"},
-    {"graph.layouts"},
+    {"graph.layouts", "graph.parts"},
     {"graph.signals"},
     {"graph.operators"},
     {"graph.linear", "graph.patterns", "graph.recurrent", "graph.tables"},

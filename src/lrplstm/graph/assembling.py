@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from lrplstm.base_model import Model
+from lrplstm.graph.parts import Part
 from lrplstm.graph.reading import Reading
-from lrplstm.graph.signals import Part
 from lrplstm.layers import (
     INPUTS,
     LSTM,

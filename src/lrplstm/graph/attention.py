@@ -17,7 +17,7 @@ import numpy as np
 from lrplstm.graph.layouts import apart
 from lrplstm.graph.linear import compute, matmul, of_two
 from lrplstm.graph.operators import Call, Unreadable, Value, operator
-from lrplstm.graph.signals import Signal
+from lrplstm.graph.parts import Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, Traced
 from lrplstm.layers import (
     AdditiveAttention,

@@ -11,7 +11,7 @@ import numpy as np
 from lrplstm.activations import to_elementwise
 from lrplstm.graph.cells import Activated, Formulas, Pair
 from lrplstm.graph.masks import Kept
-from lrplstm.graph.signals import Part
+from lrplstm.graph.parts import Part
 from lrplstm.layers import (
     Activation,
     Add,

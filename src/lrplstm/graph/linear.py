@@ -11,7 +11,7 @@ import numpy as np
 from lrplstm.activations import to_elementwise
 from lrplstm.graph.layouts import Rows, apart
 from lrplstm.graph.operators import Call, Unreadable, Value, operator
-from lrplstm.graph.signals import Signal
+from lrplstm.graph.parts import Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced
 from lrplstm.layers import (
     Activation,

@@ -16,7 +16,7 @@ import numpy as np
 
 from lrplstm.graph.linear import aligned
 from lrplstm.graph.operators import Call, Unreadable, Value
-from lrplstm.graph.signals import Part
+from lrplstm.graph.parts import Part
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, Traced
 from lrplstm.layers import (
     Activation,

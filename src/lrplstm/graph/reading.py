@@ -26,8 +26,9 @@ from lrplstm.graph.formulas import Size
 from lrplstm.graph.masks import check_masked, on_masks
 from lrplstm.graph.operations import Graph, Input, Node, room_for
 from lrplstm.graph.operators import OPERATORS, Call, Unreadable, Value
+from lrplstm.graph.parts import Part
 from lrplstm.graph.patterns import with_patterns
-from lrplstm.graph.signals import Network, Part
+from lrplstm.graph.signals import Network
 from lrplstm.graph.simplifying import simplified
 from lrplstm.graph.tables import with_one_table
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced

@@ -10,7 +10,7 @@ import numpy as np
 
 from lrplstm.graph.layouts import Rows
 from lrplstm.graph.operators import Call, Value, operator
-from lrplstm.graph.signals import Part, Signal
+from lrplstm.graph.parts import Part, Signal
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced, along
 from lrplstm.layers import GRU, LSTM, RNN, Recurrent
 from lrplstm.loaders.refusals import RefusedError

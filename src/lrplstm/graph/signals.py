@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
 from lrplstm.graph.layouts import Rows, canonical
+from lrplstm.graph.parts import Part, Signal, from_nearer_end
 from lrplstm.graph.tracing import SEQUENCE, SIGNAL, STEP, UNIT, LyingError, Traced, along
 from lrplstm.layers import (
     Concatenate,
@@ -24,7 +25,6 @@ from lrplstm.layers import (
     DenseLayer,
     FinalState,
     Flatten,
-    Layer,
     Pool,
     Repeat,
     Reshape,
@@ -37,7 +37,7 @@ from lrplstm.loaders.refusals import RefusedError, Room
 from lrplstm.texts import shown
 from lrplstm.weights import Array
 
-__all__ = ["Network", "Part", "Signal", "from_nearer_end"]
+__all__ = ["Network"]
 
 _BYTES_PER_LAYER, _BYTES_PER_ROW = 2048, 256
 _BYTES_TO_COMPARE = 1024
@@ -46,78 +46,6 @@ _MOST_RUNS = 8
 
 
 _Made = TypeVar("_Made")
-
-
-@dataclass(eq=False)
-class Part:
-    """A layer of the network that is being read.
-
-    Attributes
-    ----------
-    name : str
-    reads : tuple of str
-    title : str
-        What it was made from; empty for those that only put rows in their place.
-    layer : Layer, or None
-        None of one that is made when all of its directions are known, by `make`.
-    """
-
-    name: str
-    reads: tuple[str, ...]
-    title: str
-    layer: Any = None
-    make: Callable[[], Layer] | None = None
-    place: str = ""
-
-    def made(self) -> Any:
-        """Return the layer."""
-        return self.make() if self.make is not None else self.layer
-
-
-@dataclass(eq=False)
-class Signal:
-    """What a layer gives, or an input of the network.
-
-    Attributes
-    ----------
-    name : str
-        Of the layer or input.
-    width : int
-        Units in a row.
-    steps : int or None
-        How many steps there are, for the sizes that the graph is read with; None where there is a
-        row a sequence.
-    refusal : str
-        Why no layer may read it, if so.
-    squashed : int or None
-        Which signal it is the softmax of.
-    over_steps : bool
-        Whether that goes over steps, not over units.
-    ends : tuple of int
-        At which step each direction of a recurrent layer ends.
-    gate : bool
-        Whether it is what a sigmoid gives, or one less that.
-    masked : bool
-        Whether a mask passes steps over, so that those of its own are not those of the graph.
-    is_input, integers : bool
-        Whether it is an input of the network, and one of ids.
-    extra : dict
-        What those that read it need to know of one that is not read as it is.
-    """
-
-    name: str
-    width: int
-    steps: int | None
-    title: str = ""
-    refusal: str = ""
-    squashed: int | None = None
-    over_steps: bool = False
-    ends: tuple[int, ...] = ()
-    gate: bool = False
-    masked: bool = False
-    is_input: bool = False
-    integers: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Network:
@@ -609,11 +537,6 @@ def _groups(keys: Array) -> list[Array]:
     places = np.argsort(group, kind="stable")
     groups = np.split(places, np.flatnonzero(np.diff(group[places])) + 1)
     return [groups[n] for n in np.argsort(first)]
-
-
-def from_nearer_end(step: int, steps: int) -> int:
-    """Return a step counted from the nearer end; which end it is, two lengths tell apart."""
-    return step if step < steps / 2 else step - steps
 
 
 def _stop(stop: int, steps: int, stride: int) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lrplstm.graph.signals import Part
+from lrplstm.graph.parts import Part
 from lrplstm.layers import (
     INPUTS,
     Activation,

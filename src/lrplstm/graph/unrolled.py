@@ -30,7 +30,7 @@ from lrplstm.graph.cells import (
 )
 from lrplstm.graph.formulas import OF_EACH_ROW, Layers, Size, value_of
 from lrplstm.graph.masks import Kept
-from lrplstm.graph.signals import Part, from_nearer_end
+from lrplstm.graph.parts import Part, from_nearer_end
 from lrplstm.layers import (
     GRU,
     LSTM,

@@ -10,7 +10,7 @@ import numpy as np
 
 from lrplstm.graph.layouts import Rows
 from lrplstm.graph.operators import Call, Value, operator
-from lrplstm.graph.signals import Signal
+from lrplstm.graph.parts import Signal
 from lrplstm.graph.steps import pool
 from lrplstm.graph.tracing import SIGNAL, STEP, UNIT, LyingError, Traced
 from lrplstm.layers import Convolution, WindowPool
