@@ -15,7 +15,7 @@ PACKAGE := $(shell find src model/sst5 data -type f \
            pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
 .PHONY: demo test lint test-sanitize test-emulated test-valgrind test-oldest test-install count bench \
-        results notebooks clean
+        results notebooks docs clean
 
 # As many processes as there are processors. If one dies the run fails, and so it does after half an hour.
 WORKERS ?= auto
@@ -82,6 +82,12 @@ notebooks: $(VENV)/installed
 	@$(BIN)/python tools/notebooks.py
 	@$(BIN)/python tools/pictures.py
 
+# The documentation site, in build/docs. A link or a name that leads nowhere is an error.
+docs: $(VENV)/installed $(VENV)/docs-tools
+	@rm -rf docs/generated
+	@$(BIN)/python -m sphinx -c docs -d build/doctrees -n -W --keep-going -q . build/docs
+	@echo "build/docs/index.html"
+
 lint: $(VENV)/installed $(VENV)/lint-tools
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -118,8 +124,8 @@ $(VENV)/installed: $(VENV)/made $(WHEEL)/built
 	@touch $@
 
 # pyproject.toml names what an extra needs.
-$(VENV)/test-tools $(VENV)/lint-tools $(VENV)/bench-tools $(VENV)/train-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
-	@echo "installing what $* needs$(if $(filter lint,$*),, (PyTorch alone, unless it is there, takes 190 MB to download and 750 MB on disk))"
+$(VENV)/test-tools $(VENV)/lint-tools $(VENV)/docs-tools $(VENV)/bench-tools $(VENV)/train-tools: $(VENV)/%-tools: $(VENV)/made pyproject.toml
+	@echo "installing what $* needs$(if $(filter lint docs,$*),, (PyTorch alone, unless it is there, takes 190 MB to download and 750 MB on disk))"
 	@$(PIP) install --quiet $(call requirements,$*)
 	@touch $@
 
@@ -130,4 +136,4 @@ $(VENV)/test-tools: | $(VENV)/build-tools
 build_into = $(BIN)/python setup.py --quiet build --build-base $(1) --build-lib $(1)/lib
 
 clean:
-	rm -rf $(VENV) build dist demo
+	rm -rf $(VENV) build dist demo docs/generated
