@@ -69,8 +69,8 @@ def test_a_batch_is_its_sequences_to_the_last_bit(model, dtype, method, level):
 
 @pytest.mark.parametrize("backend", ["kernel", "reference"])
 @pytest.mark.parametrize("method", ["lrp", "gradient_x_input", "occlusion"])
-def test_a_batch_is_its_sequences_where_numpy_computes_them(method, backend):
-    """A cell that has no kernel, and products of few numbers: these NumPy adds up in many ways."""
+def test_a_batch_is_its_sequences_in_numpy_too(method, backend):
+    """Products of few numbers, which NumPy adds up in many ways."""
     rng = np.random.default_rng(0)
     shapes = [(1, 1), (1, 1), (1,)], [(3, 2), (3,)]
     cell, dense = ([rng.normal(0, 0.4, shape) for shape in some] for some in shapes)

@@ -1,6 +1,7 @@
 """Activations of whole vectors: exp and expm1, of which sigmoid and tanh are made, and others."""
 
 from lrplstm._vectors cimport (
+    VECTOR_BYTES,
     absolute, at_least, at_most, double_vector, fill, float_vector, power_of_2, vector, where_above,
     where_below,
 )
@@ -105,6 +106,9 @@ cdef enum:
     SOFTSIGN
     SILU
     HARD_SILU
+    BY_NUMBER  # what `function` is, by functions of numbers
+
+ctypedef double (*OfNumber)(int function, double z, double alpha) noexcept nogil
 
 cdef struct Activation:
     int kind
@@ -112,6 +116,22 @@ cdef struct Activation:
     double beta
     double low
     double high
+    int function
+    OfNumber value
+    OfNumber slope
+
+
+cdef inline vector _by_number(vector z, OfNumber of, const Activation* f) noexcept nogil:
+    """What a function of numbers makes of each."""
+    cdef vector y = z
+    cdef int j
+    if vector is float_vector:
+        for j in range(VECTOR_BYTES // <int> sizeof(float)):
+            (<float*> &y)[j] = <float> of(f.function, (<float*> &z)[j], f.alpha)
+    else:
+        for j in range(VECTOR_BYTES // <int> sizeof(double)):
+            (<double*> &y)[j] = of(f.function, (<double*> &z)[j], f.alpha)
+    return y
 
 
 cdef inline vector _affine(vector z, double alpha, double beta) noexcept nogil:
@@ -148,6 +168,8 @@ cdef inline vector activated(vector z, const Activation* f) noexcept nogil:
         return z / (1 + absolute(z))
     if f.kind == SILU:
         return z * sigmoid(z)
+    if f.kind == BY_NUMBER:
+        return _by_number(z, f.value, f)
     return z * _hard_sigmoid(z)
 
 
@@ -174,6 +196,8 @@ cdef inline vector slope(vector z, vector value, const Activation* f) noexcept n
     if f.kind == SOFTSIGN:
         one = 1 - absolute(value)
         return one * one
+    if f.kind == BY_NUMBER:
+        return _by_number(z, f.slope, f)
     if f.kind == SILU:
         z = sigmoid(z)
         return z + value * (1 - z)

@@ -17,7 +17,7 @@ from lrplstm._tiles cimport (
     Gates, Rule, Step, Tile,
 )
 from lrplstm._vectors cimport (
-    apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
+    apart, beyond, double_vector, fill, float_vector, quotient, total, vector, where_above,
 )
 
 # What variants there are, and activations of the candidate and of the gates: others than tanh and
@@ -76,7 +76,10 @@ cdef inline void reset(Tile* tile, vector* rows) noexcept nogil:
         h = a_r + tile.states
         for u in range(n):
             if tile.variant & OTHER_ACTIVATIONS:
-                h[LANE_R * n + u] = activated(a_r[u], &tile.activation[OF_GATES])
+                h[LANE_R * n + u] = activated(
+                    where_above((<const vector*> tile.mask)[u], 0, a_r[u]),
+                    &tile.activation[OF_GATES],
+                )
             else:
                 h[LANE_R * n + u] = sigmoid(a_r[u])
             if not tile.variant & RESET_AFTER:
@@ -160,7 +163,7 @@ cdef inline void _forward(Tile* tile, vector* rows, bint reset_after, int keep) 
 
 
 cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row) noexcept nogil:
-    """The same with any activations. What stands beyond the units has to be kept from growing."""
+    """The same with any activations. What stands beyond the units is 0, and h kept from growing."""
     cdef Py_ssize_t n = tile.n, u
     cdef const Activation* gate = &tile.activation[OF_GATES]
     cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
@@ -177,7 +180,8 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
         a = a_n[u]
         if tile.variant & RESET_AFTER:
             a = x_n[u] + r * a
-        z = activated(a_z[u], gate)
+        a = where_above(mask[u], 0, a)
+        z = activated(where_above(mask[u], 0, a_z[u]), gate)
         signal = activated(a, candidate)
         z_h = apart(z * h[u])
         n_z = apart((1 - z) * signal * mask[u])

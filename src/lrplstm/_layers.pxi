@@ -6,7 +6,7 @@ from libc.string cimport memset
 
 from lrplstm cimport _gru, _lstm, _rnn
 from lrplstm._activations cimport (
-    CLIPPED, ELU, HARD_SILU, LEAKY_RELU, RELU, SIGMOID, SILU, SOFTSIGN, TANH,
+    BY_NUMBER, CLIPPED, ELU, HARD_SILU, LEAKY_RELU, RELU, SIGMOID, SILU, SOFTSIGN, TANH, Activation,
 )
 from lrplstm._tiles cimport (
     FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, MOST_STATES, TILE, Cell, Gates, Tile,
@@ -21,7 +21,8 @@ from lrplstm.weights import LSTMWeights
 _SMALL_BYTES = 2**19
 
 
-# Of each activation that is compiled its kind, and those parameters that it does not have itself.
+# Of each activation its kind, and those parameters that it does not have itself; or what it is by
+# number.
 _ACTIVATIONS = {
     "sigmoid": (SIGMOID, {}),
     "tanh": (TANH, {"alpha": 1.0, "beta": 1.0}),
@@ -38,6 +39,23 @@ _ACTIVATIONS = {
     "softsign": (SOFTSIGN, {}),
     "silu": (SILU, {}),
     "hard_silu": (HARD_SILU, {}),
+}
+_FUNCTIONS = {
+    "thresholded_relu": THRESHOLDED_RELU,
+    "celu": CELU,
+    "gelu": GELU,
+    "gelu_tanh": GELU_TANH,
+    "mish": MISH,
+    "softplus": SOFTPLUS,
+    "log_sigmoid": LOG_SIGMOID,
+    "exponential": EXPONENTIAL,
+    "soft_shrink": SOFT_SHRINK,
+    "hard_shrink": HARD_SHRINK,
+    "absolute": ABSOLUTE,
+    "square": SQUARE,
+    "sine": SINE,
+    "cosine": COSINE,
+    "tanh_shrink": TANH_SHRINK,
 }
 
 
@@ -64,12 +82,17 @@ _LSTM_ACTIVATIONS = "activation", "cell_activation", "gate_activation"
 cdef bint _set_activations(functions, Cell* cell) except -1:
     """Set the activations of a cell, if all of them are known."""
     cdef Py_ssize_t i
+    cdef Activation* f
     for i, function in enumerate(functions):
-        if function.name not in _ACTIVATIONS:
+        if function.name not in _ACTIVATIONS and function.name not in _FUNCTIONS:
             return False
-        kind, others = _ACTIVATIONS[function.name]
-        parameters = {"alpha": 0.0, "beta": 0.0, "low": 0.0, "high": 0.0} | others
-        cell.activation[i] = parameters | dict(function.parameters) | {"kind": kind}
+        f = &cell.activation[i]
+        f.kind, others = _ACTIVATIONS.get(function.name, (BY_NUMBER, {}))
+        parameters = others | dict(function.parameters)
+        f.alpha, f.beta = parameters.get("alpha", 0), parameters.get("beta", 0)
+        f.low, f.high = parameters.get("low", 0), parameters.get("high", 0)
+        if f.kind == BY_NUMBER:
+            f.function, f.value, f.slope = _FUNCTIONS[function.name], _value_of, _slope_of
     return True
 
 

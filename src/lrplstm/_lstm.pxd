@@ -16,7 +16,7 @@ from lrplstm._rules cimport (
     shares_nothing,
 )
 from lrplstm._vectors cimport (
-    apart, beyond, double_vector, fill, float_vector, quotient, total, vector,
+    apart, beyond, double_vector, fill, float_vector, quotient, total, vector, where_above,
 )
 
 # What a trace keeps of a step, in rows of units.
@@ -147,7 +147,7 @@ cdef inline void _forward(Tile* tile, vector* rows, int keep) noexcept nogil:
 
 
 cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row) noexcept nogil:
-    """The same with any activations. What stands beyond the units has to be kept from growing."""
+    """The same with any activations. What stands beyond the units is 0, and c kept from growing."""
     cdef Py_ssize_t n = tile.n, H = tile.hidden_size, u
     cdef const Activation* gate = &tile.activation[OF_GATES]
     cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
@@ -155,20 +155,21 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
     cdef const vector* mask = <const vector*> tile.mask
     cdef const vector* p = <const vector*> tile.peepholes
     cdef const vector* after_i = beyond(<const vector*> row, H)
-    cdef const vector* a_g = beyond(<const vector*> row, 2 * H)
+    cdef const vector* after_f = beyond(<const vector*> row, 2 * H)
     cdef const vector* after_g = beyond(<const vector*> row, 3 * H)
     cdef vector* h = row + tile.states
     cdef vector* c = h + n
     cdef vector* trace = <vector*> tile.trace[lane]
-    cdef vector a_i, a_f, a_o, i, f, g, o, signal, f_c, i_g, c_t
+    cdef vector a_i, a_f, a_g, a_o, i, f, g, o, signal, f_c, i_g, c_t
     for u in range(n):
-        a_i, a_f, a_o = row[u], after_i[u], after_g[u]
+        a_i, a_f = where_above(mask[u], 0, row[u]), where_above(mask[u], 0, after_i[u])
+        a_g, a_o = where_above(mask[u], 0, after_f[u]), where_above(mask[u], 0, after_g[u])
         if tile.variant & PEEPHOLES:
             a_i = a_i + p[u] * c[u]
             a_f = a_f + p[n + u] * c[u]
         i = activated(a_i, gate)
         f = activated(a_f, gate)
-        g = activated(a_g[u], candidate)
+        g = activated(a_g, candidate)
         f_c = apart(f * c[u])
         i_g = apart(i * g)
         c_t = (f_c + i_g) * mask[u]
@@ -179,14 +180,14 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
         if tile.keep == FOR_RELEVANCE:
             trace[KEPT * n + u] = f_c
             trace[ADDED * n + u] = i_g * mask[u]
-            trace[PREACTIVATION_G * n + u] = a_g[u]
+            trace[PREACTIVATION_G * n + u] = a_g
             trace[HIDDEN_BEFORE * n + u] = h[u]
         elif tile.keep == FOR_GRADIENT:
             trace[DC_DH * n + u] = o * slope(c_t, signal, of_cell)
             trace[DA_O * n + u] = signal * slope(a_o, o, gate)
             trace[DA_I * n + u] = g * slope(a_i, i, gate) * mask[u]
             trace[DA_F * n + u] = c[u] * slope(a_f, f, gate)
-            trace[DA_G * n + u] = i * slope(a_g[u], g, candidate)
+            trace[DA_G * n + u] = i * slope(a_g, g, candidate)
             trace[FORGET * n + u] = f
         elif tile.keep == FOR_GATES:
             trace[GATES * n + u] = i
@@ -195,7 +196,7 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
             trace[(GATES + 3) * n + u] = o
             trace[A * n + u] = a_i
             trace[(A + 1) * n + u] = a_f
-            trace[(A + 2) * n + u] = a_g[u]
+            trace[(A + 2) * n + u] = a_g
             trace[(A + 3) * n + u] = a_o
             trace[CELL_BEFORE * n + u] = c[u]
             trace[TANH_C * n + u] = signal
