@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -453,6 +455,30 @@ def test_several_outputs():
     assert relative_error(model.predict(x[0].numpy()), network(x)["label"][0].detach()) < 1e-5
     with pytest.raises(ValueError, match="output: expected one of 'tags', 'label', 'states', got"):
         lrplstm.from_torch(network, output="lable")
+
+
+class Named(NamedTuple):
+    logits: torch.Tensor
+    states: torch.Tensor
+
+
+@dataclass
+class Described:
+    states: torch.Tensor
+    logits: torch.Tensor
+    loss: torch.Tensor | None = None
+
+
+@pytest.mark.parametrize("kind", [Named, Described])
+def test_outputs_with_names(kind):
+    def compute(net, x):
+        output = net.lstm(x)[0]
+        return kind(logits=net.fc(output.amin(1)), states=output)
+
+    network = Network(compute, lstm=lstm()).eval()
+    model = lrplstm.from_torch(network, output="logits")
+    x = torch.randn(1, 6, D)
+    assert relative_error(model.predict(x[0].numpy()), network(x).logits[0].detach()) < 1e-5
 
 
 # What is refused --------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ __all__ = ["UNCHANGED"]
 
 UNCHANGED = frozenset(
     "contiguous clone detach alias lift_fresh lift_fresh_copy dropout feature_dropout "
-    "alpha_dropout feature_alpha_dropout type_as to _to_copy positive resolve_conj".split()
+    "alpha_dropout feature_alpha_dropout type_as to _to_copy positive resolve_conj "
+    "nan_to_num".split()
 )
-"""What changes no number of a network in evaluation mode."""
+"""What changes no number, of those that are finite, of a network in evaluation mode."""
 
 # Number by number -------------------------------------------------------------------------------
 
@@ -444,10 +445,22 @@ def _rms_norm(
 
 # Sums, means and largest ------------------------------------------------------------------------
 
-_REDUCED = {"mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax", "amin": "ReduceMin"}
+_REDUCED = {"mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax", "max": "ReduceMax"}
 
 
-@operator(*_REDUCED, "max", "min")
+@operator("amin", "min")
+def _smallest(t: Translation, out: Any, *, self: Value, name: str, **given: Any) -> Any:
+    """Return the smallest: what is largest of the opposites, turned round again."""
+    if given.get("other") is not None:
+        return _minimum(t, out, self=self, other=given["other"])
+    tensor = out[0] if isinstance(out, tuple) else out
+    opposite = t.emit("Neg", [self], -self.tensor)
+    largest = _reduced(t, -tensor, self=opposite, name="amax", **given)
+    smallest = t.emit("Neg", [largest], tensor)
+    return (smallest, None) if isinstance(out, tuple) else smallest
+
+
+@operator(*_REDUCED)
 def _reduced(
     t: Translation,
     out: Any,
@@ -460,11 +473,11 @@ def _reduced(
     dtype: Any = None,
 ) -> Any:
     if other is not None:
-        return t.emit("Max" if name == "max" else "Min", [self, other], out)
+        return t.emit("Max", [self, other], out)
     tensor = out[0] if isinstance(out, tuple) else out
     axes = [dim] if isinstance(dim, int) else list(dim or range(self.rank))
     reduced = t.emit(
-        _REDUCED.get(name) or _REDUCED[f"a{name}"],
+        _REDUCED[name],
         [self],
         tensor,
         axes=sorted(axis % self.rank for axis in axes),

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,8 @@ class Runner:
             for key, tensor in zip(reads, tensors, strict=True):
                 place(key)[key] = tensor
             if replaced is None:
-                return self.module(*args, **kwargs)
-            return torch.func.functional_call(self.module, replaced, tuple(args), kwargs)
+                return _plain(self.module(*args, **kwargs))
+            return _plain(torch.func.functional_call(self.module, replaced, tuple(args), kwargs))
 
         return [place(key)[key] for key in reads], function
 
@@ -178,6 +179,17 @@ class Runner:
                     stack.callback(part.train, part.training)
             self.module.eval()
             yield
+
+
+def _plain(returned: Any) -> Any:
+    """Return what a module returns with dicts in the place of dataclasses and named tuples."""
+    if is_dataclass(returned) and not isinstance(returned, type):
+        returned = {field.name: getattr(returned, field.name) for field in fields(returned)}
+    elif hasattr(returned, "_asdict"):
+        returned = returned._asdict()
+    if isinstance(returned, Mapping):
+        return {key: _plain(value) for key, value in returned.items()}
+    return type(returned)(map(_plain, returned)) if type(returned) in (list, tuple) else returned
 
 
 _COMPARING = frozenset(

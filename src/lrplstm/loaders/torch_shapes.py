@@ -230,7 +230,5 @@ def _pad(
 
 @operator("argmax", "argmin", "topk", "sort", "argsort")
 def _choice(t: Translation, out: Any, *, name: str, **_: Any) -> Value:
-    raise t.refuse(
-        f"{name} gives numbers of rows, as a decoder that reads the words it chose does; expected "
-        "scores"
-    )
+    decoder = ", as a decoder that reads the words it chose does" if name == "argmax" else ""
+    raise t.refuse(f"{name} gives numbers of rows{decoder}; expected scores")
