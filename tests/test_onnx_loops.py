@@ -149,6 +149,8 @@ def test_loops_that_are_layers(cell, masked):
 def test_loops_that_are_none():
     with refused(r"node 'loop' \(Loop\): it does not run over all steps"):
         lrplstm.from_onnx(loop("lstm", masked=True, steps=np.int64(STEPS - 2)))
+    with refused(r"node 'loop' \(Loop\): a step of the loop is no cell that is known"):
+        lrplstm.from_onnx(loop("gru", masked=False, one=np.float32(2)))  # 2 - z for 1 - z
     formula, gates = CELLS["rnn"]
     CELLS["other"] = [*formula[:-1], node("Mul", "sums sums", "new_h")], gates
     try:

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrplstm.activations import Said
+from lrplstm.backends.reference.scan import CELLS
+from lrplstm.cells import GRUWeights, RNNWeights
 from lrplstm.loaders.refusals import RefusedError
-from lrplstm.weights import Array
+from lrplstm.weights import Array, CellWeights, LSTMWeights
 
 __all__ = [
     "Activated",
@@ -50,6 +52,8 @@ class Activated(NamedTuple):
 
 
 Pair = tuple[str, str]
+
+_WEIGHTS: dict[str, type[CellWeights]] = {"lstm": LSTMWeights, "gru": GRUWeights, "rnn": RNNWeights}
 
 
 class Formulas(ABC):
@@ -155,6 +159,15 @@ def match_cell(
     RefusedError
         If it is none that is known.
     """
+    cell = _found(formulas, x, size, states, sizes)
+    if cell is None or not _computes(formulas, cell, x, size, states):
+        raise RefusedError("a step of the loop is no cell that is known")
+    return cell
+
+
+def _found(
+    formulas: Formulas, x: str, size: int, states: Mapping[str, str], sizes: Mapping[str, int]
+) -> Cell | None:
     for h, new in states.items():
         reads = {x: size, h: sizes[h]}
         for lstm in lstm_steps(formulas, new):
@@ -171,7 +184,20 @@ def match_cell(
         made = formulas.activated(new)
         if made is not None:
             return rnn_cell(formulas, made, {x: size, h: sizes[h]})
-    raise RefusedError("a step of the loop is no cell that is known")
+    return None
+
+
+def _computes(formulas: Formulas, cell: Cell, x: str, size: int, states: Mapping[str, str]) -> bool:
+    """Whether a step makes of random numbers what the cell makes of them."""
+    weights = _WEIGHTS[cell.kind](**cell.arguments)
+    rng = np.random.default_rng(0)
+    row, before = rng.normal(size=size), [rng.normal(size=len(w)) for w in weights.initial_states]
+    after, _ = CELLS[type(weights)].step(weights, weights.weight_ih @ row, tuple(before))
+    given = {
+        name: one[np.newaxis] for name, one in zip((x, *cell.states), (row, *before), strict=True)
+    }
+    made = formulas.evaluate([states[name] for name in cell.states], given)
+    return all(np.allclose(mine, one, rtol=1e-9) for mine, one in zip(made, after, strict=True))
 
 
 # LSTM -------------------------------------------------------------------------------------------

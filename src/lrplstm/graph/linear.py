@@ -369,12 +369,19 @@ _PLAIN = {
 def _plain(call: Call) -> Value:
     name = _PLAIN[call.node.operator]
     if not isinstance(call.value(0), Traced):
-        return to_elementwise("activation", name)(call.constant(0))
+        return _of_constant(call, name)
     return _activate(call, call.traced(0), name)
+
+
+def _of_constant(call: Call, function: Said) -> Array:
+    call.afford(call.constant(0).shape, call.constant(0).dtype)
+    return to_elementwise("activation", function)(call.constant(0))
 
 
 @operator("Sigmoid")
 def _sigmoid(call: Call) -> Value:
+    if not isinstance(call.value(0), Traced):
+        return _of_constant(call, "sigmoid")
     network, given = call.network, _activate(call, call.traced(0), "sigmoid")
     signal = network.signals[int(given.first[SIGNAL])]
     signal.gate = True
@@ -395,6 +402,8 @@ _WITH_NUMBERS: dict[str, tuple[str, dict[str, float]]] = {
 def _with_numbers(call: Call) -> Value:
     name, defaults = _WITH_NUMBERS[call.node.operator]
     given = {key: call.attribute(key, default) for key, default in defaults.items()}
+    if not isinstance(call.value(0), Traced):
+        return _of_constant(call, (name, given))
     made = _activate(call, call.traced(0), (name, given))
     call.network.signals[int(made.first[SIGNAL])].gate = name == "hard_sigmoid"
     return made
