@@ -52,10 +52,13 @@ numpydoc_class_members_toctree = False
 html_theme = "pydata_sphinx_theme"
 html_title = "lrplstm"
 html_additional_pages = {"index": "redirect.html"}
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 templates_path = [str(ROOT / "docs" / "templates")]
-html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = False
 html_math_renderer = "mathml"
 html_theme_options = {
+    "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_toc_level": 2,
