@@ -201,10 +201,7 @@ class CellWeights:
         return {name: value for name, value in self._fields().items() if name not in arrays}
 
     def variants(self) -> dict[str, Any]:
-        """Whatever is not as by default, but for `reverse`: settings and optional arrays.
-
-        The kernels know cells without any.
-        """
+        """Whatever is not as by default, but for `reverse`: settings and optional arrays."""
         fields, defaults = self._fields(), inspect.signature(type(self)).parameters
         return {
             name: value
