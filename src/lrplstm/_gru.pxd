@@ -169,19 +169,19 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
     cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
     cdef const vector* mask = <const vector*> tile.mask
     cdef const vector* x_n = beyond(<const vector*> tile.projection[lane], 2 * tile.hidden_size)
-    cdef const vector* a_r = row
-    cdef const vector* a_z = beyond(a_r, tile.hidden_size)
-    cdef const vector* a_n = beyond(a_r, 2 * tile.hidden_size)
+    cdef const vector* after_r = beyond(<const vector*> row, tile.hidden_size)
+    cdef const vector* a_n = beyond(<const vector*> row, 2 * tile.hidden_size)
     cdef vector* h = row + tile.states
     cdef vector* trace = <vector*> tile.trace[lane]
-    cdef vector r, z, a, signal, z_h, n_z
+    cdef vector r, z, a, a_r, a_z, signal, z_h, n_z
     for u in range(n):
         r = h[LANE_R * n + u]
         a = a_n[u]
         if tile.variant & RESET_AFTER:
             a = x_n[u] + r * a
         a = where_above(mask[u], 0, a)
-        z = activated(where_above(mask[u], 0, a_z[u]), gate)
+        a_r, a_z = where_above(mask[u], 0, row[u]), where_above(mask[u], 0, after_r[u])
+        z = activated(a_z, gate)
         signal = activated(a, candidate)
         z_h = apart(z * h[u])
         n_z = apart((1 - z) * signal * mask[u])
@@ -194,14 +194,14 @@ cdef inline void _forward_variant(const Tile* tile, Py_ssize_t lane, vector* row
             trace[R_GATE * n + u] = r
             trace[Z_GATE * n + u] = z
             trace[N_GATE * n + u] = signal
-            trace[A_R * n + u] = a_r[u]
-            trace[A_Z * n + u] = a_z[u]
+            trace[A_R * n + u] = a_r
+            trace[A_Z * n + u] = a_z
             trace[A_N * n + u] = a
             trace[HIDDEN_BEFORE * n + u] = h[u]
         elif tile.keep == FOR_GRADIENT:
-            trace[DA_R * n + u] = slope(a_r[u], r, gate)
+            trace[DA_R * n + u] = slope(a_r, r, gate)
             trace[DA_R * n + u] *= a_n[u] if tile.variant & RESET_AFTER else h[u]
-            trace[DA_Z * n + u] = (h[u] - signal) * slope(a_z[u], z, gate)
+            trace[DA_Z * n + u] = (h[u] - signal) * slope(a_z, z, gate)
             trace[DA_N * n + u] = (1 - z) * slope(a, signal, candidate)
             trace[R_OF_GRADIENT * n + u] = r
             trace[Z_OF_GRADIENT * n + u] = z
