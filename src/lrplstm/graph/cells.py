@@ -25,6 +25,7 @@ __all__ = [
     "GRUStep",
     "LSTMStep",
     "Pair",
+    "computes",
     "gru_cell",
     "gru_steps",
     "lstm_cell",
@@ -160,7 +161,7 @@ def match_cell(
         If it is none that is known.
     """
     cell = _found(formulas, x, size, states, sizes)
-    if cell is None or not _computes(formulas, cell, x, size, states):
+    if cell is None or not computes(formulas, cell, x, size, states):
         raise RefusedError("a step of the loop is no cell that is known")
     return cell
 
@@ -187,7 +188,7 @@ def _found(
     return None
 
 
-def _computes(formulas: Formulas, cell: Cell, x: str, size: int, states: Mapping[str, str]) -> bool:
+def computes(formulas: Formulas, cell: Cell, x: str, size: int, states: Mapping[str, str]) -> bool:
     """Whether a step makes of random numbers what the cell makes of them."""
     weights = _WEIGHTS[cell.kind](**cell.arguments)
     rng = np.random.default_rng(0)

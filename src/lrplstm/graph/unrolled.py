@@ -22,6 +22,7 @@ from lrplstm.graph.cells import (
     GRUStep,
     LSTMStep,
     Pair,
+    computes,
     gru_cell,
     gru_steps,
     lstm_cell,
@@ -392,15 +393,18 @@ def _put(network: Layers, chain: Sequence[_Turn], x: _Lifted, order: Sequence[in
 def _cell(network: Layers, turn: _Turn) -> Cell:
     """Return the cell that a turn is one step of."""
     reads = {name: network.sizes[name].width for name in (turn.x, turn.before[0])}
+    cell: Cell | None
     match turn.formula:
         case LSTMStep():
-            return lstm_cell(network, turn.formula, reads, turn.before[1])
+            cell = lstm_cell(network, turn.formula, reads, turn.before[1])
         case GRUStep():
             cell = gru_cell(network, turn.formula, reads)
-            if cell is None:
-                raise RefusedError("it is no GRU")
-            return cell
-    return rnn_cell(network, turn.formula, reads)
+        case _:
+            cell = rnn_cell(network, turn.formula, reads)
+    states = dict(zip(turn.before, turn.after, strict=True))
+    if cell is None or not computes(network, cell, turn.x, reads[turn.x], states):
+        raise RefusedError("it is no cell that is known")
+    return cell
 
 
 def _built(network: Layers, x: _Lifted, steps: int, place: str) -> str:
