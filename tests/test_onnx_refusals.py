@@ -783,3 +783,17 @@ def test_changed_graphs_are_refused_or_read_right():
 
     check()
     assert min(seen.values()) > 20, seen
+
+
+@pytest.mark.parametrize("operator", ["Identity", "Tanh", "Mul", "Add"])
+def test_long_chains_of_nodes(operator):
+    """Each node is read once, whatever lies behind it."""
+    number = 1000
+    reads = {"Mul": "s{} one", "Add": "s{0} s{0}"}.get(operator, "s{}")
+    chain = [node(operator, reads.format(n), f"s{n + 1}") for n in range(number)]
+    last = [node("MatMul", "x V", "s0"), *chain, node("Tanh", f"s{number}", "scores")]
+    constants = {"V": draw(RNG, D, C)} | ({"one": np.float32(1)} if operator == "Mul" else {})
+    start = time.process_time()
+    model = lrplstm.from_onnx(graph(last, constants))
+    assert time.process_time() - start < 10
+    assert len(model.graph.layers) <= number + 3
