@@ -347,3 +347,8 @@ def test_public_functions_have_examples():
         value = getattr(lrplstm, name)
         if callable(value) and name != "Sentence":
             assert any(test.examples for test in finder.find(value, name)), name
+
+
+def test_no_file_is_longer_than_a_reader_can_hold_in_mind():
+    for path in Path(lrplstm.__file__).parent.rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 600, path.name
