@@ -43,6 +43,8 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # a test runs them and compares what they show
 
+default_role = "autolink"  # `lrplstm.lrp` in a docstring is a link
+nitpick_ignore_regex = [("py:obj", ".*")]  # modules that docstrings name have no page
 autosummary_generate = True
 autodoc_typehints = "none"  # docstrings say types and shapes
 autodoc_member_order = "bysource"
