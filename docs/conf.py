@@ -58,6 +58,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 templates_path = [str(ROOT / "docs" / "templates")]
 html_copy_source = html_show_sourcelink = False
+html_sidebars = {"docs/index": [], "docs/faq": []}  # they have no pages below them
 html_math_renderer = "mathml"
 html_theme_options = {
     "header_links_before_dropdown": 6,
