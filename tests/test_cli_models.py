@@ -482,13 +482,13 @@ def test_one_score_at_every_step_has_no_name_of_a_class(tmp_path):
     assert "predicted" not in run("explain", *options).stdout
 
 
-def test_several_inputs_are_for_python(tmp_path):
+def test_several_inputs_are_no_text(tmp_path):
     rng = np.random.default_rng(0)
     cell = lrplstm.LSTMWeights(*(rng.normal(size=s) for s in ((12, 4), (12, 3), 12)))
     layers = [LSTM(cell, reads=["x"]), Pool("last"), Concatenate(name="all", reads=["pool", "z"])]
     inputs = {"x": 4, "z": lrplstm.Input(2, steps=False)}
     lrplstm.Model(layers, inputs=inputs).save(tmp_path / "two")
-    for command, *given in (("explain", "--ids", "1 2"), ("predict", "a"), ("evaluate", "-")):
+    for command, *given in (("explain", "--ids", "1 2"), ("predict", "a")):
         line = fails(command, *given, "--model", tmp_path / "two")
-        assert "the model reads 'x', 'z' by name, which has to be done in Python" in line
+        assert "the model reads 'x', 'z' by name: pass --inputs, a .jsonl or .npz file" in line
     assert re.search(r"input z +2 numbers, one row\n", run("info", tmp_path / "two").stdout)

@@ -739,7 +739,7 @@ IN_HEAD = "head: expected Linear layers, ReLU or Tanh after each, Dropout, .*, g
     ("source", "options", "match"),
     [
         # No LSTM, or several
-        (nn.Linear(3, 4), {}, r"source: expected an LSTM, GRU or RNN, found '' \(Linear"),
+        (nn.Linear(3, 4), {}, "source: expected a network with a recurrent layer"),
         (Parts(W=nn.Parameter(THREE)).state_dict(), {}, r"found '' \(W\); of weights alone only"),
         (
             {"model_state_dict": Parts(W=nn.Parameter(THREE), fc=FC).state_dict()},

@@ -19,7 +19,7 @@ __all__ = ["Run", "translated"]
 _LEAST_STEPS = 3  # of a loop that is seen as one
 _MADE = frozenset(
     "new_zeros new_ones new_full new_empty new_tensor zeros_like ones_like full_like "
-    "empty_like".split()
+    "empty_like size".split()  # a traced program makes tensors of sizes
 )
 """Constants of which inputs only say the shape."""
 

@@ -118,8 +118,11 @@ class Runner:
             def __torch_function__(
                 self, function: Any, types: Any, args: Any = (), kwargs: Any = None
             ) -> Any:
-                runner.compares |= function.__name__.strip("_") in _COMPARING or any(
-                    argument is runner.torch.bool for argument in args
+                name = function.__name__
+                runner.compares |= (
+                    name in _TO_PYTHON
+                    or name.strip("_") in _COMPARING
+                    or any(argument is runner.torch.bool for argument in args)
                 )
                 return function(*args, **(kwargs or {}))
 
@@ -194,9 +197,12 @@ def _plain(returned: Any) -> Any:
 
 _COMPARING = frozenset(
     "ne eq gt ge lt le not_equal greater greater_equal less less_equal logical_not sign bool type "
-    "int float index item tolist numpy".split()
+    "index item tolist numpy".split()
 )
 """What a forward calls that does something by the numbers that it gets, as Python names it."""
+
+_TO_PYTHON = ("__int__", "__float__")
+"""The same, as it is named in full: methods of the names int and float change a dtype alone."""
 
 _OWN = ("_parameters", "_buffers", "_modules")
 
