@@ -20,7 +20,7 @@ from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
 from lrplstm.report.content import Given
 from lrplstm.report.page import write
-from lrplstm.sequences import NO_NAMES, Names, sum_steps
+from lrplstm.sequences import NO_NAMES, Named, Names, sum_steps
 from lrplstm.weights import Array
 from lrplstm.wording import Wording
 
@@ -34,7 +34,7 @@ _MOST_LETTERS = 60
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attribution(WaysOut):
+class Attribution(Named, WaysOut):
     """Relevance of each step of one sequence, and what it was computed from.
 
     With target "all" there is a leading axis of classes, C, wherever it says so.
@@ -125,29 +125,6 @@ class Attribution(WaysOut):
         """Relevance of each input by its name, that of each number where it is known."""
         first = self.token_relevance if self.input_relevance is None else self.input_relevance
         return {self.input_name: first} | self.other_relevance
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """What the D variables are called, by the data or the model; None if nobody named them."""
-        return self.names.features
-
-    @property
-    def step_labels(self) -> Array | None:
-        """What the T steps are called, such as dates: (T,); None if nobody named them.
-
-        Dates are datetime64, or where they have a time zone datetimes that know it.
-        """
-        return None if self.names.steps is None else self.names.steps.as_array()
-
-    @property
-    def input_values(self) -> Array | None:
-        """The numbers that were explained, as they were given: (T, D); None of words and ids."""
-        return None if self.names.values is None else self.names.values.as_array()
-
-    @property
-    def sequence_labels(self) -> dict[str, Any]:
-        """What the sequence is of, such as its basin, by the name of that."""
-        return dict(self.names.sequences or {})
 
     @property
     def text(self) -> str | None:

@@ -20,7 +20,7 @@ from lrplstm.exports.ways_out import WaysOutOfMany
 from lrplstm.input_rows import InputRows
 from lrplstm.report.content import Given
 from lrplstm.report.page import write
-from lrplstm.sequences import NO_NAMES, Names
+from lrplstm.sequences import NO_NAMES, Named, Names
 from lrplstm.weights import Array
 
 __all__ = ["Attributions", "joined", "one_of", "read_parquet"]
@@ -33,7 +33,7 @@ _PLAIN = (str, float)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attributions(WaysOutOfMany, Sequence[Attribution]):
+class Attributions(Named, WaysOutOfMany, Sequence[Attribution]):
     """The attributions of a batch: a sequence of `Attribution`, and all of them in bulk.
 
     Steps of all sequences follow each other; sequence b has ``offsets[b]:offsets[b + 1]``. With
@@ -99,26 +99,6 @@ class Attributions(WaysOutOfMany, Sequence[Attribution]):
     other_relevance: dict[str, InputRows] = field(default_factory=dict)
     names: Names = NO_NAMES
     other_feature_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """What the D variables are called, by the data or the model; None if nobody named them."""
-        return self.names.features
-
-    @property
-    def step_labels(self) -> Array | None:
-        """What all steps are called, (steps,), as those of each `Attribution`."""
-        return None if self.names.steps is None else self.names.steps.as_array()
-
-    @property
-    def input_values(self) -> Array | None:
-        """The numbers that were explained, as they were given: (steps, D); None of words."""
-        return None if self.names.values is None else self.names.values.as_array()
-
-    @property
-    def sequence_labels(self) -> dict[str, Array]:
-        """What sequences are of, such as their basins, (B,), by the name of that."""
-        return dict(self.names.sequences or {})
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -15,6 +15,7 @@ __all__ = [
     "MOST_STEPS",
     "Batch",
     "LengthError",
+    "Named",
     "Names",
     "Part",
     "Words",
@@ -204,6 +205,35 @@ class Names(NamedTuple):
 
 
 NO_NAMES = Names()
+
+
+class Named:
+    """What an explanation, of one sequence or of many, says of what it explains."""
+
+    names: Names
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """What the D variables are called, by the data or the model; None if nobody named them."""
+        return self.names.features
+
+    @property
+    def step_labels(self) -> Array | None:
+        """What the steps are called, such as dates: (steps,); None if nobody named them.
+
+        Dates are datetime64, or where they have a time zone datetimes that know it.
+        """
+        return None if self.names.steps is None else self.names.steps.as_array()
+
+    @property
+    def input_values(self) -> Array | None:
+        """The numbers that were explained, as they were given: (steps, D); None of words."""
+        return None if self.names.values is None else self.names.values.as_array()
+
+    @property
+    def sequence_labels(self) -> dict[str, Any]:
+        """What each sequence is of, such as its basin, by the name of that."""
+        return dict(self.names.sequences or {})
 
 
 @dataclass(eq=False, slots=True)

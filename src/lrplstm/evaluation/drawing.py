@@ -6,12 +6,23 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lrplstm.heatmap.colors import color, ink, to_hex
+from lrplstm.heatmap.sheets import Font, font_properties
+from lrplstm.texts import visible
 from lrplstm.weights import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "axes_or_new", "draw_lines", "draw_title", "finish"]
+__all__ = [
+    "COLORS",
+    "axes_or_new",
+    "draw_lines",
+    "draw_title",
+    "draw_words",
+    "finish",
+    "shortened",
+]
 
 # Okabe and Ito 2008, https://jfly.uni-koeln.de/color/: colours that all kinds of colour vision tell
 # apart, without the yellow, which is too light for lines.
@@ -29,6 +40,31 @@ def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axe
 
     _, new = plt.subplots(figsize=(width, height), layout="constrained")
     return new
+
+
+def draw_words(
+    ax: Axes, x: float, rows: Sequence[float], texts: Sequence[str], share: Array
+) -> None:
+    """Draw words one under another, each on the colour of its share of the largest relevance."""
+    font = Font(texts)
+    for y, text, shade in zip(rows, texts, color(share), strict=True):
+        ax.text(
+            x,
+            y,
+            font.drawable(text),
+            ha="center",
+            va="center",
+            color=to_hex(ink(shade)),
+            fontproperties=font_properties(font.families, 9),
+            parse_math=False,
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": to_hex(shade), "linewidth": 0},
+        )
+
+
+def shortened(word: str, letters: int) -> str:
+    """Return a word as it can be drawn, and not so long that it meets its neighbour."""
+    word = visible(word)
+    return word if len(word) <= letters else f"{word[: letters - 1]}…"
 
 
 def draw_lines(

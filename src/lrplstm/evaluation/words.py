@@ -11,8 +11,7 @@ from lrplstm.base_model import Model
 from lrplstm.checks import check_choice, to_int
 from lrplstm.evaluation.arguments import check_options, resolve_method
 from lrplstm.evaluation.corpus import Corpus
-from lrplstm.evaluation.drawing import axes_or_new, draw_title
-from lrplstm.heatmap.colors import color, ink, to_hex
+from lrplstm.evaluation.drawing import axes_or_new, draw_title, draw_words, shortened
 from lrplstm.heatmap.sheets import Font, font_properties
 from lrplstm.outputs import Outputs
 from lrplstm.plain import plain
@@ -113,26 +112,7 @@ class RepresentativeWords:
 def _draw_column(ax: Axes, x: int, rows: list[float], words: Array, relevance: Array) -> None:
     """Draw the words of one class, one under another, relative to the largest relevance."""
     largest = np.abs(relevance).max() or 1.0
-    texts = [_short(word) for word in words]
-    font = Font(texts)
-    for y, text, shade in zip(rows, texts, color(relevance / largest), strict=True):
-        ax.text(
-            x,
-            y,
-            font.drawable(text),
-            ha="center",
-            va="center",
-            color=to_hex(ink(shade)),
-            fontproperties=font_properties(font.families, 9),
-            parse_math=False,
-            bbox={"boxstyle": "round,pad=0.25", "facecolor": to_hex(shade), "linewidth": 0},
-        )
-
-
-def _short(word: str) -> str:
-    """Return a word as it can be drawn, and not so long that it meets its neighbour."""
-    word = visible(word)
-    return word if len(word) <= _MOST_LETTERS else f"{word[: _MOST_LETTERS - 1]}…"
+    draw_words(ax, x, rows, [shortened(word, _MOST_LETTERS) for word in words], relevance / largest)
 
 
 def representative_words(

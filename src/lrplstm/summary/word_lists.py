@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrplstm.evaluation.drawing import axes_or_new, draw_title
-from lrplstm.heatmap.colors import color, ink, to_hex
+from lrplstm.evaluation.drawing import axes_or_new, draw_title, draw_words, shortened
 from lrplstm.heatmap.sheets import Font, font_properties
 from lrplstm.summary.drawing import draw_bars
 from lrplstm.summary.estimates import Estimate
@@ -56,7 +55,7 @@ class WordList:
 def draw_word_bars(ax: Axes | None, one: WordList) -> Axes:
     """Draw a bar with its interval for each word, and how often it occurs."""
     items = [
-        f"{_short(word)} ({count})"
+        f"{shortened(word, _MOST_LETTERS)} ({count})"
         for word, count in zip(one.words, one.count.tolist(), strict=True)
     ]
     estimate = Estimate(*(values[np.newaxis] for values in one.estimate))
@@ -72,20 +71,7 @@ def draw_word_columns(ax: Axes | None, lists: Sequence[WordList]) -> Axes:
     largest = max(float(np.abs(one.estimate.value).max()) for one in lists) or 1.0
     for x, one in enumerate(lists):
         texts = [_with_margin(one, n) for n in range(len(one.words))]
-        font = Font(texts)
-        shades = color(one.estimate.value / largest)
-        for y, (text, shade) in enumerate(zip(texts, shades, strict=True)):
-            ax.text(
-                x,
-                y,
-                font.drawable(text),
-                ha="center",
-                va="center",
-                color=to_hex(ink(shade)),
-                fontproperties=font_properties(font.families, 9),
-                parse_math=False,
-                bbox={"boxstyle": "round,pad=0.25", "facecolor": to_hex(shade), "linewidth": 0},
-            )
+        draw_words(ax, x, range(len(texts)), texts, one.estimate.value / largest)
     titles = [one.title for one in lists]
     font = Font(titles)
     ax.set_xticks(
@@ -107,10 +93,5 @@ def draw_word_columns(ax: Axes | None, lists: Sequence[WordList]) -> Axes:
 def _with_margin(one: WordList, n: int) -> str:
     """Return a word with its mean relevance, and half the width of the interval."""
     value, low, high = (float(values[n]) for values in one.estimate)
-    text = f"{_short(one.words[n])}  {value:.2g}"
+    text = f"{shortened(one.words[n], _MOST_LETTERS)}  {value:.2g}"
     return text if np.isnan(low) else f"{text} ± {(high - low) / 2:.1g}"
-
-
-def _short(word: str) -> str:
-    word = visible(word)
-    return word if len(word) <= _MOST_LETTERS else f"{word[: _MOST_LETTERS - 1]}…"
