@@ -110,15 +110,26 @@ def agreement(
 
     Parameters
     ----------
-    model, inputs, target, unknown, backend, num_threads
-        As for `lrplstm.lrp`; `target` is not "all". Padding is left out. Where several outputs of
+    model : Model
+        The network that is explained.
+    inputs : a batch of sequences
+        In any of the forms of `lrplstm.lrp`. Padding is left out.
+    target : None, int, str, or sequence, optional
+        What is explained, in any of the forms of `lrplstm.lrp` but "all". Where several outputs of
         a regression are explained, each counts as a sequence: all of output 0 first.
-    methods
-        As for `lrplstm.evaluation.deletion_curve`.
+    methods : str, sequence of str, or mapping of str to options, optional
+        Which methods, as for `deletion_curve`.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with a token that the vocabulary lacks.
+    backend : {"auto", "kernel", "reference"}
+        Compiled kernels, or plain NumPy.
+    num_threads : int, optional
+        Threads that share the work. Default: as many as there are processors.
 
     Returns
     -------
     Agreement
+        The correlations of each two methods.
 
     Raises
     ------

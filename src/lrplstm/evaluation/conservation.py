@@ -147,15 +147,26 @@ def conservation(
 
     Parameters
     ----------
-    model, inputs, target, unknown, backend, num_threads
-        As for `lrplstm.lrp`; `target` is not "all". Where several outputs of a regression are
-        explained, each counts as a sequence: all of output 0 first.
+    model : Model
+        The network that is explained.
+    inputs : one sequence, or a batch of them
+        In any of the forms of `lrplstm.lrp`.
+    target : None, int, str, or sequence, optional
+        What is explained, in any of the forms of `lrplstm.lrp` but "all". Where several outputs of
+        a regression are explained, each counts as a sequence: all of output 0 first.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with a token that the vocabulary lacks.
+    backend : {"auto", "kernel", "reference"}
+        Compiled kernels, or plain NumPy.
+    num_threads : int, optional
+        Threads that share the work. Default: as many as there are processors.
     **options
         `epsilon`, `bias_factor`, `epsilon_factor`, `product_rule` of `lrplstm.lrp`.
 
     Returns
     -------
     Conservation
+        What was kept on the way, for each sequence.
 
     Raises
     ------

@@ -245,7 +245,7 @@ def deletion_curve(
         As for `lrplstm.lrp`: tokens, ids or floats. Padding is left out first.
     labels : sequence of int or str of length B
         The true class of each, or its name. None for a regression: true values are not needed.
-    target : optional
+    target : int, str, sequence or array, optional
         The output of a regression that is explained, or one for each sequence, or weights, as for
         `lrplstm.lrp`. Default: each of them. None where there are classes.
     methods : str, sequence of str, or mapping of str to options, optional
@@ -264,12 +264,17 @@ def deletion_curve(
     measure : {"accuracy", "score"}
         Whether the true class has the highest score, or that score itself. Default: "accuracy",
         or for a regression "score".
-    unknown, backend, num_threads
-        As for `lrplstm.lrp`.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with a token that the vocabulary lacks.
+    backend : {"auto", "kernel", "reference"}
+        Compiled kernels, or plain NumPy.
+    num_threads : int, optional
+        Threads that share the work. Default: as many as there are processors.
 
     Returns
     -------
     DeletionCurves
+        A curve for each method, and pictures of them.
 
     Raises
     ------

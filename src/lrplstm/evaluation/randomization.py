@@ -130,24 +130,33 @@ def randomization_test(
 
     Parameters
     ----------
-    model, inputs, unknown, backend, num_threads
-        As for `lrplstm.lrp`. Padding is left out.
-    target
+    model : Model
+        The network that is explained.
+    inputs : a batch of sequences
+        In any of the forms of `lrplstm.lrp`. Padding is left out.
+    target : None, int, str, or sequence, optional
         As for `lrplstm.lrp`, but not "all". None, also of a step, is what the model as it is
         predicts; the replaced ones explain the same class. Where several outputs of a regression
         are explained, each counts as a sequence: all of output 0 first.
-    methods
-        As for `lrplstm.evaluation.deletion_curve`.
+    methods : str, sequence of str, or mapping of str to options, optional
+        Which methods, as for `deletion_curve`.
     mode : {"cascade", "independent"}
         From the head down, each part together with all before it; or each part alone.
     embedding : bool
         Whether the embedding is the last part.
     seed : int
         The same seed gives a part the same numbers in both modes.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with a token that the vocabulary lacks.
+    backend : {"auto", "kernel", "reference"}
+        Compiled kernels, or plain NumPy.
+    num_threads : int, optional
+        Threads that share the work. Default: as many as there are processors.
 
     Returns
     -------
     Randomization
+        How far relevance follows the weights, for each method and part.
 
     Raises
     ------

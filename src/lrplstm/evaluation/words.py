@@ -137,8 +137,10 @@ def representative_words(
 
     Parameters
     ----------
-    model, inputs, unknown, backend, num_threads
-        As for `lrplstm.lrp`; tokens or ids. Ids of a model without vocabulary are words like "17".
+    model : Model
+        The network that is explained.
+    inputs : a batch of sequences
+        Tokens or ids. Ids of a model without vocabulary are words like "17".
     target : int or str, "all", None, or as for `lrplstm.lrp`
         The class, or the output of a regression; or "all" of them. With others, such as weights,
         there is one row, called "target".
@@ -149,12 +151,21 @@ def representative_words(
         all places where it occurs.
     min_count : int
         Words that occur less often are left out; with by="mean" more than 1 is advisable.
-    method, **options
-        As for `lrplstm.explain`.
+    method : str
+        One of `lrplstm.METHODS`.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with a token that the vocabulary lacks.
+    backend : {"auto", "kernel", "reference"}
+        Compiled kernels, or plain NumPy.
+    num_threads : int, optional
+        Threads that share the work. Default: as many as there are processors.
+    **options
+        The method's own arguments.
 
     Returns
     -------
     RepresentativeWords
+        The words of each class, with their relevance.
 
     Raises
     ------

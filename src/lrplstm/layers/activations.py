@@ -80,8 +80,10 @@ class Activation(Layer):
     ----------
     function : str, or (str, dict of float)
         One of `lrplstm.activations.ACTIVATIONS`, with its parameters where it has some.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Examples
     --------
@@ -111,8 +113,18 @@ class PReLU(Layer):
     Parameters
     ----------
     slope : ndarray of shape (K,)
-    name, reads
-        As of every `Layer`.
+        Of each unit, where it is negative.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> lrplstm.layers.PReLU(np.array([0.1, 0.2])).input_size
+    2
     """
 
     kind: ClassVar[str] = "prelu"

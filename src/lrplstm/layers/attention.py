@@ -66,8 +66,20 @@ class Softmax(Layer):
     ----------
     over : {"units", "steps"}
         What adds up to one.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Softmax, Step
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Softmax(), Step(0)]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.ones((1, 2))).tolist()
+    [0.5, 0.5]
     """
 
     kind: ClassVar[str] = "softmax"
@@ -115,8 +127,10 @@ class WeightedSum(Layer):
 
     Parameters
     ----------
-    name, reads
-        As of every `Layer`: reads values first, then scores.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of two layers: the values, then the scores.
 
     Examples
     --------
@@ -344,12 +358,27 @@ class DotProductAttention(_Attention):
         it learned.
     causal : bool
         Whether a query sees no keys behind its own step.
-    name, reads
-        As of every `Layer`: reads queries, keys and values.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of three layers: queries, keys and values.
 
     Notes
     -----
     Vaswani et al. 2017 (arXiv 1706.03762).
+
+    Examples
+    --------
+    Self-attention of steps of two numbers:
+
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import DotProductAttention, Pool
+    >>> states = lrplstm.DenseLayer(np.eye(2), name="states")
+    >>> attention = DotProductAttention(reads=["states"] * 3)
+    >>> model = lrplstm.Model([states, attention, Pool("mean")])
+    >>> model.predict(np.ones((5, 2))).tolist()
+    [1.0, 1.0]
     """
 
     kind: ClassVar[str] = "dot_product_attention"
@@ -388,12 +417,27 @@ class AdditiveAttention(_Attention):
         Of each number of queries and keys: Keras' scale, ones if there is none.
     causal : bool
         Whether a query sees no keys behind its own step.
-    name, reads
-        As of every `Layer`: reads queries, keys and values.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of three layers: queries, keys and values.
 
     Notes
     -----
     Bahdanau et al. 2015 (arXiv 1409.0473).
+
+    Examples
+    --------
+    Self-attention of steps of two numbers:
+
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import AdditiveAttention, Pool
+    >>> states = lrplstm.DenseLayer(np.eye(2), name="states")
+    >>> attention = AdditiveAttention(np.ones(2), reads=["states"] * 3)
+    >>> model = lrplstm.Model([states, attention, Pool("mean")])
+    >>> model.predict(np.ones((5, 2))).tolist()
+    [1.0, 1.0]
     """
 
     kind: ClassVar[str] = "additive_attention"

@@ -34,16 +34,20 @@ class Convolution(Layer):
         As PyTorch has it: nothing is turned around.
     bias : array_like of shape (output_size,), optional
         Default: none.
-    stride, dilation : int
-        How far apart two windows are, and two steps in a window.
+    stride : int
+        How far apart two windows are.
     padding : {"valid", "same", "causal"}, or (int, int)
         Zeros around a sequence: none; so many that there are length / stride windows, rounded up,
         the larger half behind (as in Keras, and for stride 1 in PyTorch); all before it, so that no
         window reads what is after it; or so many before and behind.
+    dilation : int
+        How far apart two steps in a window are.
     groups : int
         Into so many parts the units are divided, each of which reads its own inputs.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Raises
     ------

@@ -52,13 +52,16 @@ class DenseLayer(Layer):
     Parameters
     ----------
     weight : array_like of shape (output_size, input_size)
+        As PyTorch has it; Keras has its transpose.
     bias : array_like of shape (output_size,), optional
         Default: none.
     activation : str, or (str, dict of float)
         "linear", "relu", "tanh" or any other of `lrplstm.activations.ACTIVATIONS`, with its
         parameters where it has some: ``("leaky_relu", {"alpha": 0.2})``.
-    name, reads
-        As of every layer of a `lrplstm.Model`, see `lrplstm.layers.Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Raises
     ------

@@ -31,6 +31,11 @@ def fold(layers: Sequence[Layer]) -> list[Layer]:
     layers : sequence of Layer
         All with their names and with what they read, as ``model.graph.layers`` has them.
 
+    Returns
+    -------
+    list of Layer
+        As many, or fewer.
+
     Examples
     --------
     >>> import numpy as np

@@ -23,7 +23,30 @@ __all__ = ["Add", "Average", "Concatenate", "ConcatenateSteps", "Maximum", "Mult
 class Concatenate(Layer):
     """The outputs of several layers beside each other.
 
-    Each gets back what its own numbers get. Parameters: name and reads, as of every `Layer`.
+    Each gets back what its own numbers get.
+
+    Parameters
+    ----------
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> dense = lrplstm.DenseLayer
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         dense(np.eye(2), name="a"),
+    ...         dense(2 * np.eye(2), name="b", reads=["inputs"]),
+    ...         lrplstm.layers.Concatenate(reads=["a", "b"]),
+    ...         lrplstm.layers.Pool("last"),
+    ...     ]
+    ... )
+    >>> model.predict(np.array([[1.0, 2.0]])).tolist()
+    [1.0, 2.0, 2.0, 4.0]
     """
 
     kind: ClassVar[str] = "concatenate"
@@ -158,7 +181,29 @@ class Add(_Sum):
     """The sum of the outputs of several layers, as of a connection that skips some.
 
     Relevance goes through it by the epsilon rule, with identity weights and without bias.
-    Parameters: name and reads, as of every `Layer`.
+
+    Parameters
+    ----------
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> dense = lrplstm.DenseLayer
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         dense(np.eye(2), name="a"),
+    ...         dense(2 * np.eye(2), name="b", reads=["inputs"]),
+    ...         lrplstm.layers.Add(reads=["a", "b"]),
+    ...         lrplstm.layers.Pool("last"),
+    ...     ]
+    ... )
+    >>> model.predict(np.array([[1.0, 2.0]])).tolist()
+    [3.0, 6.0]
     """
 
     kind: ClassVar[str] = "add"
@@ -174,7 +219,29 @@ class Subtract(_Sum):
     """The output of a layer without that of a second.
 
     Relevance goes through it by the epsilon rule, with weights 1 and -1 and without bias.
-    Parameters: name and reads, as of every `Layer`.
+
+    Parameters
+    ----------
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> dense = lrplstm.DenseLayer
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         dense(np.eye(2), name="a"),
+    ...         dense(2 * np.eye(2), name="b", reads=["inputs"]),
+    ...         lrplstm.layers.Subtract(reads=["a", "b"]),
+    ...         lrplstm.layers.Pool("last"),
+    ...     ]
+    ... )
+    >>> model.predict(np.array([[1.0, 2.0]])).tolist()
+    [-1.0, -2.0]
     """
 
     kind: ClassVar[str] = "subtract"
@@ -195,7 +262,29 @@ class Average(_Sum):
     """The mean of the outputs of several layers.
 
     Relevance goes through it by the epsilon rule, with weights 1/n and without bias.
-    Parameters: name and reads, as of every `Layer`.
+
+    Parameters
+    ----------
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> dense = lrplstm.DenseLayer
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         dense(np.eye(2), name="a"),
+    ...         dense(2 * np.eye(2), name="b", reads=["inputs"]),
+    ...         lrplstm.layers.Average(reads=["a", "b"]),
+    ...         lrplstm.layers.Pool("last"),
+    ...     ]
+    ... )
+    >>> model.predict(np.array([[1.0, 2.0]])).tolist()
+    [1.5, 3.0]
     """
 
     kind: ClassVar[str] = "average"
@@ -210,7 +299,28 @@ class Average(_Sum):
 class Maximum(Layer):
     """The largest of the outputs of several layers, unit by unit; the first that has it gets all.
 
-    Parameters: name and reads, as of every `Layer`.
+    Parameters
+    ----------
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> dense = lrplstm.DenseLayer
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         dense(np.eye(2), name="a"),
+    ...         dense(2 * np.eye(2), name="b", reads=["inputs"]),
+    ...         lrplstm.layers.Maximum(reads=["a", "b"]),
+    ...         lrplstm.layers.Pool("last"),
+    ...     ]
+    ... )
+    >>> model.predict(np.array([[1.0, 2.0]])).tolist()
+    [2.0, 4.0]
     """
 
     kind: ClassVar[str] = "maximum"
@@ -256,8 +366,26 @@ class Multiply(Layer):
     product_rule : str, optional
         The rule of this product, whatever is asked for: "all" where the gate is a softmax or a
         mask, so that it never gets any. Default: the one that is asked for.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> dense = lrplstm.DenseLayer
+    >>> model = lrplstm.Model(
+    ...     [
+    ...         dense(np.eye(2), name="a"),
+    ...         dense(2 * np.eye(2), name="b", reads=["inputs"]),
+    ...         lrplstm.layers.Multiply(reads=["a", "b"]),
+    ...         lrplstm.layers.Pool("last"),
+    ...     ]
+    ... )
+    >>> model.predict(np.array([[1.0, 2.0]])).tolist()
+    [2.0, 8.0]
     """
 
     kind: ClassVar[str] = "multiply"

@@ -30,10 +30,13 @@ class Affine(Layer):
     Parameters
     ----------
     scale : array_like of shape (K,)
+        Factor of each unit.
     shift : array_like of shape (K,), optional
-        Default: none.
-    name, reads
-        As of every `Layer`.
+        Summand of each unit. Default: none.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Examples
     --------
@@ -217,8 +220,10 @@ class LayerNormalization(_RowNormalization):
         Also called gamma and beta. Default: ones, and none.
     epsilon : float
         1e-5 in PyTorch and ONNX, 1e-3 in Keras.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Notes
     -----
@@ -242,11 +247,31 @@ class RMSNormalization(_RowNormalization):
     """Each row divided by its root mean square: weight y / sqrt(mean(y^2) + epsilon) + bias.
 
     The root mean square is a constant for relevance: W = diag(weight / root), N = K. Gradients go
-    through it. Parameters: as of `LayerNormalization`.
+    through it.
+
+    Parameters
+    ----------
+    size : int
+        Number K of units.
+    weight, bias : array_like of shape (K,), optional
+        A factor and a summand for each unit. Default: none.
+    epsilon : float
+        Added to the mean square.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Notes
     -----
     Zhang and Sennrich 2019 (arXiv 1910.07467).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> lrplstm.layers.RMSNormalization(4, np.ones(4), epsilon=1e-6).describe()
+    'rms_normalization, 4, epsilon 1e-06, weight'
     """
 
     kind: ClassVar[str] = "rms_normalization"

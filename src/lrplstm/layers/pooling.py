@@ -32,8 +32,20 @@ class Pool(Layer):
     pooling : {"last", "mean", "max", "sum"}
         The mean, maximum or sum over all steps; or the last: of a recurrent layer the state that
         each direction reaches, of others the last step.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Pool
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Pool("mean")]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(6.0).reshape(3, 2)).tolist()
+    [2.0, 3.0]
     """
 
     kind: ClassVar[str] = "pool"

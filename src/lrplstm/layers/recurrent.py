@@ -19,7 +19,24 @@ __all__ = ["GRU", "LSTM", "RNN", "FinalState", "Recurrent", "directions", "recur
 
 
 def directions(layer: Directions) -> tuple[LSTMWeights, ...]:
-    """Return the directions of a layer: (forward,) or (forward, backward)."""
+    """Return the directions of a layer: (forward,) or (forward, backward).
+
+    Parameters
+    ----------
+    layer : LSTMWeights, or a pair of them
+        As `lrplstm.LSTMModel` takes it.
+
+    Returns
+    -------
+    tuple of LSTMWeights
+        One or two.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> len(lrplstm.layers.directions(lrplstm.load_default().layers[0]))
+    2
+    """
     return (layer,) if isinstance(layer, LSTMWeights) else tuple(layer)
 
 
@@ -35,8 +52,10 @@ class Recurrent(Layer):
         The direction by itself, or that which reads from the first step to the last.
     backward : weights of a cell, optional
         That which reads from the last step to the first; its states come behind the other's.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Raises
     ------
@@ -48,6 +67,15 @@ class Recurrent(Layer):
     `cell` is the type of the weights, see `lrplstm.weights.CellWeights`. Where the kernels do not
     have the cell, or not this variant of it, both backends run its steps in
     `lrplstm.backends.reference`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> weights = lrplstm.LSTMWeights(np.ones((8, 3)), np.ones((8, 2)), np.zeros(8))
+    >>> layer = lrplstm.layers.LSTM(weights, weights)
+    >>> layer.input_size, layer.width, layer.state_widths
+    (3, 4, (4, 4))
     """
 
     cell: ClassVar[type[CellWeights]]
@@ -158,7 +186,18 @@ class Recurrent(Layer):
         return f"{type(self).__name__}, {kind}, {text}"
 
     def scans(self, scans: Scans) -> Scans:
-        """Return the backend that runs this cell, of which the network's is `scans`."""
+        """Return the backend that runs this cell.
+
+        Parameters
+        ----------
+        scans : module
+            The network's backend.
+
+        Returns
+        -------
+        module
+            The same, or the reference where that lacks the cell.
+        """
         return scans if scans.has_cell(self.directions) else cast(Scans, reference)
 
 
@@ -166,6 +205,17 @@ class Recurrent(Layer):
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class LSTM(Recurrent):
     """A layer of LSTM cells, of one or two directions; see `Recurrent`.
+
+    Parameters
+    ----------
+    forward : LSTMWeights
+        The direction by itself, or that which reads from the first step to the last.
+    backward : LSTMWeights, optional
+        That which reads from the last step to the first.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Examples
     --------
@@ -185,6 +235,17 @@ class LSTM(Recurrent):
 class GRU(Recurrent):
     """A layer of GRU cells, of one or two directions; see `Recurrent`.
 
+    Parameters
+    ----------
+    forward : GRUWeights
+        The direction by itself, or that which reads from the first step to the last.
+    backward : GRUWeights, optional
+        That which reads from the last step to the first.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
     Examples
     --------
     >>> import numpy as np
@@ -203,6 +264,17 @@ class GRU(Recurrent):
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class RNN(Recurrent):
     """A layer of plain recurrent cells, of one or two directions; see `Recurrent`.
+
+    Parameters
+    ----------
+    forward : RNNWeights
+        The direction by itself, or that which reads from the first step to the last.
+    backward : RNNWeights, optional
+        That which reads from the last step to the first.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Examples
     --------
@@ -226,8 +298,10 @@ class FinalState(Layer):
     ----------
     state : str
         Which: "hidden", or of an LSTM "cell".
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Examples
     --------
@@ -269,11 +343,38 @@ class FinalState(Layer):
         return Form(size, None)
 
     def form_of(self, layer: Recurrent) -> Form:
-        """Return what its output is where it reads this layer."""
+        """Return what its output is where it reads this layer.
+
+        Parameters
+        ----------
+        layer : Recurrent
+            What it reads.
+
+        Returns
+        -------
+        Form
+            One row a sequence.
+        """
         return Form(layer.state_widths[self.number(layer)], None)
 
     def number(self, layer: Layer | None) -> int:
-        """Return which of the states of a layer it is, or raise a ValueError if it has none."""
+        """Return which of the states of a layer it is.
+
+        Parameters
+        ----------
+        layer : Layer
+            What it reads.
+
+        Returns
+        -------
+        int
+            0 for h, 1 for c.
+
+        Raises
+        ------
+        ValueError
+            If the layer has no such state.
+        """
         if not isinstance(layer, Recurrent):
             raise ValueError("expected to read a recurrent layer")
         names = [name.removeprefix("initial_") for name in layer.cell.STATES]

@@ -62,8 +62,20 @@ class Units(_Moved):
         The first of them; negative ones count from the end.
     stop : int, optional
         The one after the last. Default: the end.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Pool, Units
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Units(1), Pool("last")]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(2.0).reshape(1, 2)).tolist()
+    [1.0]
     """
 
     kind: ClassVar[str] = "units"
@@ -107,7 +119,18 @@ class _OfLength(_Moved):
             self._set(length=to_int("length", self.length, 1))
 
     def of_length(self, inputs: Sequence[Form]) -> tuple[int, int]:
-        """Return how many steps it reads of a sequence, and how many units a step has."""
+        """Return what it reads of a sequence.
+
+        Parameters
+        ----------
+        inputs : sequence of Form
+            Of what it reads.
+
+        Returns
+        -------
+        tuple of int
+            How many steps, and how many units a step has.
+        """
         size, axis = self.only(inputs)
         known = 1 if axis is None else axis.length
         if known is None and self.length is None:
@@ -133,8 +156,20 @@ class Flatten(_OfLength):
     length : int, optional
         How many steps a sequence has; one of another length is refused. Default: as many as the
         layer that it reads always gives.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Flatten
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Flatten(2)]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(4.0).reshape(2, 2)).tolist()
+    [0.0, 1.0, 2.0, 3.0]
     """
 
     kind: ClassVar[str] = "flatten"
@@ -165,8 +200,20 @@ class Reshape(_OfLength):
         Units of each of its steps.
     length : int, optional
         As of `Flatten`.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Pool, Reshape
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Reshape(4, length=2), Pool("last")]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(4.0).reshape(2, 2)).tolist()
+    [0.0, 1.0, 2.0, 3.0]
     """
 
     kind: ClassVar[str] = "reshape"
@@ -202,8 +249,20 @@ class Permute(_OfLength):
     ----------
     length : int, optional
         As of `Flatten`.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Permute, Pool
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Permute(3), Pool("last")]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(6.0).reshape(3, 2)).tolist()
+    [1.0, 3.0, 5.0]
     """
 
     kind: ClassVar[str] = "permute"

@@ -25,8 +25,19 @@ class Standardize(Layer):
     ----------
     mean, deviation : array_like of shape (size,)
         Deviations are not zero.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> layer = lrplstm.layers.Standardize(np.array([1.0, 2.0]), np.array([2.0, 2.0]))
+    >>> model = lrplstm.Model([layer, lrplstm.layers.Pool("last")])
+    >>> model.predict(np.array([[3.0, 2.0]])).tolist()
+    [1.0, 0.0]
     """
 
     kind: ClassVar[str] = "standardize"

@@ -62,8 +62,20 @@ class Step(_Picked):
     ----------
     index : int
         Its number; negative ones count from the end.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Step
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Step(0)]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(6.0).reshape(3, 2)).tolist()
+    [0.0, 1.0]
     """
 
     kind: ClassVar[str] = "step"
@@ -104,8 +116,20 @@ class Steps(_Picked):
         The one after the last. Default: the end.
     stride : int
         Every so many-th step is picked.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Pool, Steps
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Steps(1), Pool("sum")]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(6.0).reshape(3, 2)).tolist()
+    [6.0, 8.0]
     """
 
     kind: ClassVar[str] = "steps"
@@ -163,7 +187,25 @@ class Steps(_Picked):
 @register
 @dataclass(frozen=True, eq=False, repr=False)
 class Reverse(_Picked):
-    """All steps, from the last to the first. Parameters: name and reads, as of every `Layer`."""
+    """All steps, from the last to the first.
+
+    Parameters
+    ----------
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Pool, Reverse
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Reverse(), Pool("last")]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(6.0).reshape(3, 2)).tolist()
+    [0.0, 1.0]
+    """
 
     kind: ClassVar[str] = "reverse"
 
@@ -186,8 +228,20 @@ class Repeat(Layer):
     count : int, optional
         At so many. Default: at each step of a second layer that it reads, and of which it takes
         nothing else.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import Pool, Repeat
+    >>> layers = [lrplstm.DenseLayer(np.eye(2)), Pool("last"), Repeat(3), Pool("sum")]
+    >>> model = lrplstm.Model(layers)
+    >>> model.predict(np.arange(2.0).reshape(1, 2)).tolist()
+    [0.0, 3.0]
     """
 
     kind: ClassVar[str] = "repeat"

@@ -31,6 +31,7 @@ class WindowPool(Layer):
     Parameters
     ----------
     pooling : {"max", "mean"}
+        What is taken of a window.
     window : int
         How many steps a window has.
     stride : int, optional
@@ -44,8 +45,10 @@ class WindowPool(Layer):
         PyTorch does so by default, Keras and ONNX do not.
     round_up : bool
         Whether there is a last window that reaches behind the end: PyTorch's and ONNX's ceil_mode.
-    name, reads
-        As of every `Layer`.
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
 
     Examples
     --------

@@ -108,16 +108,21 @@ def explain(
 
     Parameters
     ----------
-    model, inputs, target
-        As for `lrp`.
+    model : Model
+        The network that is explained.
+    inputs : one sequence, or a batch of them
+        Tokens, ids, numbers or a table, in any of the forms of `lrp`.
     method : str
         One of `lrplstm.METHODS`, or the short "sa", "gi", "ig" or "cd".
+    target : None, int, str, sequence, or "all"
+        What is explained, in any of the forms of `lrp`. Default: the predicted class.
     **options
         The method's own arguments.
 
     Returns
     -------
     Attribution or Attributions
+        What the function of that name returns.
 
     Raises
     ------

@@ -184,8 +184,12 @@ def integrated_gradients(
 
     Parameters
     ----------
-    model, inputs, target, level, unknown, backend, num_threads
-        As for `lrp`.
+    model : Model
+        The network that is explained.
+    inputs : one sequence, or a batch of them
+        Tokens, ids, numbers or a table, in any of the forms of `lrp`.
+    target : None, int, str, sequence, or "all"
+        What is explained, in any of the forms of `lrp`. Default: the predicted class.
     steps : int, optional
         Points on the path. Default: 50, or 24 with quadrature "gauss", which takes at most 1000.
     quadrature : {"midpoint", "gauss"}
@@ -197,6 +201,14 @@ def integrated_gradients(
         step, (D,); or one for each step, (T, D), which serves all sequences of a batch if all have
         that length, or else a list of such arrays, one for each sequence. Of several inputs a dict
         of those by name, zeros for the others.
+    level : {"token", "input"}, optional
+        One relevance for each step, or one for each input dimension as well.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with a token that the vocabulary lacks.
+    backend : {"auto", "kernel", "reference"}
+        Compiled kernels, or plain NumPy.
+    num_threads : int, optional
+        Threads that share the work. Default: as many as there are processors.
 
     Returns
     -------

@@ -65,8 +65,20 @@ def sensitivity(
 
     Parameters
     ----------
-    model, inputs, target, level, unknown, backend, num_threads
-        As for `lrp`.
+    model : Model
+        The network that is explained.
+    inputs : one sequence, or a batch of them
+        Tokens, ids, numbers or a table, in any of the forms of `lrp`.
+    target : None, int, str, sequence, or "all"
+        What is explained, in any of the forms of `lrp`. Default: the predicted class.
+    level : {"token", "input"}, optional
+        One relevance for each step, or one for each input dimension as well.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with a token that the vocabulary lacks.
+    backend : {"auto", "kernel", "reference"}
+        Compiled kernels, or plain NumPy.
+    num_threads : int, optional
+        Threads that share the work. Default: as many as there are processors.
 
     Returns
     -------
