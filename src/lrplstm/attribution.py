@@ -137,7 +137,25 @@ class Attribution(Named, WaysOut):
         return Outputs(self.scores.shape[-1], self.class_names, self.task)
 
     def class_name(self, index: int) -> str:
-        """Return the name of a class, or its number where classes have no names."""
+        """Return the name of a class, or its number where classes have no names.
+
+        Parameters
+        ----------
+        index : int
+            Of the class.
+
+        Returns
+        -------
+        str
+            As in `class_names`.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
+        >>> a.class_name(4)
+        'very positive'
+        """
         return self.outputs.name(index)
 
     @property
@@ -320,6 +338,14 @@ class Attribution(Named, WaysOut):
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
+        >>> ax = a.plot()
+        >>> ax.figure.savefig("words.pdf")  # doctest: +SKIP
         """
         return heatmap.plot(**self._picture(), ax=ax, title=self.caption)
 
@@ -347,6 +373,7 @@ class Attribution(Named, WaysOut):
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
 
         Raises
         ------
@@ -378,13 +405,29 @@ class Attribution(Named, WaysOut):
 
         Parameters
         ----------
-        variables, steps
-            As for `plot_inputs`.
+        variables : sequence of str of length D, optional
+            Names of the input dimensions.
+        steps : sequence of str of length T, optional
+            Names of the steps.
+
+        Returns
+        -------
+        lrplstm.heatmap.Grid
+            What is drawn, and its titles.
 
         Raises
         ------
         ValueError
             If there is no `input_relevance`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 3)), np.ones((8, 2)), np.zeros(8))
+        >>> a = lrplstm.lrp(lrplstm.LSTMModel([lstm]), np.ones((5, 3)), target=0)
+        >>> a.to_grid(variables=["load", "price", "wind"]).relevance.shape
+        (5, 3)
         """
         if self.input_relevance is None:
             raise ValueError(
@@ -401,7 +444,20 @@ class Attribution(Named, WaysOut):
         )
 
     def to_panel(self) -> heatmap.Panel:
-        """Return what `lrplstm.heatmap.save_picture` draws of it, one of several in a picture."""
+        """Return what `lrplstm.heatmap.save_picture` draws of it, one of several in a picture.
+
+        Returns
+        -------
+        lrplstm.heatmap.Panel
+            What is drawn, and its titles.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
+        >>> a.to_panel().words
+        ['fine', '.']
+        """
         return heatmap.Panel(**self._picture(), title=self.caption)
 
     def to_terminal(
@@ -418,15 +474,26 @@ class Attribution(Named, WaysOut):
 
         Parameters
         ----------
-        color_system, width
-            As for `lrplstm.heatmap.to_terminal`.
-        variables, steps
-            As for `to_html`.
+        color_system : {"auto", "always", "truecolor", "256", None}
+            Which colours, as for `lrplstm.heatmap.to_terminal`; None for none.
+        width : int, optional
+            Where lines are broken. Default: nowhere.
+        variables : sequence of str of length D, optional
+            Names of the input dimensions.
+        steps : sequence of str of length T, optional
+            Names of the steps.
 
         Returns
         -------
         str
             Its last line is the sum, `balance`.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
+        >>> a.to_terminal(color_system=None).startswith("fine(+")
+        True
         """
         if self.tokens is None and self.input_relevance is not None:
             grid = self.to_grid(variables=variables, steps=steps)

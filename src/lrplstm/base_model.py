@@ -394,7 +394,7 @@ class Model:
         Parameters
         ----------
         dtype : dtype_like
-            float32 or float64.
+            One of float32 and float64.
 
         Returns
         -------
@@ -498,8 +498,14 @@ class Model:
 
         Parameters
         ----------
-        inputs, unknown, backend, num_threads
-            As for `lrplstm.lrp`.
+        inputs : one sequence, or a batch of them
+            In any of the forms of `lrplstm.lrp`.
+        unknown : {"error", "unk", "zero"}, optional
+            What to do with a token that the vocabulary lacks.
+        backend : {"auto", "kernel", "reference"}
+            Compiled kernels, or plain NumPy.
+        num_threads : int, optional
+            Threads that share the work. Default: as many as there are processors.
 
         Returns
         -------
@@ -553,7 +559,7 @@ class Model:
             Takes `inputs` and returns the scores of each sequence, or what softmax, log_softmax or
             sigmoid makes of them: arrays, tensors of any framework, lists, or a tuple or dict of
             several of which one has the shape of the scores.
-        inputs
+        inputs : one sequence, or a batch of them
             As for `predict`.
         rtol : float
             How far they may be apart, as a part of the largest absolute score.

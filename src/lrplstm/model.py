@@ -41,9 +41,32 @@ class LSTMModel(Model):
         What the head reads of the top layer: the "last" hidden state that each direction reaches;
         the "mean", or for each unit the "max", over all steps; or, with "none", the hidden state of
         each step, so that there is a row of scores for each step.
-    embedding, vocabulary, class_names, unknown_token, tokenizer, mask_id, mask_value, \
-feature_names, scaler, missing, output_scale, task, origin
-        As for `Model`.
+    embedding : array_like of shape (V, input_size), optional
+        What is read for each token id.
+    vocabulary : sequence of str, or dict of int by str, optional
+        The token of each id.
+    class_names : sequence of str, optional
+        What the classes, or outputs, are called.
+    unknown_token : str, optional
+        The token for all that the vocabulary lacks.
+    tokenizer : str, optional
+        What makes tokens of text, "treebank" or "whitespace".
+    mask_id : int, optional
+        Id that only fills sequences up.
+    mask_value : float, optional
+        What all numbers of a step are that only fills a sequence up.
+    feature_names : sequence of str of length input_size, optional
+        What the variables are called.
+    scaler : (mean, scale), Scaler, or a fitted scaler of scikit-learn, optional
+        What was done to raw values before the network was trained on them.
+    missing : {"error", "zero", "mask"}
+        What to do with NaN.
+    output_scale : (mean, scale), or a fitted scaler of scikit-learn, optional
+        What was done to the targets of a regression before it was trained on them.
+    task : {"classification", "regression"}
+        What the scores are for.
+    origin : mapping of str to str, optional
+        Where each part came from.
 
     Attributes
     ----------
@@ -57,7 +80,7 @@ feature_names, scaler, missing, output_scale, task, origin
     Raises
     ------
     TypeError, ValueError
-        As `Model`.
+        As `Model`, which says more of all that is not of layers.
 
     Examples
     --------

@@ -46,8 +46,22 @@ class Input:
         be joined at each of them; what is left out of that one as padding is left out here, too.
     embedding : array_like of shape (V, size), optional
         What is read for each id. Without it the input is floats.
-    vocabulary, unknown_token, tokenizer, mask_id, mask_value, feature_names, scaler, missing
-        As of a `lrplstm.Model`, of this input.
+    vocabulary : sequence of str, or dict of int by str, optional
+        The token of each id.
+    unknown_token : str, optional
+        The token for all that the vocabulary lacks.
+    tokenizer : str, optional
+        What makes tokens of text, "treebank" or "whitespace".
+    mask_id : int, optional
+        Id that only fills sequences up.
+    mask_value : float, optional
+        What all numbers of a step are that only fills a sequence up.
+    feature_names : sequence of str of length size, optional
+        What the variables are called.
+    scaler : (mean, scale), Scaler, or a fitted scaler of scikit-learn, optional
+        What was done to raw values before the network was trained on them.
+    missing : {"error", "zero", "mask"}
+        What to do with NaN.
 
     Raises
     ------

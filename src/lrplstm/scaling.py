@@ -71,17 +71,50 @@ class Scaler:
         object.__setattr__(self, "names", None if names is None else tuple(map(str, names)))
 
     def transform(self, values: npt.ArrayLike) -> Array:
-        """Return what the network reads of raw values, (..., D), as float64."""
+        """Return what the network reads of raw values.
+
+        Parameters
+        ----------
+        values : array_like of shape (..., D)
+            Raw values.
+
+        Returns
+        -------
+        ndarray of shape (..., D)
+            In float64.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> lrplstm.Scaler(mean=[10, 0], scale=[2, 1]).transform([14, 1])
+        array([2., 1.])
+        """
         scaled: Array = (np.asarray(values, np.float64) - self.mean) / self.scale
         return scaled
 
     def of(self, names: Sequence[str]) -> Scaler:
         """Return the same for variables in another order.
 
+        Parameters
+        ----------
+        names : sequence of str of length D
+            All its variables, in the other order.
+
+        Returns
+        -------
+        Scaler
+            The same where it has no names.
+
         Raises
         ------
         ValueError
             If it knows them by other names.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> lrplstm.Scaler([10, 0], [2, 1], names=["rain", "temp"]).of(["temp", "rain"]).mean
+        array([ 0., 10.])
         """
         if self.names is None or self.names == tuple(names):
             return self

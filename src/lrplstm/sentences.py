@@ -37,8 +37,16 @@ class Sentence:
     Attributes
     ----------
     tokens : tuple of str
+        Its words.
     label : int
         As in the file, where the first class is 1.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> sentence = lrplstm.Sentence(("a", "fine", "film"), label=5)
+    >>> sentence.target
+    4
     """
 
     tokens: tuple[str, ...]
@@ -185,6 +193,7 @@ def read_sentences(path: str | os.PathLike[str]) -> list[Sentence]:
     Returns
     -------
     list of Sentence
+        In the order of the file.
 
     Raises
     ------
@@ -224,6 +233,7 @@ def sample_sentences() -> list[Sentence]:
     Returns
     -------
     list of Sentence
+        In the order of the file that ships.
 
     Examples
     --------

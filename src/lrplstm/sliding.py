@@ -115,6 +115,7 @@ def windows(
     Returns
     -------
     Windows
+        A sequence of them, which knows from which series and date each is.
 
     Raises
     ------

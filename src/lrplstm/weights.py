@@ -268,10 +268,12 @@ class LSTMWeights(CellWeights):
         What multiplies the hidden state h_{t-1}.
     bias : array_like of shape (4 * hidden_size,)
         Sum of all biases of a gate.
-    activation, gate_activation : str, or (str, dict of float)
-        Of the cell candidate, and of the three gates; see `lrplstm.activations`.
+    activation : str, or (str, dict of float)
+        Of the cell candidate; see `lrplstm.activations`.
     cell_activation : str, or (str, dict of float), optional
         Of the cell state where the output gate lets it out. Default: `activation`.
+    gate_activation : str, or (str, dict of float)
+        Of the three gates.
     peepholes : array_like of shape (3, hidden_size), optional
         What multiplies c_{t-1} in the input gate, c_{t-1} in the forget gate, and c_t in the output
         gate. Default: none.

@@ -36,6 +36,16 @@ class Agreement:
         The same of absolute values: do they agree on what matters, for or against.
     signed, absolute : ndarray of shape (M, M)
         Means over the sequences where it is defined; NaN where it never is.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+    >>> words = [sentence.tokens for sentence in sentences]
+    >>> found = evaluation.agreement(model, words, methods=["lrp", "sa"])
+    >>> found.signed.shape
+    (2, 2)
     """
 
     methods: tuple[str, ...]
@@ -65,6 +75,16 @@ class Agreement:
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.agreement(model, words, methods=["lrp", "sa"])
+        >>> ax = found.plot()
         """
         M = len(self.methods)
         ax = axes_or_new(ax, 2.5 + 0.8 * M, 1.5 + 0.6 * M)
@@ -92,7 +112,23 @@ class Agreement:
         return ax
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the means as lists and numbers, ready for JSON; NaN becomes None."""
+        """Return the means as lists and numbers, ready for JSON; NaN becomes None.
+
+        Returns
+        -------
+        dict
+            Of lists, numbers and strings.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.agreement(model, words, methods=["lrp", "sa"])
+        >>> found.to_dict()["methods"]
+        ['lrp', 'sa']
+        """
         return {name: plain(getattr(self, name)) for name in ("methods", "signed", "absolute")}
 
 

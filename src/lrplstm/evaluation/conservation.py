@@ -48,6 +48,17 @@ class Conservation:
         product rule that has stabilizers of its own what those keep.
     params : dict
         Options of `lrplstm.lrp`, as its results have them.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+    >>> words = [sentence.tokens for sentence in sentences]
+    >>> found = evaluation.conservation(model, words)
+    >>> kept = found.biases + found.stabilizers + found.rest
+    >>> bool(abs(found.delta - kept).max() < 1e-5)
+    True
     """
 
     started: Array
@@ -59,16 +70,55 @@ class Conservation:
     params: dict[str, Any]
 
     def relative(self, part: str = "delta") -> Array:
-        """Return "delta", "biases" or "stabilizers" as a part of `started`, (B,).
+        """Return a part of `started`, by sequence.
 
-        NaN where nothing was started. Another part is a ValueError.
+        Parameters
+        ----------
+        part : {"delta", "biases", "stabilizers"}
+            What is divided by `started`.
+
+        Returns
+        -------
+        ndarray of shape (B,)
+            NaN where nothing was started.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.conservation(model, words)
+        >>> found.relative("biases").shape
+        (8,)
         """
         check_choice("part", part, _PARTS)
         ratio = np.full(len(self.started), np.nan)
         return np.divide(getattr(self, part), self.started, out=ratio, where=self.started != 0)
 
     def quantiles(self, part: str = "delta") -> Array:
-        """Return the quantiles `QUANTILES` of `relative`; NaN where that is never defined."""
+        """Return the quantiles `QUANTILES` of `relative`.
+
+        Parameters
+        ----------
+        part : {"delta", "biases", "stabilizers"}
+            As of `relative`.
+
+        Returns
+        -------
+        ndarray of shape (Q,)
+            NaN where none is defined.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.conservation(model, words)
+        >>> found.quantiles().shape == (len(evaluation.QUANTILES),)
+        True
+        """
         relative = self.relative(part)
         defined = relative[~np.isnan(relative)]
         if not len(defined):
@@ -88,6 +138,16 @@ class Conservation:
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.conservation(model, words)
+        >>> ax = found.plot()
         """
         from matplotlib.ticker import PercentFormatter
 
@@ -122,7 +182,23 @@ class Conservation:
         return ax
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the quantiles as lists and numbers, ready for JSON; NaN becomes None."""
+        """Return the quantiles as lists and numbers, ready for JSON; NaN becomes None.
+
+        Returns
+        -------
+        dict
+            Of lists, numbers and strings.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.conservation(model, words)
+        >>> found.to_dict()["sequences"]
+        8
+        """
         return {
             "params": {name: plain(value) for name, value in self.params.items()},
             "sequences": len(self.started),

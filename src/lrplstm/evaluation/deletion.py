@@ -74,6 +74,18 @@ class DeletionCurves:
         Area under the curve of those that were wrong, counted from where it starts: the mean over
         k = 0..K of the rise ``curve_wrong[:, k] - curve_wrong[:, 0]``. Again the more, the better.
     num_correct, num_wrong : int
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+    >>> words = [sentence.tokens for sentence in sentences]
+    >>> curves = evaluation.deletion_curve(
+    ...     model, words, [sentence.target for sentence in sentences], methods=["lrp"]
+    ... )
+    >>> curves.values.shape[1] == curves.deletions + 1
+    True
     """
 
     methods: tuple[str, ...]
@@ -146,11 +158,23 @@ class DeletionCurves:
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
 
         Raises
         ------
         ValueError
             If there is no such group.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> curves = evaluation.deletion_curve(
+        ...     model, words, [sentence.target for sentence in sentences], methods=["lrp"]
+        ... )
+        >>> ax = curves.plot()
         """
         groups = {
             "correct": (self.curve_correct, self.area_correct),
@@ -194,7 +218,25 @@ class DeletionCurves:
         return f"mean score of the {'explained output' if self.regression else 'true class'}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return curves and areas as lists and numbers, ready for JSON; NaN becomes None."""
+        """Return curves and areas as lists and numbers, ready for JSON; NaN becomes None.
+
+        Returns
+        -------
+        dict
+            Of lists, numbers and strings.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> curves = evaluation.deletion_curve(
+        ...     model, words, [sentence.target for sentence in sentences], methods=["lrp"]
+        ... )
+        >>> curves.to_dict()["methods"]
+        ['lrp']
+        """
         names = ["methods", "how", "measure", "min_length", "deletions"]
         if self.regression:
             names += ["curve", "area"]

@@ -38,6 +38,16 @@ class RelevanceByPosition:
         Mean of absolute relevance, where each step's is divided by the mean of its sequence: 1 is
         what a step gets if all get the same. Sequences without any relevance are left out; NaN
         where there are no steps.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+    >>> words = [sentence.tokens for sentence in sentences]
+    >>> found = evaluation.relevance_by_position(model, words, methods=["lrp"], bins=4)
+    >>> found.strength.shape, found.edges.tolist()
+    ((1, 4), [0.0, 0.25, 0.5, 0.75, 1.0])
     """
 
     methods: tuple[str, ...]
@@ -59,6 +69,16 @@ class RelevanceByPosition:
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.relevance_by_position(model, words, methods=["lrp"], bins=4)
+        >>> ax = found.plot()
         """
         ax = axes_or_new(ax)
         middles = (self.edges[:-1] + self.edges[1:]) / 2
@@ -76,7 +96,23 @@ class RelevanceByPosition:
         return ax
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as lists and numbers, ready for JSON; NaN becomes None."""
+        """Return everything as lists and numbers, ready for JSON; NaN becomes None.
+
+        Returns
+        -------
+        dict
+            Of lists, numbers and strings.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.relevance_by_position(model, words, methods=["lrp"], bins=4)
+        >>> found.to_dict()["methods"]
+        ['lrp']
+        """
         names = ("methods", "edges", "counts", "mean", "strength")
         return {name: plain(getattr(self, name)) for name in names}
 

@@ -47,6 +47,16 @@ class Randomization:
         where there is but one.
     signed, absolute : ndarray of shape (M, P)
         Means over the sequences where it is defined; NaN where it never is.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+    >>> words = [sentence.tokens for sentence in sentences]
+    >>> found = evaluation.randomization_test(model, words, methods=["lrp"])
+    >>> found.signed.shape == (1, len(found.parts))
+    True
     """
 
     methods: tuple[str, ...]
@@ -78,6 +88,16 @@ class Randomization:
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.randomization_test(model, words, methods=["lrp"])
+        >>> ax = found.plot()
         """
         ax = axes_or_new(ax)
         rows = self.absolute if absolute else self.signed
@@ -103,7 +123,23 @@ class Randomization:
         return ax
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the means as lists and numbers, ready for JSON; NaN becomes None."""
+        """Return the means as lists and numbers, ready for JSON; NaN becomes None.
+
+        Returns
+        -------
+        dict
+            Of lists, numbers and strings.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.randomization_test(model, words, methods=["lrp"])
+        >>> found.to_dict()["mode"]
+        'cascade'
+        """
         names = ("methods", "parts", "mode", "signed", "absolute")
         return {name: plain(getattr(self, name)) for name in names}
 

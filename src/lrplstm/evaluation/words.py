@@ -43,6 +43,16 @@ class RepresentativeWords:
         Their relevance.
     most_count, least_count : ndarray of int of shape (C, n)
         How often they occur in the corpus.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import evaluation
+    >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+    >>> words = [sentence.tokens for sentence in sentences]
+    >>> found = evaluation.representative_words(model, words, n=3)
+    >>> found.most.shape
+    (5, 3)
     """
 
     classes: tuple[str, ...]
@@ -67,6 +77,16 @@ class RepresentativeWords:
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.representative_words(model, words, n=3)
+        >>> ax = found.plot()
         """
         C, n = self.most.shape
         ax = axes_or_new(ax, 1 + 1.5 * C, 1 + 0.5 * n)
@@ -96,7 +116,23 @@ class RepresentativeWords:
         return ax
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as lists, numbers and strings, ready for JSON."""
+        """Return everything as lists, numbers and strings, ready for JSON.
+
+        Returns
+        -------
+        dict
+            Of lists, numbers and strings.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> found = evaluation.representative_words(model, words, n=3)
+        >>> found.to_dict()["classes"][0]
+        'very negative'
+        """
         names = (
             "classes",
             "most",

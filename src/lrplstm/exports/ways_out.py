@@ -117,12 +117,23 @@ class WaysOut:
         label : int, optional
             The class that the text should have.
 
+        Returns
+        -------
+        captum.attr.visualization.VisualizationDataRecord
+            Of the words.
+
         Raises
         ------
         ImportError
             Without captum.
         ValueError
             If not one class of one sequence was explained.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
+        >>> a.to_captum(label=4)  # doctest: +SKIP
         """
         return to_captum(self, label)
 
@@ -154,6 +165,11 @@ class WaysOutOfMany:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return `Attribution.to_dict` of each, in a part of the time that one by one takes.
+
+        Returns
+        -------
+        list of dict
+            One for each sequence.
 
         Examples
         --------
@@ -218,8 +234,8 @@ class WaysOutOfMany:
 
         Parameters
         ----------
-        over
-            As of `Attribution.to_shap`.
+        over : {"steps", "variables", "nothing"}
+            What relevance of numbers is summed over, as in `Attribution.to_shap`.
 
         Returns
         -------
@@ -233,6 +249,13 @@ class WaysOutOfMany:
         ------
         ImportError
             Without shap.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
+        >>> batch.to_shap().values[1].shape  # doctest: +SKIP
+        (1,)
         """
         check_choice("over", over, OVER)
         return to_shap(self, single=False, over=over)
@@ -270,6 +293,7 @@ class WaysOutOfMany:
         Parameters
         ----------
         path : str or path
+            File to write.
         input_values : bool
             Whether to write the numbers that were explained, too.
 
@@ -279,6 +303,17 @@ class WaysOutOfMany:
             Without pyarrow.
         OSError
             If it cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import lrplstm
+        >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "batch.parquet")
+        ...     batch.to_parquet(path)
+        ...     lrplstm.read_parquet(path)
+        Attributions(method='lrp', 2 sequences, 3 steps)
         """
         write_parquet(to_arrow(self, input_values=input_values), path)
 
@@ -288,11 +323,23 @@ class WaysOutOfMany:
         Parameters
         ----------
         path : str or path
+            File to write.
 
         Raises
         ------
         OSError
             If it cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import lrplstm
+        >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "batch.csv")
+        ...     batch.to_csv(path)
+        ...     path.read_text("utf-8").splitlines()[0]
+        'sequence,step,token,relevance'
         """
         with replaced_file(path) as file:
             write_csv(file, tidy(self, dates=False))
@@ -303,11 +350,23 @@ class WaysOutOfMany:
         Parameters
         ----------
         path : str or path
+            File to write.
 
         Raises
         ------
         OSError
             If it cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import lrplstm
+        >>> batch = lrplstm.lrp(lrplstm.load_default(), [["fine", "."], ["dull"]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "batch.jsonl")
+        ...     batch.to_jsonl(path)
+        ...     len(path.read_text("utf-8").splitlines())
+        2
         """
         with replaced_file(path) as file:
             JsonLines(file).write_texts(encode_records(self, {}))

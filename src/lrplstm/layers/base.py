@@ -52,7 +52,10 @@ class Axis(NamedTuple):
     ----------
     source : str, or None
         The name of the input, or of the layer, that they come from.
-    add, stride : int
+    add : int
+        Steps more than the source has, or fewer.
+    stride : int
+        By what that is divided.
 
     Examples
     --------
@@ -105,6 +108,11 @@ class Form(NamedTuple):
         Numbers in a row.
     axis : Axis, or None
         Which steps its rows are those of; None where there is one row a sequence.
+
+    Examples
+    --------
+    >>> Form(60, Axis("inputs")).steps
+    True
     """
 
     size: int
@@ -130,6 +138,14 @@ class Pass(NamedTuple):
         sequence are 0, 1, ..., B.
     output_offsets : ndarray of shape (B + 1,)
         The same of the output.
+
+    Examples
+    --------
+    As a test of a layer of one's own makes it:
+
+    >>> ends = (np.array([0, 2]),)
+    >>> Pass((np.ones((2, 3)),), np.ones((2, 1)), ends, ends[0]).output.shape
+    (2, 1)
     """
 
     inputs: tuple[Array, ...]
@@ -139,34 +155,89 @@ class Pass(NamedTuple):
 
 
 class Operation:
-    """What `lrplstm.network` asks of a layer, one call for the rows of all sequences."""
+    """What `lrplstm.network` asks of a layer, one call for the rows of all sequences.
+
+    Examples
+    --------
+    See `Layer`, of which every layer is one.
+    """
 
     def forward(self, inputs: tuple[Array, ...], offsets: tuple[Array, ...]) -> Array:
-        """Return the output, (n, size), for inputs of shape (n, input size).
+        """Return the output.
 
-        `offsets` says of each input where sequences begin in its rows, as in `Pass`.
+        Parameters
+        ----------
+        inputs : tuple of ndarray of shape (n, input size)
+            The rows of all sequences, one after the other.
+        offsets : tuple of ndarray of shape (B + 1,)
+            Where sequences begin in the rows of each input, as in `Pass`.
+
+        Returns
+        -------
+        ndarray of shape (n, size)
+            The rows of the output.
         """
         raise self._lacks("forward")
 
     def relevance(
         self, past: Pass, relevance: Array, rule: EpsilonRule, product_rule: str
     ) -> tuple[Array | None, ...]:
-        """Return the relevance of each input, (K, n, input size), given (K, n, size).
+        """Return the relevance of each input.
 
-        An input that gets none may have None instead.
+        Parameters
+        ----------
+        past : Pass
+            What the layer read, and what it made of that.
+        relevance : ndarray of shape (K, n, size)
+            Of the output, for K things that are explained.
+        rule : EpsilonRule
+            How sums share it out.
+        product_rule : str
+            How products of a gate and a signal do.
+
+        Returns
+        -------
+        tuple of ndarray of shape (K, n, input size), or None
+            One for each input; None for an input that gets nothing.
         """
         raise self._lacks("relevance")
 
     def gradient(self, past: Pass, gradient: Array) -> tuple[Array | None, ...]:
-        """Return the gradient of each input as `relevance` does, given (K, n, size)."""
+        """Return the gradient of each input.
+
+        Parameters
+        ----------
+        past : Pass
+            What the layer read, and what it made of that.
+        gradient : ndarray of shape (K, n, size)
+            Of the output.
+
+        Returns
+        -------
+        tuple of ndarray of shape (K, n, input size), or None
+            One for each input; None for an input that gets nothing.
+        """
         raise self._lacks("gradient")
 
     def decompose(self, past: Pass, relevant: tuple[Array, ...], copies: Copies) -> Array:
-        """Return the relevant part of the output, given that of each input.
+        """Return the relevant part of the output.
 
-        Their rows are those of copies: ``copies.take`` makes such of the rows of the pass, and
-        ``copies.offsets_like`` says where each copy begins. What the output is without any input,
-        such as a bias, is no part of it.
+        What the output is without any input, such as a bias, is no part of it.
+
+        Parameters
+        ----------
+        past : Pass
+            What the layer read, and what it made of that.
+        relevant : tuple of ndarray
+            The relevant part of each input, in the rows of copies of the sequences.
+        copies : Copies
+            ``copies.take`` makes such rows of those of the pass, and ``copies.offsets_like`` says
+            where each copy begins.
+
+        Returns
+        -------
+        ndarray
+            In the rows of copies.
         """
         raise self._lacks("decompose")
 
@@ -229,9 +300,24 @@ class Layer(Operation):
         return None
 
     def form(self, inputs: Sequence[Form]) -> Form:
-        """Return what its output is, or raise a ValueError that says what it cannot read.
+        """Return what its output is.
 
         By default a layer reads one other, and gives as many rows and numbers as that.
+
+        Parameters
+        ----------
+        inputs : sequence of Form
+            Of what it reads.
+
+        Returns
+        -------
+        Form
+            Its width, and which steps its rows are.
+
+        Raises
+        ------
+        ValueError
+            If it cannot read that.
         """
         one = self.only(inputs)
         if self.input_size not in (None, one.size):
@@ -258,16 +344,26 @@ class Layer(Operation):
 
         It is asked where the axis of the output is not that of the first input, and what it returns
         is used where that axis has no fixed length. `check_lengths` refuses what it cannot read.
+
+        Parameters
+        ----------
+        lengths : tuple of ndarray of shape (B,)
+            Steps of each sequence, for each input.
+
+        Returns
+        -------
+        ndarray of shape (B,)
+            Steps of the output.
         """
         return lengths[0]
 
     def arrays(self) -> dict[str, Array]:
-        """All its arrays by their names."""
+        """Return all its arrays by their names."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
     def settings(self) -> dict[str, Any]:
-        """Whatever else it has, by name; what JSON can hold."""
+        """Return whatever else it has, by name; what JSON can hold."""
         arrays = self.arrays()
         return {
             f.name: getattr(self, f.name)
@@ -338,9 +434,17 @@ class Layer(Operation):
 class StepsError(ValueError):
     """Outputs are joined step by step that have other steps.
 
-    Attributes
+    Parameters
     ----------
+    text : str
+        The message.
     axes : tuple of two Axis
+        Which steps they have.
+
+    Examples
+    --------
+    >>> str(StepsError("expected equal steps", (Axis.of_length(2), Axis.of_length(3))))
+    'expected equal steps'
     """
 
     def __init__(self, text: str, axes: tuple[Axis, Axis]) -> None:
@@ -352,14 +456,48 @@ class StepsError(ValueError):
 
 
 def check_lengths(lengths: Array, fits: Array, expected: str) -> None:
-    """Raise a LengthError of the first sequence that does not fit."""
+    """Raise a LengthError of the first sequence that does not fit.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (B,)
+        Steps of each sequence.
+    fits : ndarray of bool of shape (B,)
+        Whether they are as they should be.
+    expected : str
+        How many there should be, in words.
+
+    Examples
+    --------
+    >>> lengths = np.array([3, 2])
+    >>> check_lengths(lengths, lengths > 2, "at least 3")
+    Traceback (most recent call last):
+    lrplstm.sequences.LengthError: expected at least 3 steps, got 2
+    """
     if not fits.all():
         b = int(fits.argmin())
         raise LengthError(b, f"expected {expected} steps, got {lengths[b]}")
 
 
 def no_decomposition(layer: Layer) -> ValueError:
-    """Return the error that contextual decomposition is not defined for a layer."""
+    """Return the error that contextual decomposition is not defined for a layer.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer.
+
+    Returns
+    -------
+    ValueError
+        To be raised.
+
+    Examples
+    --------
+    >>> from lrplstm.layers import Softmax
+    >>> str(no_decomposition(Softmax(name="weights"))).split(";")[0]
+    "method: contextual_decomposition is not defined for the layer 'weights' (softmax)"
+    """
     return ValueError(
         f"method: contextual_decomposition is not defined for the layer {shown(layer.name)} "
         f"({layer.kind}); choose another method"
@@ -439,6 +577,14 @@ def register(layer: _L) -> _L:
         If it is no layer or has no kind.
     ValueError
         If another layer has that kind.
+
+    Examples
+    --------
+    As of every class in `lrplstm.layers`, so this registers again what is there:
+
+    >>> from lrplstm.layers import DenseLayer
+    >>> register(DenseLayer) is LAYERS["dense"]
+    True
     """
     if not isinstance(layer, type) or not issubclass(layer, Layer):
         raise TypeError(f"layer: expected a class of layers, got {shown(layer)}")

@@ -81,7 +81,26 @@ class Concatenate(Layer):
 class ConcatenateSteps(Layer):
     """The steps of several layers, or their rows as a step each, one after the other.
 
-    Each gets back what its own steps get. Parameters: name and reads, as of every `Layer`.
+    Each gets back what its own steps get.
+
+    Parameters
+    ----------
+    name : str, optional
+        By which others read it.
+    reads : sequence of str, optional
+        Names of the layers that it reads. Default: the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm.layers import ConcatenateSteps, Step
+    >>> dense = lrplstm.DenseLayer
+    >>> first = dense(np.eye(2), name="a")
+    >>> second = dense(2 * np.eye(2), name="b", reads=["inputs"])
+    >>> model = lrplstm.Model([first, second, ConcatenateSteps(reads=["a", "b"]), Step(1)])
+    >>> model.predict(np.array([[1.0, 2.0]])).tolist()
+    [2.0, 4.0]
     """
 
     kind: ClassVar[str] = "concatenate_steps"

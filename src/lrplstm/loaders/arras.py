@@ -56,6 +56,7 @@ def from_arras(
     Returns
     -------
     LSTMModel
+        In float64 or float32, as the weights are.
 
     Raises
     ------

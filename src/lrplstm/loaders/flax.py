@@ -60,8 +60,16 @@ def from_flax(
         What the head reads of the last cell; "last", its final state, if nothing is said.
     activations : sequence of str, optional
         What follows each layer of the head; that of the last may be left out.
-    vocabulary, class_names, unknown_token, tokenizer, task
-        As for `LSTMModel`.
+    vocabulary : sequence of str, or dict of int by str, optional
+        The token of each id.
+    class_names : sequence of str, optional
+        What the classes, or outputs, are called.
+    unknown_token : str, optional
+        The token for all that the vocabulary lacks.
+    tokenizer : str, optional
+        What makes tokens of text, "treebank" or "whitespace".
+    task : {"classification", "regression"}
+        What the scores are for.
 
     Returns
     -------

@@ -50,8 +50,16 @@ def from_onnx(
         lie in its own folder.
     output : str, optional
         Name of the output that gives the scores. Default: the only one.
-    vocabulary, class_names, unknown_token, tokenizer, task
-        As for `LSTMModel`: a graph has none of them.
+    vocabulary : sequence of str, or dict of int by str, optional
+        The token of each id.
+    class_names : sequence of str, optional
+        What the classes, or outputs, are called.
+    unknown_token : str, optional
+        The token for all that the vocabulary lacks.
+    tokenizer : str, optional
+        What makes tokens of text, "treebank" or "whitespace".
+    task : {"classification", "regression"}
+        What the scores are for.
 
     Returns
     -------

@@ -84,8 +84,16 @@ def from_torch(
     output : str, optional
         Which of several things that ``forward`` returns is explained: its key in a dict, or its
         number in a tuple, such as "1". Default: the first.
-    vocabulary, class_names, unknown_token, tokenizer, task
-        As for `lrplstm.LSTMModel`.
+    vocabulary : sequence of str, or dict of int by str, optional
+        The token of each id.
+    class_names : sequence of str, optional
+        What the classes, or outputs, are called.
+    unknown_token : str, optional
+        The token for all that the vocabulary lacks.
+    tokenizer : str, optional
+        What makes tokens of text, "treebank" or "whitespace".
+    task : {"classification", "regression"}
+        What the scores are for.
 
     Returns
     -------

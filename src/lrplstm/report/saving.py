@@ -46,13 +46,14 @@ def save_report(
     path : str or path-like
         File to write, such as ``"report.html"``.
     model : Model
+        The network that is explained.
     inputs : one sequence, or a batch of them
         As for `lrp`. A str, and each of a list of which one has a space in it, is a text that the
         model's tokenizer splits; the page then shows it as it was written.
     methods : sequence of str, or of (str, dict)
         Methods to choose from, each a name as for `explain`, or a name with its own arguments, as
         in ``("lrp", {"bias_factor": 1.0})``.
-    target : optional
+    target : None, int, str, sequence, or "all"
         As for `lrp`. With "all" the page lets people choose the class, and contrast two of them;
         where every step has scores, also the step (of sequences that are not too long: the sum of
         squared lengths is at most 2**18).

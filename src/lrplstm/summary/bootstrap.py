@@ -51,6 +51,7 @@ class Bootstrap:
     confidence : float
         Probability with which an interval should hold the mean of all sequences there could be.
     seed : int
+        Another one gives other draws.
     start : int
         Running number of the first sequence. Summaries of parts that are to be merged need numbers
         of their own: of a second part, how many the first had.

@@ -29,7 +29,16 @@ class Estimate(NamedTuple):
 
     Attributes
     ----------
-    value, low, high : ndarray of one shape
+    value : ndarray
+        What is estimated.
+    low, high : ndarray of the same shape
+        Ends of the interval.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Estimate(np.ones(2), np.zeros(2), np.full(2, 2.0)).low
+    array([0., 0.])
     """
 
     value: Array
@@ -37,7 +46,23 @@ class Estimate(NamedTuple):
     high: Array
 
     def columns(self, name: str) -> dict[str, Array]:
-        """Return the three columns of a table."""
+        """Return the three columns of a table.
+
+        Parameters
+        ----------
+        name : str
+            Of the value.
+
+        Returns
+        -------
+        dict of ndarray by str
+            The value, and the ends of its interval.
+
+        Examples
+        --------
+        >>> list(Estimate(1.0, 0.0, 2.0).columns("mean"))
+        ['mean', 'mean_low', 'mean_high']
+        """
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
 

@@ -56,6 +56,18 @@ class LagProfile:
         What it is made from, and merged by: its bins are lags.
     width : int
         Lags of a bin, which is called by the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm import summary
+    >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+    >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+    >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+    >>> profile = summary.lags(batch)
+    >>> profile.lags.tolist(), profile.variables
+    ([0, 1, 2], ('rain', 'temp', 'all'))
     """
 
     sums: Sums
@@ -110,9 +122,22 @@ class LagProfile:
         share : float
             More than 0, at most 1.
 
+        Returns
+        -------
+        LagHolding
+            With its interval.
+
         Examples
         --------
-        See `lags`.
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> profile = summary.lags(batch)
+        >>> profile.lag_holding(0.5).share
+        0.5
         """
         if isinstance(share, bool) or not isinstance(share, Real):
             raise ArgumentTypeError("share", f"expected a number, got {shown(share)}")
@@ -139,7 +164,25 @@ class LagProfile:
         return self.sums.sequences[:, :, np.newaxis, np.newaxis]
 
     def to_columns(self) -> dict[str, Array]:
-        """Return the columns of `to_frame` as arrays."""
+        """Return the columns of `to_frame` as arrays.
+
+        Returns
+        -------
+        dict of ndarray by str
+            One number a row of the table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> profile = summary.lags(batch)
+        >>> profile.to_columns()["lag"].tolist()
+        [0, 0, 0, 1, 1, 1, 2, 2, 2]
+        """
         estimates = {
             "mean_abs": self.mean_abs,
             "mean": self.mean,
@@ -166,11 +209,33 @@ class LagProfile:
         ------
         ImportError
             Without pandas.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> profile = summary.lags(batch)
+        >>> len(profile.to_frame())
+        9
         """
         return frame(self.to_columns())
 
     def merge(self, other: LagProfile) -> LagProfile:
         """Return the summary of the sequences of both: what one of all at once would be.
+
+        Parameters
+        ----------
+        other : LagProfile
+            Of other sequences.
+
+        Returns
+        -------
+        LagProfile
+            As that of all sequences at once.
 
         Raises
         ------
@@ -178,6 +243,21 @@ class LagProfile:
             If it is something else.
         ValueError
             If both are of some sequence (see `Bootstrap`), or they were made in another way.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> first, second = (
+        ...     summary.lags(half, bootstrap=summary.Bootstrap(start=n))
+        ...     for n, half in [(0, batch[:2]), (2, batch[2:])]
+        ... )
+        >>> first.merge(second)
+        LagProfile(3 lags, 3 variables, 1 groups, 4 sequences)
         """
         if not isinstance(other, LagProfile):
             raise ArgumentTypeError("other", f"expected a LagProfile, got {type(other).__name__}")
@@ -217,6 +297,7 @@ class LagProfile:
             an axis at the right; or variables by lags as colours, and where there are several
             groups or classes these by lags.
         measure : {"mean_abs", "mean"}
+            What is drawn.
         share : float
             The lag that holds so much is marked.
         select : mapping, optional
@@ -226,11 +307,23 @@ class LagProfile:
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
 
         Raises
         ------
         ValueError
             If nothing is selected, or of a profile more than seven lines.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> profile = summary.lags(batch)
+        >>> ax = profile.plot(select={"variable": "rain"})
         """
         check_choice("kind", kind, KINDS)
         check_choice("measure", measure, _MEASURES)
@@ -292,10 +385,23 @@ class LagHolding:
     Attributes
     ----------
     share : float
+        As asked for.
     estimate : Estimate
         Arrays of shape (G, C, V); NaN where there is no relevance.
     sums : Sums
         Of which it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lrplstm
+    >>> from lrplstm import summary
+    >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+    >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+    >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+    >>> profile = summary.lags(batch)
+    >>> profile.lag_holding(0.9).estimate.value.shape  # groups, classes, variables
+    (1, 1, 3)
     """
 
     share: float
@@ -303,7 +409,25 @@ class LagHolding:
     sums: Sums
 
     def to_columns(self) -> dict[str, Array]:
-        """Return the columns of `to_frame` as arrays."""
+        """Return the columns of `to_frame` as arrays.
+
+        Returns
+        -------
+        dict of ndarray by str
+            One number a row of the table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> profile = summary.lags(batch)
+        >>> profile.lag_holding().to_columns()["variable"].tolist()
+        ['rain', 'temp', 'all']
+        """
         G, C, V = self.estimate.value.shape
         columns = index_columns(self.sums, (G, 1, C, V), None)
         columns |= self.estimate.columns("lag")
@@ -312,10 +436,27 @@ class LagHolding:
     def to_frame(self) -> pd.DataFrame:
         """Return a table of pandas: a row for each group, class and variable, with its ``lag``.
 
+        Returns
+        -------
+        DataFrame
+            The lag, with the ends of its interval in ``lag_low`` and ``lag_high``.
+
         Raises
         ------
         ImportError
             Without pandas.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> profile = summary.lags(batch)
+        >>> profile.lag_holding().to_frame().columns.tolist()
+        ['variable', 'lag', 'lag_low', 'lag_high']
         """
         return frame(self.to_columns())
 
@@ -353,14 +494,25 @@ def lags(
 
     Parameters
     ----------
-    attributions, by, labels, groups, input, bootstrap
-        As for `variables`. Memory is that of G * P * C * (V + 1) * 2 numbers in each replicate.
+    attributions : Attributions, Attribution, or sequence of these
+        Of series. Memory is that of G * P * C * (V + 1) * 2 numbers in each replicate.
+    by : str, array of shape (B,), or mapping of these, optional
+        Groups of sequences, as for `variables`.
+    labels : array_like of shape (B,), optional
+        The true class of each sequence.
+    groups : mapping of lists of str or int, optional
+        Variables, or their numbers, by the name of a group.
+    input : str, optional
+        Which of several inputs.
     width : int
         Lags that are taken together, such as 24 of hourly steps.
+    bootstrap : Bootstrap
+        How intervals are made.
 
     Returns
     -------
     LagProfile
+        Of each variable at each lag.
 
     Raises
     ------

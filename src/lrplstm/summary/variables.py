@@ -125,7 +125,25 @@ class MeanRelevance:
         )
 
     def to_columns(self) -> dict[str, Array]:
-        """Return the columns of `to_frame` as arrays."""
+        """Return the columns of `to_frame` as arrays.
+
+        Returns
+        -------
+        dict of ndarray by str
+            One number a row of the table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> found = summary.variables(batch)
+        >>> found.to_columns()["variable"].tolist()
+        ['rain', 'temp']
+        """
         estimates = {"mean_abs": self.mean_abs, "mean": self.mean, "share": self.share}
         shape = estimates["mean"].value.shape
         columns = index_columns(self.sums, shape, self.step_column)
@@ -151,11 +169,33 @@ class MeanRelevance:
         ------
         ImportError
             Without pandas.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> found = summary.variables(batch)
+        >>> found.to_frame()["sequences"].tolist()
+        [4, 4]
         """
         return frame(self.to_columns())
 
     def merge(self, other: MeanRelevance) -> MeanRelevance:
         """Return the summary of the sequences of both: what one of all at once would be.
+
+        Parameters
+        ----------
+        other : MeanRelevance
+            Of other sequences.
+
+        Returns
+        -------
+        MeanRelevance
+            As that of all sequences at once.
 
         Raises
         ------
@@ -163,6 +203,21 @@ class MeanRelevance:
             If it is something else.
         ValueError
             If both are of some sequence (see `Bootstrap`), or they were made in another way.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> first, second = (
+        ...     summary.variables(half, bootstrap=summary.Bootstrap(start=n))
+        ...     for n, half in [(0, batch[:2]), (2, batch[2:])]
+        ... )
+        >>> first.merge(second)
+        MeanRelevance(2 variables, 1 groups, 4 sequences)
         """
         if not isinstance(other, MeanRelevance):
             raise ArgumentTypeError(
@@ -217,12 +272,24 @@ class MeanRelevance:
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
 
         Raises
         ------
         ValueError
             If nothing is selected, or there are several classes and none is selected for a
             beeswarm.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> lstm = lrplstm.LSTMWeights(np.ones((8, 2)), np.ones((8, 2)), np.zeros(8))
+        >>> model = lrplstm.LSTMModel([lstm], feature_names=["rain", "temp"])
+        >>> batch = lrplstm.lrp(model, np.ones((4, 3, 2)), target=0)
+        >>> found = summary.variables(batch)
+        >>> ax = found.plot(measure="share")
         """
         check_choice("kind", kind, KINDS)
         check_choice("measure", measure, MEASURES)
@@ -315,6 +382,7 @@ def variables(
     Returns
     -------
     MeanRelevance
+        Of each variable, over all steps.
 
     Raises
     ------
@@ -368,13 +436,20 @@ def steps(
     Parameters
     ----------
     attributions : Attributions, Attribution, or sequence of these
-    grouping
+        Of sequences whose steps have dates, words, or a column of their own.
+    grouping : str, callable, mapping of lists of str, or array of shape (steps,)
         For steps with dates "year", "season", "month", "weekday" (1: Monday) or "hour"; a function
         of one label of a step, of dates as `datetime`; lists of words by the name of each, others
         being "other"; or a column: an array of shape (steps,), of all sequences one after the
         other, or a list of one array for each sequence.
-    by, labels, groups, bootstrap
-        As for `variables`.
+    by : str, array of shape (B,), or mapping of these, optional
+        Groups of sequences, as for `variables`.
+    labels : array_like of shape (B,), optional
+        The true class of each sequence.
+    groups : mapping of lists of str or int, optional
+        Variables, or their numbers, by the name of a group.
+    bootstrap : Bootstrap
+        How intervals are made.
 
     Returns
     -------

@@ -38,6 +38,16 @@ class WordList:
         Mean relevance, (n,).
     count, sequences : ndarray of shape (n,)
         How often they occur, and in how many texts.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import summary
+    >>> batch = [sentence.tokens for sentence in lrplstm.sample_sentences()[:40]]
+    >>> found = summary.words(lrplstm.lrp(lrplstm.load_default(), batch, target="positive"))
+    >>> one = found.lists(top=3)[0]
+    >>> one.key, len(one.words)
+    ({'class': 'positive'}, 6)
     """
 
     key: dict[str, Any]

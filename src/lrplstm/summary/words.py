@@ -37,11 +37,13 @@ class WordRelevance:
     Attributes
     ----------
     columns : tuple of str
+        What texts are grouped by.
     keys : tuple of tuple of length G
         The values of groups of texts in the columns.
     classes : tuple of str of length C, or None
         What was explained; None where it has no name.
     words : tuple of str of length W
+        Each once.
     count, sequences : ndarray of shape (G, C, W)
         How often a word occurs, and in how many texts.
     relevance : ndarray of shape (G, C, W)
@@ -50,8 +52,18 @@ class WordRelevance:
         Sums over texts of r^2, r n and n^2, where r is a word's relevance in a text, in which it
         occurs n times.
     confidence : float
+        Of the intervals.
     min_count : int
         Words that occur less often are not shown.
+
+    Examples
+    --------
+    >>> import lrplstm
+    >>> from lrplstm import summary
+    >>> batch = [sentence.tokens for sentence in lrplstm.sample_sentences()[:40]]
+    >>> found = summary.words(lrplstm.lrp(lrplstm.load_default(), batch, target="positive"))
+    >>> found.mean.value.shape == found.count.shape
+    True
     """
 
     columns: tuple[str, ...]
@@ -95,6 +107,20 @@ class WordRelevance:
             negative. Default: all that occur `min_count` times.
         select : mapping, optional
             Only what has this value in a column, such as ``{"class": "positive"}``.
+
+        Returns
+        -------
+        list of WordList
+            One for each group and class that has words.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> batch = [sentence.tokens for sentence in lrplstm.sample_sentences()[:40]]
+        >>> found = summary.words(lrplstm.lrp(lrplstm.load_default(), batch, target="positive"))
+        >>> [len(one.words) for one in found.lists(top=3)]
+        [6]
         """
         top = None if top is None else to_int("top", top, 1)
         classes = self.classes or ("",)
@@ -132,7 +158,27 @@ class WordRelevance:
         return found
 
     def to_columns(self, top: int | None = None) -> dict[str, Array]:
-        """Return the columns of `to_frame` as arrays."""
+        """Return the columns of `to_frame` as arrays.
+
+        Parameters
+        ----------
+        top : int, optional
+            As of `lists`.
+
+        Returns
+        -------
+        dict of ndarray by str
+            One number a row of the table.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> batch = [sentence.tokens for sentence in lrplstm.sample_sentences()[:40]]
+        >>> found = summary.words(lrplstm.lrp(lrplstm.load_default(), batch, target="positive"))
+        >>> len(found.to_columns(top=3)["word"])
+        6
+        """
         lists = self.lists(top)
         names = [*self.columns, *(["class"] if self.classes is not None else [])]
         sizes = [len(one.words) for one in lists]
@@ -152,7 +198,7 @@ class WordRelevance:
 
         Parameters
         ----------
-        top
+        top : int, optional
             As of `lists`.
 
         Returns
@@ -166,11 +212,30 @@ class WordRelevance:
         ------
         ImportError
             Without pandas.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> batch = [sentence.tokens for sentence in lrplstm.sample_sentences()[:40]]
+        >>> found = summary.words(lrplstm.lrp(lrplstm.load_default(), batch, target="positive"))
+        >>> found.to_frame(top=3).columns.tolist()
+        ['class', 'word', 'count', 'sequences', 'mean', 'mean_low', 'mean_high']
         """
         return frame(self.to_columns(top))
 
     def merge(self, other: WordRelevance) -> WordRelevance:
         """Return the summary of the texts of both, which are taken to be others.
+
+        Parameters
+        ----------
+        other : WordRelevance
+            Of other sequences.
+
+        Returns
+        -------
+        WordRelevance
+            Of all texts.
 
         Raises
         ------
@@ -178,6 +243,15 @@ class WordRelevance:
             If it is something else.
         ValueError
             If they are by other columns, or of other classes.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> batch = [sentence.tokens for sentence in lrplstm.sample_sentences()[:40]]
+        >>> found = summary.words(lrplstm.lrp(lrplstm.load_default(), batch, target="positive"))
+        >>> int(found.merge(found).count.sum() / found.count.sum())
+        2
         """
         if not isinstance(other, WordRelevance):
             raise ArgumentTypeError(
@@ -228,17 +302,26 @@ class WordRelevance:
             Where to draw. Default: a new figure.
         top : int
             So many of either.
-        select
+        select : mapping, optional
             As of `lists`.
 
         Returns
         -------
         matplotlib Axes
+            Where it was drawn.
 
         Raises
         ------
         ValueError
             If nothing is selected, or no word occurs `min_count` times.
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import summary
+        >>> batch = [sentence.tokens for sentence in lrplstm.sample_sentences()[:40]]
+        >>> found = summary.words(lrplstm.lrp(lrplstm.load_default(), batch, target="positive"))
+        >>> ax = found.plot(top=5)
         """
         found = [one for one in self.lists(top, select=select) if one.words]
         if not found:
@@ -267,9 +350,13 @@ def words(
 
     Parameters
     ----------
-    attributions, by, labels
-        As for `variables`, of words. With target "all" every text counts for each class, and else
+    attributions : Attributions, Attribution, or sequence of these
+        Of words. With target "all" every text counts for each class, and else
         for the class that was explained.
+    by : str, array of shape (B,), or mapping of these, optional
+        Groups of texts, as for `variables`.
+    labels : array_like of shape (B,), optional
+        The true class of each text.
     min_count : int
         Words that occur less often, in a group and for a class, are not shown.
     confidence : float
@@ -278,6 +365,7 @@ def words(
     Returns
     -------
     WordRelevance
+        Of each word.
 
     Raises
     ------

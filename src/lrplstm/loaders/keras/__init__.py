@@ -69,11 +69,17 @@ def from_keras(
     dense_activations : sequence of str, optional
         Activations of the Dense layers, which are behind the LSTM, first layer first. Scores are
         what is before a softmax or sigmoid of the last one.
-    vocabulary, class_names, unknown_token, tokenizer
-        As for `LSTMModel`.
+    vocabulary : sequence of str, or dict of int by str, optional
+        The token of each id.
+    class_names : sequence of str, optional
+        What the classes, or outputs, are called.
+    unknown_token : str, optional
+        The token for all that the vocabulary lacks.
+    tokenizer : str, optional
+        What makes tokens of text, "treebank" or "whitespace".
     task : {"classification", "regression"}, optional
-        As for `LSTMModel`. Default: "regression" if the model was compiled with a loss that says
-        so, such as mse, mae, huber or log_cosh, and does not end with a softmax.
+        What the scores are for. Default: "regression" if the model was compiled with a loss
+        that says so, such as mse, mae, huber or log_cosh, and does not end with a softmax.
 
     Returns
     -------
