@@ -5,22 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 
 import numpy as np
 import pytest
+from chromium import browser, check_accessible, opened
 
 import lrplstm
 from lrplstm import heatmap
 from lrplstm.report.content import Given
 from lrplstm.report.page import write
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-pytest.importorskip("playwright", reason="Playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-
-SIZES = {"phone": (390, 844), "laptop": (1280, 800), "wide": (1920, 1080)}
 VIEWS = [("phone", "dark"), ("laptop", "light"), ("wide", "dark")]  # each has the other theme, too
+__all__ = ["browser", "opened"]  # fixtures
+
 TEXTS = [
     "It ISN'T  (bad)… “really”!",
     "<script>alert(1)</script> & <b>Fine</b>, 'good'.",
@@ -29,43 +26,6 @@ TEXTS = [
     "</script><!-- \"x\" ='1' ]]> &amp; \\ wonderful",
 ]
 LABELS = [0, 3, 4, 1, None]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # Root, as in containers, has no sandbox.
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def opened(browser):
-    """Opens pages; in the end nothing was asked of a network, and nothing said in the console."""
-    contexts, said, asked = [], [], []
-
-    def open_page(path, size="laptop", theme="light", **options):
-        width, height = SIZES[size]
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=theme, **options
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +60,6 @@ def series_page(series, tmp_path_factory):
     given = Given(series=numbers, variables=names, steps=[list(map(str, dates))] * 3)
     write(path, [list(lrplstm.lrp(model, numbers, "all"))], given, title="Series")
     return path
-
-
-def check_accessible(page):
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 def check_other_theme(page, theme):

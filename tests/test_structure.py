@@ -77,6 +77,7 @@ LAYERS = [
     {"balance", "base_model", "report.alignment", "report.packing"},
     {"report.content"},
     {"report.page"},
+    {"report.notebook"},
     {"model"},
     {
         "loaders.arrays",

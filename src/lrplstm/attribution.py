@@ -19,6 +19,7 @@ from lrplstm.heatmap.content import checked_texts, signed
 from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
 from lrplstm.report.content import Given
+from lrplstm.report.notebook import output
 from lrplstm.report.page import write
 from lrplstm.sequences import NO_NAMES, Named, Names, sum_steps
 from lrplstm.weights import Array
@@ -325,7 +326,7 @@ class Attribution(Named, WaysOut):
         write(path, [[self]], given, title=title)
 
     def _repr_html_(self) -> str | None:
-        return self.to_html() if self._is_finite else None  # then a notebook shows its repr
+        return output([self], 1)  # of None a notebook shows its repr
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the coloured words with matplotlib.
@@ -503,14 +504,14 @@ class Attribution(Named, WaysOut):
         return heatmap.to_terminal(**picture, color_system=color_system, width=width)
 
     def __str__(self) -> str:
-        if not self._is_finite:
+        if not self.is_finite:
             return f"{self!r}, with infinite relevance or NaN"
         # In colours, and broken into lines, only where someone looks at it.
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         return self.to_terminal(width=width)
 
     @property
-    def _is_finite(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether it can be drawn."""
         return bool(np.isfinite(self.token_relevance).all())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, overload
 
 import numpy as np
@@ -19,14 +18,12 @@ from lrplstm.exports.one import batch_of_one
 from lrplstm.exports.ways_out import WaysOutOfMany
 from lrplstm.input_rows import InputRows
 from lrplstm.report.content import Given
+from lrplstm.report.notebook import MOST_SEQUENCES, output
 from lrplstm.report.page import write
 from lrplstm.sequences import NO_NAMES, Named, Names
 from lrplstm.weights import Array
 
 __all__ = ["Attributions", "joined", "one_of", "read_parquet"]
-
-_MOST_FIGURES = 100
-"""So many sequences of a batch a notebook shows."""
 
 _PLAIN = (str, float)
 """What nearly all options of a method are."""
@@ -172,12 +169,8 @@ class Attributions(Named, WaysOutOfMany, Sequence[Attribution]):
         """
         write(path, [list(self)], Given(texts, series, labels), title=title)
 
-    def _repr_html_(self) -> str:
-        first = self[:_MOST_FIGURES]
-        parts = [a._repr_html_() or f"<p>{escape(str(a))}</p>" for a in first]
-        if len(first) < len(self):
-            parts.append(f"<p>... and {len(self) - len(first):,} more</p>")
-        return "".join(parts)
+    def _repr_html_(self) -> str | None:
+        return output(self[:MOST_SEQUENCES], len(self))  # of None a notebook shows its repr
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))

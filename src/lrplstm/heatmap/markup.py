@@ -168,7 +168,7 @@ def to_html(
     return _figure(head, "Relevance of each word", parts)
 
 
-def grid_to_html(grid: Grid, *, legend: bool = True) -> str:
+def grid_to_html(grid: Grid, *, legend: bool = True, most_cells: int = _MOST_CELLS) -> str:
     r"""Draw a grid alone, as an HTML fragment of the same form: a series, which has no words.
 
     Parameters
@@ -177,6 +177,8 @@ def grid_to_html(grid: Grid, *, legend: bool = True) -> str:
         As for :func:`to_html`; its title is written above it, its notes below.
     legend : bool
         Whether to add the colour bar with its numbers.
+    most_cells : int
+        Variables and steps share cells where there would be more.
 
     Returns
     -------
@@ -197,7 +199,7 @@ def grid_to_html(grid: Grid, *, legend: bool = True) -> str:
     >>> fragment.count("<td")
     2
     """
-    parts = [*_grid(grid, legend), *_notes(grid.notes)]
+    parts = [*_grid(grid, legend, most_cells), *_notes(grid.notes)]
     head = None if grid.title is None else checked_text("title", grid.title)
     return _figure(head, "Relevance of each variable", parts)
 
@@ -274,11 +276,10 @@ def _notes(notes: Sequence[str]) -> Iterator[str]:
         yield f'<div dir="auto" style="{_NOTE_STYLE}">{escape(visible(note))}</div>'
 
 
-def _grid(grid: Grid, legend: bool) -> Iterator[str]:
+def _grid(grid: Grid, legend: bool, most_cells: int = _MOST_CELLS) -> Iterator[str]:
     """Yield a grid and its legend."""
-    content = checked_grid(
-        grid, most_rows=_MOST_ROWS, most_columns=_MOST_COLUMNS, most_cells=_MOST_CELLS
-    )
+    columns = min(_MOST_COLUMNS, max(1, most_cells // 10))  # which leaves room for ten variables
+    content = checked_grid(grid, most_rows=_MOST_ROWS, most_columns=columns, most_cells=most_cells)
     R, rows, columns = content.cells.shape
     variables = content.variables or [f"variable {d}" for d in range(content.num_variables)]
     steps = content.steps or [f"t={t}" for t in range(content.num_steps)]

@@ -10,8 +10,12 @@ draws them as they come into view. Each module imports only from those above it:
 ``content``
     :func:`content`: what the page shows, as data for JSON.
 ``page``
-    :func:`render` and :func:`write`: the page, from ``report.html``, ``report.css``, and the script
-    in three parts: ``explanations.js``, ``series.js`` and ``report.js``.
+    :func:`render` and :func:`write`: the page, from ``report.html``, styles, and a script whose
+    parts are, each knowing only those above it but for calls: ``explanations.js``, what is chosen
+    of the data; ``rows.js`` and ``series.js``, which draw; ``pointing.js``, numbers on hover and by
+    keyboard; ``report.js``, order, filters and tables, or ``notebook.js``.
+``notebook``
+    :func:`output`: the same rows, small, for an output in a notebook.
 ``saving``
     :func:`save_report`: explains first, by several methods.
 """

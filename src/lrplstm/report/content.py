@@ -30,7 +30,7 @@ class Given(NamedTuple):
     texts : sequence of str or None, length B
         What tokens were made of.
     series : sequence of ndarray of shape (T, D), or None
-        The numbers of series.
+        The numbers of series. Default: `input_values` of the explanations.
     labels : sequence, length B
         Classes that are right, by number or name, or None; of a regression the values that are.
     variables : sequence of str, length D
@@ -258,9 +258,10 @@ def _series(column: Sequence[Any], given: Given) -> dict[str, Any]:
     if by_variable and names is not None and len(names) != D:
         raise ValueError(f"variables: expected {D}, one for each variable, got {len(names)}")
     values = None
-    if by_variable and given.series is not None:
-        _check_length("series", given.series, len(column))
-        values = packed(_joined(np.asarray(one, np.float64) for one in given.series))
+    series = _input_values(column) if given.series is None else given.series
+    if by_variable and series is not None:
+        _check_length("series", series, len(column))
+        values = packed(_joined(np.asarray(one, np.float64) for one in series))
     return {
         "variables": [visible(str(name)) for name in names] if by_variable and names else None,
         "width": D,
@@ -270,6 +271,17 @@ def _series(column: Sequence[Any], given: Given) -> dict[str, Any]:
             for one in column
         ],
     } | _steps(column, given)
+
+
+def _input_values(column: Sequence[Any]) -> list[Any] | None:
+    """Return the numbers that were explained, where all are known."""
+    values = [a.input_values for a in column]
+    known = all(
+        one is not None and one.shape == a.input_relevance.shape[-2:] and np.isfinite(one).all()
+        for one, a in zip(values, column, strict=True)
+        if a.input_relevance is not None
+    )
+    return values if known else None
 
 
 def _steps(column: Sequence[Any], given: Given) -> dict[str, Any]:

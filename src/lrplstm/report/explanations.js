@@ -1,11 +1,10 @@
 // What is explained: the data of the page, unpacked, and what the controls choose of it.
 //
-// #data holds texts, names and packed numbers; content.py says what they are. A sequence is a number b, its steps
+// `root` is what all of it stands in: the document of a report, or the shadow root of an output in a notebook.
+// `data` holds texts, names and packed numbers; content.py says what they are. A sequence is a number b, its steps
 // are t, its variables d; of each there are `data.rows` explanations k, one for each class, or one.
-"use strict";
 
-const $ = (id) => document.getElementById(id);
-const data = JSON.parse($("data").textContent);
+const $ = (id) => root.getElementById(id);
 const isText = data.kind === "text";
 const B = data.lengths.length;
 const D = isText ? 1 : data.width;
@@ -96,7 +95,7 @@ function shades(theme) {
     const strength = Math.abs(n - LEVELS) / LEVELS;
     const end = n < LEVELS ? negative : positive;
     const rgb = srgb(zero.map((from, i) => from + strength * (end[i] - from)));
-    return { background: `rgb(${rgb.join(" ")})`, ink: ink(rgb) };
+    return { rgb, background: `rgb(${rgb.join(" ")})`, ink: ink(rgb) };
   });
 }
 
@@ -114,10 +113,13 @@ const sheet = new CSSStyleSheet();
 sheet.replaceSync(
   `${shadeRules("light", "").join("")}@media screen{${shadeRules("dark", '[data-theme="dark"]').join("")}}`,
 );
-document.adoptedStyleSheets = [sheet];
+root.adoptedStyleSheets = [sheet];
+
+/** What says in data-theme whether all is light or dark. */
+const themed = root.documentElement ?? root.querySelector("[data-theme]");
 
 let printing = false;
-const theme = () => (printing ? "light" : document.documentElement.dataset.theme);
+const theme = () => (printing ? "light" : themed.dataset.theme);
 
 // What is shown -----------------------------------------------------------------------------------
 

@@ -15,9 +15,10 @@ const variableName = (d) => data.variables?.[d] ?? (D > 1 ? `variable ${d}` : "a
 
 /** Relevance of a variable at each step; of all together where d is null. */
 function ofVariable(values, d, T) {
-  return Float32Array.from({ length: T }, (_, t) =>
-    d === null ? values.subarray(t * D, (t + 1) * D).reduce((sum, x) => sum + x, 0) : values[t * D + d],
-  );
+  const cells = new Float32Array(T);
+  const [first, last] = d === null ? [0, D] : [d, d + 1];
+  for (let t = 0; t < T; t++) for (let i = first; i < last; i++) cells[t] += values[t * D + i];
+  return cells;
 }
 
 /** The smallest and largest number, in words; what is nothing beside the other is 0. */
@@ -142,7 +143,7 @@ function drawStrip(canvas, box, cells, series, { from, to, full }) {
     context.fillStyle = colours[level(strongest / full)].background;
     context.fillRect(x, 0, Math.floor(((column + 1) * width) / columns) - x, height);
   }
-  const style = getComputedStyle(document.documentElement);
+  const style = getComputedStyle(canvas);
   const inPage = ["--paper", "--ink", "--line"].map((name) => style.getPropertyValue(name));
   const [paper, line, edge] = printing ? ["#fff", "#17181a", "#dcdde0"] : inPage;
   const at = (t) => ((t - from + 0.5) * width) / count;
@@ -228,3 +229,9 @@ function stepText(b, d, t) {
   const series = d === null ? null : seriesOf(b, d);
   return `${stepName(b, t)}: ${series ? `value ${shown(series[t], 4)}, ` : ""}relevance ${signed(number, 4)}`;
 }
+
+// Strips have as many pixels as they are wide.
+const resizes = new ResizeObserver(() => {
+  for (const b of near) if (rows[b].version !== undefined) drawStrips(b);
+});
+if (!isText) resizes.observe(list);
