@@ -51,22 +51,25 @@ API = [("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []
 
 
 class BuildKernels(build_ext):
-    """Translates each build and compiles it, side by side with the others.
+    """Translates the source once, and compiles each build side by side with the others.
 
     Before each that not every processor runs it puts an entry that is compiled for all of them.
     """
 
     translating = threading.Lock()
+    c_source = None
     begun = 0
 
     def build_extension(self, extension):
         name = extension.name.removeprefix("lrplstm.")
         runs, needs = NEEDS.get(name, ("", "any processor"))
         with self.translating:  # not by all of the three calls of this file that make a wheel
+            if self.c_source is None:
+                self.c_source = translate(Path(self.build_temp, "cython"))
             self.begun += 1
             count = f"{self.begun} of {len(self.extensions)}"
             print(f"lrplstm: compiling kernels ({count}), for {needs}", flush=True)
-            extension.sources = [self.translate(name)]
+        extension.sources = [self.named(name)]
         if name in NEEDS:
             macros = [("MODULE", name), ("RUNS", runs), ("NEEDS", f'"{needs}"'), *API]
             folder = str(Path(self.build_temp, name))  # builds run side by side
@@ -74,25 +77,36 @@ class BuildKernels(build_ext):
             extension.extra_objects = entry
         super().build_extension(extension)
 
-    def translate(self, name):
-        """Make C of a copy of the source, whose name is the module's; return the path."""
-        source = Path(self.build_temp, "cython", f"{name}.pyx")
-        source.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile("src/lrplstm/_kernels.pyx", source)
-        (translated,) = cythonize(
-            Extension(f"lrplstm.{name}", [str(source)]),
-            include_path=["src"],
-            compiler_directives={
-                "language_level": 3,
-                "boundscheck": False,
-                "wraparound": False,
-                "initializedcheck": False,
-                "cdivision": True,
-                "show_performance_hints": False,  # that checks of bounds cost time is known
-            },
-            force=True,
-        )
-        return translated.sources[0]
+    def named(self, name):
+        """Write the C source of a module of this name; return the path."""
+        source = self.c_source.read_text(encoding="utf-8")
+        source = source.replace("PyInit__kernels", f"PyInit_{name}")
+        source = source.replace("lrplstm._kernels", f"lrplstm.{name}")
+        path = Path(self.build_temp, name, f"{name}.c")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+        return str(path)
+
+
+def translate(folder):
+    """Make C of the kernels' source; return the path."""
+    source = folder / "_kernels.pyx"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile("src/lrplstm/_kernels.pyx", source)
+    (translated,) = cythonize(
+        Extension("lrplstm._kernels", [str(source)]),
+        include_path=["src"],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "auto_pickle": False,
+        },
+        force=True,
+    )
+    return Path(translated.sources[0])
 
 
 def extension(name, flags):
@@ -109,8 +123,15 @@ def extension(name, flags):
         ],
         include_dirs=["src/lrplstm"],
         depends=["src/lrplstm/_entry.c", "src/lrplstm/_processor.h"],
-        # Loops become vectors where errno and floating-point traps are nobody's business.
-        extra_compile_args=[*OPTIMIZATION, "-fno-math-errno", "-fno-trapping-math", *flags],
+        # Loops become vectors where errno and floating-point traps are nobody's business. Beyond
+        # what is inlined always, inlining makes nothing faster but takes long to compile.
+        extra_compile_args=[
+            *OPTIMIZATION,
+            "-fno-inline",
+            "-fno-math-errno",
+            "-fno-trapping-math",
+            *flags,
+        ],
         extra_link_args=SANITIZERS,
         py_limited_api=LIMITED_API,
     )

@@ -120,9 +120,9 @@ def activate(str activation, z):
     z = _check_numbers("z", z)
     value = np.empty(z.shape, z.dtype)
     if z.dtype == np.float32:
-        _activate[float](to_tanh, z.reshape(-1), value.reshape(-1))
+        _activate[float](to_tanh, z.size, <const float*> _address(z), <float*> _address(value))
     else:
-        _activate[double](to_tanh, z.reshape(-1), value.reshape(-1))
+        _activate[double](to_tanh, z.size, <const double*> _address(z), <double*> _address(value))
     return value
 
 
@@ -132,16 +132,16 @@ cdef bint _is_tanh(str activation) except? True:
     return activation == "tanh"
 
 
-cdef int _activate(bint to_tanh, const real[::1] z, real[::1] value) except -1:
+cdef int _activate(bint to_tanh, Py_ssize_t size, const real* z, real* value) except -1:
     """In whole vectors, so that each number is computed in the same way wherever it stands."""
     cdef real numbers[MOST_NUMBERS]
     cdef real zero = 0
     cdef Py_ssize_t width = VECTOR_BYTES // sizeof(real), first = 0, rest, v, work = 0
     memset(numbers, 0, sizeof(numbers))
     with nogil:
-        while first < z.shape[0]:
-            rest = min(width, z.shape[0] - first)
-            memcpy(numbers, &z[first], rest * sizeof(real))
+        while first < size:
+            rest = min(width, size - first)
+            memcpy(numbers, z + first, rest * sizeof(real))
             if not to_tanh:
                 for v in range(width):
                     numbers[v] = numbers[v] if numbers[v] > zero else zero
@@ -149,7 +149,7 @@ cdef int _activate(bint to_tanh, const real[::1] z, real[::1] value) except -1:
                 (<float_vector*> numbers)[0] = tanh((<float_vector*> numbers)[0])
             else:
                 (<double_vector*> numbers)[0] = tanh((<double_vector*> numbers)[0])
-            memcpy(&value[first], numbers, rest * sizeof(real))
+            memcpy(value + first, numbers, rest * sizeof(real))
             first += rest
             _poll(&work, 16 * width)
     return 0

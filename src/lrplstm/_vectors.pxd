@@ -38,58 +38,58 @@ cdef extern from *:
     typedef SIGNED REAL##_bits __attribute__((vector_size(VECTOR_BYTES), may_alias));            \\
     typedef UNSIGNED REAL##_whole __attribute__((vector_size(VECTOR_BYTES), may_alias));         \\
     enum { REAL##_width = VECTOR_BYTES / sizeof(REAL) };                                         \\
-    static inline REAL##_vector REAL##_every(REAL x) {                                           \\
+    static CYTHON_INLINE REAL##_vector REAL##_every(REAL x) {                                    \\
         const REAL##_vector zero = {0};                                                          \\
         return x - zero;                                                                         \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_at_most(REAL##_vector x, REAL limit) {                    \\
+    static CYTHON_INLINE REAL##_vector REAL##_at_most(REAL##_vector x, REAL limit) {             \\
         const REAL##_vector limits = REAL##_every(limit);                                        \\
         const REAL##_bits below = (REAL##_bits)(x < limits);                                     \\
         return (REAL##_vector)(((REAL##_bits)x & below) | ((REAL##_bits)limits & ~below));       \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_at_least(REAL##_vector x, REAL limit) {                   \\
+    static CYTHON_INLINE REAL##_vector REAL##_at_least(REAL##_vector x, REAL limit) {            \\
         const REAL##_vector limits = REAL##_every(limit);                                        \\
         const REAL##_bits above = (REAL##_bits)(x > limits);                                     \\
         return (REAL##_vector)(((REAL##_bits)x & above) | ((REAL##_bits)limits & ~above));       \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_where_above(                                              \\
+    static CYTHON_INLINE REAL##_vector REAL##_where_above(                                       \\
         REAL##_vector x, REAL limit, REAL##_vector y) {                                          \\
         return (REAL##_vector)((REAL##_bits)y & (REAL##_bits)(x > REAL##_every(limit)));         \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_where_below(                                              \\
+    static CYTHON_INLINE REAL##_vector REAL##_where_below(                                       \\
         REAL##_vector x, REAL limit, REAL##_vector y, REAL##_vector z) {                         \\
         const REAL##_bits below = (REAL##_bits)(x < REAL##_every(limit));                        \\
         return (REAL##_vector)(((REAL##_bits)y & below) | ((REAL##_bits)z & ~below));            \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_where_not_0(REAL##_vector x, REAL##_vector y) {           \\
+    static CYTHON_INLINE REAL##_vector REAL##_where_not_0(REAL##_vector x, REAL##_vector y) {    \\
         const REAL##_vector zero = {0};                                                          \\
         return (REAL##_vector)((REAL##_bits)y & (REAL##_bits)(x != zero));                       \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_absolute(REAL##_vector x) {                               \\
+    static CYTHON_INLINE REAL##_vector REAL##_absolute(REAL##_vector x) {                        \\
         return (REAL##_vector)((REAL##_whole)x << 1 >> 1);                                       \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_with_sign(REAL##_vector x, REAL##_vector z) {             \\
+    static CYTHON_INLINE REAL##_vector REAL##_with_sign(REAL##_vector x, REAL##_vector z) {      \\
         const REAL##_whole sign = (REAL##_whole)REAL##_every(-(REAL)0);                          \\
         const REAL##_vector zero = {0}; /* -0 + 0 is +0 */                                       \\
         return (REAL##_vector)((REAL##_whole)x ^ ((REAL##_whole)(z + zero) & sign));             \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_power_of_2(REAL##_vector rounded) {                       \\
+    static CYTHON_INLINE REAL##_vector REAL##_power_of_2(REAL##_vector rounded) {                \\
         return (REAL##_vector)(((REAL##_whole)rounded << DIGITS) + ONE);                         \\
     }                                                                                            \\
-    static inline REAL##_vector REAL##_apart(REAL##_vector x) {                                  \\
+    static CYTHON_INLINE REAL##_vector REAL##_apart(REAL##_vector x) {                           \\
         LRPLSTM_APART(x);                                                                        \\
         return x;                                                                                \\
     }                                                                                            \\
     typedef REAL REAL##_32 __attribute__((vector_size(32), aligned(sizeof(REAL)), may_alias));   \\
     typedef REAL REAL##_16 __attribute__((vector_size(16), aligned(sizeof(REAL)), may_alias));   \\
-    static inline REAL REAL##_total_16(REAL##_16 x) {                                            \\
+    static CYTHON_INLINE REAL REAL##_total_16(REAL##_16 x) {                                     \\
         return sizeof(REAL) == 8 ? x[0] + x[1] : (x[0] + x[2 % (16 / sizeof(REAL))])             \\
             + (x[1] + x[3 % (16 / sizeof(REAL))]);                                               \\
     }                                                                                            \\
-    static inline REAL REAL##_total_32(REAL##_32 x) {                                            \\
+    static CYTHON_INLINE REAL REAL##_total_32(REAL##_32 x) {                                     \\
         return REAL##_total_16(((REAL##_16 *)&x)[0] + ((REAL##_16 *)&x)[1]);                     \\
     }                                                                                            \\
-    static inline REAL REAL##_total(REAL##_vector x) {                                           \\
+    static CYTHON_INLINE REAL REAL##_total(REAL##_vector x) {                                    \\
         if (VECTOR_BYTES == 16) return REAL##_total_16(*(REAL##_16 *)&x);                        \\
         if (VECTOR_BYTES == 32) return REAL##_total_32(*(REAL##_32 *)&x);                        \\
         return REAL##_total_32(*(REAL##_32 *)&x + *((REAL##_32 *)(&x + 1) - 1));                 \\
