@@ -98,7 +98,8 @@ cdef inline vector gated_tanh(vector exp_a, vector expm1_2b) noexcept nogil:
 # Parameters have the names of `lrplstm.activations`, where they have no others below.
 cdef enum:
     SIGMOID
-    TANH  # alpha tanh(beta z)
+    TANH
+    SCALED_TANH  # alpha tanh(beta z)
     CLIPPED  # alpha z + beta, but at least low and at most high
     RELU
     LEAKY_RELU  # alpha z below 0
@@ -108,7 +109,13 @@ cdef enum:
     HARD_SILU
     BY_NUMBER  # what `function` is, by functions of numbers
 
+cdef struct Activation
+
 ctypedef double (*OfNumber)(int function, double z, double alpha) noexcept nogil
+ctypedef float_vector (*OfFloats)(
+    float_vector z, float_vector value, const Activation* f) noexcept nogil
+ctypedef double_vector (*OfDoubles)(
+    double_vector z, double_vector value, const Activation* f) noexcept nogil
 
 cdef struct Activation:
     int kind
@@ -116,6 +123,13 @@ cdef struct Activation:
     double beta
     double low
     double high
+    # `other_value` and `other_slope`, which are called: inlined everywhere, such a list of kinds
+    # would take longer to compile than everything else.
+    OfFloats value_of_floats
+    OfFloats slope_of_floats
+    OfDoubles value_of_doubles
+    OfDoubles slope_of_doubles
+    # Of a kind that is computed by numbers.
     int function
     OfNumber value
     OfNumber slope
@@ -146,14 +160,41 @@ cdef inline vector _hard_sigmoid(vector z) noexcept nogil:
     return at_most(at_least(_affine(z, 1.0 / 6, 0.5), 0), 1)
 
 
+cdef inline vector activated_as(int kind, vector z, const Activation* f) noexcept nogil:
+    """f(z), of this kind: where that is a constant, no other is looked for."""
+    if kind == SIGMOID:
+        return sigmoid(z)
+    if kind == TANH:
+        return tanh(z)
+    if vector is float_vector:
+        return f.value_of_floats(z, z, f)
+    else:
+        return f.value_of_doubles(z, z, f)
+
+
 cdef inline vector activated(vector z, const Activation* f) noexcept nogil:
     """f(z)."""
+    return activated_as(f.kind, z, f)
+
+
+cdef inline vector slope(vector z, vector value, const Activation* f) noexcept nogil:
+    """f'(z), given z and f(z)."""
+    if f.kind == SIGMOID:
+        return value * (1 - value)
+    if f.kind == TANH:
+        return 1 - value * value
+    if vector is float_vector:
+        return f.slope_of_floats(z, value, f)
+    else:
+        return f.slope_of_doubles(z, value, f)
+
+
+cdef inline vector other_value(vector z, vector _value, const Activation* f) noexcept nogil:
+    """f(z), if f is neither sigmoid nor tanh; it takes what `other_slope` takes."""
     cdef vector alpha, beta
     fill(&alpha, f.alpha)
     fill(&beta, f.beta)
-    if f.kind == SIGMOID:
-        return sigmoid(z)
-    if f.kind == TANH:
+    if f.kind == SCALED_TANH:
         return alpha * tanh(beta * z)
     if f.kind == CLIPPED:
         return at_most(at_least(_affine(z, f.alpha, f.beta), f.low), f.high)
@@ -173,15 +214,13 @@ cdef inline vector activated(vector z, const Activation* f) noexcept nogil:
     return z * _hard_sigmoid(z)
 
 
-cdef inline vector slope(vector z, vector value, const Activation* f) noexcept nogil:
-    """f'(z), given z and f(z)."""
+cdef inline vector other_slope(vector z, vector value, const Activation* f) noexcept nogil:
+    """f'(z), given z and f(z), if f is neither sigmoid nor tanh."""
     cdef vector one, alpha, beta
     fill(&one, 1)
     fill(&alpha, f.alpha)
     fill(&beta, f.beta)
-    if f.kind == SIGMOID:
-        return value * (1 - value)
-    if f.kind == TANH:
+    if f.kind == SCALED_TANH:
         return beta * (alpha - value * value / alpha)
     if f.kind == CLIPPED:
         z = _affine(z, f.alpha, f.beta)

@@ -518,7 +518,8 @@ cdef inline void decompose_reset(Tile* tile, vector* rows) noexcept nogil:
         trace = <const vector*> tile.trace[lane]
         for u in range(n):
             share = share_in_activation(
-                trace[A_R * n + u], trace[R_GATE * n + u], part_r[u], b_r[u], bias_r[u], gate
+                trace[A_R * n + u], trace[R_GATE * n + u], part_r[u], b_r[u], bias_r[u],
+                gate.kind, gate,
             )
             h_part[LANE_R * n + u] = share
             if not tile.variant & RESET_AFTER:
@@ -558,10 +559,12 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
             share_r = h_part[LANE_R * n + u]
             relevant = x_n[u] + (share_r + bias_r[u]) * relevant + share_r * b_hn[u]
         share_z = share_in_activation(
-            trace[A_Z * n + u], trace[Z_GATE * n + u], part_z[u], b_z[u], bias_z[u], gate
+            trace[A_Z * n + u], trace[Z_GATE * n + u], part_z[u], b_z[u], bias_z[u],
+            gate.kind, gate,
         )
         share_n = share_in_activation(
-            trace[A_N * n + u], trace[N_GATE * n + u], relevant, b_n[u], bias_n[u], candidate
+            trace[A_N * n + u], trace[N_GATE * n + u], relevant, b_n[u], bias_n[u],
+            candidate.kind, candidate,
         )
         part = (share_z + bias_z[u]) * h_part[u]
         part = part + (1 - bias_z[u] - share_z) * share_n - share_z * bias_n[u]

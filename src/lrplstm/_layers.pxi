@@ -6,7 +6,8 @@ from libc.string cimport memset
 
 from lrplstm cimport _gru, _lstm, _rnn
 from lrplstm._activations cimport (
-    BY_NUMBER, CLIPPED, ELU, HARD_SILU, LEAKY_RELU, RELU, SIGMOID, SILU, SOFTSIGN, TANH, Activation,
+    BY_NUMBER, CLIPPED, ELU, HARD_SILU, LEAKY_RELU, RELU, SCALED_TANH, SIGMOID, SILU, SOFTSIGN,
+    TANH, Activation, other_slope, other_value,
 )
 from lrplstm._tiles cimport (
     FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, MOST_STATES, TILE, Cell, Gates, Tile,
@@ -25,8 +26,8 @@ _SMALL_BYTES = 2**19
 # number.
 _ACTIVATIONS = {
     "sigmoid": (SIGMOID, {}),
-    "tanh": (TANH, {"alpha": 1.0, "beta": 1.0}),
-    "scaled_tanh": (TANH, {}),
+    "tanh": (TANH, {}),
+    "scaled_tanh": (SCALED_TANH, {}),
     "linear": (CLIPPED, {"alpha": 1.0, "low": -inf, "high": inf}),
     "affine": (CLIPPED, {"low": -inf, "high": inf}),
     "hard_sigmoid": (CLIPPED, {"high": 1.0}),
@@ -91,6 +92,9 @@ cdef bint _set_activations(functions, Cell* cell) except -1:
         parameters = others | dict(function.parameters)
         f.alpha, f.beta = parameters.get("alpha", 0), parameters.get("beta", 0)
         f.low, f.high = parameters.get("low", 0), parameters.get("high", 0)
+        f.value_of_floats, f.slope_of_floats = other_value[float_vector], other_slope[float_vector]
+        f.value_of_doubles = other_value[double_vector]
+        f.slope_of_doubles = other_slope[double_vector]
         if f.kind == BY_NUMBER:
             f.function, f.value, f.slope = _FUNCTIONS[function.name], _value_of, _slope_of
     return True

@@ -6,7 +6,9 @@ relevance; Murdoch et al. 2018, section 3, for decomposition. They stand, to be 
 in `a`, projections and biases, and a row of n vectors for each in a trace and in scratch.
 """
 
-from lrplstm._activations cimport Activation, activated, exp, expm1_twice, gated_tanh, slope
+from lrplstm._activations cimport (
+    SIGMOID, TANH, Activation, activated, activated_as, exp, expm1_twice, gated_tanh, slope,
+)
 from lrplstm._tiles cimport (
     CARRIED, FOR_GATES, FOR_GRADIENT, FOR_RELEVANCE, HANDED, NOTHING, OWN, STARTED, Back, Cell,
     Gates, Rule, Step, Tile,
@@ -525,11 +527,16 @@ cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
     """Take the relevant parts of h and c of each lane one step on, given those of a."""
     cdef Py_ssize_t lane
     for lane in range(tile.first, tile.end):
-        _decompose(tile, lane, rows + lane * tile.row)
+        if tile.variant:
+            _decompose(tile, lane, rows + lane * tile.row, True)
+        else:
+            _decompose(tile, lane, rows + lane * tile.row, False)
 
 
-cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noexcept nogil:
-    """Take the relevant parts of one lane one step on.
+cdef inline void _decompose(
+    const Tile* tile, Py_ssize_t lane, vector* row, bint is_variant
+) noexcept nogil:
+    """Take the relevant parts of one lane one step on; `is_variant` is a constant.
 
     Of i g what has a relevant factor and none that is irrelevant is relevant, biases being neither;
     o is as it is.
@@ -557,18 +564,22 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     cdef const Activation* gate = &tile.activation[OF_GATES]
     cdef const Activation* candidate = &tile.activation[OF_CANDIDATE]
     cdef const Activation* of_cell = &tile.activation[OF_CELL]
+    cdef bint peeps = is_variant and tile.variant & PEEPHOLES
+    cdef int of_gates = gate.kind if is_variant else SIGMOID
+    cdef int of_candidate = candidate.kind if is_variant else TANH
+    cdef int of_c = of_cell.kind if is_variant else TANH
     cdef vector* h_part = row + tile.states
     cdef vector* c_part = h_part + n
     cdef vector share_i, share_f, share_g, part, other, nothing
     fill(&nothing, 0)
     for u in range(n):
         part, other = part_i[u], part_f[u]
-        if tile.variant & PEEPHOLES:
+        if peeps:
             part, other = part + p[u] * c_part[u], other + p[n + u] * c_part[u]
-        share_i = share_in_activation(a[u], i[u], part, b[u], bias_i[u], gate)
-        share_f = share_in_activation(a[n + u], f[u], other, b_f[u], bias_f[u], gate)
+        share_i = share_in_activation(a[u], i[u], part, b[u], bias_i[u], of_gates, gate)
+        share_f = share_in_activation(a[n + u], f[u], other, b_f[u], bias_f[u], of_gates, gate)
         share_g = share_in_activation(
-            a[2 * n + u], g[u], part_g[u], b_g[u], bias_g[u], candidate
+            a[2 * n + u], g[u], part_g[u], b_g[u], bias_g[u], of_candidate, candidate
         )
         part = (share_f + bias_f[u]) * c_part[u]
         part = part + share_i * (share_g + bias_g[u]) + bias_i[u] * share_g
@@ -578,7 +589,7 @@ cdef inline void _decompose(const Tile* tile, Py_ssize_t lane, vector* row) noex
     for u in range(n):
         part = f[u] * c_before[u] + i[u] * g[u]
         part = share_in_activation(
-            part, tanh_c[u], c_part[u], nothing, activated(nothing, of_cell), of_cell
+            part, tanh_c[u], c_part[u], nothing, activated_as(of_c, nothing, of_cell), of_c, of_cell
         )
         h_part[u] = o[u] * part
 

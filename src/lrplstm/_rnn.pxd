@@ -145,7 +145,7 @@ cdef inline void decompose(Tile* tile, vector* rows) noexcept nogil:
         for u in range(n):
             h_part[u] = share_in_activation(
                 trace[A * n + u], trace[HIDDEN * n + u], row[u], bias[u], of_bias[u],
-                &tile.activation[0],
+                tile.activation[0].kind, &tile.activation[0],
             )
             if tile.in_phrase[lane]:
                 h_part[u] = h_part[u] + of_bias[u]

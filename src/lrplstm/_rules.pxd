@@ -1,6 +1,6 @@
 """The rules of relevance on whole vectors; `lrplstm.rules` has them to be read."""
 
-from lrplstm._activations cimport Activation, activated
+from lrplstm._activations cimport Activation, activated_as
 from lrplstm._tiles cimport ABS, CARRIED, HALF, HANDED, STARTED, Rule, Tile
 from lrplstm._vectors cimport absolute, fill, quotient, stabilizer, total, vector
 
@@ -96,12 +96,13 @@ cdef inline vector share_sum(
 
 
 cdef inline vector share_in_activation(
-    vector a, vector value, vector relevant, vector bias, vector of_bias, const Activation* f
+    vector a, vector value, vector relevant, vector bias, vector of_bias, int kind,
+    const Activation* f,
 ) noexcept nogil:
-    """The share in value = f(a) of what is relevant in a, given f(bias).
+    """The share in value = f(a) of what is relevant in a, given f(bias) and the kind of f.
 
     It is what adding it changes, the mean of first and last, the bias always there.
     """
-    cdef vector first = activated(bias + relevant, f) - of_bias
-    cdef vector last = value - activated(a - relevant, f)
+    cdef vector first = activated_as(kind, bias + relevant, f) - of_bias
+    cdef vector last = value - activated_as(kind, a - relevant, f)
     return (first + last) / 2
