@@ -106,7 +106,9 @@ def test_explain_shows_words_numbers_class_and_scores():
 def test_color_can_be_forced_and_forbidden():
     assert "\x1b[" in run("explain", "--color", "always", SENTENCE).stdout
     assert "\x1b" not in run("explain", "--color", "never", SENTENCE).stdout
-    assert "\x1b" not in run("explain", "--color", "always", SENTENCE, NO_COLOR="1").stdout
+    assert "\x1b" not in run("explain", SENTENCE, FORCE_COLOR="1", NO_COLOR="1").stdout
+    assert "\x1b[" in run("explain", SENTENCE, FORCE_COLOR="1").stdout
+    assert "\x1b[" in run("explain", "--color", "always", SENTENCE, NO_COLOR="1").stdout
 
 
 def test_help_says_when_to_use_which_method():
@@ -629,3 +631,28 @@ def test_ctrl_c_is_no_traceback():
     )
     assert process.returncode == 130
     assert process.stderr == ""
+
+
+# Several at once ----------------------------------------------------------------------------------
+
+
+def test_methods_and_classes_are_compared():
+    model = lrplstm.load_default()
+    output = run("explain", "--all-methods", SENTENCE).stdout
+    lines = output.splitlines()
+    head = next(n for n, line in enumerate(lines) if line.split() == list(lrplstm.METHODS))
+    for t, word in enumerate(SENTENCE.split()):
+        name, *numbers = lines[head + 1 + t].split()
+        assert name.removesuffix("°") == word
+        for method, number in zip(lrplstm.METHODS, numbers, strict=True):
+            expected = lrplstm.explain(model, SENTENCE.split(), method).token_relevance[t]
+            assert float(number) == pytest.approx(expected, rel=1e-2)
+    coloured = run("explain", "--color", "always", "--method", "lrp", "--method", "gi", SENTENCE)
+    rows = [line for line in coloured.stdout.splitlines() if "\x1b[" in line]
+    assert [row.split()[0] for row in rows[:2]] == ["lrp", "gradient_x_input"]
+    classes = run("explain", "--all-classes", SENTENCE).stdout
+    assert classes == run("explain", "--target", "all", SENTENCE).stdout
+    both = fails("explain", "--all-methods", "--method", "lrp", SENTENCE)
+    assert "--method: expected nothing beside --all-methods, got both" in both
+    both = fails("explain", "--all-classes", "--target", "0", SENTENCE)
+    assert "--target: expected nothing beside --all-classes, got both" in both

@@ -251,8 +251,8 @@ def test_a_page_lets_people_choose_class_and_method(tmp_path):
     run("explain", *options)
     shown = data_of(page.read_text(encoding="utf-8"))["texts"]
     assert ["".join(pieces) for pieces in shown] == ["It ISN'T  bad…", "“Fine!”"]
-    error = fails("explain", "a", "--method", "lrp", "--method", "sa")
-    assert "--method: expected one, but for a page alone" in error
+    error = fails("explain", "a", "--method", "lrp", "--method", "sa", "--json")
+    assert "--method: expected one, but for the terminal or a page alone" in error
 
 
 # What is read -----------------------------------------------------------------------------------

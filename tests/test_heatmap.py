@@ -25,7 +25,6 @@ from matplotlib.image import imread
 from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
-from wcwidth import wcswidth
 
 from lrplstm import heatmap
 from lrplstm.heatmap import Grid, Panel
@@ -37,8 +36,6 @@ ROWS = np.array([RELEVANCE, np.roll(RELEVANCE, 3), -0.5 * np.array(RELEVANCE)])
 LABELS = ["very <negative>", "neutral", "positive & more"]
 
 FRACTIONS = np.linspace(-1, 1, 4001)
-XTERM_LEVELS = [0, 95, 135, 175, 215, 255]
-XTERM_CUBE = dict(enumerate(itertools.product(XTERM_LEVELS, repeat=3), start=16))
 
 
 def linear(rgb):
@@ -116,26 +113,6 @@ class Page(HTMLParser):
         self.texts.append(data)
         if self.open and self.open[-1] == "bdi":
             self.words[-1].text += data
-
-
-SGR = re.compile(r"\x1b\[([0-9;]*)m([^\x1b]*)\x1b\[0m")
-
-
-def styled(text):
-    """Every stretch between escape codes, spaces too."""
-    found = []
-    for codes, shown in SGR.findall(text):
-        numbers = [int(code) for code in codes.split(";")]
-        underlined = numbers[0] == 4
-        match numbers[underlined:]:
-            case [38, 2, a, b, c, 48, 2, d, e, f]:
-                colors = (a, b, c), (d, e, f)
-            case [38, 5, foreground, 48, 5, background]:
-                colors = XTERM_CUBE[foreground], XTERM_CUBE[background]
-            case []:
-                colors = None, None
-        found.append(Word(shown, *colors, underlined))
-    return found
 
 
 def plain(text):
@@ -244,15 +221,13 @@ def test_colours_do_not_depend_on_the_unit(factor):
 
 def test_the_outputs_agree_on_every_colour():
     page = Page(heatmap.to_html(WORDS, ROWS, unknown=UNKNOWN)).words
-    text = heatmap.to_terminal(WORDS, ROWS, unknown=UNKNOWN, color_system="truecolor")
-    terminal = [word for word in styled(text) if word.text.strip()][: ROWS.size]
     ax = heatmap.plot(WORDS, ROWS, unknown=UNKNOWN, ax=new_axes())
     plot_boxes, plot_inks = (
         [tuple(rgb) for rgb in shapes(collection)[0].tolist()] for collection in ax.collections[:2]
     )
-    assert column(page, "background") == column(terminal, "background") == plot_boxes
-    assert column(page, "ink") == column(terminal, "ink") == plot_inks[: ROWS.size]
-    assert column(page, "underlined") == column(terminal, "underlined") == UNKNOWN * 3
+    assert column(page, "background") == plot_boxes
+    assert column(page, "ink") == plot_inks[: ROWS.size]
+    assert column(page, "underlined") == UNKNOWN * 3
 
 
 # HTML ---------------------------------------------------------------------------------------------
@@ -312,9 +287,6 @@ def test_legend_bars_run_from_blue_over_white_to_red():
     source = heatmap.to_html(WORDS, RELEVANCE)
     stops = re.search(r"linear-gradient\(90deg,(.*?)\)", source)[1].split(",")
     assert [list(parse_hex(stops[index])) for index in (0, len(stops) // 2, -1)] == ends
-    text = heatmap.to_terminal(WORDS, RELEVANCE, color_system="truecolor")
-    cells = styled(text.splitlines()[-1])
-    assert [list(cells[index].background) for index in (0, len(cells) // 2, -1)] == ends
     (image,) = heatmap.plot(WORDS, RELEVANCE, ax=new_axes()).images
     cells = image.get_array()[0]
     assert [cells[index].tolist() for index in (0, len(cells) // 2, -1)] == ends
@@ -354,117 +326,6 @@ def test_html_page():
         heatmap.to_html_page(fragments[0], title="x")
     with pytest.raises(TypeError, match="title: expected str, got NoneType"):
         heatmap.to_html_page(fragments, title=None)
-
-
-# Terminal -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("color_system", ["truecolor", "256"])
-def test_terminal_keeps_the_text(color_system):
-    first, *_ = heatmap.to_terminal(WORDS, RELEVANCE, color_system=color_system).splitlines()
-    assert plain(first) == " ".join(WORDS)
-    assert SGR.sub("", first) == ""  # the gaps are white as well, on a dark terminal too
-
-
-def test_terminal_without_colours_gives_every_number():
-    text = heatmap.to_terminal(WORDS, RELEVANCE, color_system=None)
-    assert "\x1b" not in text
-    items = re.findall(r"(\S+)\(([^ ()]+)\)", text.splitlines()[0])
-    assert [word for word, _ in items] == WORDS
-    np.testing.assert_allclose([float(number) for _, number in items], RELEVANCE, rtol=5e-3)
-
-
-def test_terminal_shows_rows_below_each_other():
-    lines = heatmap.to_terminal(WORDS, ROWS, row_labels=LABELS, color_system="256").splitlines()
-    assert [plain(line) for line in lines[:3]] == [
-        f"{label:17}{' '.join(WORDS)}" for label in LABELS
-    ]
-    assert len(lines) == 4
-
-
-def test_256_colours_keep_the_sign_and_the_contrast():
-    words = [f"w{number}" for number in range(len(FRACTIONS))]
-    row, *_ = heatmap.to_terminal(words, FRACTIONS, color_system="256").splitlines()
-    shown = [word for word in styled(row) if word.text != " "]
-    assert column(shown, "text") == words
-    background = np.array(column(shown, "background"))
-    assert contrast(column(shown, "ink"), background).min() >= 4.5
-    warmth = background[:, 0] - background[:, 2]
-    assert (warmth[FRACTIONS > 0.15] > 0).all()
-    assert (warmth[FRACTIONS < -0.15] < 0).all()
-    assert (np.diff(lightness(background)[FRACTIONS >= 0]) <= 0).all()
-    assert (np.diff(lightness(background)[FRACTIONS <= 0]) >= 0).all()
-    assert background[FRACTIONS == 0].tolist() == [[255, 255, 255]]
-
-
-@pytest.mark.parametrize("color_system", ["truecolor", None])
-@pytest.mark.parametrize("width", [1, 2, 7, 20, 61])
-def test_terminal_lines_fit_the_width(color_system, width):
-    words = ["映画", "👍", "verylong" * 9, "e\u0301tude", "", "面白い面白い面白い", *WORDS]
-    relevance = np.random.default_rng(2).normal(size=(2, len(words)))
-    labels = ["短い", "a label of 20 letters"]
-    text = heatmap.to_terminal(
-        words, relevance, row_labels=labels, color_system=color_system, width=width
-    )
-    lines = plain(text).splitlines()
-    assert max(map(wcswidth, lines)) <= max(width, 2)  # a wide character has two cells
-    seen = "".join(lines).replace(" ", "")
-    assert seen.count("verylong" * 9) == 2
-    if color_system:
-        assert seen.count("".join(words[:4]) + '""' + "".join(words[5:])) == 2
-
-
-def test_terminal_fills_its_lines():
-    text = heatmap.to_terminal(["映画"] * 7, [0.5] * 7, color_system="truecolor", width=14)
-    assert plain(text).splitlines()[:3] == ["映画 映画 映画", "映画 映画 映画", "映画"]
-
-
-def test_terminal_measures_control_characters_as_they_are_shown():
-    words = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]  # wcwidth says -1 to these
-    assert wcswidth("\x1b") == -1
-    text = heatmap.to_terminal(words, [1.0] * len(words), color_system="truecolor", width=20)
-    lines = plain(text).splitlines()
-    assert " ".join(lines).startswith(" ".join(map(heatmap.visible, words)))
-    assert max(map(len, lines)) <= 20
-    every = heatmap.visible("".join(map(chr, range(sys.maxunicode + 1))))
-    assert wcswidth(every) > sys.maxunicode
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "truecolor"),
-        ({"TERM": "xterm-256color", "COLORTERM": "24bit"}, "truecolor"),
-        ({"TERM": "xterm-256color"}, "256"),
-        ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, None),
-        ({"TERM": "xterm-256color", "NO_COLOR": ""}, "256"),
-        ({"TERM": "dumb", "COLORTERM": "truecolor"}, None),
-        ({"COLORTERM": "truecolor"}, "truecolor"),
-        ({"NO_COLOR": "1"}, None),
-        ({}, "256"),
-    ],
-)
-def test_auto_goes_by_the_environment(monkeypatch, environment, expected):
-    for name in ("TERM", "COLORTERM", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    outputs = {
-        system: heatmap.to_terminal(WORDS, RELEVANCE, color_system=system)
-        for system in ("truecolor", "256", None)
-    }
-    assert heatmap.to_terminal(WORDS, RELEVANCE) == outputs[None], "no terminal, no colours"
-    assert heatmap.to_terminal(WORDS, RELEVANCE, color_system="always") == outputs[expected]
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert heatmap.to_terminal(WORDS, RELEVANCE) == outputs[expected]
-    assert len(set(outputs.values())) == 3
-
-
-def test_terminal_errors():
-    with pytest.raises(ValueError, match=r"color_system: expected .*, got 'ansi'"):
-        heatmap.to_terminal(WORDS, RELEVANCE, color_system="ansi")
-    with pytest.raises(ValueError, match="width: expected at least 1, got 0"):
-        heatmap.to_terminal(WORDS, RELEVANCE, width=0)
 
 
 # matplotlib ---------------------------------------------------------------------------------------
@@ -772,9 +633,10 @@ def test_all_zero(draw):
     shown = draw(["a", "b"], [0, -0.0])
     assert "the relevance of every word is 0" in shown
     assert "speaks" not in shown
-    if draw is not as_plain:
-        words = Page(shown).words if draw is as_html else styled(shown)
-        assert set(column(words, "background")) == {(255, 255, 255)}
+    if draw is as_html:
+        assert set(column(Page(shown).words, "background")) == {(255, 255, 255)}
+    else:
+        assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize("draw", TEXTS)

@@ -465,18 +465,23 @@ class Attribution(Named, WaysOut):
         self,
         *,
         color_system: str | None = "auto",
+        background: str = "auto",
         width: int | None = None,
         variables: Sequence[str] | None = None,
         steps: Sequence[str] | None = None,
     ) -> str:
         """Return the coloured words as text, in lines of at most `width` cells.
 
-        Of a series with `input_relevance` it is a table of the largest variables and steps.
+        Of a series with `input_relevance` it is a heat map of variables and steps; without colours
+        a table of the largest of them.
 
         Parameters
         ----------
         color_system : {"auto", "always", "truecolor", "256", None}
             Which colours, as for `lrplstm.heatmap.to_terminal`; None for none.
+        background : {"auto", "light", "dark"}
+            What is behind the text of the terminal. "auto": as the environment says, else colours
+            that can be seen on both.
         width : int, optional
             Where lines are broken. Default: nowhere.
         variables : sequence of str of length D, optional
@@ -498,10 +503,13 @@ class Attribution(Named, WaysOut):
         """
         if self.tokens is None and self.input_relevance is not None:
             grid = self.to_grid(variables=variables, steps=steps)
-            table = heatmap.to_table(grid, width=width)
-            return "\n".join([table, *heatmap.note_lines(grid.notes, width)])
+            return heatmap.grid_to_terminal(
+                grid, color_system=color_system, background=background, width=width
+            )
         picture = self._picture(steps)
-        return heatmap.to_terminal(**picture, color_system=color_system, width=width)
+        return heatmap.to_terminal(
+            **picture, color_system=color_system, background=background, width=width
+        )
 
     def __str__(self) -> str:
         if not self.is_finite:

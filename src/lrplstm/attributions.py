@@ -25,6 +25,9 @@ from lrplstm.weights import Array
 
 __all__ = ["Attributions", "joined", "one_of", "read_parquet"]
 
+_MOST_PRINTED = 20
+"""So many sequences of a batch are printed."""
+
 _PLAIN = (str, float)
 """What nearly all options of a method are."""
 
@@ -173,7 +176,10 @@ class Attributions(Named, WaysOutOfMany, Sequence[Attribution]):
         return output(self[:MOST_SEQUENCES], len(self))  # of None a notebook shows its repr
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self))
+        parts = [f"{a.caption}\n{a}" for a in self[:_MOST_PRINTED]]
+        if len(self) > _MOST_PRINTED:
+            parts.append(f"... and {len(self) - _MOST_PRINTED:,} more; save_html(path) writes all")
+        return "\n\n".join(parts)
 
 
 def one_of(several: Mapping[str, Any], b: int) -> Attribution:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,12 +15,11 @@ import numpy as np
 
 import lrplstm
 from lrplstm import heatmap
-from lrplstm.attribution import Attribution
 from lrplstm.attributions import Attributions
 from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
 from lrplstm.cli.files import Output, naming_output, open_outputs, requested
-from lrplstm.cli.formats import FORMATS, Page, Rows, Settings, Table, labelled, said
+from lrplstm.cli.formats import FORMATS, Page, Rows, Settings, Table, said
 from lrplstm.cli.inputs import (
     STDIN,
     InputError,
@@ -34,43 +31,18 @@ from lrplstm.cli.inputs import (
     settle_inputs,
 )
 from lrplstm.cli.named import is_arrays, items_of_arrays, items_of_lines
+from lrplstm.cli.printing import compare, in_words, name_of, print_explanations
 from lrplstm.cli.progress import Progress
 from lrplstm.cli.series import read_series
 from lrplstm.cli.targets import read_target
 from lrplstm.cli.texts import Portions, open_input, read_text, text_items
 from lrplstm.exports.json_lines import JsonLines
-from lrplstm.exports.one import BatchOfOne
-from lrplstm.exports.tidy import tidy
 from lrplstm.method_table import TABLE
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.plain import plain
 from lrplstm.weights import Array
 
 __all__ = ["PREDICTION_FORMATS", "explain", "predict"]
-
-_MOST_SHOWN = 30
-"""So many numbers of an input are printed beside words or steps of the first."""
-
-
-def _name(model: Model, index: int) -> str:
-    """Return the name of a class; its number where it has none."""
-    return heatmap.visible(model.outputs.name(index))
-
-
-def _scores(model: Model, scores: Array) -> str:
-    """Return the scores of one row, in words."""
-    if len(scores) == 1:  # a class' name would be that of a score against it, where there are two
-        return f"score: {scores[0]:.3f}"
-    listed = ", ".join(f"{_name(model, c)} {score:.3f}" for c, score in enumerate(scores))
-    return f"{'outputs' if model.outputs.regression else 'scores'}: {listed}"
-
-
-def _wrapped(text: str, width: int | None) -> str:
-    """Break a text into lines, between its words; None: one line."""
-    if width is None:
-        return text
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
-
 
 # What both commands do ---------------------------------------------------------------------------
 
@@ -118,14 +90,19 @@ def explain(options: argparse.Namespace) -> None:
     outputs = requested(options, FORMATS)
     model = load_model(options)
     check_inputs(model, by_name=options.inputs is not None)
-    methods = [ALIASES.get(name, name) for name in options.method or ["lrp"]]
-    if len(methods) > 1 and (not outputs or any(FORMATS[o.suffix] is not Page for o in outputs)):
-        raise InputError("--method: expected one, but for a page alone, as --html writes, got more")
+    methods = _methods(options)
+    if len(methods) > 1 and any(FORMATS[output.suffix] is not Page for output in outputs):
+        raise InputError(
+            "--method: expected one, but for the terminal or a page alone, as --html writes, got "
+            "more"
+        )
     whole = [output.option for output in outputs if FORMATS[output.suffix] is not Table]
     if options.top is not None and whole:
         raise InputError(f"--top: expected only for the terminal or a .csv file, got {whole[0]}")
     chosen = _method_options(options, methods, model)
-    target = read_target(options.target, model)
+    if options.all_classes and options.target is not None:
+        raise InputError("--target: expected nothing beside --all-classes, got both")
+    target = "all" if options.all_classes else read_target(options.target, model)
     naming, accuracy = Naming(options), Accuracy()
     source = options.series or options.file or options.inputs or STDIN
     settings = Settings(
@@ -180,9 +157,15 @@ def explain(options: argparse.Namespace) -> None:
                 # A page lets people choose the class, unless one was asked for.
                 of_page = "all" if target is None else target
                 columns = [explained(on_page, method, of_page) for method in methods if on_page]
+                if not outputs:
+                    others = [explained(items, method, target) for method in methods[1:]]
+                    columns = [attributions, *others]
             behind.do(write, items, attributions, columns)
             if not outputs:
-                _print_explanations(options, model, items, attributions)
+                if len(methods) > 1:
+                    compare(options, model, items, columns)
+                else:
+                    print_explanations(options, model, items, attributions)
                 if not attributions.every_step:
                     accuracy.add(items, attributions.predicted)
             progress.update(portions.fraction, portions.count)
@@ -192,6 +175,15 @@ def explain(options: argparse.Namespace) -> None:
                 writer.finish()
     naming.finish()
     accuracy.show()
+
+
+def _methods(options: argparse.Namespace) -> list[str]:
+    """Return the methods that --method and --all-methods say."""
+    if not options.all_methods:
+        return [ALIASES.get(name, name) for name in options.method or ["lrp"]]
+    if options.method is not None:
+        raise InputError("--method: expected nothing beside --all-methods, got both")
+    return list(METHODS)
 
 
 @contextmanager
@@ -263,81 +255,6 @@ def _method_options(
     return chosen
 
 
-def _print_explanations(
-    options: argparse.Namespace,
-    model: Model,
-    items: Sequence[Item],
-    attributions: Attributions,
-) -> None:
-    terminal = sys.stdout.isatty()
-    colored = terminal if options.color == "auto" else options.color == "always"
-    width = shutil.get_terminal_size().columns if terminal else None
-    for item, one in zip(items, attributions, strict=True):
-        attribution = labelled(item, one)
-        if item.label is not None:
-            print(f"label: {_name(model, item.label)}")
-        for line in _prediction(model, attribution.scores):
-            print(_wrapped(line, width))
-        print(heatmap.visible(f"{attribution.method}: {attribution.explained}"))
-        if options.top is not None:
-            print(_top(attribution, options.top))
-            print()
-            continue
-        print(
-            attribution.to_terminal(
-                color_system="always" if colored else None,
-                width=width,
-                variables=item.variables,
-                steps=item.steps,
-            )
-        )
-        if colored and attribution.row_labels is None and attribution.tokens is not None:
-            print(_wrapped(f"relevance: {_relevance(attribution)}", width))
-        for name, relevance in attribution.other_relevance.items():
-            print(_wrapped(f"{heatmap.visible(name)}: {_numbers(relevance)}", width))
-        print()
-
-
-def _numbers(relevance: Array) -> str:
-    """Return the relevance of another input than the one that is shown: of a row its numbers."""
-    if relevance.ndim == 1 and len(relevance) <= _MOST_SHOWN:
-        return " ".join(f"{value:+.3g}" for value in relevance.tolist())
-    return f"{float(relevance.sum()):+.3g} in all"
-
-
-def _top(a: Attribution, number: int) -> str:
-    """Return the most relevant words, or variables at steps, a line each."""
-    columns = tidy(BatchOfOne(a), sequence=False, top=number, dates=False)
-    relevance = columns.pop("relevance")
-    columns = {name: columns[name] for name in columns if name != "step" or "label" not in columns}
-    rows = zip(*map(np.ndarray.tolist, columns.values()), strict=True)
-    return "\n".join(
-        f"{value:+10.3g}  {heatmap.visible('  '.join(map(str, row)))}"
-        for value, row in zip(relevance.tolist(), rows, strict=True)
-    )
-
-
-def _prediction(model: Model, scores: Array) -> list[str]:
-    """Return the lines that say what was predicted."""
-    outputs = model.outputs
-    predicted = outputs.predict_given(np.atleast_2d(scores))
-    if scores.ndim == 2:  # of every step
-        if predicted is None or outputs.count == 1:
-            return []
-        names = " ".join(_name(model, int(best)) for best in predicted)
-        return [f"predicted at each step: {names}"]
-    lines = []
-    if predicted is not None and outputs.count > 1:
-        lines.append(f"predicted: {_name(model, int(predicted[0]))}")
-    return [*lines, _scores(model, scores)]
-
-
-def _relevance(a: Attribution) -> str:
-    """Return the numbers that colours alone do not tell."""
-    pairs = zip(a.words, a.token_relevance, strict=True)
-    return ", ".join(f"{heatmap.visible(word)} {relevance:+.3g}" for word, relevance in pairs)
-
-
 # predict -----------------------------------------------------------------------------------------
 
 
@@ -383,21 +300,21 @@ def _print_prediction(model: Model, item: Item, scores: Array) -> None:
     predicted = model.outputs.predict_given(np.atleast_2d(scores))
     names = None
     if predicted is not None and model.outputs.count > 1:
-        names = [_name(model, int(class_)) for class_ in predicted]
+        names = [name_of(model, int(class_)) for class_ in predicted]
     if scores.ndim == 2:
         for t, scores_of_step in enumerate(scores):
             word = f"t={t}" if item.words is None else item.words[t]
             cells = [] if names is None else [names[t]]
-            cells += [heatmap.visible(word), _scores(model, scores_of_step)]
+            cells += [heatmap.visible(word), in_words(model, scores_of_step)]
             print("\t".join(cells))
         print()
         return
     text = heatmap.visible(item.text)
     if len(scores) == 1:
-        print("\t".join([*(names or []), _scores(model, scores), text]))
+        print("\t".join([*(names or []), in_words(model, scores), text]))
         return
     print(f"{names[0]}\t{text}" if names else text)
-    print(f"    {_scores(model, scores)}")
+    print(f"    {in_words(model, scores)}")
 
 
 class _PredictionLines:

@@ -133,6 +133,7 @@ def _examples(*lines: str) -> str:
 
 _EXPLAIN_EXAMPLES = _examples(
     'lrplstm explain "A fine film."',
+    'lrplstm explain --all-methods "It is not a bad film."',
     "lrplstm explain --method sa --target 0 --out film.html --out film.pdf 'A fine film.'",
     "lrplstm explain --file texts.txt --out texts.csv",
     "echo 'A fine film.' | lrplstm explain -",
@@ -238,14 +239,19 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         choices=[*METHODS, *ALIASES],
         metavar="METHOD",
-        help="one of those below; for a page several, to choose from there (default: lrp)",
+        help="one of those below; several are compared in the terminal, or to choose from in a "
+        "page (default: lrp)",
     )
+    explaining.add_argument("--all-methods", action="store_true", help="compare all methods")
     explaining.add_argument(
         "--target",
         metavar="CLASS",
         help="class to explain, by number from 0 or by name; all; or weights of the scores as in "
         "--target=-1,0,0,0,1; of a model with scores at every step also STEP:CLASS (default: the "
         "predicted class)",
+    )
+    explaining.add_argument(
+        "--all-classes", action="store_true", help="explain every class, as --target all does"
     )
     _add_method_options(explaining)
     _add_out(
@@ -279,7 +285,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--color",
         choices=["auto", "always", "never"],
         default="auto",
-        help="colours in the terminal (default: auto)",
+        help="colours in the terminal (default: auto, which NO_COLOR and FORCE_COLOR decide first)",
+    )
+    explaining.add_argument(
+        "--background",
+        choices=["auto", "light", "dark"],
+        default="auto",
+        help="what is behind the terminal's text (default: auto, which is what COLORFGBG says, "
+        "else colours for both)",
     )
     explaining.set_defaults(run=explain, parser=explaining)
 

@@ -17,10 +17,16 @@ those above it:
     Words broken into lines, beside their labels and above the legend.
 ``markup``
     :func:`to_html`, :func:`grid_to_html` and :func:`to_html_page`; the browser does the layout.
+``escapes``
+    What a terminal is sent for colours, and which of them it has.
+``table``
+    :func:`to_table` and :func:`to_columns`: numbers below one another.
 ``terminal``
     :func:`to_terminal`, from the layout in character cells.
-``table``
-    :func:`to_table`: the largest numbers of a grid.
+``terminal_grid``
+    :func:`grid_to_terminal`: a heat map of variables and steps in character cells.
+``bars``
+    :func:`to_bars`: scores as bars.
 ``sheets``
     Fonts, titles and figures of matplotlib.
 ``grid_figure``
@@ -29,28 +35,35 @@ those above it:
     :func:`plot` and :func:`save_picture`, with matplotlib, from the layout in font sizes.
 """
 
+from lrplstm.heatmap.bars import to_bars
 from lrplstm.heatmap.colors import color, ink
 from lrplstm.heatmap.content import ENDS
+from lrplstm.heatmap.escapes import Screen
 from lrplstm.heatmap.figure import Panel, plot, save_picture, save_png
 from lrplstm.heatmap.grid import Grid
 from lrplstm.heatmap.grid_figure import plot_grid
 from lrplstm.heatmap.markup import grid_to_html, to_html, to_html_page
-from lrplstm.heatmap.table import to_table
+from lrplstm.heatmap.table import to_columns, to_table
 from lrplstm.heatmap.terminal import note_lines, to_terminal
+from lrplstm.heatmap.terminal_grid import grid_to_terminal
 from lrplstm.texts import visible
 
 __all__ = [
     "ENDS",
     "Grid",
     "Panel",
+    "Screen",
     "color",
     "grid_to_html",
+    "grid_to_terminal",
     "ink",
     "note_lines",
     "plot",
     "plot_grid",
     "save_picture",
     "save_png",
+    "to_bars",
+    "to_columns",
     "to_html",
     "to_html_page",
     "to_table",

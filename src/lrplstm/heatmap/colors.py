@@ -14,7 +14,12 @@ RGB: TypeAlias = tuple[int, int, int]
 
 # OKLab (Ottosson 2020, https://bottosson.github.io/posts/oklab/): distances look as large as they
 # are. Both ends are equally light, so neither sign looks stronger than the other.
-_WHITE, _RED, _BLUE = np.array([[1.0, 0.0, 0.0], [0.5, 0.174, 0.074], [0.5, -0.035, -0.134]])
+# Of each paper: zero, 1 and -1. On one that nobody knows zero is grey, as far from black as white.
+_OKLAB = {
+    "light": np.array([[1.0, 0.0, 0.0], [0.5, 0.174, 0.074], [0.5, -0.035, -0.134]]),
+    "dark": np.array([[0.19, 0.0, -0.005], [0.56, 0.17, 0.075], [0.56, -0.045, -0.13]]),
+    "any": np.array([[0.55, 0.0, 0.0], [0.54, 0.172, 0.0745], [0.54, -0.04, -0.132]]),
+}
 _LMS_FROM_OKLAB = np.array(
     [
         [1.0, 0.3963377774, 0.2158037573],
@@ -31,7 +36,7 @@ _LINEAR_RGB_FROM_LMS = np.array(
 )
 
 
-def color(fraction: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+def color(fraction: npt.ArrayLike, paper: str = "light") -> npt.NDArray[np.uint8]:
     """Background colour of a word whose relevance is this fraction of the full scale.
 
     Zero is white, 1 a full red, -1 a full blue; in between the colour runs straight through OKLab,
@@ -41,6 +46,9 @@ def color(fraction: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     ----------
     fraction : array_like of shape (...)
         Numbers from -1 to 1.
+    paper : {"light", "dark", "any"}, optional
+        What is around the words. On dark paper zero is nearly black; where nobody knows whether it
+        is light or dark, zero is grey.
 
     Returns
     -------
@@ -62,8 +70,9 @@ def color(fraction: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     if outside.size:
         raise ValueError(f"fraction: expected numbers from -1 to 1, got {outside[0]}")
     strength = np.abs(fractions)[..., np.newaxis]
-    end = np.where(fractions[..., np.newaxis] < 0, _BLUE, _RED)
-    oklab = _WHITE + strength * (end - _WHITE)
+    zero, positive, negative = _OKLAB[paper]
+    end = np.where(fractions[..., np.newaxis] < 0, negative, positive)
+    oklab = zero + strength * (end - zero)
     linear = (oklab @ _LMS_FROM_OKLAB.T) ** 3 @ _LINEAR_RGB_FROM_LMS.T
     linear = np.clip(linear, 0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

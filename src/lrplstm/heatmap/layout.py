@@ -71,21 +71,25 @@ def row_blocks(
     measure: _Measure,
     *,
     mirrored: bool = False,
+    backgrounds: Iterable[Iterable[RGB | None]] | None = None,
 ) -> Iterator[list[Piece]]:
     """Lay out every row, its lines counted from 0: the label, then the words as these texts.
 
     The words stand beside their label, or below it where it would take more than half the line.
-    Mirrored, they run from the right to the left.
+    Mirrored, they run from the right to the left. Their backgrounds are those on white paper, if
+    none are given.
     """
     labels = content.labels
     indent = 0.0 if labels is None else max(map(measure, labels)) + 2 * gap
     beside = indent <= columns / 2
     if not beside:
         indent = 0.0
-    for row, colors in enumerate(content.colors.tolist()):
+    if backgrounds is None:
+        backgrounds = [map(tuple, colors) for colors in content.colors.tolist()]
+    for row, colors in enumerate(backgrounds):
         block = [] if labels is None else [*flow([Piece(labels[row])], columns, gap, measure)]
         first = 0 if beside else block[-1].line + 1
-        words = map(Piece, texts[row], map(tuple, colors), content.unknown)
+        words = map(Piece, texts[row], colors, content.unknown)
         for word in flow(words, columns - indent, gap, measure):
             column = columns - word.column - word.width if mirrored else indent + word.column
             block.append(word._replace(line=first + word.line, column=column))

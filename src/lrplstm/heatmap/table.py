@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.heatmap.content import signed
+from lrplstm.heatmap.content import ENDS, checked_content, signed
 from lrplstm.heatmap.grid import Grid, GridContent, checked_grid
 
-__all__ = ["to_table"]
+__all__ = ["cells", "cut", "largest", "padded", "to_columns", "to_table"]
 
 _ROWS, _COLUMNS, _BLOCKS = 6, 6, 5  # of a table at most, and tables at most
 _NAME, _CELL = 24, 8  # cells of a variable's name at most, and of a number at least
@@ -65,24 +65,24 @@ def _table(block: npt.NDArray[np.float64], content: GridContent, width: int | No
     T, D = block.shape
     variables = content.variables or [f"variable {d}" for d in range(D)]
     steps = content.steps or [f"t={t}" for t in range(T)]
-    rows = _largest(np.abs(block).sum(axis=0), _ROWS)
-    columns = _largest(np.abs(block).sum(axis=1), _COLUMNS)
+    rows = largest(np.abs(block).sum(axis=0), _ROWS)
+    columns = largest(np.abs(block).sum(axis=1), _COLUMNS)
     all_steps = "all steps" if len(columns) == T else f"all {T} steps"
     all_variables = "all" if len(rows) == D else f"all {D} variables"
 
-    names = [_cut(variables[d]) for d in rows] + [all_variables]
-    left = max(map(_cells, names))
+    names = [cut(variables[d]) for d in rows] + [all_variables]
+    left = max(map(cells, names))
     if width is not None:
         each = _CELL + _GAP
         fits = (width - left - _GAP - max(_CELL, len(all_steps))) // each
         columns = columns[np.sort(_order(np.abs(block[columns]).sum(axis=1))[: max(1, fits)])]
         all_steps = "all steps" if len(columns) == T else f"all {T} steps"
-    heads = ["", *(_cut(steps[t]) for t in columns), all_steps]
+    heads = ["", *(cut(steps[t]) for t in columns), all_steps]
     sums = np.concatenate([block[columns], block.sum(axis=0, keepdims=True)])  # (columns + 1, D)
-    cells = np.concatenate([sums[:, rows], sums.sum(axis=1, keepdims=True)], axis=1)
-    body = [[name, *map(signed, cells[:, i].tolist())] for i, name in enumerate(names)]
+    numbers = np.concatenate([sums[:, rows], sums.sum(axis=1, keepdims=True)], axis=1)
+    body = [[name, *map(signed, numbers[:, i].tolist())] for i, name in enumerate(names)]
     widths = [left] + [
-        max(_CELL, *(_cells(line[j]) for line in [heads, *body])) for j in range(1, len(heads))
+        max(_CELL, *(cells(line[j]) for line in [heads, *body])) for j in range(1, len(heads))
     ]
     return [_line(line, widths) for line in [heads, *body]]
 
@@ -92,29 +92,60 @@ def _order(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     return np.argsort(-sizes, kind="stable")
 
 
-def _largest(sizes: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
+def largest(sizes: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
     """Return the positions of the largest numbers, in their own order."""
     return np.sort(_order(sizes)[:most])
 
 
-def _cells(text: str) -> int:
+def cells(text: str) -> int:
+    """Return how many cells of a terminal a text takes."""
     from wcwidth import wcswidth
 
     return int(wcswidth(text))
 
 
-def _cut(name: str) -> str:
-    """Return a name that is not wider than it may be."""
-    if _cells(name) <= _NAME:
+def cut(name: str, most: int = _NAME) -> str:
+    """Return a name that takes no more than so many cells."""
+    most = min(most, _NAME)
+    if cells(name) <= most:
         return name
-    while _cells(name) > _NAME - 1:
+    while cells(name) > most - 1:
         name = name[:-1]
     return f"{name}…"
 
 
+def padded(names: Sequence[str]) -> list[str]:
+    """Return names that all take as many cells as the widest."""
+    most = max(map(cells, names))
+    return [name + " " * (most - cells(name)) for name in names]
+
+
 def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = zip(texts, widths, strict=True)
-    line = first[0] + " " * (first[1] - _cells(first[0]))
+    line = first[0] + " " * (first[1] - cells(first[0]))
     for text, width in others:
-        line += " " * (_GAP + width - _cells(text)) + text
+        line += " " * (_GAP + width - cells(text)) + text
     return line
+
+
+def to_columns(
+    words: Sequence[str], relevance: npt.ArrayLike, heads: Sequence[str], unknown: npt.ArrayLike
+) -> str:
+    """Write relevance of words, (R, T), as text: a line for each word, a column for each row.
+
+    Examples
+    --------
+    >>> print(to_columns(["not", "bad"], [[0.5, -0.25], [1.0, 0.0]], ["lrp", "gi"], [False, True]))
+               lrp        gi
+    not       +0.5        +1
+    bad°     -0.25         0
+    """
+    content = checked_content(words, relevance, unknown, heads, ENDS)
+    marks = ["°" if unknown else "" for unknown in content.unknown]
+    names = padded(["", *(word + mark for word, mark in zip(content.words, marks, strict=True))])
+    heads = content.labels or []
+    widths = [cells(names[0]), *(max(_CELL, cells(head)) for head in heads)]
+    rows = [[signed(value) for value in column] for column in content.relevance.T.tolist()]
+    return "\n".join(
+        _line([name, *row], widths) for name, row in zip(names, [heads, *rows], strict=True)
+    )

@@ -1,50 +1,31 @@
-"""Text for a terminal, in colours or with numbers."""
+"""Words for a terminal, in colours or with numbers."""
 
 from __future__ import annotations
 
 import math
-import os
-import sys
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from lrplstm.heatmap.colors import RGB, color, ink
 from lrplstm.heatmap.content import (
+    ALL_ZERO,
     ENDS,
     NOT_IN_VOCABULARY,
+    bar_start,
     checked_content,
     checked_texts,
     signed,
 )
-from lrplstm.heatmap.layout import Piece, flow, legend_block, lines, row_blocks
+from lrplstm.heatmap.escapes import Screen
+from lrplstm.heatmap.layout import Piece, flow, lines, row_blocks
 from lrplstm.texts import visible
 
-__all__ = ["note_lines", "to_terminal"]
+__all__ = ["legend_lines", "note_lines", "to_terminal"]
 
 _UNKNOWN_MARK = "°"  # follows an unknown word: an underline may get lost
 
 _BAR_CELLS = 21  # odd, so that one cell is zero
-
-_PAPER: RGB = (255, 255, 255)
-
-# Of the 256 colours those that run from blue over white to red in even steps, and their numbers.
-_RAMP_256: dict[RGB, int] = {
-    (0, 95, 175): 25,
-    (95, 135, 215): 68,
-    (135, 175, 215): 110,
-    (175, 215, 255): 153,
-    (215, 215, 255): 189,
-    (255, 255, 255): 231,
-    (255, 215, 215): 224,
-    (255, 175, 175): 217,
-    (215, 135, 135): 174,
-    (215, 95, 95): 167,
-    (175, 0, 0): 124,
-}
-_BLACK_256, _WHITE_256 = 16, 231
 
 
 def to_terminal(
@@ -54,24 +35,33 @@ def to_terminal(
     unknown: npt.ArrayLike | None = None,
     row_labels: Sequence[str] | None = None,
     ends: tuple[str, str] = ENDS,
+    own_scales: bool = False,
     color_system: str | None = "auto",
+    background: str = "auto",
     width: int | None = None,
     notes: Sequence[str] = (),
 ) -> str:
     """Draw words on backgrounds coloured by their relevance, as text for a terminal.
 
-    Without colours every word carries its number, ``word(+0.531)``, so that nothing is lost. Words
-    that the vocabulary lacks end in ``°`` (and are underlined where there are colours). The legend
-    comes after them, and notes come last.
+    Without colours every word carries its number, ``word(+0.531)``, so that nothing is lost. With
+    them words without relevance have none. Words that the vocabulary lacks end in ``°`` (and are
+    underlined where there are colours). Rows that take several lines have these in turn, so that
+    the same words stand one under another. The legend comes after them, and notes come last.
 
     Parameters
     ----------
     words, relevance, unknown, row_labels, ends
         As in :func:`to_html`.
-    color_system : {"auto", "always", "truecolor", "256", None}
-        Which escape codes to use; None for none at all. "always" goes by the environment: none
-        where NO_COLOR is set and not empty or TERM is "dumb"; "truecolor" where COLORTERM promises
-        it; else "256". "auto" is the same where standard output is a terminal, else None.
+    own_scales : bool, optional
+        Whether the largest absolute relevance of each row, rather than of all, has the full colour.
+    color_system : {"auto", "always", "truecolor", "256", None}, optional
+        Which escape codes to use; None for none at all. "always": "truecolor" where COLORTERM
+        promises it, else "256". "auto" is the same where colours are wanted, else None: where
+        standard output is a terminal and TERM is not "dumb", unless NO_COLOR is set or CLICOLOR is
+        0; and wherever FORCE_COLOR or CLICOLOR_FORCE say so.
+    background : {"auto", "light", "dark"}, optional
+        What is behind the text of the terminal. "auto": what COLORFGBG says, else colours that can
+        be seen on both.
     width : int, optional
         Columns of the terminal, to break lines at. By default every row is one line.
     notes : sequence of str
@@ -85,7 +75,8 @@ def to_terminal(
     Raises
     ------
     TypeError, ValueError
-        As :func:`to_html`; also for another `color_system`, and for a `width` below 1.
+        As :func:`to_html`; also for another `color_system` or `background`, and for a `width` below
+        1.
 
     Examples
     --------
@@ -96,7 +87,7 @@ def to_terminal(
     from wcwidth import wcswidth
 
     content = checked_content(words, relevance, unknown, row_labels, ends)
-    system = _resolved_color_system(color_system)
+    screen = Screen.of(color_system, background)
     if width is not None and width < 1:
         raise ValueError(f"width: expected at least 1, got {width}")
     columns = math.inf if width is None else width
@@ -105,18 +96,78 @@ def to_terminal(
         for word, unknown in zip(content.words, content.unknown, strict=True)
     ]
     texts = [marked] * len(content.relevance)
-    if system is None:
+    if screen.system is None:
         texts = [
             [f"{word}({signed(value)})" for word, value in zip(marked, values, strict=True)]
             for values in content.relevance.tolist()
         ]
-    bar, note = "0".center(int(min(_BAR_CELLS, columns))), f"{_UNKNOWN_MARK} {NOT_IN_VOCABULARY}"
-    blocks = [
-        *row_blocks(content, texts, columns, 1, wcswidth),
-        legend_block(content, columns, 2, wcswidth, bar=bar, unknown=note),
+    full = np.abs(content.relevance).max(axis=1 if own_scales else None, keepdims=True)
+    fractions = np.divide(content.relevance, full, np.zeros_like(content.relevance), where=full > 0)
+    backgrounds = [screen.backgrounds(row) for row in fractions]
+    blocks = list(row_blocks(content, texts, columns, 1, wcswidth, backgrounds=backgrounds))
+    rows = [[list(line) for line in lines(block)] for block in blocks]
+    in_turn = screen.system is not None and len(rows) > 1
+    shown = _in_turn(rows) if in_turn else (line for row in rows for line in row)
+    return "\n".join(
+        [
+            *(_styled_line(line, screen) for line in shown),
+            *legend_lines(
+                content.ends,
+                None if own_scales and content.scale else content.scale,
+                screen,
+                width,
+                unknown=any(content.unknown),
+            ),
+            *note_lines(notes, width),
+        ]
+    )
+
+
+def _in_turn(rows: list[list[list[Piece]]]) -> Iterator[list[Piece]]:
+    """Yield the first line of each row, then the second of each, below labels of their own."""
+    labels = [row[0][0] for row in rows]
+    beside = len(rows[0][0]) > 1 and rows[0][-1][0].column > 0  # rather than above the words
+    if len(rows[0]) == 1 or not beside:
+        yield from (line for row in rows for line in row)
+        return
+    for number, lines_of_all in enumerate(zip(*rows, strict=True)):
+        if number:
+            yield []
+        for label, line in zip(labels, lines_of_all, strict=True):
+            yield [label, *line] if number else line
+
+
+def legend_lines(
+    ends: tuple[str, str],
+    scale: float | None,
+    screen: Screen,
+    width: int | None,
+    *,
+    unknown: bool = False,
+    all_zero: str = ALL_ZERO,
+) -> list[str]:
+    """Return the colour bar between what its ends say, in lines.
+
+    Without a scale, as of rows that have their own, there are no numbers.
+    """
+    from wcwidth import wcswidth
+
+    columns = math.inf if width is None else width
+    start, (against, favor) = bar_start(ends), ends
+    bar = (
+        "0".center(int(min(_BAR_CELLS, columns))) if start else " " * int(min(_BAR_CELLS, columns))
+    )
+    texts = [against, "", bar, "", favor]
+    if scale:
+        texts[1], texts[3] = signed(start * scale), signed(scale)
+    pieces = [
+        Piece(text, bar=start if text is bar else None) for text in texts if text or text is bar
     ]
-    shown = [_styled_line(line, system) for block in blocks for line in lines(block)]
-    return "\n".join([*shown, *note_lines(notes, width)])
+    if scale == 0:
+        pieces = [Piece(all_zero)]
+    if unknown:
+        pieces.append(Piece(f"{_UNKNOWN_MARK} {NOT_IN_VOCABULARY}", unknown=True))
+    return [_styled_line(line, screen) for line in lines(flow(pieces, columns, 2, wcswidth))]
 
 
 def note_lines(notes: Sequence[str], width: int | None) -> list[str]:
@@ -127,63 +178,20 @@ def note_lines(notes: Sequence[str], width: int | None) -> list[str]:
     for note in checked_texts("notes", notes):
         words = map(Piece, visible(note).split(" "))
         pieces = flow(words, math.inf if width is None else width, 1, wcswidth)
-        broken += [_styled_line(line, None) for line in lines(pieces)]
+        broken += [_styled_line(line, Screen(None, "any")) for line in lines(pieces)]
     return broken
 
 
-def _resolved_color_system(color_system: str | None) -> str | None:
-    """Return "truecolor", "256" or None."""
-    if color_system in ("truecolor", "256", None):
-        return color_system
-    if color_system not in ("auto", "always"):
-        raise ValueError(
-            'color_system: expected "auto", "always", "truecolor", "256" or None, '
-            f"got {color_system!r}"
-        )
-    if color_system == "auto" and not sys.stdout.isatty():
-        return None
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return None
-    promised = os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit")
-    return "truecolor" if promised else "256"
-
-
-def _styled_line(pieces: Iterable[Piece], color_system: str | None) -> str:
-    """Put the pieces of a line where they belong; between the words of a row is white paper."""
-    line, before = "", Piece("")
+def _styled_line(pieces: Iterable[Piece], screen: Screen) -> str:
+    """Put the pieces of a line where they belong."""
+    line, end = "", 0.0
     for piece in pieces:
-        space = " " * int(piece.column - before.column - before.width)
-        paper = _PAPER if before.background and piece.background else None
-        line += _styled(space, paper, color_system)
-        if piece.bar is not None:
-            fractions = np.linspace(piece.bar, 1, len(piece.text))
-            backgrounds = map(tuple, color(fractions).tolist())
-            for char, background in zip(piece.text, backgrounds, strict=True):
-                line += _styled(char, background, color_system)
-        else:
-            line += _styled(piece.text, piece.background, color_system, piece.unknown)
-        before = piece
+        line += " " * int(piece.column - end)
+        end = piece.column + piece.width
+        if piece.bar is None:
+            line += screen.styled(piece.text, piece.background, underlined=piece.unknown)
+            continue
+        backgrounds = screen.backgrounds(np.linspace(piece.bar, 1, len(piece.text)))
+        for char, background in zip(piece.text, backgrounds, strict=True):
+            line += screen.styled(char, background)
     return line
-
-
-def _styled(
-    text: str, background: RGB | None, color_system: str | None, underlined: bool = False
-) -> str:
-    """Put a text between the escape codes for its colours and its underline, if any."""
-    codes = []
-    if color_system and underlined:
-        codes.append("4")
-    if color_system and background:
-        codes.append(_color_codes(background, color_system))
-    return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if codes else text
-
-
-@lru_cache(maxsize=1024)
-def _color_codes(background: RGB, color_system: str) -> str:
-    """Return the SGR parameters for a background and the text on it."""
-    if color_system == "truecolor":
-        return "38;2;{};{};{};48;2;{};{};{}".format(*ink(background), *background)
-    steps = list(_RAMP_256)
-    step = steps[np.square(np.subtract(steps, background)).sum(axis=1).argmin()]
-    text = _BLACK_256 if ink(step)[0] == 0 else _WHITE_256
-    return f"38;5;{text};48;5;{_RAMP_256[step]}"
