@@ -185,8 +185,8 @@ def test_plot():
     ax = Figure().add_subplot()
     a = lrplstm.lrp(MODEL, TOKENS[0])
     assert a.plot(ax=ax) is ax
-    assert ax.get_title(loc="left").replace("\n", " ") == a.caption
-    boxes = ax.collections[0].get_facecolors()[:4, :3]  # of the words, in their order
+    assert ax.get_title(loc="left").replace("\n", " ") == a.title
+    boxes = ax.artists[0].get_children()[0].get_facecolors()[:4, :3]  # of the words, in order
     redder = boxes[:, 0] - boxes[:, 2]
     assert (np.sign(redder) == np.sign(a.token_relevance)).all()
 

@@ -216,9 +216,9 @@ def test_the_strongest_cell_of_many_is_seen(shape):
     bar = picture[:, 600:]  # which has that colour at its end
     cells = picture[:, :600]
     assert (cells == full).all(axis=-1).any()
-    assert (bar == full).all(axis=-1).any()
+    assert np.abs(bar - full.astype(int)).max(axis=-1).min() <= 6
     ax = heatmap.plot_grid(relevance, ax=new_axes(3, 2))
-    assert "the strongest of" in ax.get_xlabel()
+    assert "the strongest of" in ax.get_xlabel().replace("\n", " ")
     assert ax.get_xlim() == (-0.5, shape[0] - 0.5)
     source = heatmap.to_html(["word"], [1.0], grid=Grid(relevance))
     assert f"-1, variable {variable}, t={step}" in source

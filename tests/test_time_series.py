@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from doc_pages import ROOT, Page
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from pairwise import pairwise
 from random_models import random_batch, random_model, relative_error
@@ -310,11 +311,11 @@ def test_the_picture_of_inputs(backend, method):
     a = lrplstm.explain(series_model(C=3), x, method, backend=backend)
     ax = Figure(figsize=(8, 3)).add_subplot()
     assert a.plot_inputs(ax, variables=VARIABLES) is ax
-    (mesh,) = ax.collections
+    (mesh,) = (part for part in ax.collections if isinstance(part, QuadMesh))
     assert np.array_equal(mesh.get_array(), a.input_relevance.T)
     assert names(ax.get_yticklabels()) == VARIABLES
     assert names(ax.get_xticklabels()) == list("012345")
-    assert ax.get_title(loc="left").replace("\n", " ") == a.caption
+    assert ax.get_title(loc="left").replace("\n", " ") == a.title
     bar = " ".join(names(ax.figure.axes[1].get_yticklabels()))
     assert f"+{np.abs(a.input_relevance).max():.3g}" in bar
     assert ("speaks against" in bar) == (method != "sensitivity")
@@ -325,7 +326,7 @@ def test_a_picture_of_every_class():
     (x,) = random_batch(lengths=(4,))
     a = lrplstm.lrp(series_model(C=3, class_names=["low", "mid", "high"]), x, "all")
     ax = a.plot_inputs(Figure(figsize=(8, 6)).add_subplot(), variables=VARIABLES)
-    arrays = [mesh.get_array() for mesh in ax.collections]
+    arrays = [part.get_array() for part in ax.collections if isinstance(part, QuadMesh)]
     assert np.array_equal(arrays, a.input_relevance.transpose(0, 2, 1))
     assert [text.get_text().strip() for text in ax.texts] == ["low", "mid", "high"]
     html = a.to_html(variables=VARIABLES)

@@ -17,6 +17,7 @@ from lrplstm.attribution import Attribution
 from lrplstm.attributions import Attributions, read_parquet
 from lrplstm.base_model import Model
 from lrplstm.cells import GRUWeights, RNNWeights
+from lrplstm.heatmap import save_picture
 from lrplstm.layers import DenseLayer
 from lrplstm.methods import (
     METHODS,
@@ -31,6 +32,7 @@ from lrplstm.methods import (
 )
 from lrplstm.model import LSTMModel
 from lrplstm.named_inputs import Input
+from lrplstm.pictures.comparison import plot_comparison
 from lrplstm.report.saving import save_report
 from lrplstm.scaling import Scaler
 from lrplstm.sentences import Sentence, read_sentences, sample_sentences
@@ -95,10 +97,12 @@ __all__ = [
     "load_default",
     "lrp",
     "occlusion",
+    "plot_comparison",
     "random_relevance",
     "read_parquet",
     "read_sentences",
     "sample_sentences",
+    "save_picture",
     "save_report",
     "sensitivity",
     "summary",

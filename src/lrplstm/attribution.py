@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +18,13 @@ from lrplstm.exports.ways_out import WaysOut
 from lrplstm.heatmap.content import checked_texts, signed
 from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
+from lrplstm.pictures.plots import Plots
 from lrplstm.report.content import Given
 from lrplstm.report.notebook import output
 from lrplstm.report.page import write
 from lrplstm.sequences import NO_NAMES, Named, Names, sum_steps
 from lrplstm.weights import Array
 from lrplstm.wording import Wording
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["Attribution"]
 
@@ -35,7 +33,7 @@ _MOST_LETTERS = 60
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attribution(Named, WaysOut):
+class Attribution(Named, WaysOut, Plots):
     """Relevance of each step of one sequence, and what it was computed from.
 
     With target "all" there is a leading axis of classes, C, wherever it says so.
@@ -201,6 +199,11 @@ class Attribution(Named, WaysOut):
         return self._wording.caption
 
     @property
+    def title(self) -> str:
+        """Method, what was explained, and its score, in a few words: the title of pictures."""
+        return self._wording.title
+
+    @property
     def _wording(self) -> Wording:
         return Wording(
             self.method, self.outputs, self.scores, self.predicted, self.target, self.params
@@ -327,77 +330,6 @@ class Attribution(Named, WaysOut):
 
     def _repr_html_(self) -> str | None:
         return output([self], 1)  # of None a notebook shows its repr
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the coloured words with matplotlib.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw. Default: a new figure.
-
-        Returns
-        -------
-        matplotlib Axes
-            Where it was drawn.
-
-        Examples
-        --------
-        >>> import lrplstm
-        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
-        >>> ax = a.plot()
-        >>> ax.figure.savefig("words.pdf")  # doctest: +SKIP
-        """
-        return heatmap.plot(**self._picture(), ax=ax, title=self.caption)
-
-    def plot_inputs(
-        self,
-        ax: Axes | None = None,
-        *,
-        variables: Sequence[str] | None = None,
-        steps: Sequence[str] | None = None,
-    ) -> Axes:
-        """Draw `input_relevance` with matplotlib: steps along x, variables along y.
-
-        Step t is at x = t and variable d at y = d, so that more can be drawn on the axes. With
-        target "all" the classes stand one under another, on one scale.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; the colour bar takes some of its width. Default: a new figure.
-        variables : sequence of str of length D, optional
-            Names of the input dimensions. Default: `feature_names`, or their numbers.
-        steps : sequence of str of length T, optional
-            Names of the steps. Default: the tokens, `step_labels`, or numbers.
-
-        Returns
-        -------
-        matplotlib Axes
-            Where it was drawn.
-
-        Raises
-        ------
-        TypeError
-            If names are one str, or not str.
-        ValueError
-            If there is no `input_relevance`, it contains infinity or NaN, or there are more or
-            fewer names than variables or steps.
-
-        Examples
-        --------
-        >>> from matplotlib.figure import Figure
-        >>> import numpy as np
-        >>> import lrplstm
-        >>> rng = np.random.default_rng(0)
-        >>> lstm = lrplstm.LSTMWeights(*(rng.normal(0, 0.3, s) for s in [(8, 3), (8, 2), (8,)]))
-        >>> model = lrplstm.LSTMModel([lstm], head_weight=rng.normal(size=(1, 2)))
-        >>> a = lrplstm.lrp(model, rng.normal(size=(20, 3)))
-        >>> ax = a.plot_inputs(Figure().add_subplot(), variables=["load", "price", "wind"])
-        >>> [label.get_text() for label in ax.get_yticklabels()]
-        ['load', 'price', 'wind']
-        """
-        return heatmap.plot_grid(**self.to_grid(variables=variables, steps=steps)._asdict(), ax=ax)
 
     def to_grid(
         self, *, variables: Sequence[str] | None = None, steps: Sequence[str] | None = None

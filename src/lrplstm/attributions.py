@@ -17,6 +17,7 @@ from lrplstm.exports.joining import join
 from lrplstm.exports.one import batch_of_one
 from lrplstm.exports.ways_out import WaysOutOfMany
 from lrplstm.input_rows import InputRows
+from lrplstm.pictures.plots import PlotsOfMany
 from lrplstm.report.content import Given
 from lrplstm.report.notebook import MOST_SEQUENCES, output
 from lrplstm.report.page import write
@@ -33,7 +34,7 @@ _PLAIN = (str, float)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attributions(Named, WaysOutOfMany, Sequence[Attribution]):
+class Attributions(Named, WaysOutOfMany, PlotsOfMany, Sequence[Attribution]):
     """The attributions of a batch: a sequence of `Attribution`, and all of them in bulk.
 
     Steps of all sequences follow each other; sequence b has ``offsets[b]:offsets[b + 1]``. With

@@ -11,7 +11,7 @@ import numpy as np
 from lrplstm.method_table import TABLE
 from lrplstm.weights import Array
 
-__all__ = ["Balance"]
+__all__ = ["Balance", "in_same_decimals"]
 
 _MOST_LINES = 10
 """Of more explanations than that, only one has its line."""
@@ -72,7 +72,7 @@ class Balance(NamedTuple):
         columns = [self.arrived, self.initial]
         if self.shares:
             columns = [self.started, *columns, self.rest]
-        rows = [_in_same_decimals([float(x) for x in row]) for row in zip(*columns, strict=True)]
+        rows = [in_same_decimals([float(x) for x in row]) for row in zip(*columns, strict=True)]
         names = [f"sum of {self.inputs}", "initial states"]
         if self.shares:
             names = [self.source, self.inputs, "initial states", self.rest_is]
@@ -106,9 +106,9 @@ def _sum(terms: Sequence[str], has_total: bool) -> str:
     return f"{terms[0]} = {' + '.join(terms[1:])}".replace(" + -", " - ")
 
 
-def _in_same_decimals(numbers: list[float]) -> list[str]:
+def in_same_decimals(numbers: list[float]) -> list[str]:
     """Write numbers so that a reader can add them up: all with as many decimals as the largest."""
-    largest = max(map(abs, numbers))
+    largest = max(map(abs, numbers), default=0.0)
     if not math.isfinite(largest) or (largest and not 1e-3 <= largest < 1e6):
         return [f"{number:.{_DIGITS}g}" for number in numbers]
     decimals = max(0, _DIGITS - 1 - math.floor(math.log10(largest))) if largest else 0

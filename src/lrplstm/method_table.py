@@ -79,6 +79,8 @@ class Method:
         By which `lrplstm.explain` knows it.
     alias : str, or None
         Its short name.
+    title : str, or None
+        What it is called in headings; None: its name.
     when : str
         When to use it, in a line.
     rest : str
@@ -96,6 +98,7 @@ class Method:
 
     name: ClassVar[str]
     alias: ClassVar[str | None] = None
+    title: ClassVar[str | None] = None
     when: ClassVar[str]
     rest: ClassVar[str]
     shares: ClassVar[bool] = True

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrplstm.method_table import TABLE
 from lrplstm.outputs import Outputs
 from lrplstm.weights import Array
 
@@ -124,6 +125,73 @@ class Wording(NamedTuple):
         elif self.predicted is not None:
             parts.append(f"its score: {self.scores[self.predicted]:.3g}")
         return "; ".join(parts)
+
+    @property
+    def method_title(self) -> str:
+        """What the method is called in headings."""
+        method = TABLE.get(self.method)
+        return (method and method.title) or self.method
+
+    @property
+    def subject(self) -> str:
+        """What was explained, in as few words as possible: the name of a class, mostly."""
+        if self.target is None:
+            return "given hidden relevance"
+        if self.every_step:
+            return self._explained_at_steps(self.target)
+        if isinstance(self.target, np.ndarray):
+            return self._weighted(self.target)
+        if self._unnamed_score:
+            if self.outputs.names is not None:
+                return self.outputs.name(0)
+            return "the output" if self.outputs.regression else "the score"
+        if isinstance(self.target, str):
+            return f"every {self.outputs.kind}"
+        return self._class(self.target)
+
+    def _weighted(self, weights: Array) -> str:
+        """Return what weighs the scores: one class rather than another, or the numbers."""
+        first, second = np.argsort(-weights)[[0, -1]]
+        if sorted(weights[weights != 0].tolist()) == [-1, 1]:
+            return f"{self._class(first)} rather than {self._class(second)}"
+        if len(weights) > _MOST_SCORES:
+            return f"weighted {self._scores}"
+        return f"{self._scores} weighted by {', '.join(f'{weight:g}' for weight in weights)}"
+
+    @property
+    def explained_score(self) -> float | None:
+        """The score that was explained, where it is one."""
+        if self.every_step or self.target is None:
+            return None
+        if isinstance(self.target, np.ndarray):
+            return float(self.scores @ self.target)
+        if isinstance(self.target, str):
+            return float(self.scores[0]) if self._unnamed_score else None
+        if self.outputs.binary:
+            return float(self.scores[0] if self.target else -self.scores[0])
+        return float(self.scores[self.target])
+
+    @property
+    def title(self) -> str:
+        """Method, what was explained, and its score, in a few words."""
+        return f"{self.method_title}: {self.subject_and_score}"
+
+    @property
+    def subject_and_score(self) -> str:
+        """What was explained, whether it is what is predicted, and its score."""
+        subject, score = self.subject, self.explained_score
+        known = self.predicted is not None and not self.every_step and not self._unnamed_score
+        is_class = isinstance(self.target, int)
+        if known and is_class and self.target == self.predicted:
+            subject += " (predicted)"
+        if score is not None:
+            value = ", value" if self.outputs.regression else ", score"
+            subject += (
+                f"{'' if self.outputs.names is None and self.one_score else value} {score:.3g}"
+            )
+        if known and not (is_class and self.target == self.predicted):
+            subject += f"; predicted: {self.outputs.name(int(self.predicted))}"
+        return subject
 
     @property
     def shared_out(self) -> str:

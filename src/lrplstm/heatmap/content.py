@@ -23,6 +23,7 @@ __all__ = [
     "checked_text",
     "checked_texts",
     "signed",
+    "visible_word",
 ]
 
 ENDS = ("speaks against", "speaks for")
@@ -31,8 +32,8 @@ ALL_ZERO = "the relevance of every word is 0"
 NOT_IN_VOCABULARY = "not in the vocabulary"
 
 
-def _visible_word(word: str) -> str:
-    """Do the same to a word, and give one that would leave an empty box something to show."""
+def visible_word(word: str) -> str:
+    """Make a word safe to show, and give one that would leave an empty box something to show."""
     shown = visible(word)
     return ("␣" * len(shown) if shown.isspace() else shown) or '""'
 
@@ -83,7 +84,7 @@ def checked_content(
     ends: tuple[str, str],
 ) -> Content:
     """Check the arguments that every picture shares."""
-    shown = [_visible_word(word) for word in checked_texts("words", words)]
+    shown = [visible_word(word) for word in checked_texts("words", words)]
     if not shown:
         raise ValueError("words: expected at least one word, got none")
 

@@ -32,6 +32,9 @@ class Grid(NamedTuple):
     ends: tuple[str, str] = ENDS
     title: str | None = None
     notes: Sequence[str] = ()
+    values: npt.ArrayLike | None = None
+    dates: npt.ArrayLike | None = None
+    scale: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

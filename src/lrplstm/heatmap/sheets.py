@@ -23,12 +23,16 @@ __all__ = [
     "MARGIN",
     "NOTE_COLOR",
     "PICTURE_FORMATS",
+    "SIZE",
     "WIDTH",
     "Font",
     "Sheet",
+    "checked_axes",
     "draw_title",
+    "figure_width",
     "fill",
     "font_properties",
+    "letter_size",
     "new_figure",
     "paper_ink",
     "title_height",
@@ -37,14 +41,16 @@ __all__ = [
 ]
 
 WIDTH, MARGIN = 8.0, 0.2
-"""Of a figure of our own, inches."""
+"""Of a page of a file, and of any figure of our own, inches."""
+SIZE = 10.0
+"""Of letters on such a page, points; titles are larger, labels smaller. It is matplotlib's, too."""
 NOTE_COLOR = "#444444"
 """Colour of text that is not of the sentence or series itself."""
 
 PICTURE_FORMATS = ("png", "pdf", "svg")
 """What pictures are written as."""
 
-_TITLE_SIZE = 12.0  # points
+_TITLE = 1.2  # size of a title, of that of letters
 _SUBSTITUTE = "\ufffd"  # for a character that no font has
 
 # Fonts beside the one that comes with matplotlib, for scripts that it lacks; used where installed.
@@ -133,27 +139,27 @@ def font_properties(families: list[str], size: float = 1.0) -> FontProperties:
 # Titles -------------------------------------------------------------------------------------------
 
 
-def wrapped_title(title: str, font: Font, width: float) -> str:
+def wrapped_title(title: str, font: Font, width: float, size: float = SIZE) -> str:
     """Break a title into lines of so many inches."""
     words = map(Piece, title.split())
-    columns = width * 72 / _TITLE_SIZE
+    columns = width * 72 / (_TITLE * size)
     title_lines = lines(flow(words, columns, font.measure(" "), font.measure))
     return "\n".join(" ".join(word.text for word in line) for line in title_lines)
 
 
-def title_height(title: str) -> float:
+def title_height(title: str, size: float = SIZE) -> float:
     """Height of a title with the space below it, inches; 0 for none."""
-    return (title.count("\n") + 1.9) * 1.2 * _TITLE_SIZE / 72 if title else 0.0
+    return (title.count("\n") + 1.9) * 1.2 * _TITLE * size / 72 if title else 0.0
 
 
-def draw_title(ax: Axes, title: str, font: Font) -> None:
+def draw_title(ax: Axes, title: str, font: Font, size: float = SIZE) -> None:
     """Write the title as it is, in black or white, whatever the figure's background."""
     ax.set_title(
         title,
         loc="left",
-        pad=0.75 * _TITLE_SIZE,
+        pad=0.75 * _TITLE * size,
         color=paper_ink(ax),
-        fontproperties=font_properties(font.families, _TITLE_SIZE),
+        fontproperties=font_properties(font.families, _TITLE * size),
         parse_math=False,
         usetex=False,
     )
@@ -173,6 +179,10 @@ class Sheet(Protocol):
     """One sentence or series, laid out on the width of a figure of our own."""
 
     @property
+    def width(self) -> float:
+        """Width of the figure, inches."""
+
+    @property
     def height(self) -> float:
         """Height with the title and the margin above, inches."""
 
@@ -180,12 +190,37 @@ class Sheet(Protocol):
         """Draw it on new axes, so many inches above the bottom of the figure."""
 
 
+def letter_size() -> float:
+    """Return the size of letters that the user has set in matplotlib, points."""
+    from matplotlib import rcParams
+
+    return float(rcParams["font.size"])
+
+
+def figure_width() -> float:
+    """Return the width of figures that the user has set in matplotlib, inches."""
+    from matplotlib import rcParams
+
+    return float(rcParams["figure.figsize"][0])
+
+
 def new_figure(sheet: Sheet) -> Axes:
     """Draw a sheet on a pyplot figure as high as it must be, and return its axes."""
     from matplotlib import pyplot as plt
 
-    figure = plt.figure(figsize=(WIDTH, sheet.height + MARGIN), facecolor="white")
+    figure = plt.figure(figsize=(sheet.width, sheet.height + MARGIN), facecolor="white")
     return fill(figure, [sheet])[0]
+
+
+def checked_axes(ax: Any) -> Axes | None:
+    """Return axes to draw on, or raise an error that says which would do."""
+    if ax is None or hasattr(ax, "add_artist"):
+        axes: Axes | None = ax
+        return axes
+    got = type(ax).__name__
+    if isinstance(ax, np.ndarray | list | tuple):
+        got += f" of {np.size(np.asarray(ax, object))}; pass one of them, such as axes[0]"
+    raise TypeError(f"ax: expected one matplotlib Axes, got {got}")
 
 
 def fill(figure: Figure, sheets: Sequence[Sheet]) -> list[Axes]:
@@ -228,8 +263,8 @@ def write_figures(
 
             with PdfPages(path, metadata=_METADATA[format]) as pages:
                 for figure in figures:
-                    figure.savefig(pages, format=format, dpi=dpi, facecolor="white")
+                    figure.savefig(pages, format=format, dpi=dpi)
             return
         (figure,) = figures
         metadata = _METADATA.get(format)
-        figure.savefig(path, format=format, dpi=dpi, facecolor="white", metadata=metadata)
+        figure.savefig(path, format=format, dpi=dpi, metadata=metadata)

@@ -36,6 +36,7 @@ class ContextualDecomposition(Method):
 
     name = "contextual_decomposition"
     alias = "cd"
+    title = "Contextual decomposition"
     when = "what comes from a step alone, among all the others; slow when long"
     rest = "interactions of words, and biases"
     keep = "parts"

@@ -28,6 +28,7 @@ class GradientXInput(Method):
 
     name = "gradient_x_input"
     alias = "gi"
+    title = "Gradient x input"
     when = "the first-order effect of each input: as fast as lrp, noisier where gates saturate"
     rest = "beyond first order"
     keep = "gradient"

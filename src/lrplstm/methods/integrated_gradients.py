@@ -34,6 +34,7 @@ class IntegratedGradients(Method):
 
     name = "integrated_gradients"
     alias = "ig"
+    title = "Integrated gradients"
     when = "adds up to the difference from a baseline that you choose; as slow as it has steps"
     rest = "missed between the steps of the path"
     options = (

@@ -31,6 +31,7 @@ class LRP(Method):
     """Layer-wise relevance propagation by these rules, of scores or of given hidden relevance."""
 
     name = "lrp"
+    title = "LRP"
     when = "what speaks for and against the score: the one to begin with"
     rest = "kept by biases and stabilizers"
     options = (

@@ -33,6 +33,7 @@ class Occlusion(Method):
     """What a score, or probability, loses when a step, or input, is taken away."""
 
     name = "occlusion"
+    title = "Occlusion"
     when = "what the score really loses without a step: no model of the model; slow when long"
     rest = "interactions of words"
     options = (

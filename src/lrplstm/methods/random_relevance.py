@@ -28,6 +28,7 @@ class RandomRelevance(Method):
     """Normal numbers that depend on the seed and on the content of a sequence alone."""
 
     name = "random"
+    title = "Random"
     when = "noise: what the others must be better than"
     rest = "noise shares out no score, so there is no rest"
     shares = False

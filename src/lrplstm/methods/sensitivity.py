@@ -28,6 +28,7 @@ class Sensitivity(Method):
 
     name = "sensitivity"
     alias = "sa"
+    title = "Sensitivity"
     when = "where a small change matters most; says nothing about for or against"
     rest = "squared gradients share out no score, so there is no rest"
     shares = False
