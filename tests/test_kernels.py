@@ -206,6 +206,12 @@ def arguments(module, directions=2, dtype=np.float64, cell="lstm", started=False
             "offsets": OFFSETS,
             "gradient": final,
         },
+        "remainder": {
+            "shared": draw(K, B, seed=11),
+            "token": draw(K, STEPS, seed=12, dtype=dtype),
+            "initial": draw(K, B, seed=13, dtype=dtype),
+            "offsets": OFFSETS,
+        },
         "prepare_layer": {"directions": weights(directions)},
         "has_cell": {"directions": weights(1)},
         "bytes_per_step": {"layer": layer},
@@ -276,6 +282,7 @@ CASES = [
     ("pool_lrp", {"pooling": "max"}),
     ("pool_gradient", {}),
     ("pool_gradient", {"pooling": "max"}),
+    ("remainder", {}),
     ("forward_scan", {}),
     ("forward_scan", {"hidden": False}),
     ("forward_scan", {"hidden": False, "keep": "states"}),
@@ -644,6 +651,10 @@ def changes():
         yield name, {"hidden": states[0]}
         yield name, {"offsets": backwards}
         yield name, {"offsets": OFFSETS.astype(float)}
+    yield "remainder", {"shared": draw(K, B).astype(np.float32)}
+    yield "remainder", {"token": draw(K, STEPS - 1)}
+    yield "remainder", {"initial": draw(K, B + 1)}
+    yield "remainder", {"offsets": backwards}
     yield "pool_lrp", {"pooled": draw(B, 1)}
     yield "pool_lrp", {"pooled": draw(B + 1, 2 * H)}
     yield "pool_lrp", {"relevance": final[:, :-1]}
@@ -687,7 +698,7 @@ def test_arrays_that_are_not_contiguous_are_read_right():
         wide[..., ::2] = array
         return wide[..., ::2]
 
-    names = ["linear", "linear_lrp", "linear_gradient", "project"]
+    names = ["linear", "linear_lrp", "linear_gradient", "remainder", "project"]
     for name in (*names, "lrp_scan", "gradient_scan", "decompose_scan"):
         given = {
             key: strided(value)

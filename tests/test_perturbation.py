@@ -10,6 +10,7 @@ from random_models import random_batch, random_model, relative_error
 
 import lrplstm
 from lrplstm.methods.perturbation import spread
+from lrplstm.methods.quadrature import resolve_quadrature
 
 BACKENDS = ["kernel", "reference"]
 POOLINGS = ["last", "mean", "max", "none"]
@@ -72,23 +73,34 @@ def test_integrated_gradients_are_a_mean_over_the_path(backend, pooling, quadrat
 def test_points_of_gauss_and_legendre():
     """Few of them give what hundreds of midpoints do; both have their defaults."""
     model, (x,) = random_model(3), random_batch(lengths=(5,))
-    gauss = lrplstm.integrated_gradients(model, x, 1, quadrature="gauss")
-    assert gauss.params["steps"] == 24
+    gauss = lrplstm.integrated_gradients(model, x, 1)
+    assert (gauss.params["steps"], gauss.params["quadrature"]) == (36, "gauss")
     assert abs(gauss.delta) < 1e-12
-    midpoint = lrplstm.integrated_gradients(model, x, 1)
-    assert (midpoint.params["steps"], midpoint.params["quadrature"]) == (50, "midpoint")
+    midpoint = lrplstm.integrated_gradients(model, x, 1, quadrature="midpoint")
+    assert midpoint.params["steps"] == 50
     again = lrplstm.explain(model, x, gauss.method, gauss.target, **gauss.params)
     assert np.array_equal(again.token_relevance, gauss.token_relevance)
     with pytest.raises(ValueError, match="steps: expected at most 1000"):
         lrplstm.integrated_gradients(model, x, 1, quadrature="gauss", steps=1001)
 
 
+@pytest.mark.parametrize(("steps", "fewest"), [(1, 1), (3, 3), (12, 6), (20, 6), (36, 9)])
+def test_points_of_every_part_take_polynomials_exactly(steps, fewest):
+    """Those of a degree below twice the points of the part that has the fewest."""
+    path = resolve_quadrature("gauss", steps)
+    points, weights = path.points(np.arange(steps)), path.weights(np.arange(steps))
+    for degree in range(2 * fewest):
+        assert weights @ points**degree == pytest.approx(1 / (degree + 1), rel=1e-12)
+    assert (np.diff(points) > 0).all()
+
+
 @backends
 def test_delta_falls_as_steps_grow(backend):
     """Completeness; the midpoint rule's error falls with the square of the number of steps."""
     model, (x,) = random_model(3), random_batch(lengths=(5,))
+    by_midpoints = {"quadrature": "midpoint", "backend": backend}
     deltas = [
-        abs(lrplstm.integrated_gradients(model, x, 1, steps=steps, backend=backend).delta)
+        abs(lrplstm.integrated_gradients(model, x, 1, steps=steps, **by_midpoints).delta)
         for steps in (4, 16, 64, 256)
     ]
     for few, many in pairwise(deltas):

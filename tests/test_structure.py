@@ -53,7 +53,12 @@ LAYERS = [
         "backends.reference.lstm",
         "backends.reference.rnn",
     },
-    {"backends.reference.dense", "backends.reference.pooling", "backends.reference.scan"},
+    {
+        "backends.reference.dense",
+        "backends.reference.pooling",
+        "backends.reference.remainder",
+        "backends.reference.scan",
+    },
     {"backends.reference"},
     {"backends.choose", "layers.base"},
     {"layers.activations", "layers.windows"},

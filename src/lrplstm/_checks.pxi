@@ -15,7 +15,7 @@ from lrplstm._vectors cimport VECTOR_BYTES
 # Multiplications after which a loop looks for Ctrl-C: some 50 ms.
 cdef Py_ssize_t _POLL_EVERY = 1 << 30
 
-cdef object _ARRAY = np.ndarray, _INTP = np.dtype(np.intp)
+cdef object _ARRAY = np.ndarray, _INTP = np.dtype(np.intp), _DOUBLE = np.dtype(np.float64)
 
 
 cdef int _poll(Py_ssize_t* work, Py_ssize_t more) except -1 nogil:

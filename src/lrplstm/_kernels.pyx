@@ -22,6 +22,7 @@ The files, each of which needs only those before it:
 - `_lstm.pxd`, `_gru.pxd`, `_rnn.pxd`: the steps of a cell each;
 - `_checks.pxi`, `_matrices.pxi`, `_dense.pxi`, `_pooling.pxi`: memory, checks, and layers without
   steps;
+- `_sums.pxi`: what did not arrive of what was shared out;
 - `_functions.pxi`: activations that are computed number by number;
 - `_layers.pxi`, `_forward.pxi`, `_back.pxi`: recurrent layers, and the two drivers.
 """
@@ -59,6 +60,7 @@ include "lrplstm/_checks.pxi"
 include "lrplstm/_matrices.pxi"
 include "lrplstm/_dense.pxi"
 include "lrplstm/_pooling.pxi"
+include "lrplstm/_sums.pxi"
 include "lrplstm/_functions.pxi"
 include "lrplstm/_layers.pxi"
 include "lrplstm/_forward.pxi"

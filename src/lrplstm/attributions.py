@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, overload
 
 import numpy as np
@@ -29,7 +30,7 @@ __all__ = ["Attributions", "joined", "one_of", "read_parquet"]
 _MOST_PRINTED = 20
 """So many sequences of a batch are printed."""
 
-_PLAIN = (str, float)
+_PLAIN = {str, float, NoneType}
 """What nearly all options of a method are."""
 
 
@@ -185,15 +186,12 @@ class Attributions(Named, WaysOutOfMany, PlotsOfMany, Sequence[Attribution]):
 
 def one_of(several: Mapping[str, Any], b: int) -> Attribution:
     """Return what one sequence has of the fields of `Attributions`, all arrays its own."""
-    first, last = several["offsets"][b : b + 2].tolist()
-    steps = slice(first, last)
+    steps, scored = _rows_of(several["offsets"], b), several["score_offsets"]
     every_step, tokens = several["every_step"], several["tokens"]
-    rows = steps if every_step else b
-    if several["score_offsets"] is not None:
-        rows = slice(*several["score_offsets"][b : b + 2].tolist())
+    rows = b if not every_step else steps if scored is None else _rows_of(scored, b)
     predicted = several["predicted"]
     if predicted is not None:
-        predicted = predicted[rows].copy() if every_step else int(predicted[b])
+        predicted = predicted[rows].copy() if every_step else predicted.item(b)
     by_input = several["input_relevance"]
     one = object.__new__(Attribution)
     # As its constructor would, which sets each field of frozen data by a call.
@@ -212,37 +210,41 @@ def one_of(several: Mapping[str, Any], b: int) -> Attribution:
         class_names=several["class_names"],
         task=several["task"],
         input_name=several["input_name"],
-        other_relevance={
-            name: rows.of(b, several["token_relevance"].ndim - 1)
-            for name, rows in several["other_relevance"].items()
-        },
+        other_relevance=_of_others(several, b),
         names=several["names"].of(b, steps),
         other_feature_names=several["other_feature_names"],
     )
     return one
 
 
+def _rows_of(offsets: Array, b: int) -> slice:
+    return slice(offsets.item(b), offsets.item(b + 1))
+
+
+def _of_others(several: Mapping[str, Any], b: int) -> dict[str, Array]:
+    """Return the relevance of every other input."""
+    others, axis = several["other_relevance"], several["token_relevance"].ndim - 1
+    return {name: rows.of(b, axis) for name, rows in others.items()} if others else {}
+
+
 def _target_of(target: Any, b: int) -> Any:
     """Return what was explained of one sequence."""
     if isinstance(target, np.ndarray):
-        return int(target[b]) if target.ndim == 1 else target[b].copy()
+        return target.item(b) if target.ndim == 1 else target[b].copy()
     return _own(target, b)
 
 
 def _own(value: Any, b: int) -> Any:
     """Return what belongs to a sequence, if the value is a list for each; an array as a copy."""
     if isinstance(value, dict):
-        return {
-            name: one if one is None or isinstance(one, _PLAIN) else _own(one, b)
-            for name, one in value.items()
-        }
+        return {name: one if type(one) in _PLAIN else _own(one, b) for name, one in value.items()}
     if isinstance(value, list):
         value = value[b]
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _number_or_row(values: Array, b: int) -> Any:
-    return float(values[b]) if values.ndim == 1 else values[:, b].copy()
+    return values.item(b) if values.ndim == 1 else values[:, b].copy()
 
 
 def joined(several: Sequence[Attribution | Attributions]) -> Attributions:

@@ -345,10 +345,12 @@ class Model:
 
     def prepared(self, backend: str) -> Prepared:
         """Return the model as a backend wants it, made when it is first asked for."""
+        if isinstance(backend, str) and backend in self._prepared:
+            return self._prepared[backend]
         name = choose.resolve(backend)
         if name not in self._prepared:
             self._prepared[name] = Prepared(self.graph, choose.scans(name), name)
-        return self._prepared[name]
+        return self._prepared.setdefault(backend, self._prepared[name])
 
     def encode(self, inputs: Any, unknown: str | None = None) -> Batch:
         """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""

@@ -20,6 +20,10 @@ STRINGS = (str, bytes, bytearray, memoryview)
 _PLAIN = {str, int}
 """What tokens and ids are, nearly always: seen without a look at each."""
 
+_KINDS = {"i": "ids", "u": "ids", "f": "floats"}
+_DIMENSIONS = {"ids": 1, "floats": 2}
+"""What an array of such numbers is, and how many dimensions a sequence of these has."""
+
 
 def is_sequence(value: object) -> bool:
     """Whether `value` has elements, one after the other, and is no text."""
@@ -104,22 +108,16 @@ def as_arrays(inputs: Any, reads_ids: bool) -> tuple[str | None, list[Any], bool
     This is the quick way for arrays that are all ids or all features; the kind of anything else is
     None.
     """
-    is_array = type(inputs) is np.ndarray  # of no class of its own, such as masked arrays
-    single = is_array and (
-        inputs.ndim < 2 or (inputs.ndim == 2 and not (reads_ids and inputs.dtype.kind in "iu"))
-    )
-    if single:
-        sequences = [inputs]
-    elif is_array or (isinstance(inputs, list | tuple) and set(map(type, inputs)) == {np.ndarray}):
-        sequences = list(inputs)
-    else:
+    if type(inputs) is np.ndarray:  # of no class of its own, such as masked arrays
+        kind, ndim = _KINDS.get(inputs.dtype.kind), inputs.ndim
+        single = ndim < 2 or (ndim == 2 and not (reads_ids and kind == "ids"))
+        if kind is None or not inputs.size or ndim - (not single) != _DIMENSIONS[kind]:
+            return None, [], False
+        return kind, [inputs] if single else list(inputs), single
+    if not isinstance(inputs, list | tuple) or set(map(type, inputs)) != {np.ndarray}:
         return None, [], False
-    kinds = {dtype.kind for dtype in {array.dtype for array in sequences}}
-    dimensions = {array.ndim for array in sequences}
-    if kinds <= {"i", "u"} and dimensions == {1}:
-        kind = "ids"
-    elif kinds == {"f"} and dimensions == {2}:
-        kind = "floats"
-    else:
+    kinds = {_KINDS.get(dtype.kind) for dtype in {array.dtype for array in inputs}}
+    kind = kinds.pop()
+    if kind is None or kinds or {array.ndim for array in inputs} != {_DIMENSIONS[kind]}:
         return None, [], False
-    return (kind, sequences, single) if all(map(len, sequences)) else (None, [], False)
+    return (kind, list(inputs), False) if all(map(len, inputs)) else (None, [], False)

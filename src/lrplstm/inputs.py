@@ -146,13 +146,13 @@ class InputEncoder:
             labelled = read_labelled(self.argument, inputs, self.feature_names, self.input_size)
             if labelled is not None:
                 kind, (sequences, single, names) = "floats", labelled
-        called = _Called(self.argument, single)
         if kind is None:
             if isinstance(inputs, STRINGS):
                 names = Names(text=inputs) if isinstance(inputs, str) else names
                 inputs = self._tokens_of(inputs)
             sequences, single = split(self.argument, inputs, reads_ids)
-            called = _Called(self.argument, single)
+        called = _Called(self.argument, single)
+        if kind is None:
             sequences = [
                 to_array(called[b], s) if isinstance(s, np.ndarray) else s
                 for b, s in enumerate(sequences)
@@ -162,7 +162,7 @@ class InputEncoder:
                 sequences = [to_array(called[b], s) for b, s in enumerate(sequences)]
         if kind == "floats":
             return self._batch_of_features(called, sequences, names)
-        offsets = to_offsets([len(s) for s in sequences])
+        offsets = to_offsets(list(map(len, sequences)))
         if kind == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
             ids, lacking = self._token_ids(called, tokens, offsets, self._unknown_id(unknown))
@@ -468,8 +468,7 @@ class InputEncoder:
                 f"expected floats of shape (T, {self.input_size}), got ids (integers), "
                 "and the model has no embedding",
             )
-        dtypes = {array.dtype for array in arrays}
-        ids = _joined(arrays if dtypes == {_INTP} else [_to_intp(array) for array in arrays])
+        ids = _joined(list(map(_to_intp, arrays)))
         unsigned = ids.view(_UINTP)  # negative ones are huge, so seen
         if unsigned.item(unsigned.argmax()) >= len(self.embedding):  # quicker than max()
             step = int((unsigned >= len(self.embedding)).argmax())
@@ -500,6 +499,8 @@ def _joined(arrays: list[Array]) -> Array:
 
 def _to_intp(ids: Array) -> Array:
     """Return ids of any integer dtype as intp; one too large for it as -1."""
+    if ids.dtype is _INTP:
+        return ids
     if ids.dtype.kind == "O":  # Python ints beyond 64 bits
         return np.full(ids.shape, -1, np.intp)
     if ids.dtype == np.uint64:

@@ -137,7 +137,9 @@ class ForwardPass(NamedTuple):
 def read(prepared: Prepared, batch: Batch, source: Source, part: Part, inputs: bool) -> Reading:
     """Return what the network reads of a part of a batch, with x itself if `inputs`."""
     x: Any = None
-    others = tuple([_read_rows(other, part) for other in batch.others.values()])
+    others: tuple[Rows, ...] = ()
+    if batch.others:
+        others = tuple([_read_rows(other, part) for other in batch.others.values()])
     if source.projection is None or inputs:
         x = batch.features(part.steps)
     if source.projection is None or source.rows is None:
@@ -183,8 +185,8 @@ def forward(
         values[0] = reading.projection[reading.rows]
     for node in prepared.nodes:
         if isinstance(node, Node):
-            inputs = tuple([values[slot] for slot in node.reads])
-            offsets = tuple([rows[slot] for slot in node.reads])
+            inputs = tuple(map(values.__getitem__, node.reads))
+            offsets = tuple(map(rows.__getitem__, node.reads))
             output = values[node.gives] = node.operation.forward(inputs, offsets)
             own = rows[node.gives] = node.rows(offsets)
             traces.append(Pass(inputs, output, offsets, own))
@@ -321,7 +323,7 @@ class Descent:
     @property
     def others(self) -> tuple[Array, ...]:
         """What has arrived at every other input, (K, n, D) each."""
-        return tuple([self._arrived(slot) for slot in range(1, self._past.prepared.inputs)])
+        return tuple(map(self._arrived, range(1, self._past.prepared.inputs)))
 
     def _arrived(self, slot: int) -> Array:
         value = self._slots[slot]

@@ -72,13 +72,17 @@ class Outputs:
 
     def weights(self, chosen: Array, dtype: Any) -> Array:
         """Return how each of `chosen`, (n,), weighs the scores, (n, C)."""
+        table = self._weights.get(dtype)
+        if table is None:
+            rows = np.array([[-1.0], [1.0]]) if self.binary else np.eye(self.scores)
+            table = self._weights.setdefault(dtype, rows.astype(dtype))
         # What is none of them is of a step that is padding, which is left out afterwards.
-        return self._weights.take(chosen, axis=0, mode="clip").astype(dtype)
+        return table.take(chosen, axis=0, mode="clip")
 
     @cached_property
-    def _weights(self) -> Array:
-        """How each of them weighs the scores, (count, C)."""
-        return np.array([[-1.0], [1.0]]) if self.binary else np.eye(self.scores)
+    def _weights(self) -> dict[Any, Array]:
+        """How each of them weighs the scores, (count, C), by dtype, made when first asked for."""
+        return {}
 
     def predict(self, scores: Array) -> Array | None:
         """Return the class that each row of scores, (n, C), speaks for; of a regression None."""

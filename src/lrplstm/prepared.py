@@ -213,6 +213,8 @@ class Prepared:
     Attributes
     ----------
     backend : {"kernel", "reference"}
+    scans : Scans
+        Its functions.
     nodes : list of Scan or Node
         In the order in which they run.
     entry : Scan, or None
@@ -229,7 +231,7 @@ class Prepared:
     """
 
     def __init__(self, graph: Graph, scans: Scans, backend: str) -> None:
-        self.backend = backend
+        self.backend, self.scans = backend, scans
         inputs = graph.forms[graph.inputs[0]]
         self.input_size = inputs.size
         self.every_step = graph.scores.steps

@@ -152,6 +152,13 @@ class Scans(Protocol):
     def pool_gradient(self, pooling: str, hidden: Array, offsets: Array, gradient: Array) -> Array:
         """Return the gradient of what was pooled, (K, steps, width), given (K, B, width)."""
 
+    def remainder(self, shared: Array, token: Array, initial: Array, offsets: Array) -> Array:
+        """Return what did not arrive of what was shared out, (K, B), in the dtype of `token`.
+
+        That is `shared`, (K, B) in float64, minus the relevance of initial states, (K, B), and of
+        each sequence's steps, (K, steps), which is summed in float64.
+        """
+
     def has_cell(self, directions: Sequence[CellWeights]) -> bool:
         """Whether the functions below know the cell of a layer's directions."""
 

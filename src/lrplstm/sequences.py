@@ -100,9 +100,8 @@ class Words(Sequence[list[str]]):
         if isinstance(index, slice):
             return [self[b] for b in range(*index.indices(len(self)))]
         b = range(len(self))[index]  # also checks, and counts from the end
-        first, last = self.offsets.item(b), self.offsets.item(b + 1)
-        vocabulary = self.vocabulary
-        return [vocabulary[id_] for id_ in self.ids[first:last].tolist()]
+        ids = self.ids[self.offsets.item(b) : self.offsets.item(b + 1)]
+        return list(map(self.vocabulary.__getitem__, ids.tolist()))
 
 
 class Part(NamedTuple):
@@ -310,6 +309,8 @@ class Batch:
     @property
     def any_features(self) -> bool:
         """Whether that is so of this input or of another."""
+        if not self.others:
+            return self.from_features
         return self.from_features or any(other.from_features for other in self.others.values())
 
     @property
@@ -339,7 +340,7 @@ class Batch:
         least : int
             Number of parts there should be at least, to share out.
         """
-        B, steps = len(self), int(self.offsets[-1])
+        B, steps = len(self.offsets) - 1, self.offsets.item(-1)
         if B == 1:
             return [Part(slice(0, 1), slice(0, steps), self.offsets)]
         share = -(-steps // least)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from lrplstm.checks import outer_level
 from lrplstm.errors import AboutArgument, Element
 from lrplstm.methods.result import Result
 from lrplstm.targets import Target
-from lrplstm.weights import Array
 
 __all__ = ["GrowthWarning", "warn_of_growth"]
 
@@ -27,11 +25,6 @@ class GrowthWarning(AboutArgument, RuntimeWarning):
     """Relevance has become far larger than what it started from."""
 
 
-def _square(values: Array) -> Any:
-    flat = values.ravel()
-    return flat.dot(flat)
-
-
 def warn_of_growth(result: Result, advice: Sequence[str]) -> None:
     """Warn where relevance has become far larger than what it started from.
 
@@ -43,7 +36,7 @@ def warn_of_growth(result: Result, advice: Sequence[str]) -> None:
     """
     token, delta, batch = result.token, result.delta, result.batch
     started = result.start.weigh_largest(result.scores)
-    if _square(token) <= _square(started) * _QUICKLY:
+    if np.vdot(token, token) <= np.vdot(started, started) * _QUICKLY:
         return
     offsets = batch.offsets[:-1]
     largest = np.maximum.reduceat(np.abs(token).max(axis=0), offsets)

@@ -41,13 +41,13 @@ class IntegratedGradients(Method):
         Option(
             "steps",
             int,
-            "points on the path of integrated gradients (default: 50, or 24 with gauss)",
+            "points on the path of integrated gradients (default: 36, or 50 with midpoint)",
         ),
         Option(
             "quadrature",
             tuple(QUADRATURES),
-            "where they are: in the middle of equal parts (midpoint, the default), or gauss, "
-            "which is more precise unless a gate opens suddenly",
+            "where they are: those of Gauss and Legendre, denser towards the baseline (gauss, the "
+            "default), or the middles of equal parts (midpoint)",
         ),
         BASELINE,
     )
@@ -172,7 +172,7 @@ def integrated_gradients(
     target: Any = None,
     *,
     steps: int | None = None,
-    quadrature: str = "midpoint",
+    quadrature: str = "gauss",
     baseline: Any = None,
     level: str | None = None,
     unknown: str | None = None,
@@ -192,11 +192,13 @@ def integrated_gradients(
     target : None, int, str, sequence, or "all"
         What is explained, in any of the forms of `lrp`. Default: the predicted class.
     steps : int, optional
-        Points on the path. Default: 50, or 24 with quadrature "gauss", which takes at most 1000.
-    quadrature : {"midpoint", "gauss"}
-        Where the points are: in the middle of equal parts, or those of Gauss and Legendre. Those
-        are nearly always far more precise, at half the time, but less where a gate opens so
-        suddenly on the path that few of them see it; `delta` tells.
+        Points on the path. Default: 36, of which "gauss" takes at most 1000, or 50 with
+        "midpoint".
+    quadrature : {"gauss", "midpoint"}
+        Where the points are: "gauss" are those of Gauss and Legendre, of each of the last half of
+        the path, the quarter before it, the eighth before that, and the rest; "midpoint" are the
+        middles of equal parts. The former are nearly always far more precise; neither sees a gate
+        that opens and closes between two points: `delta` tells.
     baseline : None, str, int, array of shape (D,) or (T, D), or for a batch a list of (T, D)
         Where the path begins: zeros by default; the vector of a token or id; a vector for every
         step, (D,); or one for each step, (T, D), which serves all sequences of a batch if all have

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lrplstm import network
 from lrplstm.attribution import Attribution
 from lrplstm.attributions import Attributions
@@ -64,16 +66,15 @@ class Request:
         def explain_part(part: Part) -> None:
             reading = network.read(prepared, batch, source, part, inputs)
             past = network.forward(prepared, reading, method.keep)
-            scores = past.scores
-            weighting = start.weighting(scores, part.rows(by_step, scored))
+            weighting = start.weighting(past.scores, part.rows(by_step, scored))
             relevance = method.back(past, weighting, part, self.level)
             started = relevance.started
             if started is None:
-                started = start.shared_out(weighting, scores)
+                started = start.shared_out(weighting, past.scores)
                 if by_step:
                     offsets = part.offsets if scored is None else past.score_offsets
                     started = sum_steps(started, offsets)
-            result.put(part, scores, started, relevance)
+            result.put(part, past, started.astype(np.float64), relevance)
 
         with network.quiet():
             parts = batch.parts(prepared.bytes_per_step(start.count), self.threads)

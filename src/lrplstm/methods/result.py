@@ -12,6 +12,7 @@ from lrplstm.base_model import Model
 from lrplstm.input_rows import InputRows
 from lrplstm.method_table import InputRelevance
 from lrplstm.methods.hidden import HiddenRelevance
+from lrplstm.network import ForwardPass
 from lrplstm.sequences import Batch, Part, rows_of, sum_steps
 from lrplstm.targets import Target
 from lrplstm.weights import Array
@@ -33,7 +34,8 @@ class Result:
         self, model: Model, batch: Batch, level: str, start: Target | HiddenRelevance
     ) -> None:
         self.model, self.batch, self.level, self.start = model, batch, level, start
-        if len(batch) > 1:
+        self._alone = len(batch) == 1
+        if not self._alone:
             self._allocate()
 
     def _allocate(self) -> None:
@@ -55,28 +57,30 @@ class Result:
         ]
         self.others = [np.empty((K, *shape), dtype) for shape in shapes]
 
-    def put(self, part: Part, scores: Array, started: Array, relevance: InputRelevance) -> None:
-        """Take what was found for a part of the batch; a single sequence is all there is."""
-        # Everything in float64: NumPy takes long over sums of two dtypes.
-        arrived = sum_steps(relevance.token, part.offsets) + relevance.initial.astype(np.float64)
-        delta = started.astype(np.float64) - arrived
+    def put(self, part: Part, past: ForwardPass, started: Array, relevance: InputRelevance) -> None:
+        """Take what was found for a part of the batch; a single sequence is all there is.
+
+        `started` is what was shared out in each sequence, (K, B) in float64.
+        """
+        token, by_input, initial, _, of_others = relevance
         others = []
-        for other, of_numbers in zip(self.batch.others.values(), relevance.others, strict=True):
+        for other, of_numbers in zip(self.batch.others.values(), of_others, strict=True):
             rows, offsets = rows_of(part.sequences, other.offsets)
             others.append((rows, of_numbers))
-            delta = delta - sum_steps(of_numbers.sum(axis=-1), offsets)
-        if len(self.batch) == 1:
-            self.scores, self.delta = scores, delta.astype(scores.dtype)
-            self.token, self.input, self.initial = relevance[:3]
+            started = started - sum_steps(of_numbers.sum(axis=-1), offsets)
+        delta = past.prepared.scans.remainder(started, token, initial, part.offsets)
+        if self._alone:
+            self.scores, self.delta = past.scores, delta
+            self.token, self.input, self.initial = token, by_input, initial
             self.others = [self._at_level(of_numbers) for _, of_numbers in others]
             return
         for whole, (rows, of_numbers) in zip(self.others, others, strict=True):
             whole[:, rows] = self._at_level(of_numbers)
-        self.scores[part.rows(self.model.every_step, self.batch.score_offsets)] = scores
-        self.token[:, part.steps] = relevance.token
+        self.scores[part.rows(self.model.every_step, self.batch.score_offsets)] = past.scores
+        self.token[:, part.steps] = token
         if self.input is not None:
-            self.input[:, part.steps] = relevance.input
-        self.initial[:, part.sequences] = relevance.initial
+            self.input[:, part.steps] = by_input
+        self.initial[:, part.sequences] = initial
         self.delta[:, part.sequences] = delta
 
     def _at_level(self, of_numbers: Array) -> Array:
@@ -96,26 +100,24 @@ class Result:
         offsets = batch.given_offsets if scored is None else scored
         every_class = isinstance(start, Target) and start.kind == "all"
 
-        def targets(array: Array) -> Array:
-            return array if every_class else array[0]
-
-        relevance = None if self.input is None else targets(batch.as_given(self.input, axis=1))
+        targets = slice(None) if every_class else 0
+        relevance = None if self.input is None else batch.as_given(self.input, axis=1)[targets]
         feature_names, relevance_of = {}, {}
         for (name, other), values in zip(batch.others.items(), self.others, strict=True):
             if other.names.features is not None:
                 feature_names[name] = other.names.features
             is_row = model.graph.forms[name].axis is None
-            rows = targets(other.as_given(values, axis=1))
+            rows = other.as_given(values, axis=1)[targets]
             relevance_of[name] = InputRows(rows, other.given_offsets, is_row)
         fields: dict[str, Any] = {
             "offsets": batch.given_offsets,
             "scores": scores,
             "predicted": predicted,
             "target": start.explained(predicted, offsets),
-            "token_relevance": targets(batch.as_given(self.token, axis=1)),
+            "token_relevance": batch.as_given(self.token, axis=1)[targets],
             "input_relevance": relevance,
-            "initial_relevance": targets(self.initial),
-            "delta": targets(self.delta),
+            "initial_relevance": self.initial[targets],
+            "delta": self.delta[targets],
             "unknown": batch.unknown,
             "method": method,
             "params": params,

@@ -18,6 +18,7 @@ from lrplstm.backends.reference.dense import (
     prepare_linear,
 )
 from lrplstm.backends.reference.pooling import pool, pool_gradient, pool_lrp
+from lrplstm.backends.reference.remainder import remainder
 from lrplstm.backends.reference.scan import (
     bytes_per_step,
     decompose_scan,
@@ -47,4 +48,5 @@ __all__ = [
     "prepare_layer",
     "prepare_linear",
     "project",
+    "remainder",
 ]
