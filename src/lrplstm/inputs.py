@@ -138,6 +138,8 @@ class InputEncoder:
         """Check `inputs` and return them as a batch; errors as `lrplstm.lrp` documents them."""
         if unknown is not None:
             self._check_unknown(unknown)
+        if isinstance(inputs, Words):
+            return self._batch_of_words(inputs, unknown)
         reads_ids, names = self.embedding is not None, self._names
         kind, sequences, single = as_arrays(inputs, reads_ids)
         if kind is None and not reads_ids:
@@ -447,6 +449,26 @@ class InputEncoder:
                 self._refuse(called[b], position, tokens[step])
         ids[lacking] = unknown_id or 0  # None has been an error
         return ids, lacking | self._is_unknown(ids)
+
+    def _batch_of_words(self, words: Words, unknown: str | None) -> Batch:
+        """Return a batch of tokens of which each different one is looked up once."""
+        called = _Called(self.argument, single=False)
+        lengths = np.diff(words.offsets)
+        if not lengths.all():
+            raise ArgumentError(
+                called[int(lengths.argmin())], "expected at least one step, got an empty sequence"
+            )
+        each = [[token] for token in words.vocabulary]
+        unknown_id = self._unknown_id(unknown)
+        try:
+            ids, lacking = self._token_ids(called, each, np.arange(len(each) + 1), unknown_id)
+        except UnknownTokenError as error:
+            step = int((words.ids == words.vocabulary.index(error.token)).argmax())
+            b, position = locate(step, words.offsets)
+            self._refuse(called[b], position, error.token)
+        ids, lacking = ids[words.ids], lacking[words.ids]
+        batch = Batch(words.offsets, ids, self.embedding, words, lacking, single=False)
+        return self._checked(called, batch, None if self.mask_id is None else ids == self.mask_id)
 
     def _refuse(self, name: str, position: int, token: str) -> NoReturn:
         """Raise the error of a token that is lacking, and cannot be an unknown one."""
