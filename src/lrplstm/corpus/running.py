@@ -33,7 +33,7 @@ from lrplstm.texts import shown
 
 __all__ = ["Progress", "explain_corpus"]
 
-_PIECE_BYTES = 4 * 2**20
+_PIECE_BYTES = 2 * 2**20
 
 
 class Progress(NamedTuple):
