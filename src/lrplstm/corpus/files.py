@@ -109,7 +109,9 @@ def _opened(name: str) -> Iterator[Any]:
             yield file
 
 
-def source_files(sources: str | os.PathLike[str] | Iterable[Any], format: str | None) -> list[SourceFile]:
+def source_files(
+    sources: str | os.PathLike[str] | Iterable[Any], format: str | None
+) -> list[SourceFile]:
     """Return the files that paths, folders and patterns name, in the order of their names.
 
     Raises

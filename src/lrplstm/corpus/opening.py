@@ -67,7 +67,9 @@ class Corpus:
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", not complete"
-        return f"Corpus({self._folder.path!r}, {self.rows:,} rows, {self.rejected:,} rejected{state})"
+        return (
+            f"Corpus({self._folder.path!r}, {self.rows:,} rows, {self.rejected:,} rejected{state})"
+        )
 
     @property
     def summary(self) -> dict[str, Any] | None:

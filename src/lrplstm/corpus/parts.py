@@ -140,4 +140,3 @@ def _numbered(piece: Piece, rows: Rows, some: Explained) -> Any:
     columns |= label_columns(rows, some.rows)
     columns |= {n: table.column(n) for n in table.column_names if n not in columns}
     return pyarrow.table(columns).replace_schema_metadata(table.schema.metadata)
-

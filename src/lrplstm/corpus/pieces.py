@@ -239,9 +239,7 @@ def _arrow(file: SourceFile, columns: Columns, piece_bytes: int) -> Iterator[dic
 def _delimited(file: SourceFile, columns: Columns, piece_bytes: int) -> Iterator[dict[str, Any]]:
     """Read a table of text, in which a quoted cell may contain line breaks."""
     with _reading(file) as opened:
-        text = io.TextIOWrapper(
-            opened.stream, "utf-8-sig", errors="surrogateescape", newline=""
-        )
+        text = io.TextIOWrapper(opened.stream, "utf-8-sig", errors="surrogateescape", newline="")
         try:
             rows = _Cells(text, "\t" if file.format == "tsv" else ",")
             header = next(rows, None)

@@ -130,8 +130,9 @@ def _labelled(lines: list[bytes], piece: Piece) -> Iterator[Rows]:
             line = text[n].as_py()
             rejects.setdefault(
                 n,
-                "expected a label from 1, a tab and words separated by ' | ', got "
-                f"{shown(line)}" if line.strip() else "an empty line",
+                f"expected a label from 1, a tab and words separated by ' | ', got {shown(line)}"
+                if line.strip()
+                else "an empty line",
             )
         label = compute.if_else(sound, first, "0").cast(pyarrow.int64())
         tokens = compute.split_pattern(words, " | ")
@@ -156,7 +157,9 @@ def _json_lines(lines: list[bytes], piece: Piece) -> Iterator[Rows]:
         columns = piece.columns
         for n, record in enumerate(records):
             if n not in rejects and columns.column not in record:
-                rejects[n] = f"expected {shown(columns.column)}, got {', '.join(map(shown, record))}"
+                rejects[n] = (
+                    f"expected {shown(columns.column)}, got {', '.join(map(shown, record))}"
+                )
         given = _column([record.get(columns.column) for record in records], rejects)
         labels = {name: _written([record.get(name) for record in records]) for name in columns.keep}
         yield Rows(numbers, given, labels, rejects)

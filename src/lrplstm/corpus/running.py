@@ -201,7 +201,9 @@ def _check_apart(folder: Folder, files: list[SourceFile]) -> None:
     inside = os.path.join(os.path.realpath(folder.path), "")
     for file in files:
         if "://" not in folder.path and os.path.realpath(file.name).startswith(inside):
-            raise ValueError(f"out: expected another folder than that of {file.name}, which is read")
+            raise ValueError(
+                f"out: expected another folder than that of {file.name}, which is read"
+            )
 
 
 def _check_columns(columns: Columns, files: list[SourceFile]) -> None:
@@ -210,7 +212,9 @@ def _check_columns(columns: Columns, files: list[SourceFile]) -> None:
     for file in files:
         for name, value in asked.items():
             if value and file.format in ("text", "labelled"):
-                raise ValueError(f"{name}: expected None for {file.name}: its lines have no columns")
+                raise ValueError(
+                    f"{name}: expected None for {file.name}: its lines have no columns"
+                )
         if columns.long and file.format == "jsonl":
             raise ValueError(f"key: expected None for {file.name}: its lines are whole sequences")
 
@@ -338,4 +342,3 @@ def _run(
 
 def _fraction(cutting: _Cutting, piece: Piece) -> float | None:
     return None if not cutting.size else piece.position / cutting.size
-

@@ -80,7 +80,9 @@ def read_sequences(
     if not _is_list(given.type):
         for n in range(len(given)):
             what = "null" if not given[n].is_valid else str(given.type)
-            rejects.setdefault(n, f"expected a text, or a list of tokens, ids or floats, got {what}")
+            rejects.setdefault(
+                n, f"expected a text, or a list of tokens, ids or floats, got {what}"
+            )
         return Sequences(np.zeros(0, np.intp), [], rejects)
     given = given.cast(pyarrow.large_list(given.type.value_field))
     if given.null_count:
