@@ -40,7 +40,7 @@ from lrplstm.sliding import windows
 from lrplstm.weights import LSTMWeights
 
 if TYPE_CHECKING:
-    from lrplstm import summary
+    from lrplstm import corpus, summary
     from lrplstm.loaders import (
         from_arras,
         from_flax,
@@ -54,11 +54,11 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """Import what is asked for, loaders or summaries; type checkers read the lines above."""
+        """Import what is asked for and large; type checkers read the lines above."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        if name == "summary":
-            return importlib.import_module("lrplstm.summary")
+        if name in ("corpus", "summary"):
+            return importlib.import_module(f"lrplstm.{name}")
         from lrplstm import loaders
 
         return globals().setdefault(name, getattr(loaders, name))
@@ -83,6 +83,7 @@ __all__ = [
     "Scaler",
     "Sentence",
     "contextual_decomposition",
+    "corpus",
     "explain",
     "from_arras",
     "from_flax",

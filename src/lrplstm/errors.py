@@ -12,6 +12,7 @@ from typing import Any, Self
 from lrplstm.texts import shown, visible
 
 __all__ = [
+    "PYTHON",
     "AboutArgument",
     "ArgumentError",
     "ArgumentTypeError",

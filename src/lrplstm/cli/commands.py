@@ -42,7 +42,7 @@ from lrplstm.methods import ALIASES, METHODS
 from lrplstm.plain import plain
 from lrplstm.weights import Array
 
-__all__ = ["PREDICTION_FORMATS", "explain", "predict"]
+__all__ = ["PREDICTION_FORMATS", "explain", "method_options", "predict"]
 
 # What both commands do ---------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ def explain(options: argparse.Namespace) -> None:
     whole = [output.option for output in outputs if FORMATS[output.suffix] is not Table]
     if options.top is not None and whole:
         raise InputError(f"--top: expected only for the terminal or a .csv file, got {whole[0]}")
-    chosen = _method_options(options, methods, model)
+    chosen = method_options(options, methods, model)
     if options.all_classes and options.target is not None:
         raise InputError("--target: expected nothing beside --all-classes, got both")
     target = "all" if options.all_classes else read_target(options.target, model)
@@ -232,7 +232,7 @@ def _check_finite(attributions: Attributions, items: Sequence[Item]) -> None:
         raise InputError(f"{items[b].name}: relevance overflowed{hint}")
 
 
-def _method_options(
+def method_options(
     options: argparse.Namespace, methods: Sequence[str], model: Model
 ) -> dict[str, dict[str, Any]]:
     """Return the given options that only some methods have, for each method those it has."""

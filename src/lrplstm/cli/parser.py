@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import lrplstm
-from lrplstm.backends import choose
+from lrplstm.cli.arguments import (
+    add_method_options,
+    add_settings,
+    examples,
+    methods,
+    models,
+    names,
+    path,
+    positive,
+    wrapped,
+)
 from lrplstm.cli.commands import PREDICTION_FORMATS, explain, predict
+from lrplstm.cli.corpus import add_corpus
 from lrplstm.cli.evaluating import EVALUATION_FORMATS, evaluate
 from lrplstm.cli.formats import FORMATS
 from lrplstm.cli.inputs import NO_FILE, one_line
 from lrplstm.cli.models import convert, info
 from lrplstm.cli.summarizing import SUBJECTS, SUMMARY_FORMATS, summarize
 from lrplstm.evaluation.deletion import HOWS
-from lrplstm.inputs import UNKNOWN_CHOICES
-from lrplstm.loaders.registry import LOADERS, Option
+from lrplstm.loaders.registry import Option
 from lrplstm.loaders.registry import options as loader_options
 from lrplstm.methods import ALIASES, METHODS
 from lrplstm.summary.grouping import PERIODS
-from lrplstm.texts import did_you_mean, shown
+from lrplstm.texts import did_you_mean
 
 __all__ = ["make_parser", "parse"]
 
@@ -88,50 +97,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
-def _path(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, got nothing")
-    if "\0" in text:
-        raise argparse.ArgumentTypeError(f"expected a path, got {shown(text)}")
-    return text
-
-
-def _names(text: str) -> list[str]:
-    return text.split(",")
-
-
-def _integer(text: str) -> int:
-    digits = text.removeprefix("-").removeprefix("+")
-    if not (digits.isascii() and digits.isdigit()):
-        raise argparse.ArgumentTypeError(f"invalid int value: {shown(text)}")
-    # Too large for anything, and far from what int() refuses to read.
-    return int(text) if len(digits) < 100 else int(text[:100])
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"invalid float value: {shown(text)}") from None
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not text.strip("0"):
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {shown(text)}")
-    return _integer(text)
-
-
-def _wrapped(text: str) -> str:
-    """Return a description in lines, where what stands below it has lines of its own."""
-    return textwrap.fill(text, 78)
-
-
-def _examples(*lines: str) -> str:
-    """Return what stands below the help of a command."""
-    return "\n".join(["examples:", *(f"  {line}" for line in lines)])
-
-
-_EXPLAIN_EXAMPLES = _examples(
+_EXPLAIN_EXAMPLES = examples(
     'lrplstm explain "A fine film."',
     'lrplstm explain --all-methods "It is not a bad film."',
     "lrplstm explain --method sa --target 0 --out film.html --out film.pdf 'A fine film.'",
@@ -140,16 +106,16 @@ _EXPLAIN_EXAMPLES = _examples(
     "lrplstm explain --model forecast --series sensors.csv --out sensors.png",
     "lrplstm explain --model river --inputs basins.npz --out basins.jsonl",
 )
-_PREDICT_EXAMPLES = _examples(
+_PREDICT_EXAMPLES = examples(
     'lrplstm predict "A fine film."',
     "lrplstm predict --file texts.txt --out texts.csv",
     "lrplstm predict --model forecast --series sensors.csv --json",
 )
-_EVALUATE_EXAMPLES = _examples(
+_EVALUATE_EXAMPLES = examples(
     "lrplstm evaluate labelled.txt",
     "lrplstm evaluate labelled.txt --method lrp --method sa --deletions 3 --out curves.pdf",
 )
-_SUMMARY_EXAMPLES = _examples(
+_SUMMARY_EXAMPLES = examples(
     "lrplstm explain --file texts.txt --target all --out all.parquet",
     "lrplstm summary all.parquet --top 10 --out words.png --out words.csv",
     "lrplstm explain --model forecast --series sensors.csv --out sensors.parquet",
@@ -157,8 +123,8 @@ _SUMMARY_EXAMPLES = _examples(
     "lrplstm explain --file labelled.txt --out labelled.parquet",
     "lrplstm summary labelled.parquet --words negation=not,never,no --labels label",
 )
-_INFO_EXAMPLES = _examples("lrplstm info", "lrplstm info forecast")
-_CONVERT_EXAMPLES = _examples(
+_INFO_EXAMPLES = examples("lrplstm info", "lrplstm info forecast")
+_CONVERT_EXAMPLES = examples(
     "lrplstm convert sentiment.pt sentiment --pooling mean --vocabulary words.txt",
     "lrplstm convert sentiment.pt encoder --lstm rnn --no-head",
     "lrplstm convert forecast values --task regression",
@@ -181,14 +147,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     shared.add_argument(
         "--file",
-        type=_path,
+        type=path,
         metavar="FILE",
         help="many texts, one a line; or, if the first line is one, lines of "
         "LABEL<tab>word | word | word; - for standard input",
     )
     shared.add_argument(
         "--series",
-        type=_path,
+        type=path,
         metavar="FILE",
         help="numbers instead of a text: a .npy file of shape (steps, variables) or (series, "
         "steps, variables), or a .csv file with a line a step, the first of which may name the "
@@ -196,7 +162,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     shared.add_argument(
         "--inputs",
-        type=_path,
+        type=path,
         metavar="FILE",
         help="for models of several inputs: a .npz file with an array for each, all sequences "
         'along its first axis; or an object in JSON a line, {"name": [...], ...}; - for standard '
@@ -212,7 +178,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     shared.add_argument(
         "--json",
-        type=_path,
+        type=path,
         nargs="?",
         const=NO_FILE,
         metavar="FILE",
@@ -221,17 +187,17 @@ def make_parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "--quiet", action="store_true", help="show no progress where standard error is a terminal"
     )
-    _add_settings(shared)
+    add_settings(shared)
 
     explaining = commands.add_parser(
         "explain",
         parents=[shared],
         help="colour words by how much they speak for a class",
-        description=_wrapped(
+        description=wrapped(
             "Colour words by how much they speak for (red) or against (blue) a class; with "
             "--method sa by how much the class' score changes with them."
         ),
-        epilog=f"{_methods()}\n\n{_EXPLAIN_EXAMPLES}",
+        epilog=f"{methods()}\n\n{_EXPLAIN_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     explaining.add_argument(
@@ -253,7 +219,7 @@ def make_parser() -> argparse.ArgumentParser:
     explaining.add_argument(
         "--all-classes", action="store_true", help="explain every class, as --target all does"
     )
-    _add_method_options(explaining)
+    add_method_options(explaining)
     _add_out(
         explaining,
         FORMATS,
@@ -262,21 +228,21 @@ def make_parser() -> argparse.ArgumentParser:
     )
     explaining.add_argument(
         "--html",
-        type=_path,
+        type=path,
         metavar="FILE",
         help="write a page in which a reader chooses class, method, order and scale",
     )
-    explaining.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
+    explaining.add_argument("--png", type=path, metavar="FILE", help="write a picture")
     explaining.add_argument(
         "--limit",
-        type=_positive,
+        type=positive,
         default=5000,
         metavar="N",
         help="put the first N texts into a page, and say how many there are (default: 5000)",
     )
     explaining.add_argument(
         "--top",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="show, or write to a .csv file, the N most relevant words of each text, or variables "
         "at steps of a series, the most relevant first",
@@ -308,6 +274,7 @@ def make_parser() -> argparse.ArgumentParser:
     predicting.set_defaults(run=predict, parser=predicting)
     _add_evaluate(commands)
     _add_summary(commands)
+    add_corpus(commands)
 
     informing = commands.add_parser(
         "info",
@@ -319,44 +286,15 @@ def make_parser() -> argparse.ArgumentParser:
     which = informing.add_mutually_exclusive_group()
     which.add_argument(
         "path",
-        type=_path,
+        type=path,
         nargs="?",
         metavar="MODEL",
-        help=f"{_models()} (default: the model shipped)",
+        help=f"{models()} (default: the model shipped)",
     )
-    which.add_argument("--model", type=_path, metavar="MODEL", help="the same")
+    which.add_argument("--model", type=path, metavar="MODEL", help="the same")
     informing.set_defaults(run=info, parser=informing)
     _add_convert(commands)
     return parser
-
-
-def _methods() -> str:
-    """Return the methods, their short names, and when to use which."""
-    short = {name: f"{name}, {alias}" for alias, name in ALIASES.items()}
-    width = max(len(short.get(name, name)) for name in METHODS)
-    rows = [f"  {short.get(name, name):{width}}  {when}" for name, when in METHODS.when.items()]
-    return "\n".join(["methods:", *rows])
-
-
-def _models(default: str = "") -> str:
-    """Return what can be a model, and what is if nothing is said."""
-    formats = [
-        f"{loader.reads} ({', '.join(loader.suffixes)})" if loader.suffixes else loader.reads
-        for loader in LOADERS.values()
-    ]
-    return f"the model: {'; '.join(formats[:-1])}; or {formats[-1]}{default}"
-
-
-def _add_method_options(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that only some methods have."""
-    converters = {float: _number, int: _integer, str: None}
-    for name, option in METHODS.options.items():
-        taken: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {}
-        if isinstance(option.kind, tuple):
-            taken["choices"] = option.kind
-        else:
-            taken["type"] = converters[option.kind]
-        parser.add_argument(f"--{name.replace('_', '-')}", help=option.help, **taken)
 
 
 def _add_out(parser: argparse.ArgumentParser, suffixes: Iterable[str], what: str) -> None:
@@ -364,31 +302,9 @@ def _add_out(parser: argparse.ArgumentParser, suffixes: Iterable[str], what: str
     parser.add_argument(
         "--out",
         action="append",
-        type=_path,
+        type=path,
         metavar="FILE",
         help=f"write {what}, as FILE ends in {', '.join(suffixes)}; may be given several times",
-    )
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add which model to run, and how."""
-    parser.add_argument(
-        "--model", type=_path, metavar="MODEL", help=f"{_models()} (default: the model shipped)"
-    )
-    parser.add_argument(
-        "--unknown",
-        choices=UNKNOWN_CHOICES,
-        help="words that the model does not know: an error, its unknown token, or a zero vector "
-        "(default: unk if the model has an unknown token, else error)",
-    )
-    parser.add_argument(
-        "--dtype",
-        choices=["float32", "float64"],
-        help="numbers to calculate with (default: the model's)",
-    )
-    parser.add_argument("--backend", choices=list(choose.BACKENDS), default="auto")
-    parser.add_argument(
-        "--threads", type=_positive, metavar="N", help="threads to use (default: all processors)"
     )
 
 
@@ -396,7 +312,7 @@ def _add_evaluate(commands: Any) -> None:
     evaluating = commands.add_parser(
         "evaluate",
         help="show how good model and explanations are on labelled sentences",
-        description=_wrapped(
+        description=wrapped(
             "Show accuracy on labelled sentences, how it changes when words are deleted in order "
             "of their relevance for the true class, by each method, and how much relevance lrp "
             "loses on its way. The area tells how well a method found what the decision rests on; "
@@ -407,7 +323,7 @@ def _add_evaluate(commands: Any) -> None:
     )
     evaluating.add_argument(
         "file",
-        type=_path,
+        type=path,
         nargs="?",
         metavar="FILE",
         help="lines of LABEL<tab>word | word | word, labels from 1; for models of several inputs "
@@ -422,14 +338,14 @@ def _add_evaluate(commands: Any) -> None:
     )
     evaluating.add_argument(
         "--deletions",
-        type=_positive,
+        type=positive,
         default=5,
         metavar="K",
         help="delete up to so many words (default: 5)",
     )
     evaluating.add_argument(
         "--min-length",
-        type=_positive,
+        type=positive,
         default=10,
         metavar="N",
         help="leave shorter sentences out of the curves (default: 10)",
@@ -442,15 +358,15 @@ def _add_evaluate(commands: Any) -> None:
     )
     evaluating.add_argument(
         "--json",
-        type=_path,
+        type=path,
         nargs="?",
         const=NO_FILE,
         metavar="FILE",
         help="write it all as a JSON object to FILE or to standard output",
     )
     _add_out(evaluating, EVALUATION_FORMATS, "a picture, or JSON as with --json")
-    evaluating.add_argument("--png", type=_path, metavar="FILE", help="write a picture")
-    _add_settings(evaluating)
+    evaluating.add_argument("--png", type=path, metavar="FILE", help="write a picture")
+    add_settings(evaluating)
     evaluating.set_defaults(run=evaluate, parser=evaluating)
 
 
@@ -458,7 +374,7 @@ def _add_summary(commands: Any) -> None:
     summarizing = commands.add_parser(
         "summary",
         help="show which words, variables, lags or steps are relevant over many explanations",
-        description=_wrapped(
+        description=wrapped(
             "Show which words, variables, lags or steps are relevant over all explanations in a "
             "file that `lrplstm explain --out` wrote, with intervals that a bootstrap over its "
             "sequences gives."
@@ -469,7 +385,7 @@ def _add_summary(commands: Any) -> None:
     summarizing.add_argument(
         "files",
         nargs="+",
-        type=_path,
+        type=path,
         metavar="FILE",
         help="a .parquet, .jsonl or .csv file, or a folder of .parquet files; of several the "
         "sequences are summed up together, a file at a time",
@@ -505,27 +421,27 @@ def _add_summary(commands: Any) -> None:
     )
     summarizing.add_argument(
         "--top",
-        type=_positive,
+        type=positive,
         default=20,
         metavar="N",
         help="show so many of the most relevant (default: 20)",
     )
     summarizing.add_argument(
         "--min-count",
-        type=_positive,
+        type=positive,
         default=2,
         metavar="N",
         help="leave out words that occur less often (default: 2)",
     )
     summarizing.add_argument(
-        "--seed", type=_positive, default=0, metavar="N", help="of the bootstrap (default: 0)"
+        "--seed", type=positive, default=0, metavar="N", help="of the bootstrap (default: 0)"
     )
     summarizing.add_argument(
         "--out",
         "--plot",
         dest="out",
         action="append",
-        type=_path,
+        type=path,
         metavar="FILE",
         help="write a picture or a table of all, as FILE ends in "
         f"{', '.join(SUMMARY_FORMATS)}; may be given several times",
@@ -537,22 +453,22 @@ def _add_convert(commands: Any) -> None:
     converting = commands.add_parser(
         "convert",
         help="write a model of another format as a folder of this package's own",
-        description=_wrapped(
+        description=wrapped(
             "Write a model of another format as a folder of this package's own: config.json, "
             "weights.safetensors and vocab.txt. What a file cannot say itself is said with options."
         ),
         epilog=_CONVERT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    converting.add_argument("source", type=_path, metavar="IN", help=_models())
+    converting.add_argument("source", type=path, metavar="IN", help=models())
     converting.add_argument(
-        "folder", type=_path, metavar="OUT", help="the folder, made where it does not exist"
+        "folder", type=path, metavar="OUT", help="the folder, made where it does not exist"
     )
     for option in loader_options().values():
         _add_option(converting, option)
     converting.add_argument(
         "--feature-names",
-        type=_names,
+        type=names,
         metavar="NAME,NAME",
         help="what the variables are called that the model reads",
     )
@@ -568,7 +484,7 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         f"--{flag}",
-        type=_path if option.kind in ("file", "tokens") else str,
+        type=path if option.kind in ("file", "tokens") else str,
         choices=option.choices or None,
         metavar=option.metavar,
         help=option.help,

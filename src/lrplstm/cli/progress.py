@@ -40,14 +40,20 @@ class Progress:
         self._drawn = -_EVERY
         self._columns = 0
 
-    def update(self, fraction: float, count: int) -> None:
-        """Say how much of the whole is done, and how many that is."""
+    def update(self, fraction: float | None, count: int) -> None:
+        """Say how much of the whole is done, None if nobody knows, and how many that is."""
         passed = time.monotonic() - self._began
-        if not self._shown or fraction >= 1 or passed - self._drawn < _EVERY:
+        ended = fraction is not None and fraction >= 1
+        if not self._shown or ended or passed - self._drawn < _EVERY:
             return
         self._drawn = passed
+        rate = f"  {count / passed:,.0f} a second" if passed >= 1 else ""
+        if fraction is None:
+            self._write(f"{count:,} {self._what}{rate}")
+            return
         bar = "#" * int(_WIDTH * fraction)
         text = f"[{bar:{_WIDTH}}] {fraction:4.0%}  {count:,} {self._what}".replace("%", " %")
+        text += rate
         if fraction > 0 and passed >= 1:
             text += f"  {_clock(passed * (1 - fraction) / fraction)} left"
         self._write(text)

@@ -1,10 +1,10 @@
-"""Millions of sentences or series: explained by all processors, with nothing lost.
+r"""Millions of sentences or series: explained by all processors, with nothing lost.
 
 >>> import pathlib, tempfile
 >>> import lrplstm
 >>> from lrplstm import corpus
 >>> folder = pathlib.Path(tempfile.mkdtemp())
->>> _ = (folder / "films.txt").write_text("A fine film.\\nDull!\\n")
+>>> _ = (folder / "films.txt").write_text("A fine film.\nDull!\n")
 >>> explained = corpus.explain_corpus(
 ...     lrplstm.load_default(), folder / "films.txt", folder / "explained", workers=1
 ... )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from lrplstm.errors import AboutArgument
 from lrplstm.exports.arrow import to_arrow
 from lrplstm.exports.needed import needed
 from lrplstm.methods import explain
-from lrplstm.texts import first_line
+from lrplstm.texts import first_line, visible
 from lrplstm.weights import Array
 
 __all__ = ["Explained", "Task", "explained"]
@@ -72,14 +73,14 @@ class Explained(NamedTuple):
         As `lrplstm.exports.arrow` has it, without numbers of sequences; None where it has no row.
     rejects : dict of str by int
     steps : int
-    warnings : Counter
+    warnings : mapping of int by str
     """
 
     rows: Array
     table: Any
     rejects: dict[int, str]
     steps: int = 0
-    warnings: Counter[str] = Counter()  # by their kinds
+    warnings: Mapping[str, int] = MappingProxyType({})  # by their kinds
 
 
 def explained(task: Task, rows: Rows, columns: Columns) -> Iterator[Explained]:
@@ -139,7 +140,7 @@ def _problems(task: Task, sequences: Sequences) -> dict[int, str]:
         try:
             task.model.encode(sequences.inputs[n], task.unknown)
         except AboutArgument as error:
-            problems[n] = first_line(error.problem())
+            problems[n] = visible(error.problem())
         except (ValueError, TypeError, OverflowError) as error:
             problems[n] = first_line(error)
     return problems

@@ -22,7 +22,7 @@ SUMMARY = "summary.json"
 
 
 class Corpus:
-    """A folder of explanations, of which some thousands at a time are in memory.
+    r"""A folder of explanations, of which some thousands at a time are in memory.
 
     Iterating gives `Attributions`, whose `sequence_labels` have the `file` and `row` of each.
 
@@ -43,7 +43,7 @@ class Corpus:
     >>> import lrplstm
     >>> from lrplstm import corpus
     >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> _ = (folder / "films.txt").write_text("A fine film.\\nDull!\\n")
+    >>> _ = (folder / "films.txt").write_text("A fine film.\nDull!\n")
     >>> model = lrplstm.load_default()
     >>> _ = corpus.explain_corpus(model, folder / "films.txt", folder / "explained", workers=1)
     >>> for attributions in corpus.open(folder / "explained"):
@@ -149,10 +149,14 @@ def open_corpus(path: str | os.PathLike[str]) -> Corpus:
 
     Examples
     --------
+    >>> import pathlib, tempfile
+    >>> import lrplstm
     >>> from lrplstm import corpus
-    >>> corpus.open("nowhere")
-    Traceback (most recent call last):
-        ...
-    ValueError: ...
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "a.txt").write_text("Dull!")
+    >>> model = lrplstm.load_default()
+    >>> _ = corpus.explain_corpus(model, folder / "a.txt", folder / "explained", workers=1)
+    >>> corpus.open(folder / "explained").rows
+    1
     """
     return Corpus(folder_at(path))

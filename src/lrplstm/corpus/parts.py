@@ -94,7 +94,7 @@ class _Sink:
             self._rejects.append((number, reason))
         self.rejected += len(some.rejects)
         self.steps += some.steps
-        self.warnings += some.warnings
+        self.warnings.update(some.warnings)
         if some.table is None:
             return
         table = _numbered(self._piece, rows, some)

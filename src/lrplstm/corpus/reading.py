@@ -154,13 +154,11 @@ def _json_lines(lines: list[bytes], piece: Piece) -> Iterator[Rows]:
             except (ValueError, RecursionError) as error:
                 rejects.setdefault(n, f"expected JSON ({first_line(error)})")
             records.append(record if isinstance(record, dict) else {})
-        columns = piece.columns
+        columns, column = piece.columns, str(piece.columns.column)
         for n, record in enumerate(records):
-            if n not in rejects and columns.column not in record:
-                rejects[n] = (
-                    f"expected {shown(columns.column)}, got {', '.join(map(shown, record))}"
-                )
-        given = _column([record.get(columns.column) for record in records], rejects)
+            if n not in rejects and column not in record:
+                rejects[n] = f"expected {shown(column)}, got {', '.join(map(shown, record))}"
+        given = _column([record.get(column) for record in records], rejects)
         labels = {name: _written([record.get(name) for record in records]) for name in columns.keep}
         yield Rows(numbers, given, labels, rejects)
 
@@ -267,7 +265,7 @@ def _series(table: Any, piece: Piece) -> Rows:
     for d, name in enumerate(columns.features):
         values[:, d] = _numbers(table.column(name), name, offsets, rejects)
     rows = pyarrow.FixedSizeListArray.from_arrays(values.reshape(-1), values.shape[1])
-    labels = {columns.key: keys.take(begins)}
+    labels = {str(columns.key): keys.take(begins)}
     labels |= {name: table.column(name).combine_chunks().take(begins) for name in columns.keep}
     labels = {name: _as_text(column, {}) for name, column in labels.items()}
     steps = None

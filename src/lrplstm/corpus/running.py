@@ -26,6 +26,7 @@ from lrplstm.corpus.pieces import Piece, pieces_of
 from lrplstm.corpus.storage import Folder, folder_at
 from lrplstm.corpus.summing import summarize
 from lrplstm.corpus.workers import Workers, in_processes, in_this_process
+from lrplstm.errors import PYTHON, ArgumentError, Spelling
 from lrplstm.exports.needed import needed
 from lrplstm.methods import ALIASES
 from lrplstm.plain import plain
@@ -49,6 +50,25 @@ class Progress(NamedTuple):
 
     rows: int
     fraction: float | None
+
+
+class BegunError(ArgumentError):
+    """A run was begun in a folder, and nobody said that it is to be continued.
+
+    Parameters
+    ----------
+    folder : str
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__("out", folder)
+
+    def problem(self, spelling: Spelling = PYTHON) -> str:
+        """Return where the run was begun, and the ways out."""
+        return (
+            f"a run was begun in {self.args[1]} already; continue it with "
+            f"{spelling.option('resume')}, or write into another folder"
+        )
 
 
 def explain_corpus(
@@ -77,7 +97,7 @@ def explain_corpus(
     progress: Callable[[Progress], object] | None = None,
     **options: Any,
 ) -> Corpus:
-    """Explain the sequences in files, of any number, into a folder of Parquet files.
+    r"""Explain the sequences in files, of any number, into a folder of Parquet files.
 
     Parameters
     ----------
@@ -156,7 +176,7 @@ def explain_corpus(
     >>> import lrplstm
     >>> from lrplstm.corpus import explain_corpus
     >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> _ = (folder / "films.txt").write_text("A fine film.\\n\\nDull!\\n")
+    >>> _ = (folder / "films.txt").write_text("A fine film.\n\nDull!\n")
     >>> model = lrplstm.load_default()
     >>> found = explain_corpus(model, folder / "films.txt", folder / "explained", workers=1)
     >>> found.rows, found.rejected
@@ -275,10 +295,7 @@ def _begun(folder: Folder, run: dict[str, Any], resume: bool) -> Manifest:
         return Manifest.begin(folder, run)
     manifest.check_same(run)
     if not resume:
-        raise ValueError(
-            f"{folder.path}: a run was begun there already; continue it with resume=True, or write "
-            "into another folder"
-        )
+        raise BegunError(folder.path)
     return manifest
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,7 +178,7 @@ def _as_steps(values: Any, offsets: Array, rows: Array, rejects: dict[int, str])
 
 def _apart(values: Array, offsets: Array) -> list[Array]:
     ends = offsets.tolist()
-    return [values[i:j] for i, j in zip(ends, ends[1:], strict=False)]
+    return [values[i:j] for i, j in pairwise(ends)]
 
 
 # Texts ------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def _split(
             # A token has a letter at least, and a blank beside it or a mark.
             if len(text) > _MOST_LETTERS * max_tokens:
                 raise ValueError(f"expected at most {max_tokens:,} tokens, got a longer text")
-            tokens.append(model.tokenize(text))
+            tokens.append(model.encoder.tokenize("text", text))
         except ValueError as error:
             rejects.setdefault(n, first_line(error))
             tokens.append([])
@@ -243,8 +243,3 @@ def _ids(words: Any, rejects: dict[int, str]) -> Any:
             listed = []
         ids.append(None if listed is None else list(map(int, listed)))
     return pyarrow.array(ids, wanted)
-
-
-def single(inputs: Words | Sequence[Array], n: int) -> Any:
-    """Return one of several, as a model takes it alone."""
-    return inputs[n]
