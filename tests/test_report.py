@@ -162,9 +162,12 @@ def test_of_several_inputs_the_page_has_sums(tmp_path):
     model, inputs = beside_a_series()
     batch = lrplstm.lrp(model, inputs, "all")
     batch.save_html(tmp_path / "x.html")
-    (method,) = data_of((tmp_path / "x.html").read_text(encoding="utf-8"))["methods"]
-    others = list(batch[0].other_relevance)
-    assert method["others"] == others
+    data = data_of((tmp_path / "x.html").read_text(encoding="utf-8"))
+    (method,), others = data["methods"], list(batch[0].other_relevance)
+    assert [other["name"] for other in data["others"]] == others
+    for name, text in zip(others, method["otherRelevance"], strict=True):
+        expected = np.concatenate([a.other_relevance[name].ravel() for a in batch])
+        np.testing.assert_allclose(unpacked(text), expected, rtol=1e-4)
     sums = unpacked(method["sums"]).reshape(len(batch), 3, 3 + len(others))
     for a, of_one in zip(batch, sums, strict=True):
         for n, name in enumerate(others):

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 from chromium import browser, check_accessible, opened
+from test_several_inputs import beside_a_series
 
 import lrplstm
 from lrplstm import heatmap
@@ -347,6 +348,35 @@ def test_a_word_of_a_tagger_is_chosen(opened, model, tmp_path):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
     page.select_option("#target", "1")
     assert "negative" in page.inner_text("#sequence-0 .facts")
+    check_accessible(page)
+
+
+@pytest.mark.parametrize("level", ["token", "input"])
+def test_every_input_is_shown(opened, tmp_path, level):
+    model, inputs = beside_a_series()
+    batch = lrplstm.lrp(model, inputs, "all", level=level)
+    batch.save_html(tmp_path / "x.html")
+    page = opened(tmp_path / "x.html")
+    page.select_option("#target", "2")
+    page.select_option("#against", "0")
+    page.locator("#sequence-2").scroll_into_view_if_needed()
+    page.locator("#sequence-2 .facts:has-text('rather than')").wait_for()
+    others = page.locator("#sequence-2 .other")
+    names = list(batch[2].other_relevance)
+    assert others.locator("b").all_inner_texts() == names
+    for n, name in enumerate(names):
+        relevance = batch[2].other_relevance[name]
+        relevance = relevance[2] - relevance[0]
+        if level == "input" and name in ("kind", "words"):
+            relevance = relevance.sum(axis=-1)  # of each step
+        texts = others.nth(n).locator(".chip").all_inner_texts()
+        found = [number(text.split()[-1]) for text in texts]
+        np.testing.assert_allclose(found, np.ravel(relevance), rtol=1e-2, atol=1e-4)
+    rows = [row for row in table(page, "#save") if row["sequence"] == "2"]
+    for name, relevance in batch[2].relevance_of.items():
+        found = [float(row["relevance"]) for row in rows if row["input"] == name]
+        expected = np.ravel(relevance[2] - relevance[0])
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     check_accessible(page)
 
 

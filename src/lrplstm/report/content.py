@@ -90,6 +90,8 @@ def content(columns: Sequence[Sequence[Any]], given: Given) -> dict[str, Any]:
             for column, name in zip(columns, _method_names(columns), strict=True)
         ],
         "bySteps": given.by_step is not None,
+        "input": visible(a.input_name),
+        "others": [_other(first, name) for name in a.other_relevance],
     }
     if data["rows"] == 1:
         data["explained"] = [visible(one.explained) for one in first]
@@ -177,8 +179,28 @@ def _method(column: Sequence[Any], name: str) -> dict[str, Any]:
         "source": balance.source,
         "inputs": balance.inputs,
         "rest": balance.rest_is,
-        "others": [visible(name) for name in a.other_relevance],
+        "otherRelevance": [
+            packed(_joined(one.other_relevance[name] for one in column))
+            for name in a.other_relevance
+        ],
     } | _numbers(column)
+
+
+def _other(column: Sequence[Any], name: str) -> dict[str, Any]:
+    """Return what a further input is: how many steps it has, or None of a row, and its numbers."""
+    a = column[0]
+    shapes = [np.shape(one.other_relevance[name]) for one in column]
+    if a.token_relevance.ndim == 2:
+        shapes = [shape[1:] for shape in shapes]  # without that of classes
+    by_number = a.input_relevance is not None
+    is_row = len(shapes[0]) == int(by_number)
+    names = a.other_feature_names.get(name) if by_number else None
+    return {
+        "name": visible(name),
+        "lengths": None if is_row else [shape[0] for shape in shapes],
+        "width": shapes[0][-1] if by_number else 1,
+        "variables": None if names is None else [visible(str(each)) for each in names],
+    }
 
 
 def _numbers(column: Sequence[Any]) -> dict[str, str]:

@@ -71,20 +71,34 @@ function srgb([L, a, b]) {
   const l = (L + 0.3963377774 * a + 0.2158037573 * b) ** 3;
   const m = (L - 0.1055613458 * a - 0.0638541728 * b) ** 3;
   const s = (L - 0.0894841775 * a - 1.291485548 * b) ** 3;
-  const linear = [
+  const channels = [
     4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
     -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
     -0.0041960863 * l - 0.7034186147 * m + 1.7076147010 * s,
   ];
-  return linear.map((x) => {
+  return channels.map((x) => {
     const bounded = Math.min(1, Math.max(0, x));
     return Math.round(255 * (bounded <= 0.0031308 ? 12.92 * bounded : 1.055 * bounded ** (1 / 2.4) - 0.055));
   });
 }
 
+const linear = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+
+function oklab(rgb) {
+  const [r, g, b] = rgb.map(linear);
+  const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
+  const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
+  const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
+  return [
+    0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+    1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+    0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+  ];
+}
+
 /** The colour of text on a background: of black and white the one with more contrast by WCAG. */
 function ink(rgb) {
-  const [r, g, b] = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  const [r, g, b] = rgb.map(linear);
   const luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
   return 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 ? "#ffffff" : "#000000";
 }
@@ -99,7 +113,7 @@ function shades(theme) {
   });
 }
 
-const palette = { light: shades("light"), dark: shades("dark") };
+const palette = {};
 
 /** Which shade a fraction of the full scale has, from 0 to 2 LEVELS. */
 const level = (fraction) => LEVELS + Math.round(LEVELS * Math.max(-1, Math.min(1, fraction || 0)));
@@ -110,9 +124,12 @@ function shadeRules(theme, where) {
   return rules.toSpliced(LEVELS, 1); // zero has none
 }
 const sheet = new CSSStyleSheet();
-sheet.replaceSync(
-  `${shadeRules("light", "").join("")}@media screen{${shadeRules("dark", '[data-theme="dark"]').join("")}}`,
-);
+function mixColours() {
+  for (const theme of ["light", "dark"]) palette[theme] = shades(theme);
+  const dark = shadeRules("dark", '[data-theme="dark"]').join("");
+  sheet.replaceSync(`${shadeRules("light", "").join("")}@media screen{${dark}}`);
+}
+mixColours();
 root.adoptedStyleSheets = [sheet];
 
 /** What says in data-theme whether all is light or dark. */
@@ -166,7 +183,7 @@ function relevance(b, [k, against] = chosen(b)) {
 /** What was shared out, and of that what arrived, what initial states got, and the rest. */
 function sums(b, [k, against] = chosen(b)) {
   const all = numbers(isByStep() ? method().bySteps : method(), "sums");
-  const width = 3 + method().others.length;
+  const width = 3 + data.others.length;
   const start = isByStep() ? offsets[b] : data.rows * b;
   const row = (n) => all.subarray(width * (start + n), width * (start + n + 1));
   const [arrived, initial, rest, ...others] = difference(row, k, against);
@@ -189,12 +206,26 @@ function extent(values) {
   return [low, high];
 }
 
+/** The relevance that is shown of each further input: of each of its numbers, at each of its steps. */
+function otherRelevance(b) {
+  if (isByStep()) return [];
+  return data.others.map(({ lengths, width }, n) => {
+    const all = numbers(method().otherRelevance, n);
+    const steps = lengths ?? data.lengths.map(() => 1);
+    const size = steps[b] * width;
+    const start = data.rows * width * steps.slice(0, b).reduce((sum, T) => sum + T, 0);
+    return difference((k) => all.subarray(start + k * size, start + (k + 1) * size), ...chosen(b));
+  });
+}
+
 const largest = (values) => values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+
+const largestOf = (b) => Math.max(largest(relevance(b)), ...otherRelevance(b).map(largest));
 
 /** The relevance that has the full colour: of a sequence, or of all. */
 function scale(b) {
-  if (value("scale", "each") === "each") return largest(relevance(b));
-  return (shared ??= Math.max(...data.lengths.map((_, other) => largest(relevance(other)))));
+  if (value("scale", "each") === "each") return largestOf(b);
+  return (shared ??= data.lengths.reduce((most, _, other) => Math.max(most, largestOf(other)), 0));
 }
 let shared = null; // until something else is shown
 

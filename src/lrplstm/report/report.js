@@ -7,8 +7,9 @@ const rounded = (x) => String(Number(x.toPrecision(4)));
 
 /** What is shown of some sequences, as CSV. */
 function csv(sequences) {
-  const header = isText ? ["token"] : data.values ? ["label", "variable", "value"] : ["label", "variable"];
-  const lines = [["sequence", "step", ...header, "method", "explained", "relevance"]];
+  const named = isText ? ["token"] : data.values ? ["label", "variable", "value"] : ["label", "variable"];
+  const header = ["sequence", "step", ...named, "method", "explained", "relevance"];
+  const lines = [data.others.length ? [...header, "input"] : header];
   for (const b of sequences) {
     const values = relevance(b);
     const about = [method().name, explained(b)];
@@ -17,9 +18,17 @@ function csv(sequences) {
       for (let d = 0; d < D; d++) {
         const what = isText ? [data.texts[b][2 * t + 1]] : [stepName(b, t), variableName(d)];
         if (series) what.push(rounded(series[t * D + d]));
-        lines.push([b, t, ...what, ...about, rounded(values[t * D + d])]);
+        const line = [b, t, ...what, ...about, rounded(values[t * D + d])];
+        lines.push(data.others.length ? [...line, data.input] : line);
       }
     }
+    otherRelevance(b).forEach((relevances, n) => {
+      const { name, width, lengths, variables } = data.others[n];
+      relevances.forEach((x, i) => {
+        const what = named.map((column) => (column === "variable" ? (variables?.[i % width] ?? i % width) : ""));
+        lines.push([b, lengths ? Math.floor(i / width) : "", ...what, ...about, rounded(x), name]);
+      });
+    });
   }
   return lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
 }

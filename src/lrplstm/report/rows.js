@@ -34,7 +34,7 @@ function draw(b) {
   row.version = printing ? -1 : version;
   const focused = row.contains(root.activeElement) ? root.activeElement.dataset.key : null;
   row.classList.remove("waiting");
-  const main = element("div", {}, facts(b), isText ? words(b) : strips(b), sumLine(b));
+  const main = element("div", {}, facts(b), isText ? words(b) : strips(b), ...otherInputs(b), sumLine(b));
   const bars = hasBars ? scores(b) : "";
   row.replaceChildren(element("div", { className: bars ? "body with-scores" : "body" }, main, bars));
   if (!isText) drawStrips(b);
@@ -93,7 +93,7 @@ function sumLine(b) {
   for (const [n, text] of ["initial states", restIs].entries()) {
     add(` ${parts[n].startsWith(MINUS) ? MINUS : "+"} ${text}`, parts[n].replace(MINUS, ""));
   }
-  others.forEach((sum, n) => line.append(`${n ? "," : " · of that"} ${method().others[n]} ${signed(sum)}`));
+  others.forEach((sum, n) => line.append(`${n ? "," : " · of that"} ${data.others[n].name} ${signed(sum)}`));
   if (value("scale", "each") === "each") line.append(` · full colour at ${ends[0] && "±"}${shown(scale(b))}`);
   return line;
 }
@@ -179,6 +179,28 @@ function words(b) {
   }
   text.append(pieces.at(-1));
   return text;
+}
+
+// Further inputs -----------------------------------------------------------------------------------
+
+const MOST_CHIPS = 60; // of an input
+
+/** What each further input got: each step of it, or each of its numbers, over all steps where these have names. */
+function otherInputs(b) {
+  return otherRelevance(b).map((values, n) => {
+    const { name, width, lengths, variables } = data.others[n];
+    const byStep = lengths !== null && variables === null;
+    const cells = new Float32Array(byStep ? lengths[b] : width);
+    values.forEach((x, i) => (cells[byStep ? Math.floor(i / width) : i % width] += x));
+    const nameOfCell = (i) => (byStep ? `t=${i}` : (variables?.[i] ?? (width > 1 ? `${i}:` : "")));
+    const bySize = Array.from(cells.keys()).sort((i, j) => Math.abs(cells[j]) - Math.abs(cells[i]));
+    const chips = bySize.slice(0, MOST_CHIPS).sort((i, j) => i - j).flatMap((i) => {
+      const className = `chip s${level(cells[i] / scale(b))}`;
+      return [" ", element("span", { className, textContent: `${nameOfCell(i)} ${signed(cells[i])}`.trim() })];
+    });
+    if (cells.length > MOST_CHIPS) chips.push(` and ${cells.length - MOST_CHIPS} smaller ones`);
+    return element("p", { className: "other" }, element("b", { textContent: name }), ...chips);
+  });
 }
 
 // Redrawing ---------------------------------------------------------------------------------------

@@ -90,11 +90,15 @@ function drawStrips(b) {
   drawAxis(row.querySelector(".axis"), b);
   const canvases = [...row.querySelectorAll("canvas")];
   const boxes = canvases.map((canvas) => canvas.getBoundingClientRect()); // before any of them changes
+  const style = getComputedStyle(row);
+  const inPage = ["--paper", "--ink", "--line"].map((name) => style.getPropertyValue(name));
+  const [paper, line, edge] = printing ? ["#fff", "#17181a", "#dcdde0"] : inPage;
   for (const [n, canvas] of canvases.entries()) {
     const d = variableOf(canvas);
     const cells = ofVariable(values, d, T);
     const series = d === null ? null : seriesOf(b, d);
-    drawStrip(canvas, boxes[n], cells, series, { from, to, full: d === null ? largest(cells) : full });
+    const looks = { from, to, full: d === null ? largest(cells) : full, paper, line, edge };
+    drawStrip(canvas, boxes[n], cells, series, looks);
   }
   drawCursor(b);
   const pan = row.querySelector(".zoom input");
@@ -125,27 +129,38 @@ function drawCursor(b) {
   line.style.height = `${last.offsetTop + last.offsetHeight - first.offsetTop}px`;
 }
 
+const scratch = document.createElement("canvas");
+
+/** Draw relevance as colours: a row of pixels, which is then made as high as the strip. */
+function drawColours(context, cells, { from, to, full }) {
+  const { width, height } = context.canvas;
+  const colours = palette[theme()];
+  const count = to - from;
+  Object.assign(scratch, { width, height: 1 });
+  const within = scratch.getContext("2d");
+  const image = within.createImageData(width, 1);
+  for (let x = 0; x < width; x++) {
+    const first = from + Math.floor((x * count) / width);
+    const last = Math.max(first + 1, from + Math.floor(((x + 1) * count) / width));
+    let strongest = 0; // of the steps that share a pixel
+    for (let t = first; t < last; t++) if (Math.abs(cells[t]) > Math.abs(strongest)) strongest = cells[t];
+    image.data.set(colours[level(strongest / full)].rgb, 4 * x);
+    image.data[4 * x + 3] = 255;
+  }
+  within.putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(scratch, 0, 0, width, height);
+}
+
 /** Draw relevance as colours, and the series over it as a line. */
-function drawStrip(canvas, box, cells, series, { from, to, full }) {
+function drawStrip(canvas, box, cells, series, looks) {
+  const { from, to, paper, line, edge } = looks;
   const ratio = window.devicePixelRatio || 1;
   const [width, height] = [box.width, box.height].map((size) => Math.max(1, Math.round(size * ratio)));
   Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
-  const colours = palette[theme()];
   const count = to - from;
-  const columns = Math.min(count, width);
-  for (let column = 0; column < columns; column++) {
-    const first = from + Math.floor((column * count) / columns);
-    const last = from + Math.floor(((column + 1) * count) / columns);
-    let strongest = 0; // of the steps that share a column
-    for (let t = first; t < last; t++) if (Math.abs(cells[t]) > Math.abs(strongest)) strongest = cells[t];
-    const x = Math.floor((column * width) / columns);
-    context.fillStyle = colours[level(strongest / full)].background;
-    context.fillRect(x, 0, Math.floor(((column + 1) * width) / columns) - x, height);
-  }
-  const style = getComputedStyle(canvas);
-  const inPage = ["--paper", "--ink", "--line"].map((name) => style.getPropertyValue(name));
-  const [paper, line, edge] = printing ? ["#fff", "#17181a", "#dcdde0"] : inPage;
+  drawColours(context, cells, looks);
   const at = (t) => ((t - from + 0.5) * width) / count;
   if (series) {
     const [low, high] = extent(series);
@@ -231,7 +246,10 @@ function stepText(b, d, t) {
 }
 
 // Strips have as many pixels as they are wide.
+let drawnWidth = list.clientWidth;
 const resizes = new ResizeObserver(() => {
+  if (list.clientWidth === drawnWidth) return; // it grows higher with each row that is drawn
+  drawnWidth = list.clientWidth;
   for (const b of near) if (rows[b].version !== undefined) drawStrips(b);
 });
 if (!isText) resizes.observe(list);
