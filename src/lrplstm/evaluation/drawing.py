@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lrplstm.heatmap.colors import color, ink, to_hex
-from lrplstm.heatmap.sheets import Font, font_properties
+from lrplstm.heatmap.sheets import Font, checked_axes, font_properties
 from lrplstm.texts import visible
 from lrplstm.weights import Array
 
@@ -34,8 +34,9 @@ _FILLS = ("full", "none", "left")
 
 def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axes:
     """Return the axes that were given, or new ones on a pyplot figure of so many inches."""
-    if ax is not None:
-        return ax
+    given = checked_axes(ax)
+    if given is not None:
+        return given
     from matplotlib import pyplot as plt
 
     _, new = plt.subplots(figsize=(width, height), layout="constrained")

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from lrplstm.heatmap.content import ALL_ZERO, NOT_IN_VOCABULARY, bar_start, signed
-from lrplstm.heatmap.layout import Piece, flow
+from lrplstm.heatmap.layout import Piece, flow, lines
 from lrplstm.heatmap.passages import Group, Legend, Passage, WordsPicture
 from lrplstm.heatmap.sheets import NOTE_COLOR
 
@@ -134,10 +134,11 @@ class _Page:
 
     def add_text(self, text: str, x: float, top: float, width: float, color: str) -> float:
         """Place a text, broken into lines."""
-        pieces = [*flow(map(Piece, text.split()), width, self.measure(" "), self.measure)]
-        for piece in pieces:
-            self._add(piece._replace(column=x + piece.column), top, color)
-        return top + _LINE * (pieces[-1].line + 1 if pieces else 1)
+        words = flow(map(Piece, text.split()), width, self.measure(" "), self.measure)
+        for line in lines(words):
+            self._add_at(" ".join(word.text for word in line), x, top + _LINE / 2, color)
+            top += _LINE
+        return top
 
     def add_legend(self, legend: Legend, shown: bool, top: float, width: float) -> float:
         """Place the legend."""

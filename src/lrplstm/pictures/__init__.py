@@ -9,8 +9,8 @@ imports only from those above it:
     Pictures of words: one explanation, a batch, several explanations of one sentence.
 ``series``
     The same of series.
-``latex``
-    Pictures of words as LaTeX.
+``sums``
+    What adds up to a score.
 ``plots``
     What `lrplstm.Attribution` and `lrplstm.Attributions` can do.
 ``comparison``

@@ -11,8 +11,11 @@ from lrplstm.heatmap.figure import draw
 from lrplstm.heatmap.grid_figure import draw_grid
 from lrplstm.heatmap.latex import to_latex
 from lrplstm.heatmap.matrix_figure import draw_matrix
+from lrplstm.heatmap.waterfall import draw_waterfall
 from lrplstm.pictures.series import batch_matrix, check_no_top, is_series, one_grid
+from lrplstm.pictures.sums import parts_of
 from lrplstm.pictures.words import batch_picture, one_picture
+from lrplstm.texts import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,6 +155,49 @@ class Plots:
             scale=scale,
         )
         return draw_grid(grid, ax, legend=legend)
+
+    def plot_balance(
+        self, ax: Axes | None = None, *, top: int = 12, title: str | None = None
+    ) -> Axes:
+        """Draw how relevance adds up to the score, as bars that begin where others end.
+
+        Words, or the variables of a series, come first, then initial states and what biases kept,
+        and at the bottom the score: `balance` as a picture.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw. Default: a new figure.
+        top : int
+            So many words or variables have a bar each, those with the most absolute relevance, in
+            their own order; all others have one together.
+        title : str, optional
+            Default: method, class and score. "" for none.
+
+        Returns
+        -------
+        matplotlib Axes
+            That was given, or new.
+
+        Raises
+        ------
+        ValueError
+            If several classes are explained, the method shares no score out, or relevance is not
+            finite.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> import lrplstm
+        >>> a = lrplstm.lrp(lrplstm.load_default(), ["fine", "."])
+        >>> ax = a.plot_balance(Figure().add_subplot())
+        >>> [label.get_text() for label in ax.get_yticklabels()]
+        ['fine', '.', 'kept by biases and stabilizers', 'score']
+        """
+        parts, total = parts_of(self, to_int("top", top, 1))
+        given: Any = self
+        whole = given.title if title is None else title
+        return draw_waterfall(parts, total, visible(whole), "relevance", ax)
 
     def to_latex(
         self, *, title: str | None = None, scale: float | None = None, legend: bool = True
