@@ -56,7 +56,7 @@ class Baseline(NamedTuple):
         if len(self.features) == 1:
             return self.features
         rows = part.steps if self.offsets is None else rows_of(part.sequences, self.offsets)[0]
-        return self.features[rows]
+        return self.features[rows] if isinstance(rows, slice) else self.features.take(rows, axis=0)
 
 
 def resolve_baseline(baseline: Any, model: Model, batch: Batch) -> Baseline:

@@ -51,7 +51,7 @@ class Copies(NamedTuple):
 
     def take(self, values: Array, offsets: Array) -> Array:
         """Return the rows of the copies, given those of the sequences, which begin at `offsets`."""
-        return values[rows_of(self.owner, offsets)[0]]
+        return values.take(rows_of(self.owner, offsets)[0], axis=0)
 
     def offsets_like(self, offsets: Array) -> Array:
         """Return where copies begin in rows in which the sequences begin at `offsets`."""

@@ -311,15 +311,10 @@ class InputEncoder:
         )
 
     def _batch_of_features(self, called: _Called, arrays: list[Array], names: Names) -> Batch:
-        for b, array in enumerate(arrays):
-            if not len(array):
-                raise ArgumentError(called[b], "expected at least one step, got an empty sequence")
-            if array.shape[1] != self.input_size:
-                raise ArgumentError(
-                    called[b],
-                    f"expected shape (T, {self.input_size}), got {array.shape}{_listed(names)}",
-                )
-        offsets = to_offsets([len(array) for array in arrays])
+        lengths = list(map(len, arrays))
+        if not all(lengths) or {array.shape[1] for array in arrays} != {self.input_size}:
+            self._refuse_shape(called, arrays, names)
+        offsets = to_offsets(lengths)
         # A number too large for float32 becomes infinite, and is then refused as such.
         with np.errstate(over="ignore"):
             raw = np.concatenate(arrays, dtype=self._raw_dtype, casting="unsafe")
@@ -334,6 +329,17 @@ class InputEncoder:
             offsets, features, None, None, np.zeros(len(raw), bool), called.single, names=names
         )
         return self._checked(called, batch, self._filled(raw))
+
+    def _refuse_shape(self, called: _Called, arrays: list[Array], names: Names) -> None:
+        """Raise the error of the first array that is empty, or of another width."""
+        for b, array in enumerate(arrays):
+            if not len(array):
+                raise ArgumentError(called[b], "expected at least one step, got an empty sequence")
+            if array.shape[1] != self.input_size:
+                raise ArgumentError(
+                    called[b],
+                    f"expected shape (T, {self.input_size}), got {array.shape}{_listed(names)}",
+                )
 
     def _batch_of_windows(self, windows: Windows) -> Batch:
         """Return windows as the rows of their table that they are."""

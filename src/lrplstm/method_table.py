@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from lrplstm.network import ForwardPass
-from lrplstm.sequences import Part
+from lrplstm.sequences import Part, sum_inputs
 from lrplstm.weights import Array
 
 __all__ = ["TABLE", "InputRelevance", "Method", "Option", "register"]
@@ -67,7 +67,7 @@ class InputRelevance(NamedTuple):
     ) -> Self:
         """Return that of each step too, which is the sum over its inputs."""
         by_input = inputs if level == "input" else None
-        return cls(inputs.sum(axis=-1), by_input, initial, started, others)
+        return cls(sum_inputs(inputs), by_input, initial, started, others)
 
 
 class Method:

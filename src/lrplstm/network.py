@@ -182,7 +182,7 @@ def forward(
     traces: list[Any] = []
     sides: list[ForwardResult] = []
     if entry is None:
-        values[0] = reading.projection[reading.rows]
+        values[0] = reading.projection.take(reading.rows, axis=0)
     for node in prepared.nodes:
         if isinstance(node, Node):
             inputs = tuple(map(values.__getitem__, node.reads))
@@ -220,7 +220,7 @@ def forward(
 
 def _run_sides(entry: Scan, reading: Reading, keep: str) -> list[ForwardResult]:
     """Run each direction of the first layer by itself."""
-    of_sides = entry.of_sides(reading.projection[reading.rows])
+    of_sides = entry.of_sides(reading.projection.take(reading.rows, axis=0))
     rows = np.arange(len(reading.rows))
     return [
         entry.scans.forward_scan(layer, columns, rows, reading.offsets, keep, entry.wanted)

@@ -21,6 +21,7 @@ __all__ = [
     "Words",
     "locate",
     "rows_of",
+    "sum_inputs",
     "sum_steps",
     "to_offsets",
 ]
@@ -58,6 +59,12 @@ def rows_of(sequences: slice | Array, offsets: Array) -> tuple[Array, Array]:
 def sum_steps(values: Array, offsets: Array) -> Array:
     """Sum each sequence's steps, in float64: (..., steps) -> (..., B)."""
     sums: Array = np.add.reduceat(values, offsets[:-1], -1, np.float64)
+    return sums
+
+
+def sum_inputs(values: Array) -> Array:
+    """Sum the inputs of each step, (..., D) -> (...); of short rows NumPy's sum takes long."""
+    sums: Array = np.einsum("...d->...", values)
     return sums
 
 
@@ -320,7 +327,7 @@ class Batch:
 
     def features(self, steps: slice | Array) -> Array:
         """Return what the network reads at some steps, of shape (steps, D)."""
-        data = self.data[steps]
+        data = self.data[steps] if isinstance(steps, slice) else self.data.take(steps, axis=0)
         return data if self.embedding is None else self.embed(data)
 
     def embed(self, ids: Array) -> Array:
@@ -346,13 +353,11 @@ class Batch:
         share = -(-steps // least)
         limit = min(_PART_STEPS, _PART_BYTES // bytes_per_step, share)
         lengths = np.diff(self.offsets)
-        order = np.argsort(-lengths, kind="stable")
-        lengths = lengths[order]
-        sorted_offsets = to_offsets(lengths)
-        # Steps of the batch in the order of the sorted sequences.
-        sorted_steps = np.arange(steps) + np.repeat(
-            self.offsets[order] - sorted_offsets[:-1], lengths
-        )
+        in_order = bool((lengths[1:] <= lengths[:-1]).all())  # as of series of one length
+        sorted_offsets = self.offsets
+        if not in_order:
+            order = np.argsort(-lengths, kind="stable")
+            sorted_steps, sorted_offsets = rows_of(order, self.offsets)
         parts, first = [], 0
         while first < B:
             begin = int(sorted_offsets[first])
@@ -360,12 +365,11 @@ class Batch:
             fits = max(limit, min(_LEAST_SEQUENCES * length, _MOST_BYTES // bytes_per_step, share))
             stop = int(sorted_offsets.searchsorted(begin + fits, side="right")) - 1
             stop = max(first + 1, stop)
-            parts.append(
-                Part(
-                    order[first:stop],
-                    sorted_steps[begin : sorted_offsets[stop]],
-                    sorted_offsets[first : stop + 1] - begin,
-                )
-            )
+            sequences, of_steps = slice(first, stop), slice(begin, int(sorted_offsets[stop]))
+            offsets = sorted_offsets[first : stop + 1] - begin
+            if in_order:
+                parts.append(Part(sequences, of_steps, offsets))
+            else:
+                parts.append(Part(order[sequences], sorted_steps[of_steps], offsets))
             first = stop
         return parts

@@ -70,7 +70,7 @@ class IntegratedGradients(Method):
         prepared, reading, x = past.prepared, past.reading, past.reading.inputs
         baseline, dtype, K = self.baseline.of(part), past.scores.dtype, len(weighting)
         of_baseline = prepared.project(baseline)
-        towards_x = reading.projection[reading.rows] - of_baseline
+        towards_x = reading.projection.take(reading.rows, axis=0) - of_baseline
         first = _Way(np.broadcast_to(of_baseline, towards_x.shape), towards_x, past.offsets)
         others = []
         for (values, offsets), given in zip(reading.others, self.baseline.others, strict=True):

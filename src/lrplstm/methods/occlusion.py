@@ -86,7 +86,7 @@ class Occlusion(Method):
             changed = others[number].values
             taken = column[:, np.newaxis] == np.arange(each)  # of a row as a whole all are
             changed[marked] = np.where(taken, baseline[row], x[row])
-            projection = reading.projection[reading.rows[group.steps]]
+            projection = reading.projection.take(reading.rows[group.steps], axis=0)
             read = reading_of(past, group, projection, tuple(others))
             run = network.forward(past.prepared, read, "nothing")
             left = explained(run, weighting[:, past.score_rows(group)], self.measure)
@@ -117,7 +117,7 @@ class Occlusion(Method):
             else:
                 changed = of_baseline[stand_ins]
             if resumed is None:
-                whole = reading.projection[reading.rows[group.steps]]
+                whole = reading.projection.take(reading.rows[group.steps], axis=0)
                 whole[marked] = changed
                 run = network.forward(prepared, reading_of(past, group, whole), "nothing")
             else:

@@ -63,7 +63,7 @@ class Resumed:
         self._past, self._entry = past, entry
         reading = past.reading
         self._steps = len(reading.rows)
-        of_sides = entry.of_sides(reading.projection[reading.rows])
+        of_sides = entry.of_sides(reading.projection.take(reading.rows, axis=0))
         self._sides = []
         for (weights, layer), columns, run in zip(entry.sides, of_sides, past.sides, strict=True):
             # With room behind it for what copies read instead.
@@ -107,13 +107,13 @@ class Resumed:
             onward.offsets,
             "nothing",
             wanted,
-            tuple(state[from_states] for state in side.states),
+            tuple(state.take(from_states, axis=0) for state in side.states),
         )
         final = np.empty_like(run.final)
         final[onward.order] = run.final
         if not wanted:
             return None, final
-        hidden = side.states[0][copies.steps]
+        hidden = side.states[0].take(copies.steps, axis=0)
         hidden[onward.rows] = run.hidden
         return hidden, final
 
