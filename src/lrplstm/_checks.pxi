@@ -1,10 +1,13 @@
 """Memory that begins where vectors do, and checks of what loops would read out of bounds."""
 
 from cpython.buffer cimport (
-    PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_FillInfo, PyBuffer_IsContiguous, PyBuffer_Release,
+    PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
+
+from libc.string cimport memset
 
 import numpy as np
 
@@ -35,28 +38,91 @@ cdef Py_ssize_t _round_up(Py_ssize_t number, Py_ssize_t multiple) noexcept:
 
 # Memory -----------------------------------------------------------------------------------------
 
-cdef class _Memory:
-    """Memory for the kernels alone."""
+# Between two scans the system would take back what was freed, and clear every page again: small
+# networks would wait for that longer than for their kernels. So blocks of at least LARGE_BYTES are
+# kept for the next scan: so many, and so many bytes together. Whoever takes or frees one holds the
+# GIL.
+cdef enum:
+    LARGE_BYTES = 1 << 16
+    KEPT_BYTES = 1 << 25
+    MOST_KEPT = 8
 
-    cdef void* allocated
+cdef struct Block:
+    void* address
+    Py_ssize_t size
+
+cdef Block _kept[MOST_KEPT]
+cdef Py_ssize_t _kept_bytes = 0, _oldest = 0
+
+
+cdef Block _block(Py_ssize_t size, bint zeros) noexcept:
+    """Return the last block that was kept and is at most twice as large, or a new one."""
+    global _kept_bytes
+    cdef Block block
+    cdef Py_ssize_t i, slot
+    for i in range(1, MOST_KEPT + 1):
+        slot = (_oldest + MOST_KEPT - i) % MOST_KEPT
+        block = _kept[slot]
+        if size <= block.size <= 2 * size:
+            _kept[slot] = Block(NULL, 0)
+            _kept_bytes -= block.size
+            if zeros:
+                memset(block.address, 0, size)
+            return block
+    block.size = size + size // 8  # for a part with some more steps
+    block.address = PyMem_Calloc(1, block.size) if zeros else PyMem_Malloc(block.size)
+    return block
+
+
+cdef void _keep(Block block) noexcept:
+    """Keep a block in the place of the oldest, and of more as long as they are too large."""
+    global _kept_bytes, _oldest
+    _kept_bytes += block.size
+    while True:
+        PyMem_Free(_kept[_oldest].address)
+        _kept_bytes -= _kept[_oldest].size
+        _kept[_oldest] = Block(NULL, 0)
+        if _kept_bytes <= KEPT_BYTES:
+            break
+        _oldest = (_oldest + 1) % MOST_KEPT
+    _kept[_oldest] = block
+    _oldest = (_oldest + 1) % MOST_KEPT
+
+
+cdef class _Memory:
+    """Memory for the kernels, and arrays of theirs."""
+
+    cdef Block block  # of size 0 where it is not to be kept
     cdef char* start
+    cdef Py_ssize_t size
 
     def __dealloc__(self):
-        PyMem_Free(self.allocated)
+        if self.block.size > 0:
+            _keep(self.block)
+        else:
+            PyMem_Free(self.block.address)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.start, self.size, False, flags)
 
 
 cdef _Memory _memory(Py_ssize_t size, bint zeros):
     """Return so many bytes, zeros or whatever they are, beginning where a whole vector would."""
     # Like this no arguments go through a tuple, which would take most of the time.
     cdef _Memory memory = _Memory.__new__(_Memory)
+    memory.size = size
     if not LRPLSTM_SANITIZE:  # then nothing beside them that could hide what runs over their end
         size += VECTOR_BYTES
-    memory.allocated = PyMem_Calloc(1, size) if zeros else PyMem_Malloc(size)
-    if memory.allocated == NULL:
+    if LARGE_BYTES <= size <= KEPT_BYTES // 2 and not LRPLSTM_SANITIZE:
+        memory.block = _block(size, zeros)
+    else:
+        memory.block.address = PyMem_Calloc(1, size) if zeros else PyMem_Malloc(size)
+    if memory.block.address == NULL:
+        memory.block.size = 0
         raise MemoryError
-    memory.start = <char*> memory.allocated
+    memory.start = <char*> memory.block.address
     if not LRPLSTM_SANITIZE:
-        memory.start += _to_vector(memory.allocated)
+        memory.start += _to_vector(memory.block.address)
     return memory
 
 
@@ -66,19 +132,17 @@ cdef Py_ssize_t _to_vector(const void* address) noexcept:
 
 
 cdef object _zeros(tuple shape, dtype):
-    return _aligned(np.zeros, shape, dtype)
+    return _aligned(shape, dtype, True)
 
 
-cdef object _aligned(make, tuple shape, dtype):
-    """Return what np.zeros or np.empty makes, beginning where a whole vector would."""
-    cdef Py_ssize_t size = 1, length, itemsize = dtype.itemsize, first
-    if LRPLSTM_SANITIZE:
-        return make(shape, dtype)
+cdef object _aligned(tuple shape, dtype, bint zeros):
+    """Return an array of zeros, or of whatever, that begins where a whole vector would."""
+    cdef Py_ssize_t size = dtype.itemsize, length
     for length in shape:
         size *= length
-    memory = make(size + VECTOR_BYTES // itemsize, dtype)
-    first = _to_vector(_address(memory)) // itemsize
-    return memory[first:first + size].reshape(shape)
+    if size == 0:
+        return np.empty(shape, dtype)
+    return np.frombuffer(_memory(size, zeros), dtype).reshape(shape)
 
 
 cdef void* _address(array) except? NULL:

@@ -330,7 +330,7 @@ def project(_Layer layer not None, x):
     cdef Py_ssize_t first
     cdef char* out
     x = _checked("x", x, layer.dtype, ANY, layer.input_size)
-    projection = _aligned(np.empty, (len(x), layer.projected()), layer.dtype)
+    projection = _aligned((len(x), layer.projected()), layer.dtype, False)
     out = <char*> _address(projection)
     for direction in layer.directions:
         first = direction.first_projected
