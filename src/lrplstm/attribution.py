@@ -391,7 +391,7 @@ class Attribution(Named, WaysOut, Plots):
         >>> a.to_panel().words
         ['fine', '.']
         """
-        return heatmap.Panel(**self._picture(), title=self.caption)
+        return heatmap.Panel(**self._picture(), title=self.title)
 
     def to_terminal(
         self,

@@ -20,6 +20,7 @@ from lrplstm.exports.needed import needed
 from lrplstm.exports.tidy import tidy
 from lrplstm.report.content import Given, content
 from lrplstm.report.page import render
+from lrplstm.step_labels import StepLabels
 
 __all__ = ["FORMATS", "Page", "Picture", "Rows", "Settings", "Table", "Writer", "labelled", "said"]
 
@@ -219,7 +220,9 @@ class Picture:
             attribution = labelled(item, one)
             if attribution.tokens is None and attribution.input_relevance is not None:
                 grid = attribution.to_grid(variables=item.variables, steps=item.steps)
-                self._pictures.append(grid)
+                values, dates = attribution.input_values, _dates(item.steps)
+                title = attribution.title
+                self._pictures.append(grid._replace(title=title, values=values, dates=dates))
             else:
                 self._pictures.append(attribution.to_panel())
         if len(self._pictures) > _MOST_PICTURES:
@@ -231,6 +234,12 @@ class Picture:
     def finish(self) -> None:
         """Draw it."""
         heatmap.save_picture(self._file, self._pictures, self.format)
+
+
+def _dates(steps: Sequence[str] | None) -> Any:
+    """Return the dates that steps are called by, if they are dates."""
+    labels = None if steps is None else StepLabels.of_texts(steps)
+    return labels.values if labels is not None and labels.are_dates else None
 
 
 _MOST_PICTURES = 5000

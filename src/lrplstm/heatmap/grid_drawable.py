@@ -173,8 +173,9 @@ class StepLabels:
         if drawable.dates is not None:
             most = max(1, min(12, int(columns / _DATE)))
             self.places, self.texts, self.remark = _date_ticks(drawable.dates, most)
-            self.height = (1.0 + 2 * PAD) * drawable.em
-            return
+            if len(self.places) > 1 or most == 1:
+                self.height = (1.0 + 2 * PAD) * drawable.em
+                return
         longest = drawable.longest(drawable.steps)
         across = max(1, int(columns / (longest + 1.0)))
         upright = max(1, int(columns / LINE))
@@ -192,7 +193,7 @@ def _date_ticks(dates: npt.NDArray[Any], most: int) -> tuple[list[float], list[s
     import matplotlib.dates
 
     mpl: Any = matplotlib.dates  # which has no types
-    locator = mpl.AutoDateLocator(minticks=min(3, most), maxticks=most)
+    locator = mpl.AutoDateLocator(minticks=3, maxticks=max(6, most))
     ticks = np.array(locator.tick_values(dates[0].item(), dates[-1].item()))
     numbers = mpl.date2num(dates)
     ticks = ticks[(ticks >= numbers[0]) & (ticks <= numbers[-1])]

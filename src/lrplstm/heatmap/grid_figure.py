@@ -276,7 +276,15 @@ def draw_cells(ax: Axes, one: Drawable, width: float, height: float) -> None:
             middle = top - 0.5 - 0.4 * above / row
             ax.text(-0.5, middle, f" {label}", va="center", ha="left", **style)
     if not content.scale:
-        ax.text(0.5, 0.5, NO_RELEVANCE, va="center", ha="center", transform=ax.transAxes, **style)
+        ax.text(
+            *(0.5, 0.5),
+            NO_RELEVANCE,
+            va="center",
+            ha="center",
+            transform=ax.transAxes,
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 2},
+            **style,
+        )
 
 
 def write_below(ax: Axes, one: Drawable, lines: list[str]) -> None:

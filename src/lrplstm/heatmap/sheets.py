@@ -167,9 +167,12 @@ def draw_title(ax: Axes, title: str, font: Font, size: float = SIZE) -> None:
 
 def paper_ink(ax: Axes) -> str:
     """Return black or white, whichever can be read beside the axes."""
-    from matplotlib.colors import to_rgb
+    from matplotlib.colors import to_rgba
 
-    return to_hex(ink(np.multiply(255, to_rgb(ax.figure.get_facecolor()))))
+    *paper, opacity = to_rgba(ax.figure.get_facecolor())
+    if opacity < 1:  # as of a subfigure: what is seen is the figure, or else white paper
+        *paper, opacity = to_rgba(ax.figure.canvas.figure.get_facecolor())
+    return to_hex(ink(np.multiply(255, paper))) if opacity else "#000000"
 
 
 # Figures ------------------------------------------------------------------------------------------
