@@ -21,8 +21,9 @@ __all__ = ["fragment", "render", "write"]
 # "<" could end the element that the data stand in; U+2028 and U+2029 end lines of a script.
 _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
-# Comments that have lines of their own, of style and script.
-_COMMENTS = re.compile(r"^\s*(?://.*|/\*.*\*/)\n", re.MULTILINE)
+# What style and script do without in each output: comments with lines of their own, and space
+# before a line.
+_SPARE = re.compile(r"^\s*(?://.*|/\*.*\*/)\n|^\s+", re.MULTILINE)
 
 _FRAGMENT = """\
 <div class="lrplstm-output {name}" data-lm-suppress-shortcuts="true">
@@ -75,7 +76,7 @@ def fragment(data: dict[str, Any], static: str, note: str | None = None) -> str:
     """
     from markupsafe import Markup
 
-    style = _COMMENTS.sub("", _file("explanations.css") + _file("notebook.css"))
+    style = _SPARE.sub("", _file("explanations.css") + _file("notebook.css"))
     markup = _template("notebook.html").render(data=data, style=Markup(style), note=note)
     written = _json(data)
     # Two equal outputs share a name, and each draws those that are not drawn yet.
@@ -84,7 +85,7 @@ def fragment(data: dict[str, Any], static: str, note: str | None = None) -> str:
         name=name,
         static=static,
         data=written,
-        show=_COMMENTS.sub("", _function("notebook.js", data)),
+        show=_SPARE.sub("", _function("notebook.js", data)),
         markup=_json(markup),
     )
 
