@@ -141,8 +141,9 @@ def save_picture(
     OSError
         If the file cannot be written.
     TypeError, ValueError
-        As :func:`plot` and :func:`plot_grid`; also if there are no panels, or too many for one
-        picture, `format` is another or not what the path ends in, or `dpi` is not positive.
+        If a panel or a grid has relevance, names or ends that do not fit together; also if there
+        are no panels, or too many for one picture, `format` is another or not what the path ends
+        in, or `dpi` is not positive.
 
     Examples
     --------

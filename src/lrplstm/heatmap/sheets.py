@@ -53,7 +53,11 @@ PICTURE_FORMATS = ("png", "pdf", "svg")
 _TITLE = 1.2  # size of a title, of that of letters
 _SUBSTITUTE = "\ufffd"  # for a character that no font has
 
-# Fonts beside the one that comes with matplotlib, for scripts that it lacks; used where installed.
+# It has a box for every letter.
+_LAST_RESORT = "Last Resort"
+
+# Fonts beside the one that comes with matplotlib, for scripts that it lacks: these where they are
+# installed, and then any other.
 _MORE_FONTS = (
     "Noto Sans CJK JP",
     "Noto Sans CJK SC",
@@ -106,15 +110,18 @@ class Font:
 def _families(chars: set[str]) -> tuple[list[str], set[str]]:
     """Return the installed fonts that have the characters, and the characters that none has."""
     from matplotlib import rcParams
-    from matplotlib.font_manager import findfont, fontManager, get_font
+    from matplotlib.font_manager import fontManager, get_font
 
     missing = {*chars, *string.printable.strip(), _SUBSTITUTE}
-    installed = set(fontManager.get_font_names())
+    files = {entry.name: entry.fname for entry in reversed(fontManager.ttflist)}
+    others = sorted(name for name in files if not name.startswith(_LAST_RESORT))
     preferred = [*rcParams["font.family"], *rcParams["font.sans-serif"]]
-    families = []
-    for family in dict.fromkeys([*preferred, "DejaVu Sans", *_MORE_FONTS]):
-        if family in installed:
-            face = get_font(findfont(font_properties([family])))
+    families: list[str] = []
+    for family in dict.fromkeys([*preferred, "DejaVu Sans", *_MORE_FONTS, *others]):
+        if not missing:
+            break
+        if family in files:
+            face = get_font(files[family])
             drawable = {char for char in missing if face.get_char_index(ord(char))}
             if drawable:
                 families.append(family)

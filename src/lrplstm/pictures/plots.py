@@ -374,7 +374,7 @@ class PlotsOfMany:
         subjects = {a._wording.subject for a in several}
         subject = first.subject if len(subjects) == 1 else "a class, and its score"
         if len(subjects) > 1 and all(
-            a.target is a.predicted or a.target == a.predicted for a in several
+            isinstance(a.target, int) and a.target == a.predicted for a in several
         ):
             subject = f"the predicted {first.outputs.kind}, and its score"
         return f"{first.method_title}: {subject}"
