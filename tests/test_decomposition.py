@@ -158,8 +158,9 @@ def test_what_is_left_of_copies_from_their_step_on():
         rest = remaining(some, step, offsets, reverse)
         assert rest.offsets[-1] == len(rest.steps) == 10 + 3 + 1
         assert (np.diff(rest.offsets, n=2) <= 0).all()
-        assert np.array_equal(some.steps[rest.rows], rest.steps)
-        assert np.array_equal(rest.rows[rest.first], marked[rest.order])
+        rows = rest.rows(some, offsets)
+        assert np.array_equal(some.steps[rows], rest.steps)
+        assert np.array_equal(rows[rest.first], marked[rest.order])
         for k, (start, stop) in enumerate(pairwise(rest.offsets)):
             at, b = step[rest.order[k]], some.owner[rest.order[k]]
             read = range(offsets[b], at + 1) if reverse else range(at, offsets[b + 1])

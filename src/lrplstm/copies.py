@@ -87,8 +87,6 @@ class Remaining(NamedTuple):
         Which copy each is of.
     steps : ndarray
         Which step of the part each of their steps is a copy of.
-    rows : ndarray
-        Where it is among the steps of the copies.
     offsets : ndarray of shape (n + 1,)
         Where each begins in these, and where the last ends.
     first : ndarray of shape (n,)
@@ -97,9 +95,13 @@ class Remaining(NamedTuple):
 
     order: Array
     steps: Array
-    rows: Array
     offsets: Array
     first: Array
+
+    def rows(self, copies: Copies, offsets: Array) -> Array:
+        """Return where their steps are among those of all copies; of sequences at `offsets`."""
+        shift = copies.offsets[:-1] - offsets[copies.owner]
+        return self.steps + np.repeat(shift[self.order], np.diff(self.offsets))
 
 
 def copies(
@@ -153,6 +155,5 @@ def remaining(copies: Copies, step: Array, offsets: Array, reverse: bool) -> Rem
     begin, lengths = begin[order], lengths[order]
     own = to_offsets(lengths)
     steps = np.arange(own[-1]) + np.repeat(begin - own[:-1], lengths)
-    to_rows = np.repeat((copies.offsets[:-1] - start)[order], lengths)
     first = own[1:] - 1 if reverse else own[:-1]
-    return Remaining(order, steps, steps + to_rows, own, first)
+    return Remaining(order, steps, own, first)

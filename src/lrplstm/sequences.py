@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -39,8 +40,8 @@ _LEAST_SEQUENCES, _MOST_BYTES = 64, 512 * 2**20
 
 def to_offsets(lengths: Sequence[int] | Array) -> Array:
     """Return where sequences begin in their concatenation, and where it ends: (B + 1,)."""
-    if len(lengths) == 1:
-        return np.array((0, lengths[0]), np.intp)
+    if isinstance(lengths, list):
+        return np.fromiter(accumulate(lengths, initial=0), np.intp, len(lengths) + 1)
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
     return offsets

@@ -114,7 +114,7 @@ class Resumed:
         if not wanted:
             return None, final
         hidden = side.states[0].take(copies.steps, axis=0)
-        hidden[onward.rows] = run.hidden
+        hidden[onward.rows(copies, offsets)] = run.hidden
         return hidden, final
 
 
@@ -163,7 +163,7 @@ class Followed:
             final[onward.order] = found.final
             if self._entry.wanted:
                 hidden = np.zeros((len(copies.steps), final.shape[1]), final.dtype)
-                hidden[onward.rows] = found.hidden
+                hidden[onward.rows(copies, self._past.offsets)] = found.hidden
             ran.append((hidden, final))
         return _beside(ran)
 
