@@ -17,7 +17,7 @@ from lrplstm.copies import Copies
 from lrplstm.layers import Pass
 from lrplstm.prepared import Node, Prepared, Scan, Source
 from lrplstm.scans import ForwardResult
-from lrplstm.sequences import Batch, Part, rows_of
+from lrplstm.sequences import Batch, Part, one_row_each, rows_of
 from lrplstm.weights import Array
 
 __all__ = [
@@ -178,7 +178,7 @@ def forward(
     rows[0] = reading.offsets
     for slot, other in enumerate(reading.others, start=1):
         values[slot], rows[slot] = other
-    of_sequences = np.arange(len(reading.offsets))
+    of_sequences = one_row_each(len(reading.offsets) - 1)
     traces: list[Any] = []
     sides: list[ForwardResult] = []
     if entry is None:
@@ -298,8 +298,8 @@ class Descent:
 
     def __iter__(self) -> Iterator[tuple[Scan | Node, Any, Any]]:
         slots, above = self._slots, None
-        past = self._past
-        for node, trace in zip(past.prepared.nodes[::-1], past.traces[::-1], strict=True):
+        traces = reversed(self._past.traces)
+        for node, trace in zip(self._past.prepared.downwards, traces, strict=True):
             if isinstance(node, Scan):
                 above = node.arrived(slots)
                 slots[node.finals[0]] = slots[node.hidden] = None
@@ -323,7 +323,8 @@ class Descent:
     @property
     def others(self) -> tuple[Array, ...]:
         """What has arrived at every other input, (K, n, D) each."""
-        return tuple(map(self._arrived, range(1, self._past.prepared.inputs)))
+        inputs = self._past.prepared.inputs
+        return tuple(map(self._arrived, range(1, inputs))) if inputs > 1 else ()
 
     def _arrived(self, slot: int) -> Array:
         value = self._slots[slot]

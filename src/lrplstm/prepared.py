@@ -216,7 +216,7 @@ class Prepared:
     scans : Scans
         Its functions.
     nodes : list of Scan or Node
-        In the order in which they run.
+        In the order in which they run; `downwards` from the last to the first.
     entry : Scan, or None
         The recurrent layer that reads what the network reads, if nothing else does: it then reads
         rows of a projection, of which there may be fewer than steps.
@@ -275,6 +275,7 @@ class Prepared:
             if graph.forms[name].steps:
                 rows[slots[name]] = graph.forms[name].size
 
+        self.downwards = self.nodes[::-1]
         self.scores = slots[str(graph.layers[-1].name)]
         # -1 where there is none, from which nobody then starts.
         self.hidden = -1 if graph.top is None else slots[str(graph.top.name)]

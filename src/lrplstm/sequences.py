@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -21,6 +22,7 @@ __all__ = [
     "Part",
     "Words",
     "locate",
+    "one_row_each",
     "rows_of",
     "sum_inputs",
     "sum_steps",
@@ -44,6 +46,14 @@ def to_offsets(lengths: Sequence[int] | Array) -> Array:
         return np.fromiter(accumulate(lengths, initial=0), np.intp, len(lengths) + 1)
     offsets = np.zeros(len(lengths) + 1, np.intp)
     np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+@functools.lru_cache(maxsize=16)
+def one_row_each(sequences: int) -> Array:
+    """Return where sequences begin in rows of which each has one; to be read only."""
+    offsets = np.arange(sequences + 1)
+    offsets.setflags(write=False)
     return offsets
 
 
