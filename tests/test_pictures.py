@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import re
 import shutil
 import subprocess
@@ -94,6 +95,10 @@ def test_axes_are_returned_and_settings_kept(draw, tmp_path):
     assert b"/Type3" not in content
     (page,) = pypdf.PdfReader(tmp_path / "x.pdf").pages
     title = own.get_title(loc="left").split("\n")[0]
+    again = pickle.loads(pickle.dumps(given.figure))
+    lrplstm.save_picture(tmp_path / "again.png", again)
+    lrplstm.save_picture(tmp_path / "x.png", given)
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "x.png").read_bytes()
     assert title in page.extract_text()
     assert "<text" in (tmp_path / "x.svg").read_text("utf-8")
     with pytest.raises(TypeError, match=r"ax: expected one .* got ndarray of 4; pass one of them"):

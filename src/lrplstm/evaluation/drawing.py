@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lrplstm.heatmap.colors import color, ink, to_hex
-from lrplstm.heatmap.sheets import Font, checked_axes, font_properties
+from lrplstm.heatmap.sheets import Font, checked_axes, font_properties, letter_size
 from lrplstm.texts import visible
 from lrplstm.weights import Array
 
@@ -21,6 +21,7 @@ __all__ = [
     "draw_title",
     "draw_words",
     "finish",
+    "label_size",
     "shortened",
 ]
 
@@ -43,6 +44,11 @@ def axes_or_new(ax: Axes | None, width: float = 6.0, height: float = 4.0) -> Axe
     return new
 
 
+def label_size() -> float:
+    """Return the size of labels, points: a little less than that of letters."""
+    return 0.9 * letter_size()
+
+
 def draw_words(
     ax: Axes, x: float, rows: Sequence[float], texts: Sequence[str], share: Array
 ) -> None:
@@ -56,7 +62,7 @@ def draw_words(
             ha="center",
             va="center",
             color=to_hex(ink(shade)),
-            fontproperties=font_properties(font.families, 9),
+            fontproperties=font_properties(font.families, label_size()),
             parse_math=False,
             bbox={"boxstyle": "round,pad=0.25", "facecolor": to_hex(shade), "linewidth": 0},
         )
@@ -91,7 +97,15 @@ def draw_lines(
 
 def draw_title(ax: Axes, title: str) -> None:
     """Write a title above the left end of the axes."""
-    ax.set_title(title, loc="left", fontsize=11, pad=10)
+    title = visible(title)
+    font = Font([title])
+    ax.set_title(
+        font.drawable(title),
+        loc="left",
+        pad=letter_size(),
+        fontproperties=font_properties(font.families, 1.1 * letter_size()),
+        parse_math=False,
+    )
 
 
 def finish(ax: Axes, *, title: str, x: str, y: str, legend: str = "") -> None:
@@ -109,8 +123,8 @@ def finish(ax: Axes, *, title: str, x: str, y: str, legend: str = "") -> None:
         bbox_to_anchor=(1.01, 1),
         frameon=False,
         borderaxespad=0,
-        fontsize=9,
-        title_fontsize=9,
+        fontsize=label_size(),
+        title_fontsize=label_size(),
     )
     for text in drawn.get_texts():
         text.set_parse_math(False)

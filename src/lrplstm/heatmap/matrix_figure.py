@@ -241,16 +241,26 @@ def _label(child: Axes, frame: _Frame, r: int, c: int) -> None:
 
 def _child(ax: Axes, frame: _Frame, row: int, column: int) -> Axes:
     """Return new axes on others, of a place that is worked out when they are drawn."""
-    from matplotlib.transforms import Bbox
-
     child = ax.inset_axes((0, 0, 1, 1))
+    child.set_axes_locator(_Place(ax, frame, row, column))
+    return child
 
-    def place(_: Any, renderer: Any) -> Bbox:
-        box, dpi = ax.bbox, ax.figure.dpi
-        left, top, width, height = frame.place(row, column, box.width / dpi, box.height / dpi)
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a panel is on its frame: what matplotlib calls a locator of axes."""
+
+    ax: Axes
+    frame: _Frame
+    row: int
+    column: int
+
+    def __call__(self, ax: Any, renderer: Any) -> Bbox:
+        from matplotlib.transforms import Bbox
+
+        box, dpi = self.ax.bbox, self.ax.figure.dpi
+        size = box.width / dpi, box.height / dpi
+        left, top, width, height = self.frame.place(self.row, self.column, *size)
         pixels = np.array([left, -top - height, left + width, -top]) * dpi
         corners = pixels.reshape(2, 2) + np.array([box.x0, box.y1])
-        return Bbox(ax.figure.transSubfigure.inverted().transform(corners))
-
-    child.set_axes_locator(place)
-    return child
+        return Bbox(self.ax.figure.transSubfigure.inverted().transform(corners))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import string
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from lrplstm.heatmap.colors import ink, to_hex
 from lrplstm.heatmap.layout import Piece, flow, lines
@@ -76,31 +74,22 @@ _MORE_FONTS = (
 
 
 class Font:
-    """Installed fonts that have all characters of some texts, but those that no font has.
-
-    ``measure`` and ``outline`` give widths and shapes of texts, in font sizes; a text is worked out
-    once.
-    """
+    """Installed fonts that have all characters of some texts, but those that no font has."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        from matplotlib.textpath import text_to_path
-
         self.families, missing = _families({*"".join(texts)})
         self._substitutes = {ord(char): _SUBSTITUTE for char in missing}
-        properties = font_properties(self.families)
+        self._widths: dict[str, float] = {}
 
-        @cache
-        def measure(text: str) -> float:
-            width: float = text_to_path.get_text_width_height_descent(text, properties, False)[0]
-            return width
+    def measure(self, text: str) -> float:
+        """Return the width of a text, in font sizes; it is worked out once."""
+        from matplotlib.textpath import text_to_path
 
-        @cache
-        def outline(text: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
-            vertices, codes = text_to_path.get_text_path(properties, text, False)
-            scale = (1 / text_to_path.FONT_SCALE, -1 / text_to_path.FONT_SCALE)
-            return np.reshape(vertices, (-1, 2)) * scale, np.asarray(codes, dtype=np.uint8)
-
-        self.measure, self.outline = measure, outline
+        if text not in self._widths:
+            properties = font_properties(self.families)
+            size = text_to_path.get_text_width_height_descent(text, properties, False)
+            self._widths[text] = float(size[0])
+        return self._widths[text]
 
     def drawable(self, text: str) -> str:
         """Return the text with U+FFFD for characters that no font has."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from lrplstm import heatmap
 from lrplstm.errors import ArgumentError
-from lrplstm.evaluation.drawing import COLORS, axes_or_new, draw_title
+from lrplstm.evaluation.drawing import COLORS, axes_or_new, draw_title, label_size
 from lrplstm.heatmap.colors import color, to_hex
 from lrplstm.heatmap.sheets import Font, font_properties
 from lrplstm.summary.estimates import Estimate
@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 _MOST_LETTERS = 28  # of a name beside bars
-_FONT_SIZE = 9
 _LINE = 0.3  # inches of a line of bars
 _INTERVAL_COLOR = "#222222"
 _SWARM_BINS = 100
@@ -112,7 +111,7 @@ def names_on(ax: Axes, axis: str, names: Sequence[str], place: Array) -> None:
     set_ticks(
         place,
         [font.drawable(name) for name in shortened],
-        fontproperties=font_properties(font.families, _FONT_SIZE),
+        fontproperties=font_properties(font.families, label_size()),
         parse_math=False,
     )
 
@@ -130,7 +129,7 @@ def finish_axes(ax: Axes, title: str, notes: Sequence[str] = ()) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     if notes:
-        ax.set_xlabel("; ".join(notes), fontsize=_FONT_SIZE, color="#555555")
+        ax.set_xlabel("; ".join(notes), fontsize=label_size(), color="#555555")
 
 
 def legend(ax: Axes, *, below: bool = False) -> None:
@@ -140,13 +139,13 @@ def legend(ax: Axes, *, below: bool = False) -> None:
         bbox_to_anchor=(0, -0.16) if below else (1.01, 1),
         frameon=False,
         borderaxespad=0,
-        fontsize=_FONT_SIZE,
+        fontsize=label_size(),
     )
     texts = drawn.get_texts()
     font = Font([text.get_text() for text in texts])
     for text in texts:
         text.set_text(font.drawable(text.get_text()))
-        text.set_fontproperties(font_properties(font.families, _FONT_SIZE))
+        text.set_fontproperties(font_properties(font.families, label_size()))
         text.set_parse_math(False)
 
 
@@ -204,11 +203,13 @@ def draw_beeswarm(ax: Axes | None, dots: Dots, title: str) -> Axes:
     names_on(ax, "y", dots.variables, np.arange(V))
     ax.set_ylim(V - 0.4, -0.6)
     finish_axes(ax, title)
-    ax.set_xlabel("relevance of a variable, summed over the steps of a sequence", fontsize=9)
+    ax.set_xlabel(
+        "relevance of a variable, summed over the steps of a sequence", fontsize=label_size()
+    )
     if mapped is not None:
         bar = ax.figure.colorbar(mapped, ax=ax, aspect=30, pad=0.02, ticks=[0, 1])
         bar.ax.set_yticklabels(["lowest", "highest"])
-        bar.set_label("mean of the variable, by rank", fontsize=_FONT_SIZE)
+        bar.set_label("mean of the variable, by rank", fontsize=label_size())
         bar.outline.set_visible(False)
     elif len(groups) > 1:
         legend(ax)
