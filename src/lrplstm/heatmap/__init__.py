@@ -11,10 +11,16 @@ those above it:
     :func:`color` and :func:`ink`: the background of a word, and the text on it.
 ``content``
     What a picture shows, checked and made safe.
+``spacing``
+    Which words stay on the line of the word before.
 ``grid``
     :class:`Grid`: what a grid shows, checked, and made small enough.
 ``layout``
-    Words broken into lines, beside their labels and above the legend.
+    Words broken into lines.
+``passages``
+    What a picture of words shows: passages in groups, with labels, scores and one legend.
+``latex``
+    The same as LaTeX.
 ``markup``
     :func:`to_html`, :func:`grid_to_html` and :func:`to_html_page`; the browser does the layout.
 ``escapes``
@@ -29,10 +35,16 @@ those above it:
     :func:`to_bars`: scores as bars.
 ``sheets``
     Fonts, titles and figures of matplotlib.
-``grid_figure``
-    :func:`plot_grid`, with matplotlib.
+``text_layout``, ``text_artist``, ``text_figure``
+    Pictures of words in lines, as an artist that breaks them when it is drawn, and on axes.
+``grid_drawable``, ``grid_figure``
+    Grids with labels that fit, and :func:`plot_grid`.
+``matrix_figure``
+    Several grids side by side, with one colour bar.
+``waterfall``
+    Parts that add up to a sum, as bars.
 ``figure``
-    :func:`plot` and :func:`save_picture`, with matplotlib, from the layout in font sizes.
+    :func:`plot` and :func:`save_picture`.
 """
 
 from lrplstm.heatmap.bars import to_bars

@@ -41,7 +41,8 @@ class Plots:
 
         Lines of words are broken at the width that the axes have whenever they are drawn. Several
         classes stand one under another, with their scores as bars. A series is drawn as by
-        `plot_inputs`. Letters have matplotlib's `font.size`.
+        `plot_inputs`. Of several inputs the first that has steps is drawn. Letters have
+        matplotlib's `font.size`.
 
         Parameters
         ----------
@@ -204,8 +205,9 @@ class Plots:
     ) -> str:
         r"""Return the words on their colours as LaTeX, for documents with the package xcolor.
 
-        Special characters are escaped. Letters that pdfLaTeX lacks, such as Chinese ones, are kept,
-        and a comment says that LuaLaTeX or XeLaTeX is needed.
+        Of a series these are its steps, each with the sum over its variables. Special characters
+        are escaped. Letters that pdfLaTeX lacks, such as Chinese ones, are kept, and a comment says
+        that LuaLaTeX or XeLaTeX is needed.
 
         Parameters
         ----------

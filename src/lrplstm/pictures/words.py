@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,41 +77,37 @@ def rows_picture(
     scales, own, common = scales_of(rows, largest, shared=shared_scale)
     numbers = numbered([row.score if scores else None for row in rows])
     bars = _bars(rows) if scores and len(rows) > 1 else [None] * len(rows)
-    passages = iter(
-        [
-            _passage(row, scales[n], own=own[n], number=numbers[n], bar=bars[n])
-            for n, row in enumerate(rows)
-        ]
+    passages = (
+        _passage(row, scales[n], label, own=own[n], number=numbers[n], bar=bars[n])
+        for n, (label, row) in enumerate(pair for _, listed in groups for pair in listed)
     )
-    drawn = [
-        Group(heading, [_labelled(next(passages), label) for label, _ in listed])
-        for heading, listed in groups
-    ]
-    of_legend = None
-    if legend:
-        ends = next((ends_of(row) for row, alone in zip(rows, own, strict=True) if not alone), None)
-        has_unknown = any(bool(np.any(row.of.unknown)) for row in rows)
-        of_legend = Legend(
-            ends or _wider([ends_of(row) for row in rows]), common, has_unknown, any(own)
-        )
+    drawn = [Group(heading, [next(passages) for _ in listed]) for heading, listed in groups]
+    of_legend = _legend(rows, own, common) if legend else None
     return WordsPicture(drawn, of_legend, visible(title), in_columns=in_columns)
 
 
-def _passage(row: Row, scale: float, *, own: bool, number: str, bar: float | None) -> Passage:
+def _passage(
+    row: Row, scale: float, label: str, *, own: bool, number: str, bar: float | None
+) -> Passage:
     words, close = written(row.of)
     return Passage(
         [visible_word(word) for word in words],
         row.relevance / (scale or 1.0),
         row.of.unknown.tolist(),
         close,
-        bar=bar,
-        number=number,
-        scale=own_scale(scale) if own and scale else "",
+        visible(label),
+        bar,
+        number,
+        own_scale(scale) if own and scale else "",
     )
 
 
-def _labelled(passage: Passage, label: str) -> Passage:
-    return replace(passage, label=visible(label))
+def _legend(rows: Sequence[Row], own: Sequence[bool], common: float | None) -> Legend:
+    """Return the legend of rows on a common scale, or else of all: with both ends if one has."""
+    on_it = [row for row, alone in zip(rows, own, strict=True) if not alone] or rows
+    ends = [ends_of(row) for row in on_it]
+    both = next((one for one in ends if one[0]), ends[0])
+    return Legend(both, common, any(bool(row.of.unknown.any()) for row in rows), any(own))
 
 
 def _bars(rows: Sequence[Row]) -> list[float | None]:
@@ -123,11 +118,6 @@ def _bars(rows: Sequence[Row]) -> list[float | None]:
         return [None] * len(rows)  # outputs may have other units
     unit = max(known) or 1.0
     return [None if score is None else score / unit for score in scores]
-
-
-def _wider(ends: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Return the ends of a bar for all of several."""
-    return next((one for one in ends if one[0]), ends[0])
 
 
 def _check_scale(scale: float, largest: float) -> None:
