@@ -231,7 +231,8 @@ def _relevance(
 ) -> Iterator[tuple[Array, Array, Array, Any]]:
     """Yield which class rows are explained for, relevance of their steps, and where each begins."""
     compute = needed("pyarrow.compute", "a corpus")
-    lists = columns.get("input_relevance", columns["token_relevance"])
+    by_word = "tokens" in columns or "input_relevance" not in columns
+    lists = columns["token_relevance" if by_word else "input_relevance"]
     count = len(compute.list_element(lists, 0)) if said["several"] else 1
     several = int(compute.list_value_length(lists)[0].as_py()) if said["several"] and count else 1
     for k in range(several):
