@@ -281,8 +281,12 @@ def test_many_steps_and_variables_share_places_and_that_is_said():
     lines = plain(text).splitlines()
     assert sum(line.startswith("variable") for line in lines) == 12
     (strongest,) = [line for line in text.splitlines() if line.startswith("variable 17")]
-    assert any(span.background or span.ink for span in spans(strongest))
-    assert "the 12 largest of 40 variables; each place: the strongest of 55 steps" in text
+    shown = drawn_steps(strongest, 13, 13 + 46)
+    assert [n for n, colour in enumerate(shown) if colour] == [1234 * 92 // 5000]
+    assert (
+        "the 12 largest of 40 variables; each place: the strongest of up to 55 steps"
+        in " ".join(text.split())
+    )
     assert max(map(wcswidth, lines)) <= 70
 
 

@@ -66,36 +66,48 @@ def grid_to_terminal(
     if screen.system is None:
         return "\n".join([to_table(grid, width=width), *notes])
     total = _WIDTH if width is None else width
-    whole = checked_grid(grid, most_rows=2**62, most_columns=2**62)
-    shown = largest(np.abs(whole.cells).sum(axis=(0, 2)), _VARIABLES).tolist()
-    variables = whole.variables or [f"variable {d}" for d in range(whole.num_variables)]
+    content = checked_grid(grid, most_rows=2**62, most_columns=2**62)  # (R, D, T)
+    shown = largest(np.abs(content.cells).sum(axis=(0, 2)), _VARIABLES).tolist()
+    variables = content.variables or [f"variable {d}" for d in range(content.num_variables)]
     names = padded([cut(variables[d], max(1, total // 3)) for d in shown])
     left = cells(names[0]) + _GAP
     room = max(_LEAST, total - left - _GAP - _SUM)
-    content = checked_grid(grid, most_rows=2**62, most_columns=2 * room)
 
     lines: list[str] = []
-    for r, block in enumerate(content.fractions[:_BLOCKS]):
+    for r, block in enumerate(_strongest(content.fractions[:_BLOCKS], 2 * room)):
         if content.block_labels is not None:
             lines.append(content.block_labels[r])
         for name, d in zip(names, shown, strict=True):
-            sum_ = signed(whole.cells[r, d].sum())
+            sum_ = signed(content.cells[r, d].sum())
             line = _line(block[d], room, screen)
             lines.append(f"{name}{'':{_GAP}}{line}{sum_:>{_GAP + _SUM}}")
     if len(content.cells) > _BLOCKS:
         lines.append(f"... and {len(content.cells) - _BLOCKS} more")
     lines.append(" " * left + _axis(content, room))
     legend = legend_lines(content.ends, content.scale, screen, width, all_zero=NO_RELEVANCE)
-    return "\n".join([*lines, *legend, *note_lines(_remarks(content, len(shown)), width), *notes])
+    remarks = note_lines(_remarks(content, len(shown), 2 * room), width)
+    return "\n".join([*lines, *legend, *remarks, *notes])
 
 
-def _remarks(content: GridContent, shown: int) -> list[str]:
+def _strongest(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.float64]:
+    """Return values at steps, (..., T); of steps that share one of so many places the strongest."""
+    T = values.shape[-1]
+    if most >= T:
+        return values
+    first = np.arange(most) * T // most
+    high = np.maximum.reduceat(values, first, axis=-1)
+    low = np.minimum.reduceat(values, first, axis=-1)
+    return np.where(high >= -low, high, low)
+
+
+def _remarks(content: GridContent, shown: int, most: int) -> list[str]:
     """Return what is said of variables and steps that have no place of their own."""
     remarks = []
     if shown < content.num_variables:
         remarks.append(f"the {shown} largest of {content.num_variables} variables")
-    if content.column_size > 1:
-        remarks.append(f"each place: the strongest of {content.column_size} steps")
+    if most < content.num_steps:
+        size = -(-content.num_steps // most)
+        remarks.append(f"each place: the strongest of up to {size} steps")
     return ["; ".join(remarks)] if remarks else []
 
 
@@ -130,14 +142,13 @@ def _halves(left: RGB | None, right: RGB | None, screen: Screen) -> str:
 
 def _axis(content: GridContent, room: int) -> str:
     """Return names of some steps, each below its first cell."""
-    count = content.cells.shape[2]
-    steps = content.steps or [f"t={t}" for t in range(content.num_steps)]
-    names = steps[:: content.column_size]
-    width, size = _places(count, room)
+    T = content.num_steps
+    names = content.steps or [f"t={t}" for t in range(T)]
+    width = _places(min(T, 2 * room), room)[0]
     longest = max(map(cells, names)) + _GAP
     line = ""
-    for column in range(0, count, every_nth(count, max(1, width // longest))):
-        place = int(column * size)
-        if place + cells(names[column]) <= room or not column:
-            line += " " * (place - cells(line)) + names[column]
+    for t in range(0, T, every_nth(T, max(1, width // longest))):
+        place = t * width // T
+        if place + cells(names[t]) <= room or not t:
+            line += " " * (place - cells(line)) + names[t]
     return line
