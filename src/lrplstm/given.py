@@ -111,7 +111,7 @@ def as_arrays(inputs: Any, reads_ids: bool) -> tuple[str | None, list[Any], bool
     if type(inputs) is np.ndarray:  # of no class of its own, such as masked arrays
         kind, ndim = _KINDS.get(inputs.dtype.kind), inputs.ndim
         single = ndim < 2 or (ndim == 2 and not (reads_ids and kind == "ids"))
-        if kind is None or not inputs.size or ndim - (not single) != _DIMENSIONS[kind]:
+        if kind is None or ndim - (not single) != _DIMENSIONS[kind] or not len(inputs):
             return None, [], False
         return kind, [inputs] if single else list(inputs), single
     if not isinstance(inputs, list | tuple) or set(map(type, inputs)) != {np.ndarray}:
@@ -120,4 +120,4 @@ def as_arrays(inputs: Any, reads_ids: bool) -> tuple[str | None, list[Any], bool
     kind = kinds.pop()
     if kind is None or kinds or {array.ndim for array in inputs} != {_DIMENSIONS[kind]}:
         return None, [], False
-    return (kind, list(inputs), False) if all(map(len, inputs)) else (None, [], False)
+    return kind, list(inputs), False

@@ -28,6 +28,8 @@ __all__ = ["UNKNOWN_CHOICES", "InputEncoder", "check_mask_id", "check_mask_value
 
 UNKNOWN_CHOICES = ("error", "unk", "zero")
 
+_EMPTY = "expected at least one step, got an empty sequence"
+
 _INTP, _UINTP = np.dtype(np.intp), np.dtype(np.uintp)
 
 _INNER_SPACE = re.compile(r"[^ \t\r\n][ \t\r\n]+[^ \t\r\n]")
@@ -162,9 +164,12 @@ class InputEncoder:
             kind = self._one_kind(called, sequences)
             if kind != "tokens":
                 sequences = [to_array(called[b], s) for b, s in enumerate(sequences)]
+        lengths = list(map(len, sequences))
+        if not all(lengths):
+            raise ArgumentError(called[lengths.index(0)], _EMPTY)
+        offsets = to_offsets(lengths)
         if kind == "floats":
-            return self._batch_of_features(called, sequences, names)
-        offsets = to_offsets(list(map(len, sequences)))
+            return self._batch_of_features(called, sequences, offsets, names)
         if kind == "tokens":
             tokens = [[str(token) for token in sequence] for sequence in sequences]
             ids, lacking = self._token_ids(called, tokens, offsets, self._unknown_id(unknown))
@@ -251,7 +256,7 @@ class InputEncoder:
                     f"expected a sequence of tokens, ids or floats, got {shown(sequence)}",
                 )
             if len(sequence) == 0:
-                raise ArgumentError(called[b], "expected at least one step, got an empty sequence")
+                raise ArgumentError(called[b], _EMPTY)
         kinds = [self._kind(called, b, sequence) for b, sequence in enumerate(sequences)]
         for b, kind in enumerate(kinds):
             if kind != kinds[0]:
@@ -310,11 +315,15 @@ class InputEncoder:
             f"(T, {self.input_size}), got {what.get(kind, 'other things')} in {ndim} dimension(s)",
         )
 
-    def _batch_of_features(self, called: _Called, arrays: list[Array], names: Names) -> Batch:
-        lengths = list(map(len, arrays))
-        if not all(lengths) or {array.shape[1] for array in arrays} != {self.input_size}:
-            self._refuse_shape(called, arrays, names)
-        offsets = to_offsets(lengths)
+    def _batch_of_features(
+        self, called: _Called, arrays: list[Array], offsets: Array, names: Names
+    ) -> Batch:
+        if {array.shape[1] for array in arrays} != {self.input_size}:
+            b = [array.shape[1] == self.input_size for array in arrays].index(False)
+            raise ArgumentError(
+                called[b],
+                f"expected shape (T, {self.input_size}), got {arrays[b].shape}{_listed(names)}",
+            )
         # A number too large for float32 becomes infinite, and is then refused as such.
         with np.errstate(over="ignore"):
             raw = np.concatenate(arrays, dtype=self._raw_dtype, casting="unsafe")
@@ -329,17 +338,6 @@ class InputEncoder:
             offsets, features, None, None, np.zeros(len(raw), bool), called.single, names=names
         )
         return self._checked(called, batch, self._filled(raw))
-
-    def _refuse_shape(self, called: _Called, arrays: list[Array], names: Names) -> None:
-        """Raise the error of the first array that is empty, or of another width."""
-        for b, array in enumerate(arrays):
-            if not len(array):
-                raise ArgumentError(called[b], "expected at least one step, got an empty sequence")
-            if array.shape[1] != self.input_size:
-                raise ArgumentError(
-                    called[b],
-                    f"expected shape (T, {self.input_size}), got {array.shape}{_listed(names)}",
-                )
 
     def _batch_of_windows(self, windows: Windows) -> Batch:
         """Return windows as the rows of their table that they are."""
