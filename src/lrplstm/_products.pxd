@@ -98,16 +98,20 @@ cdef inline void _multiply_block(
 cdef inline void _multiply_panel(
     const Product* p, const real* panel, Py_ssize_t column, Py_ssize_t vectors
 ) noexcept nogil:
-    """The product of one panel, for any number of rows, in blocks of LANES, 4, 2 and 1."""
-    cdef Py_ssize_t row = 0
+    """The product of one panel, for any number of rows, in blocks of LANES, 4, 3, 2 and 1."""
+    cdef Py_ssize_t row = 0, left
     while row < p.rows:
-        if p.rows - row >= LANES:
+        left = p.rows - row
+        if left >= LANES:
             _multiply_block(p, panel, column, row, LANES, vectors)
             row += LANES
-        elif p.rows - row >= 4:
+        elif left >= 4:
             _multiply_block(p, panel, column, row, 4, vectors)
             row += 4
-        elif p.rows - row >= 2:
+        elif left == 3:
+            _multiply_block(p, panel, column, row, 3, vectors)
+            row += 3
+        elif left == 2:
             _multiply_block(p, panel, column, row, 2, vectors)
             row += 2
         else:
