@@ -27,8 +27,10 @@ Output = dict[str, Any]
 def execute(cells: list[Cell]) -> list[list[Output]]:
     """Run the code cells of a notebook, and return the outputs of each."""
     import matplotlib as mpl
+    from matplotlib import pyplot as plt
 
     mpl.use("agg")
+    plt.close("all")  # of whoever has drawn in this process before
     names: dict[str, Any] = {"__name__": "__main__"}
     code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
     sys.path.insert(0, str(FOLDER))  # as Jupyter does, for modules that lie beside a notebook
