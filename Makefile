@@ -77,10 +77,11 @@ EXPERIMENTS := toy_arithmetic needle word_deletion words positions
 results: $(VENV)/installed $(VENV)/train-tools
 	@for name in $(EXPERIMENTS); do $(BIN)/python -m experiments.$$name || exit 1; done
 
-# What the cells of examples/*.ipynb show, and the picture at the top of the README.
+# What the cells of examples/*.ipynb show, the picture at the top of the README, and diagrams of docs/lrp-explained.md.
 notebooks: $(VENV)/installed
 	@$(BIN)/python tools/notebooks.py
 	@$(BIN)/python tools/pictures.py
+	@$(BIN)/python tools/diagrams.py
 
 # The documentation site, in build/docs. A link or a name that leads nowhere is an error.
 docs: $(VENV)/installed $(VENV)/docs-tools
