@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 HERE = Path(__file__).parent.parent
 STEPS, ROUNDS = 19, 7
 
@@ -25,14 +27,16 @@ def figures(folder: str | None) -> dict[str, tuple[Callable[[], object], int]]:
     from benchmarks import workload
     from lrplstm import evaluation
 
-    by_gauss = {"quadrature": "gauss"}  # which the earliest did not have: 50 points were all
+    by_midpoints = {"quadrature": "midpoint"}  # the earliest had no others
     if "quadrature" not in inspect.signature(lrplstm.integrated_gradients).parameters:
-        by_gauss = {}
+        by_midpoints = {}
     model = lrplstm.load_default()
     double = model.astype("float64")
     A = workload.load(folder, model)
     one, all_of_them = A.one(STEPS), A.sentences
     labels = model.predict(all_of_them).argmax(axis=1)
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(STEPS, model.input_size)).astype(np.float32) for _ in range(128)]
 
     def explain(method, inputs, model=model, **options):
         return lambda: lrplstm.explain(model, inputs, method, num_threads=1, **options)
@@ -54,12 +58,30 @@ def figures(folder: str | None) -> dict[str, tuple[Callable[[], object], int]]:
         "occlusion": (explain("occlusion", all_of_them), 1),
         "contextual decomposition": (explain("contextual_decomposition", all_of_them), 1),
         "integrated gradients": (explain("integrated_gradients", all_of_them), 1),
-        "integrated gradients, Gauss": (
-            explain("integrated_gradients", all_of_them, **by_gauss),
+        "integrated gradients, 50 midpoints": (
+            explain("integrated_gradients", all_of_them, **by_midpoints),
             1,
         ),
         "deletion curves of all methods": (deletion, 1),
+        "predict of 128 series": (lambda: model.predict(series, num_threads=1), 100),
+        **{
+            f"LRP of 64 series, H = {H}": (explain("lrp", *small_network(H)), 300)
+            for H in (8, 16, 32)
+        },
     }
+
+
+def small_network(H: int) -> tuple[list[object], object]:
+    """Return 64 series of 30 steps, and a network of one layer that reads them."""
+    import lrplstm
+
+    rng = np.random.default_rng(H)
+
+    def draw(*shape):
+        return rng.normal(0, 0.3, shape).astype(np.float32)
+
+    layer = lrplstm.LSTMWeights(draw(4 * H, H), draw(4 * H, H), draw(4 * H))
+    return [draw(30, H) for _ in range(64)], lrplstm.LSTMModel([layer], draw(3, H))
 
 
 def serve(folder: str | None) -> None:
