@@ -206,14 +206,21 @@ function extent(values) {
   return [low, high];
 }
 
+/** Where the steps of each sequence begin in each further input, of which a row has one. */
+const otherOffsets = data.others.map(({ lengths }) => {
+  const starts = [0];
+  for (let b = 0; b < B; b++) starts.push(starts[b] + (lengths?.[b] ?? 1));
+  return starts;
+});
+
 /** The relevance that is shown of each further input: of each of its numbers, at each of its steps. */
 function otherRelevance(b) {
   if (isByStep()) return [];
-  return data.others.map(({ lengths, width }, n) => {
+  return data.others.map(({ width }, n) => {
     const all = numbers(method().otherRelevance, n);
-    const steps = lengths ?? data.lengths.map(() => 1);
-    const size = steps[b] * width;
-    const start = data.rows * width * steps.slice(0, b).reduce((sum, T) => sum + T, 0);
+    const [from, to] = otherOffsets[n].slice(b, b + 2);
+    const size = (to - from) * width;
+    const start = data.rows * width * from;
     return difference((k) => all.subarray(start + k * size, start + (k + 1) * size), ...chosen(b));
   });
 }

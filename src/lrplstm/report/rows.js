@@ -48,8 +48,7 @@ function facts(b) {
   const addStrong = (text, textContent) => line.append(element("span", {}, text, element("b", { textContent })));
   const predicted = data.predicted?.[b];
   const label = data.labels?.[b] ?? null;
-  if (B > 1) add(isText ? String(b + 1) : plain(b));
-  else if (!isText) add(data.names[b]);
+  if (B > 1 || (!isText && data.names[b])) add(isText ? String(b + 1) : plain(b));
   if (hasClasses && data.outputs.length > 1) {
     addStrong("predicted ", nameOf(predicted));
     if (verdictOn(b) === "right") add("✓ right", "right");
@@ -187,6 +186,7 @@ const MOST_CHIPS = 60; // of an input
 
 /** What each further input got: each step of it, or each of its numbers, over all steps where these have names. */
 function otherInputs(b) {
+  const full = scale(b);
   return otherRelevance(b).map((values, n) => {
     const { name, width, lengths, variables } = data.others[n];
     const byStep = lengths !== null && variables === null;
@@ -195,7 +195,7 @@ function otherInputs(b) {
     const nameOfCell = (i) => (byStep ? `t=${i}` : (variables?.[i] ?? (width > 1 ? `${i}:` : "")));
     const bySize = Array.from(cells.keys()).sort((i, j) => Math.abs(cells[j]) - Math.abs(cells[i]));
     const chips = bySize.slice(0, MOST_CHIPS).sort((i, j) => i - j).flatMap((i) => {
-      const className = `chip s${level(cells[i] / scale(b))}`;
+      const className = `chip s${level(cells[i] / full)}`;
       return [" ", element("span", { className, textContent: `${nameOfCell(i)} ${signed(cells[i])}`.trim() })];
     });
     if (cells.length > MOST_CHIPS) chips.push(` and ${cells.length - MOST_CHIPS} smaller ones`);
