@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def explain_record_batch(
     ----------
     model : Model
         What is explained.
-    batch : pyarrow.RecordBatch
+    batch : pyarrow.RecordBatch or pyarrow.Table
         Sequences in one column, a row each; other columns go through as they are.
     column : str, optional
         Has the sequences: texts, or lists of tokens, ids or floats, or lists of lists of floats.
@@ -61,8 +62,8 @@ def explain_record_batch(
 
     Returns
     -------
-    pyarrow.RecordBatch
-        The columns of the batch but the one with the sequences; those that
+    pyarrow.RecordBatch or pyarrow.Table
+        As what was given. It has the columns of the batch but the one with the sequences; those that
         `lrplstm.exports.arrow` describes; and `error`, which says why a row is not explained and is
         null where it is.
 
@@ -88,7 +89,7 @@ def explain_record_batch(
     """
     pyarrow = needed("pyarrow", "explain_record_batch")
     if not isinstance(batch, pyarrow.RecordBatch | pyarrow.Table):
-        raise TypeError(f"batch: expected a RecordBatch, got {type(batch).__name__}")
+        raise TypeError(f"batch: expected a RecordBatch or a Table, got {type(batch).__name__}")
     if not isinstance(model, Model):
         raise TypeError(f"model: expected a Model, got {type(model).__name__}")
     columns = Columns(column, tokenized=tokenized, ids=ids).within("batch", batch.schema.names)
@@ -100,6 +101,8 @@ def explain_record_batch(
     errors: list[str | None] = [None] * batch.num_rows
     tables, taken = [], []
     for some in explained(task, Rows(np.arange(len(given)), given), columns):
+        for warning in some.warnings:
+            warnings.warn(warning, stacklevel=2)
         for row, reason in some.rejects.items():
             errors[row] = reason
         if some.table is not None:
@@ -120,13 +123,7 @@ def explain_record_batch(
             arrays.append(pyarrow.nulls(len(given), field.type))
         else:
             arrays.append(found.column(field.name).combine_chunks().take(where))
-    table = pyarrow.table([_whole(array) for array in arrays], schema=schema)
-    batches = table.combine_chunks().to_batches()
-    return batches[0] if batches else pyarrow.RecordBatch.from_pylist([], schema)
-
-
-def _whole(array: Any) -> Any:
-    return array.combine_chunks() if hasattr(array, "combine_chunks") else array
+    return type(batch).from_arrays(arrays, schema=schema)
 
 
 def output_schema(model: Model, schema: Any, **arguments: Any) -> Any:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,9 +23,9 @@ from lrplstm.weights import Array
 
 __all__ = ["Explained", "Task", "explained"]
 
-_MOST_STEPS = 2**17
+_MOST_STEPS = 2**16
 _MOST_NUMBERS = 2**22
-"""So many steps, and numbers of relevance, are explained at a time: they take some 30 MB."""
+"""So many steps, and numbers of relevance, are explained at a time: they take some 20 MB."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,15 @@ class Explained(NamedTuple):
         As `lrplstm.exports.arrow` has it, without numbers of sequences; None where it has no row.
     rejects : dict of str by int
     steps : int
-    warnings : mapping of int by str
+    warnings : tuple of Warning
+        What was warned of.
     """
 
     rows: Array
     table: Any
     rejects: dict[int, str]
     steps: int = 0
-    warnings: Mapping[str, int] = MappingProxyType({})  # by their kinds
+    warnings: tuple[Warning, ...] = ()
 
 
 def explained(task: Task, rows: Rows, columns: Columns) -> Iterator[Explained]:
@@ -120,12 +119,11 @@ def _explained(task: Task, sequences: Sequences) -> Explained:
             rejects = {int(sequences.rows[n]): problem for n, problem in problems.items()}
             sequences = sequences.taken(good)
             attributions = task.explain(sequences.inputs) if len(good) else None
-    # By their kinds: their texts name sequences and numbers, of which there are many.
-    counts = Counter(warning.category.__name__ for warning in warned)
+    messages = tuple(one.message for one in warned if isinstance(one.message, Warning))
     if attributions is None:
-        return Explained(sequences.rows, None, rejects, 0, counts)
+        return Explained(sequences.rows, None, rejects, 0, messages)
     table = table_of(attributions)
-    return Explained(sequences.rows, table, rejects, int(attributions.offsets[-1]), counts)
+    return Explained(sequences.rows, table, rejects, int(attributions.offsets[-1]), messages)
 
 
 def table_of(attributions: Attributions) -> Any:

@@ -94,7 +94,8 @@ class _Sink:
             self._rejects.append((number, reason))
         self.rejected += len(some.rejects)
         self.steps += some.steps
-        self.warnings.update(some.warnings)
+        # By their kinds: their texts name sequences and numbers, of which there are many.
+        self.warnings.update(type(warning).__name__ for warning in some.warnings)
         if some.table is None:
             return
         table = _numbered(self._piece, rows, some)

@@ -75,6 +75,8 @@ def read_sequences(
     kinds, rejects = pyarrow.types, dict(rejects)
     if kinds.is_dictionary(given.type):
         given = given.dictionary_decode()
+    if kinds.is_string_view(given.type):
+        given = given.cast(pyarrow.large_string())
     if kinds.is_string(given.type) or kinds.is_large_string(given.type):
         given = _split(model, given, columns, rejects, max_tokens)
     if not _is_list(given.type):
