@@ -1,4 +1,4 @@
-"""A record batch in, a record batch out: what `lrplstm.lrp` says of each row, or why it has none."""
+"""A record batch in, one out: what `lrplstm.lrp` says of each row, or why it has none."""
 
 from __future__ import annotations
 

@@ -63,9 +63,9 @@ def explain_record_batch(
     Returns
     -------
     pyarrow.RecordBatch or pyarrow.Table
-        As what was given. It has the columns of the batch but the one with the sequences; those that
-        `lrplstm.exports.arrow` describes; and `error`, which says why a row is not explained and is
-        null where it is.
+        As what was given. It has the columns of the batch but the one with the sequences; those
+        that `lrplstm.exports.arrow` describes; and `error`, which says why a row is not explained
+        and is null where it is.
 
     Raises
     ------

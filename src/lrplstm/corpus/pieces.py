@@ -87,7 +87,7 @@ def _lines(file: SourceFile, columns: Columns, piece_bytes: int) -> Iterator[dic
         while rest or not ended:
             cut = _cut(rest, piece_bytes)
             if not cut and not ended and len(rest) <= MOST_IN_LINE:
-                block = opened.stream.read(_BLOCK)
+                block = opened.stream.read(max(_BLOCK, piece_bytes - len(rest)))
                 rest, ended = rest + block, not block
                 continue
             if not settled:
