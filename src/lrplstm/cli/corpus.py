@@ -27,6 +27,7 @@ from lrplstm.corpus import Corpus, explain_corpus
 from lrplstm.corpus import Progress as HowFar
 from lrplstm.corpus.files import FORMATS
 from lrplstm.methods import ALIASES, METHODS
+from lrplstm.texts import visible
 
 __all__ = ["add_corpus"]
 
@@ -217,6 +218,7 @@ def _say(corpus: Corpus, out: str) -> None:
         first = summary["rejects"][0]
         print(
             f"lrplstm: warning: {corpus.rejected:,} rows are rejected, the first in "
-            f"{first['file']}, row {first['row']}: {first['reason']}; see {out}/rejects",
+            f"{visible(first['file'])}, row {first['row']}: {first['reason']}; "
+            f"see {visible(out)}/rejects",
             file=sys.stderr,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from time import monotonic
@@ -43,7 +43,7 @@ def on_cluster(scheduler: Any) -> Workers:
     """
     distributed = needed("distributed", "scheduler=")
 
-    def work(job: Job, pieces: Iterator[Piece]) -> Iterator[tuple[Piece, Record]]:
+    def work(job: Job, pieces: Iterator[Piece]) -> Generator[tuple[Piece, Record]]:
         with _client(distributed, scheduler) as client, _known(distributed, client, job) as run:
             _warn_of_idle_threads(client)
             yield from _explained(distributed, client, run, pieces)

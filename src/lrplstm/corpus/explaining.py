@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -133,15 +133,20 @@ def table_of(attributions: Attributions) -> Any:
 
 def _problems(task: Task, sequences: Sequences) -> dict[int, str]:
     """Return what is wrong with each sequence that the model cannot read."""
-    problems = {}
-    for n in range(len(sequences.rows)):
-        try:
-            task.model.encode(sequences.inputs[n], task.unknown)
-        except AboutArgument as error:
-            problems[n] = visible(error.problem())
-        except (ValueError, TypeError, OverflowError) as error:
-            problems[n] = first_line(error)
-    return problems
+
+    def tried(read: Callable[[Any], object]) -> dict[int, str]:
+        problems = {}
+        for n in range(len(sequences.rows)):
+            try:
+                read(sequences.inputs[n])
+            except AboutArgument as error:
+                problems[n] = visible(error.problem())
+            except (ValueError, TypeError, OverflowError) as error:
+                problems[n] = first_line(error)
+        return problems
+
+    # What can be read may yet be refused, such as what is too short for a convolution.
+    return tried(lambda given: task.model.encode(given, task.unknown)) or tried(task.explain)
 
 
 def label_columns(rows: Rows, taken: Array) -> dict[str, Any]:

@@ -104,7 +104,12 @@ class Manifest:
             if not name.endswith(".jsonl"):
                 continue
             manifest._number = int(name.removeprefix(f"{MANIFEST}/").removesuffix(".jsonl"))
-            manifest._open = [Record(**json.loads(line)) for line in folder.read(name).splitlines()]
+            try:
+                lines = folder.read(name).splitlines()
+                manifest._open = [Record(**json.loads(line)) for line in lines]
+            except (ValueError, TypeError):
+                where = folder.location(name)
+                raise ValueError(f"{where}: expected what a run of lrplstm wrote") from None
             manifest.records |= {record.part: record for record in manifest._open}
         return manifest
 

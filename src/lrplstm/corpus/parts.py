@@ -126,8 +126,13 @@ class _Sink:
         name = f"{REJECTS}/{self._piece.part}.jsonl"
         file = files.enter_context(self._job.folder.writing(name))
         for number, reason in self._rejects:
-            line = {"file": self._piece.file.name, "row": number, "reason": reason}
+            line = {"file": _encodable(self._piece.file.name), "row": number, "reason": reason}
             file.write((json.dumps(line) + "\n").encode())
+
+
+def _encodable(name: str) -> str:
+    """Return the name of a file as text, which it need not be on every system."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _numbered(piece: Piece, rows: Rows, some: Explained) -> Any:
@@ -135,7 +140,7 @@ def _numbered(piece: Piece, rows: Rows, some: Explained) -> Any:
     pyarrow = needed("pyarrow", "a corpus")
     table = some.table
     columns = {
-        "file": pyarrow.repeat(piece.file.name, table.num_rows),
+        "file": pyarrow.repeat(_encodable(piece.file.name), table.num_rows),
         "row": pyarrow.array(rows.numbers[some.rows]),
     }
     columns |= label_columns(rows, some.rows)

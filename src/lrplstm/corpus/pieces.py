@@ -13,6 +13,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -21,7 +22,7 @@ from lrplstm.corpus.files import Opened, SourceFile
 from lrplstm.exports.needed import needed
 from lrplstm.texts import first_line, shown
 
-__all__ = ["MOST_IN_LINE", "PROBLEM", "Piece", "pieces_of"]
+__all__ = ["BOM", "MOST_IN_LINE", "PROBLEM", "Piece", "digest_of_groups", "pieces_of"]
 
 MOST_IN_LINE = 2**24
 """A line, or a cell of a table, has at most so many bytes: some three million words."""
@@ -31,6 +32,9 @@ _ROWS = 32768
 _STEPS = 2**18
 """So many rows of a table of steps."""
 _BLOCK = 2**20
+
+BOM = b"\xef\xbb\xbf"
+"""What a text file may begin with, which is no text."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,9 @@ def _lines(file: SourceFile, columns: Columns, piece_bytes: int) -> Iterator[dic
                 rest, ended = rest + block, not block
                 continue
             if not settled:
-                file, columns, settled = *_settled(file, columns, rest), True
+                # By the first piece alone: how much more has been read, may be otherwise.
+                lines = rest[:cut] if cut else rest
+                file, columns, settled = *_settled(file, columns, lines), True
             if cut > MOST_IN_LINE or (not cut and len(rest) > MOST_IN_LINE):
                 length, rest = (cut, rest[cut:]) if cut else _skip_line(opened.stream, len(rest))
                 yield _piece(file, columns, row, 1, opened) | {
@@ -112,21 +118,20 @@ def _lines(file: SourceFile, columns: Columns, piece_bytes: int) -> Iterator[dic
 
 def _settled(file: SourceFile, columns: Columns, lines: bytes) -> tuple[SourceFile, Columns]:
     """Return what the first line says of a file: whether lines have labels, or what columns."""
-    first = next((line for line in lines.split(b"\n", 1000) if line.strip()), b"")
-    if file.format == "text" and _LABELLED.match(first):
+    first = [line for line in lines.removeprefix(BOM).split(b"\n", 1000)[:1000] if line.strip()]
+    if file.format == "text" and first and _LABELLED.match(first[0]):
         return replace(file, format="labelled"), columns
-    if file.format != "jsonl":
+    if file.format != "jsonl" or not lines:
         return file, columns
-    try:
-        record = json.loads(first)
-    except (ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict):
-        raise ValueError(
-            f"{file.name}: expected an object in JSON in each line, the first of which says what "
-            f"columns there are; got {shown(first.decode(errors='replace'))}"
-        )
-    return file, columns.within(file.name, list(record))
+    for line in first:
+        with suppress(ValueError, RecursionError):
+            record = json.loads(line)
+            if isinstance(record, dict):
+                return file, columns.within(file.name, list(record))
+    raise ValueError(
+        f"{file.name}: expected an object in JSON in each line, the first of which says what "
+        f"columns there are; got {shown(first[0].decode(errors='replace') if first else '')}"
+    )
 
 
 _LABELLED = re.compile(rb"[0-9]{1,9}\t.")
@@ -199,10 +204,6 @@ def _row_groups(file: SourceFile, columns: Columns, piece_bytes: int) -> Iterato
             yield from _series(file, columns, table.iter_batches(columns=columns.read), opened)
             return
         metadata = table.metadata
-        # What the groups are, without reading them: their places, sizes and statistics.
-        said = hashlib.sha256(
-            repr((file.size, metadata.num_rows, metadata.to_dict()["row_groups"])).encode()
-        ).hexdigest()
         row = first = rows = 0
         for group in range(metadata.num_row_groups):
             rows += metadata.row_group(group).num_rows
@@ -212,10 +213,17 @@ def _row_groups(file: SourceFile, columns: Columns, piece_bytes: int) -> Iterato
                     yield _piece(file, columns, row, rows, opened) | {
                         "start": first,
                         "end": group + 1,
-                        "digest": said,
+                        "digest": digest_of_groups(metadata, first, group + 1),
                         "position": int(done * (file.size or 0)),
                     }
                 row, first, rows = row + rows, group + 1, 0
+
+
+def digest_of_groups(metadata: Any, start: int, end: int) -> str:
+    """Return a digest of row groups without reading them: of their places, sizes, statistics."""
+    end = min(end, metadata.num_row_groups)  # of a file that is another now
+    said = [metadata.row_group(n).to_dict() for n in range(start, end)]
+    return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 def _arrow(file: SourceFile, columns: Columns, piece_bytes: int) -> Iterator[dict[str, Any]]:
@@ -268,8 +276,20 @@ class _Cells(Iterator[list[str]]):
 
     def __init__(self, text: Any, delimiter: str) -> None:
         csv.field_size_limit(MOST_IN_LINE)
-        self._rows = csv.reader(text, delimiter=delimiter, strict=True)
+        self._text = text
+        lines = iter(self._line, "")
+        self._rows = csv.reader(lines, delimiter=delimiter, strict=True)
         self.problem: str | None = None
+
+    def _line(self) -> str:
+        """Return the next line; of one without end, no more than memory has room for."""
+        line: str = self._text.readline(MOST_IN_LINE)
+        if len(line) < MOST_IN_LINE or line.endswith(("\r", "\n")):
+            return line
+        while len(rest := self._text.readline(_BLOCK)) == _BLOCK:
+            if rest.endswith(("\r", "\n")):
+                break
+        raise csv.Error(f"a line of more than {MOST_IN_LINE:,} characters")
 
     def __next__(self) -> list[str]:
         self.problem = None
@@ -353,7 +373,7 @@ def _series(
     """
     waiting: list[Any] = []
     row = steps = count = 0
-    seen: set[int] = set()
+    seen: set[Any] = set()
     last: Any = None
     for batch in batches:
         if not batch.num_rows:
@@ -362,11 +382,11 @@ def _series(
         keys = batch.column(columns.key)
         begins = _begins(file, keys, last, row + steps)
         for n in begins:
-            key = hash(keys[n].as_py())
+            key = keys[n].as_py()
             if key in seen:
                 raise ValueError(
                     f"{file.name}: expected the rows of each {shown(columns.key)} together, got "
-                    f"{shown(keys[n].as_py())} again in row {row + steps + n}; sort the table"
+                    f"{shown(key)} again in row {row + steps + n}; sort the table"
                 )
             seen.add(key)
         last = keys[len(keys) - 1].as_py()
@@ -385,9 +405,12 @@ def _series(
 def _begins(file: SourceFile, keys: Any, last: Any, row: int) -> list[int]:
     """Return where series begin in a column of keys, of which the one before was `last`."""
     compute = needed("pyarrow.compute", "a corpus")
-    if keys.null_count:
-        at = row + int(compute.index(compute.is_null(keys), True).as_py())
-        raise ValueError(f"{file.name}: expected a key in each row, got none in row {at}")
+    lacking = compute.is_null(keys, nan_is_null=True)
+    if keys.type == needed("pyarrow", "a corpus").binary():  # of a table of text
+        lacking = compute.equal(keys, b"")
+    at = int(compute.index(lacking, True).as_py())
+    if at >= 0:
+        raise ValueError(f"{file.name}: expected a key in each row, got none in row {row + at}")
     changes = compute.not_equal(keys.slice(1), keys.slice(0, len(keys) - 1))
     begins: list[int] = (compute.indices_nonzero(changes).to_numpy() + 1).tolist()
     return begins if keys[0].as_py() == last else [0, *begins]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from lrplstm.corpus.files import content
-from lrplstm.corpus.pieces import PROBLEM, Piece
+from lrplstm.corpus.pieces import BOM, PROBLEM, Piece, digest_of_groups
 from lrplstm.exports.needed import needed
 from lrplstm.texts import first_line, shown
 from lrplstm.weights import Array
@@ -80,8 +82,12 @@ def _lines(piece: Piece) -> list[bytes]:
         with piece.file.open() as opened:
             lines = content(opened.stream, piece.start, piece.end)
         if hashlib.sha256(lines).hexdigest() != piece.digest:
-            raise ValueError(f"{piece.file.name}: expected a file that stays as it is; it changed")
+            raise _changed(piece)
     return lines.removesuffix(b"\n").split(b"\n")
+
+
+def _changed(piece: Piece) -> ValueError:
+    return ValueError(f"{piece.file.name}: expected a file that stays as it is; it changed")
 
 
 def _decoded(cells: Any, rejects: dict[int, str]) -> Any:
@@ -106,7 +112,7 @@ def _slices(lines: list[bytes], piece: Piece) -> Iterator[tuple[Array, Any, dict
     for start in range(0, len(lines), _ROWS):
         some = lines[start : start + _ROWS]
         if piece.first_row == start == 0:
-            some[0] = some[0].removeprefix(b"\xef\xbb\xbf")
+            some[0] = some[0].removeprefix(BOM)
         rejects: dict[int, str] = {}
         numbers = piece.first_row + start + np.arange(len(some))
         yield numbers, _decoded(pyarrow.array(some, pyarrow.binary()), rejects), rejects
@@ -157,7 +163,7 @@ def _json_lines(lines: list[bytes], piece: Piece) -> Iterator[Rows]:
         columns, column = piece.columns, str(piece.columns.column)
         for n, record in enumerate(records):
             if n not in rejects and column not in record:
-                rejects[n] = f"expected {shown(column)}, got {', '.join(map(shown, record))}"
+                rejects[n] = f"expected {shown(column)}, got {shown(list(record))}"
         given = _column([record.get(column) for record in records], rejects)
         labels = {name: _written([record.get(name) for record in records]) for name in columns.keep}
         yield Rows(numbers, given, labels, rejects)
@@ -167,31 +173,41 @@ def _written(values: list[Any]) -> Any:
     """Return labels as text, since each may be of another kind: what is none as JSON has it."""
     pyarrow = needed("pyarrow", "a corpus")
     texts = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
-    return pyarrow.array(texts, pyarrow.string())
+    try:
+        return pyarrow.array(texts, pyarrow.string())
+    except UnicodeEncodeError:  # half of a character, as JSON's escapes may have it
+        texts = [v and v.encode(errors="backslashreplace").decode() for v in texts]
+        return pyarrow.array(texts, pyarrow.string())
 
 
 def _column(values: list[Any], rejects: dict[int, str]) -> Any:
     """Return sequences of JSON as an array of one type; what is of another is put down."""
     pyarrow = needed("pyarrow", "a corpus")
-    try:
+    with suppress(*_NO_ARRAY):
         return pyarrow.array(values)
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
-        pass
-    kind: Any = None
-    sound: list[Any] = []
+    types = Counter[Any]()
+    for value in values:
+        with suppress(*_NO_ARRAY):
+            types[pyarrow.array([value]).type] += value is not None
+    # What most rows have; whole numbers are numbers.
+    shapes = Counter[str]()
+    for type_, count in types.items():
+        shapes[str(type_).replace("int64", "double")] += count
+    shape = max(shapes, key=lambda shape: shapes[shape])
+    alike = [type_ for type_ in types if str(type_).replace("int64", "double") == shape]
+    kind = max(alike, key=lambda type_: str(type_) == shape)
+    arrays = []
     for n, value in enumerate(values):
         try:
-            type_ = pyarrow.array([value]).type
-            if kind is None and value is not None:
-                kind = type_
-            if value is not None and type_ != kind:
-                pyarrow.array([value], kind)
-            sound.append(value)
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError) as error:
+            arrays.append(pyarrow.array([value], kind))
+        except _NO_ARRAY as error:
             rejects.setdefault(n, f"expected a sequence as in other rows ({first_line(error)})")
-            sound.append(None)
-    return pyarrow.array(sound, kind)
+            arrays.append(pyarrow.nulls(1, kind))
+    return pyarrow.concat_arrays(arrays)
 
+
+_NO_ARRAY = (ValueError, TypeError, OverflowError)
+"""What Arrow raises of values that are of no type, or of several."""
 
 _OF_LINES: dict[str, Callable[[list[bytes], Piece], Iterator[Rows]]] = {
     "text": _texts,
@@ -236,14 +252,16 @@ def _batches(piece: Piece) -> Iterator[Any]:
     if piece.content is not None:
         yield from _table(piece).to_batches(max_chunksize=_ROWS)
         return
-    parquet = needed("pyarrow.parquet", "a corpus")
+    pyarrow, parquet = needed("pyarrow", "a corpus"), needed("pyarrow.parquet", "a corpus")
     groups = list(range(piece.start, piece.end))
     try:
         with piece.file.open() as opened:
             table = parquet.ParquetFile(opened.stream)
+            if digest_of_groups(table.metadata, piece.start, piece.end) != piece.digest:
+                raise _changed(piece)
             yield from table.iter_batches(_ROWS, groups, columns=piece.columns.read)
-    except OSError as error:
-        if error.errno is not None:
+    except (OSError, pyarrow.ArrowException) as error:
+        if getattr(error, "errno", None) is not None:
             raise
         raise ValueError(
             f"{piece.file.name}: expected a whole Parquet file; row groups {piece.start} to "

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
@@ -22,7 +23,7 @@ from lrplstm.corpus.files import SourceFile, source_files
 from lrplstm.corpus.manifest import FORMAT_VERSION, MANIFEST, Manifest
 from lrplstm.corpus.opening import Corpus
 from lrplstm.corpus.parts import DATA, REJECTS, Job
-from lrplstm.corpus.pieces import Piece, pieces_of
+from lrplstm.corpus.pieces import MOST_IN_LINE, Piece, pieces_of
 from lrplstm.corpus.storage import Folder, folder_at
 from lrplstm.corpus.summing import summarize
 from lrplstm.corpus.workers import Workers, in_processes, in_this_process
@@ -141,7 +142,7 @@ def explain_corpus(
         Dask's scheduler, or its address such as ``"tcp://10.0.0.1:8786"``: its workers do the work.
         They need to reach `source` and `out` by the same names.
     piece_bytes : int
-        How much is read for one part, of files of lines.
+        How much is read for one part, of files of lines; at most 16 MB.
     progress : callable, optional
         Called with a `Progress` after each part.
     **options
@@ -190,6 +191,8 @@ def explain_corpus(
         raise ValueError("model: expected one of one input; explain several with lrplstm.explain")
     _check_count("max_tokens", max_tokens)
     _check_count("piece_bytes", piece_bytes)
+    if piece_bytes > MOST_IN_LINE:
+        raise ValueError(f"piece_bytes: expected at most {MOST_IN_LINE:,}, got {piece_bytes:,}")
     if key is not None and not features:
         features = model.feature_names or ()
     columns = Columns(column, tuple(keep), tokenized, ids, key, time, tuple(features))
@@ -326,11 +329,12 @@ def _run(
 ) -> None:
     """Explain all pieces of which there is no part yet."""
     rows = 0
+    lost = dict(manifest.records)
 
     def lacking() -> Iterator[Piece]:
         nonlocal rows
         for piece in cutting:
-            record = manifest.records.get(piece.part)
+            record = lost.pop(piece.part, None)
             if record is None:
                 yield piece
                 continue
@@ -341,12 +345,18 @@ def _run(
                 )
             rows += record.rows
 
-    pieces = lacking()
-    for piece, record in work(job, pieces):
-        manifest.add(record)
-        rows += record.rows
-        if progress is not None:
-            progress(Progress(rows, _fraction(cutting, piece)))
+    # Closed, so that nobody writes any more when the folder is open to another run.
+    with closing(work(job, lacking())) as parts:
+        for piece, record in parts:
+            manifest.add(record)
+            rows += record.rows
+            if progress is not None:
+                progress(Progress(rows, _fraction(cutting, piece)))
+    for record in lost.values():
+        raise ValueError(
+            f"{record.file}: expected the file with which the run began; it lacks the rows from "
+            f"{record.first_row} on now"
+        )
     done = Counter[str]()
     for record in manifest.records.values():
         done["in"] += record.rows

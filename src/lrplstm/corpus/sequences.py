@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +51,19 @@ class Sequences(NamedTuple):
             ids = self.inputs.ids[
                 np.repeat(offsets[some] - own[:-1], lengths) + np.arange(int(own[-1]))
             ]
-        return Sequences(self.rows[some], Words(ids, own, self.inputs.vocabulary), {})
+        return Sequences(self.rows[some], Words(*_used(ids, own, self.inputs.vocabulary)), {})
+
+
+def _used(
+    ids: Array, offsets: Array, vocabulary: tuple[str, ...]
+) -> tuple[Array, Array, tuple[str, ...]]:
+    """Return words without those of other sequences, which the model may not know."""
+    used = np.zeros(len(vocabulary), bool)
+    used[ids] = True
+    if not used.all():
+        ids = (np.cumsum(used) - 1)[ids]
+        vocabulary = tuple(compress(vocabulary, used.tolist()))
+    return ids, offsets, vocabulary
 
 
 def read_sequences(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import uuid
@@ -23,6 +24,8 @@ _UNFINISHED = ".unfinished-"
 """What names of files begin with that are being written."""
 
 _LOCK = ".lock"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BusyError(ValueError):
@@ -76,9 +79,11 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, target)
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):
                 os.unlink(unfinished)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise OSError(error.errno, os.strerror(error.errno), target) from None
             raise
         self._sync(folder)
 

@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 from lrplstm.corpus.manifest import Record
@@ -18,14 +19,14 @@ from lrplstm.exports.needed import needed
 
 __all__ = ["Workers", "in_processes", "in_this_process"]
 
-Workers = Callable[[Job, Iterator[Piece]], Iterator[tuple[Piece, Record]]]
+Workers = Callable[[Job, Iterator[Piece]], Generator[tuple[Piece, Record]]]
 """Takes pieces as there is work to be done, and yields the records of parts as they are ready."""
 
 _MOST_DEATHS = 3
 """So many workers may die of one piece: it is what kills them."""
 
 
-def in_this_process(job: Job, pieces: Iterator[Piece]) -> Iterator[tuple[Piece, Record]]:
+def in_this_process(job: Job, pieces: Iterator[Piece]) -> Generator[tuple[Piece, Record]]:
     """Explain one piece after the other."""
     for piece in pieces:
         yield piece, write_part(job, piece)
@@ -34,7 +35,7 @@ def in_this_process(job: Job, pieces: Iterator[Piece]) -> Iterator[tuple[Piece, 
 def in_processes(count: int) -> Workers:
     """Return what explains pieces in so many processes, each with the model of its own."""
 
-    def work(job: Job, pieces: Iterator[Piece]) -> Iterator[tuple[Piece, Record]]:
+    def work(job: Job, pieces: Iterator[Piece]) -> Generator[tuple[Piece, Record]]:
         pool = _Pool(count, job)
         try:
             yield from pool.run(pieces)
@@ -74,7 +75,9 @@ class _Pool:
 
     def _submit(self, piece: Piece) -> None:
         try:
-            self._waiting[self._executor.submit(_work, piece)] = piece
+            with _interrupts_later():
+                future = self._executor.submit(_work, piece)
+            self._waiting[future] = piece
         except BrokenProcessPool:
             self._begin_again([piece])
 
@@ -95,7 +98,7 @@ class _Pool:
         for piece in pieces:
             self._deaths[piece.part] = self._deaths.get(piece.part, 0) + 1
             if self._deaths[piece.part] > _MOST_DEATHS * self._count:
-                raise RuntimeError(
+                raise ChildProcessError(
                     f"{piece.file.name}: workers die of the rows from {piece.first_row} on, or "
                     "are killed; is there enough memory for so many workers?"
                 )
@@ -111,6 +114,19 @@ class _Pool:
         for process in processes:
             process.terminate()
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Let processes that begin here never see Ctrl-C: not even before they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
