@@ -102,7 +102,8 @@ def _families(chars: set[str]) -> tuple[list[str], set[str]]:
     from matplotlib.font_manager import fontManager, get_font
 
     missing = {*chars, *string.printable.strip(), _SUBSTITUTE}
-    files = {entry.name: entry.fname for entry in reversed(fontManager.ttflist)}
+    # Of several files of a family the upright, regular one has the most letters, and is drawn.
+    files = {entry.name: entry.fname for entry in sorted(fontManager.ttflist, key=_regularity)}
     others = sorted(name for name in files if not name.startswith(_LAST_RESORT))
     preferred = [*rcParams["font.family"], *rcParams["font.sans-serif"]]
     families: list[str] = []
@@ -116,6 +117,10 @@ def _families(chars: set[str]) -> tuple[list[str], set[str]]:
                 families.append(family)
                 missing -= drawable
     return families, missing
+
+
+def _regularity(entry: Any) -> tuple[bool, bool, bool]:
+    return entry.style == "normal", entry.weight in (400, "normal"), entry.stretch == "normal"
 
 
 def font_properties(families: list[str], size: float = 1.0) -> FontProperties:
