@@ -55,7 +55,30 @@ function save(sequences) {
 
 // Order, filter, redrawing ------------------------------------------------------------------------
 
-let order = [];
+let order = []; // of the sequences that are shown
+let placed = 0; // so many of them stand in the page
+let placing = null; // the frame in which more will
+
+const SOME = 100; // rows for which a browser finds places within a frame
+
+/** Put rows into the page in their order, some in each frame: thousands would take seconds. */
+function place(sequences) {
+  cancelAnimationFrame(placing);
+  order = sequences;
+  placed = 0;
+  near.clear();
+  observer.disconnect();
+  list.replaceChildren();
+  placeMore(SOME);
+}
+
+function placeMore(count) {
+  const more = order.slice(placed, placed + count).map((b) => rows[b]);
+  placed += more.length;
+  list.append(...more);
+  for (const row of more) observer.observe(row);
+  if (placed < order.length) placing = requestAnimationFrame(() => placeMore(SOME));
+}
 
 function passes(b) {
   const search = value("search", "").trim().toLowerCase();
@@ -92,13 +115,7 @@ function update() {
     const key = new Map(sequences.map((b) => [b, KEYS[sort](b)]));
     sequences.sort((one, other) => key.get(other) - key.get(one) || one - other);
   }
-  if (sequences.join() !== order.join()) {
-    order = sequences;
-    near.clear();
-    observer.disconnect();
-    list.replaceChildren(...order.map((b) => rows[b]));
-    for (const b of order) observer.observe(rows[b]);
-  }
+  if (sequences.join() !== order.join()) place(sequences);
   const [some, all] = [order.length, B].map((count) => count.toLocaleString("en"));
   const count = some === all ? `all ${all}` : `${some} of ${all}`;
   $("shown").textContent = B === 1 ? "" : `${count} ${isText ? "texts" : "series"}`;
@@ -209,6 +226,8 @@ system.addEventListener("change", follow);
 // Paper has room for all, and is light.
 window.addEventListener("beforeprint", () => {
   printing = true;
+  cancelAnimationFrame(placing);
+  placeMore(order.length);
   for (const b of order) draw(b);
   drawLegend();
 });
