@@ -56,6 +56,7 @@ def write_part(job: Job, piece: Piece) -> Record:
         for rows in rows_of_piece(piece):
             for some in explained(job.task, rows, piece.columns):
                 sink.take(rows, some, files)
+            sink.check()
         sink.finish(files)
     if sink.written + sink.rejected != piece.rows:
         raise RuntimeError(
@@ -89,8 +90,6 @@ class _Sink:
         numbers = rows.numbers
         for row, reason in sorted(some.rejects.items()):
             number = int(numbers[row])
-            if self._job.strict:
-                raise RejectedError(f"{self._piece.file.name}: row {number}: {reason}")
             self._rejects.append((number, reason))
         self.rejected += len(some.rejects)
         self.steps += some.steps
@@ -103,6 +102,12 @@ class _Sink:
             self._writer = self._open(table.schema, files)
         self._writer.write_table(table)
         self.written += table.num_rows
+
+    def check(self) -> None:
+        """Refuse what has been rejected, where no row may be passed over."""
+        if self._job.strict and self._rejects:
+            number, reason = min(self._rejects)
+            raise RejectedError(f"{self._piece.file.name}: row {number}: {reason}")
 
     def _open(self, schema: Any, files: ExitStack) -> Any:
         parquet = needed("pyarrow.parquet", "a corpus")

@@ -140,6 +140,8 @@ def _labelled(lines: list[bytes], piece: Piece) -> Iterator[Rows]:
                 if line.strip()
                 else "an empty line",
             )
+        for n in np.flatnonzero(compute.equal(words, "").to_numpy(zero_copy_only=False)).tolist():
+            rejects.setdefault(n, "expected at least one step, got an empty sequence")
         label = compute.if_else(sound, first, "0").cast(pyarrow.int64())
         tokens = compute.split_pattern(words, " | ")
         # As the reader of such files counts classes: from 0.
@@ -199,6 +201,8 @@ def _column(values: list[Any], rejects: dict[int, str]) -> Any:
     arrays = []
     for n, value in enumerate(values):
         try:
+            if isinstance(value, str) and shape != "string":  # Arrow would take it as its letters
+                raise TypeError("got a text")
             arrays.append(pyarrow.array([value], kind))
         except _NO_ARRAY as error:
             rejects.setdefault(n, f"expected a sequence as in other rows ({first_line(error)})")
@@ -317,6 +321,8 @@ def _times(column: Any) -> Any:
     """Return what steps are called: dates and times as such, where a text has them."""
     pyarrow = needed("pyarrow", "a corpus")
     if pyarrow.types.is_string(column.type):
+        compute = needed("pyarrow.compute", "a corpus")
+        column = compute.if_else(compute.equal(column, ""), None, column)
         for kind in (pyarrow.timestamp("s"), pyarrow.timestamp("us", "UTC")):
             try:
                 return column.cast(kind)
@@ -327,10 +333,23 @@ def _times(column: Any) -> Any:
     return column
 
 
+def _order(times: Any) -> Any:
+    """Return what times are ordered by: texts as numbers, if most of them are such."""
+    pyarrow = needed("pyarrow", "a corpus")
+    if not pyarrow.types.is_string(times.type):
+        return times
+    numbers = np.full(len(times), np.nan)
+    for n, text in enumerate(times.to_pylist()):
+        with suppress(ValueError):
+            numbers[n] = float(text or "nan")
+    return pyarrow.array(numbers) if 2 * np.isfinite(numbers).sum() > len(times) else times
+
+
 def _check_times(times: Any, name: str, offsets: Array, rejects: dict[int, str]) -> None:
     """Put down the series whose steps do not follow each other in time."""
     compute = needed("pyarrow.compute", "a corpus")
-    later = compute.greater(times.slice(1), times.slice(0, len(times) - 1))
+    order = _order(times)
+    later = compute.greater(order.slice(1), order.slice(0, len(times) - 1))
     wrong = ~later.fill_null(False).to_numpy(zero_copy_only=False)
     wrong[offsets[1:-1] - 1] = False
     for n in np.flatnonzero(wrong).tolist():

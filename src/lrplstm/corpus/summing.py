@@ -23,6 +23,7 @@ from lrplstm.corpus.storage import Folder
 from lrplstm.exports.needed import needed
 from lrplstm.outputs import Outputs
 from lrplstm.sequences import to_offsets
+from lrplstm.texts import visible
 from lrplstm.weights import Array
 
 __all__ = ["PAGE", "summarize"]
@@ -252,7 +253,11 @@ def _template() -> Any:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     text = files("lrplstm.corpus").joinpath("summary.html").read_text(encoding="utf-8")
     return environment.from_string(text)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lrplstm.corpus.manifest import Record
-from lrplstm.corpus.parts import Job, write_part
+from lrplstm.corpus.parts import Job, RejectedError, write_part
 from lrplstm.corpus.pieces import Piece
 from lrplstm.exports.needed import needed
 
@@ -90,6 +90,13 @@ class _Pool:
             except BrokenProcessPool:
                 self._begin_again([piece])
                 return
+            except RejectedError:
+                # Of several, that of the first row is to be told.
+                earlier = [f for f, other in self._waiting.items() if other.part < piece.part]
+                wait(earlier)
+                for error in filter(None, map(Future.exception, earlier)):
+                    raise error from None
+                raise
             yield piece, record
 
     def _begin_again(self, pieces: list[Piece]) -> None:
