@@ -242,6 +242,16 @@ def test_what_is_written_is_the_same_wherever_it_is(
     assert sum(len(attributions.predicted) for attributions in found) == found.rows
 
 
+def test_a_line_is_not_taken_for_too_long_where_pieces_are_large(model, source, tmp_path):
+    with pytest.raises(ValueError, match="piece_bytes: expected at most 16,777,216"):
+        corpus.explain_corpus(model, source, tmp_path / "a", piece_bytes=2**24 + 1)
+    found = corpus.explain_corpus(
+        model, source, tmp_path / "b", tokenized=True, piece_bytes=2**24, workers=1
+    )
+    assert found.rows + found.rejected == 1200
+    assert len(found.parts) == 1
+
+
 def test_a_scheduler_is_one(model, source, tmp_path, monkeypatch):
     monkeypatch.setattr("lrplstm.corpus.cluster._PATIENCE", "0.2s")
     with pytest.raises(ConnectionError, match=r"scheduler: .* tcp://127.0.0.1:9, where none"):

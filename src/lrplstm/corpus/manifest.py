@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from time import monotonic
 from typing import Any
 
 from lrplstm.corpus.storage import Folder
@@ -19,6 +20,7 @@ __all__ = ["FORMAT_VERSION", "MANIFEST", "RUN", "Manifest", "Record"]
 FORMAT_VERSION = 1
 RUN, MANIFEST = "run.json", "manifest"
 _RECORDS = 256  # in a file
+_SECONDS = 0.5  # between two times that it is written: many workers end many parts in a second
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Manifest:
         self.records: dict[str, Record] = {}
         self._number = 0
         self._open: list[Record] = []
+        self._written = -_SECONDS
 
     @classmethod
     def begin(cls, folder: Folder, run: dict[str, Any]) -> Manifest:
@@ -140,11 +143,22 @@ class Manifest:
             )
 
     def add(self, record: Record) -> None:
-        """Record a part, all of whose files are there."""
+        """Record a part, all of whose files are there; at most half a second later on the disk.
+
+        What is not recorded when a run is killed, is explained once more when it is continued.
+        """
         if len(self._open) >= _RECORDS:
+            self.write()
             self._number, self._open = self._number + 1, []
         self._open.append(record)
         self.records[record.part] = record
+        if monotonic() - self._written > _SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write the records that are not written yet."""
         lines = [json.dumps(asdict(one), allow_nan=False) + "\n" for one in self._open]
-        with self._folder.writing(f"{MANIFEST}/{self._number:06}.jsonl") as file:
-            file.write("".join(lines).encode())
+        if lines:
+            with self._folder.writing(f"{MANIFEST}/{self._number:06}.jsonl") as file:
+                file.write("".join(lines).encode())
+        self._written = monotonic()

@@ -210,6 +210,7 @@ def explain_corpus(
         folder.clear(DATA, REJECTS, MANIFEST)
         cutting = _Cutting(files, columns, piece_bytes)
         _run(Job(task, folder, strict), work, manifest, cutting, progress)
+        folder.clear(DATA, REJECTS, MANIFEST)  # of workers that were killed
         summarize(folder, manifest, model, monotonic() - began)
     return Corpus(folder)
 
@@ -345,13 +346,16 @@ def _run(
                 )
             rows += record.rows
 
-    # Closed, so that nobody writes any more when the folder is open to another run.
-    with closing(work(job, lacking())) as parts:
-        for piece, record in parts:
-            manifest.add(record)
-            rows += record.rows
-            if progress is not None:
-                progress(Progress(rows, _fraction(cutting, piece)))
+    try:
+        # Closed, so that nobody writes any more when the folder is open to another run.
+        with closing(work(job, lacking())) as parts:
+            for piece, record in parts:
+                manifest.add(record)
+                rows += record.rows
+                if progress is not None:
+                    progress(Progress(rows, _fraction(cutting, piece)))
+    finally:
+        manifest.write()
     for record in lost.values():
         raise ValueError(
             f"{record.file}: expected the file with which the run began; it lacks the rows from "
