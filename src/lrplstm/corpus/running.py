@@ -207,10 +207,10 @@ def explain_corpus(
     folder.make(DATA, REJECTS, MANIFEST)
     with folder.locked():
         manifest = _begun(folder, run, resume)
-        folder.clear(DATA, REJECTS, MANIFEST)
+        folder.clear(DATA, REJECTS, MANIFEST)  # after a run that was killed
         cutting = _Cutting(files, columns, piece_bytes)
         _run(Job(task, folder, strict), work, manifest, cutting, progress)
-        folder.clear(DATA, REJECTS, MANIFEST)  # of workers that were killed
+        _tidy(folder, manifest)
         summarize(folder, manifest, model, monotonic() - began)
     return Corpus(folder)
 
@@ -369,6 +369,17 @@ def _run(
         raise RuntimeError(
             f"{job.folder.path}: {cutting.rows} rows were read, and {done['out']} are accounted for"
         )
+
+
+def _tidy(folder: Folder, manifest: Manifest) -> None:
+    """Remove what killed workers and runs have left: files that are not whole, or of no record."""
+    folder.clear(DATA, REJECTS, MANIFEST)
+    records = manifest.records.values()
+    kept = {f"{DATA}/{record.part}.parquet" for record in records if record.written}
+    kept |= {f"{REJECTS}/{record.part}.jsonl" for record in records if record.rejected}
+    for name in (*folder.names(DATA), *folder.names(REJECTS)):
+        if name not in kept and "/part-" in name:
+            folder.remove(name)
 
 
 def _fraction(cutting: _Cutting, piece: Piece) -> float | None:
