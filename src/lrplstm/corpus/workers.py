@@ -125,15 +125,27 @@ class _Pool:
 
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Let processes that begin here never see Ctrl-C: not even before they can ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    """Begin processes whole, so that whoever is interrupted knows them all and ends them.
+
+    These never see Ctrl-C: not even before they can ignore it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    noted: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {n: signal.signal(n, lambda number, frame: noted.append(number)) for n in numbers}
+    masks = hasattr(signal, "pthread_sigmask")  # which Windows lacks
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in noted:
+            signal.raise_signal(number)
 
 
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
