@@ -133,7 +133,7 @@ def _interrupts_later() -> Iterator[None]:
         yield
         return
     noted: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
     before = {n: signal.signal(n, lambda number, frame: noted.append(number)) for n in numbers}
     masks = hasattr(signal, "pthread_sigmask")  # which Windows lacks
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
