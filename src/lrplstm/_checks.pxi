@@ -21,14 +21,19 @@ cdef Py_ssize_t _POLL_EVERY = 1 << 30
 cdef object _ARRAY = np.ndarray, _INTP = np.dtype(np.intp), _DOUBLE = np.dtype(np.float64)
 
 
-cdef int _poll(Py_ssize_t* work, Py_ssize_t more) except -1 nogil:
+cdef inline int _poll(Py_ssize_t* work, Py_ssize_t more) except -1 nogil:
     """Count work; now and then let Python see to its signals, and whether to go on."""
     work[0] += more
     if work[0] > _POLL_EVERY:
         work[0] = 0
-        with gil:
-            PyErr_CheckSignals()
-            look()
+        _look()
+    return 0
+
+
+cdef int _look() except -1 nogil:
+    with gil:
+        PyErr_CheckSignals()
+        look()
     return 0
 
 
