@@ -84,7 +84,7 @@ def raw(folder: Path, sst: str | None, number: int, rounds: int) -> None:
     model = lrplstm.load_default()
     source = write(folder / "raw.txt", sentences(model, number, sst))
     seconds = best_of(
-        {str(n): lambda n=n: run(model, source, workers=n) for n in (1, 2)},
+        {str(n): lambda n=n: run(model, source, workers=n, piece_bytes=2**19) for n in (1, 2)},
         rounds,
         0,
         time.perf_counter,
