@@ -393,6 +393,20 @@ def test_parquet_files_that_are_cut_or_damaged(tmp_path):
             run(source, tmp_path / f"out{place}")
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_arrow_files_that_are_cut(tmp_path, long):
+    texts = [f"good film {n}" for n in range(2000)]
+    table = pyarrow.table({"text": texts, "a": [0.5] * len(texts)})
+    source = tmp_path / "texts.arrow"
+    with pyarrow.ipc.new_stream(source, table.schema) as writer:
+        writer.write_table(table, max_chunksize=100)
+    whole = source.read_bytes()
+    source.write_bytes(whole[: len(whole) // 2])
+    options = {"key": "text", "features": ["a"], "tokenized": False} if long else {"column": "text"}
+    with pytest.raises(ValueError, match=r"texts\.arrow: expected a whole arrow file"):
+        run(source, tmp_path / "out", **options)
+
+
 def test_a_line_without_end_is_rejected_in_bounded_memory(tmp_path):
     resource = pytest.importorskip("resource")
     million = "good " * 1_000_000

@@ -392,6 +392,22 @@ def test_steps_that_are_no_numbers_or_not_in_their_order(tmp_path, ending):
     assert done.rows == 1
 
 
+def test_variables_are_columns_of_numbers(tmp_path):
+    columns = steps_of([2, 3])
+    columns["b"] = [[number] for number in columns["b"]]
+    source = write_table(tmp_path / "steps.parquet", columns)
+    with pytest.raises(ValueError, match="b: expected a column of numbers, got list<"):
+        run(source, tmp_path / "out", model=random_model(1, D=2), **SERIES)
+
+
+def test_large_texts_are_texts(tmp_path):
+    columns = steps_of([4], ["x"])
+    large = pyarrow.large_string()
+    columns |= {name: pyarrow.array(map(str, columns[name]), large) for name in ("k", "t", "a")}
+    source = write_table(tmp_path / "steps.parquet", columns)
+    assert run(source, tmp_path / "out", model=random_model(1, D=2), **SERIES).rows == 1
+
+
 def test_keys_of_categories(tmp_path):
     columns = steps_of([2, 3], ["x", "y"])
     columns["k"] = pyarrow.array(columns["k"]).dictionary_encode()

@@ -178,11 +178,12 @@ class _reading:  # noqa: N801 - reads as a verb where it is used
         try:
             self._open.__exit__(kind, error, traceback)
         finally:
-            damaged = isinstance(error, OSError | EOFError) and self._file.compression is not None
+            arrows = needed("pyarrow", "a corpus").ArrowException
+            damaged = isinstance(error, OSError | EOFError | arrows)
             if damaged and getattr(error, "errno", None) is None:
+                kind = self._file.compression or self._file.format
                 raise ValueError(
-                    f"{self._file.name}: expected a whole {self._file.compression} file "
-                    f"({first_line(error)})"
+                    f"{self._file.name}: expected a whole {kind} file ({first_line(error)})"
                 ) from None
 
 

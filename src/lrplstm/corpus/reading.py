@@ -249,6 +249,8 @@ def _as_text(column: Any, rejects: dict[int, str]) -> Any:
     kinds = pyarrow.types
     if kinds.is_large_binary(column.type) or kinds.is_binary(column.type):
         return _decoded(column.fill_null(b""), rejects)
+    if kinds.is_large_string(column.type) or kinds.is_string_view(column.type):
+        return column.cast(pyarrow.string())
     return column
 
 
@@ -304,7 +306,10 @@ def _numbers(column: Any, name: str, offsets: Array, rejects: dict[int, str]) ->
     pyarrow = needed("pyarrow", "a corpus")
     column = _as_text(column.combine_chunks(), {})
     if not pyarrow.types.is_string(column.type):
-        return column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)
+        try:
+            return column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)
+        except pyarrow.ArrowException:
+            raise ValueError(f"{name}: expected a column of numbers, got {column.type}") from None
     numbers = np.full(len(column), np.nan)
     for n, text in enumerate(column.to_pylist()):
         try:
