@@ -11,10 +11,12 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow as pa
 import pypdf
 import pytest
 import torch
 from doc_pages import Page
+from pyarrow import parquet
 from random_models import random_model
 from report_pages import data_of, unpacked
 from test_cli import fails, run
@@ -332,6 +334,10 @@ def test_examples_in_help_run(series, tmp_path, monkeypatch):
         )
     with open("words.txt", "w") as file:
         file.write("a\nfine\nfilm\n")
+    reviews = pa.table({"id": [7, 8], "words": [["fine"], ["dull", "."]]})
+    parquet.write_table(reviews, "reviews.parquet")
+    with open("machines.csv", "w") as file:
+        file.write("machine,temp,rain\na,1,2\na,3,4\nb,5,6\n")
     torch.manual_seed(0)
     parts = {"embedding": torch.nn.Embedding(3, 4), "rnn": torch.nn.LSTM(4, 3)}
     network = torch.nn.ModuleDict(parts | {"out": torch.nn.Linear(3, 2)})

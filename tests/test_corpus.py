@@ -11,7 +11,8 @@ import pytest
 from pyarrow import feather, parquet
 
 import lrplstm
-from lrplstm import corpus
+from lrplstm import corpus, evaluation
+from lrplstm.cli import main
 from lrplstm.corpus import explain_corpus
 
 SENTENCES = [list(sentence.tokens) for sentence in lrplstm.sample_sentences()[:40]]
@@ -301,3 +302,45 @@ def test_a_column_is_not_guessed(model, tmp_path):
     parquet.write_table(pa.table({"a": SENTENCES, "b": SENTENCES}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="which column has the sequences"):
         run(model, tmp_path / "a.parquet", tmp_path)
+
+
+def test_summary_and_evaluate_read_a_run(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sentences = lrplstm.sample_sentences()
+    lines = [f"{s.label}\t{' | '.join(s.tokens)}\n" for s in sentences]
+    (tmp_path / "labelled.txt").write_text("".join(lines))
+    run(model, "labelled.txt", tmp_path, piece_bytes=4000)
+    assert main(["explain", "--file", "labelled.txt", "--out", "all.parquet"]) == 0
+    said = []
+    for path in ("out", "all.parquet"):
+        capsys.readouterr()
+        assert main(["summary", path, "--of", "words", "--top", "5"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    said = []
+    for path in ("out", "labelled.txt"):
+        options = ["--method", "lrp", "--method", "sa", "--deletions", "2"]
+        assert main(["evaluate", path, *options]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "accuracy: " in said[0]
+
+
+def test_evaluation_adds_up(model):
+    """What is read in portions gives what is read at once."""
+    sentences = lrplstm.sample_sentences()[:60]
+    parts = []
+    for some in (sentences[:25], sentences[25:], sentences):
+        curves = evaluation.deletion_curve(
+            model, [s.tokens for s in some], [s.target for s in some], methods=["lrp", "sa"]
+        )
+        kept = evaluation.conservation(model, [s.tokens for s in some])
+        parts.append((curves.summed(), kept, curves))
+    (first, kept_1, _), (second, kept_2, _), (_, kept, whole) = parts
+    summed = first + second
+    for name in ("curve_correct", "curve_wrong", "curve", "area_correct", "area_wrong"):
+        np.testing.assert_allclose(getattr(summed, name), getattr(whole, name), rtol=1e-12)
+    assert summed.to_dict().keys() == whole.to_dict().keys()
+    assert summed.num_sequences == whole.num_sequences
+    np.testing.assert_array_equal((kept_1 + kept_2).delta, kept.delta)
+    np.testing.assert_array_equal((kept_1 + kept_2).every(3, 1).biases, kept.biases[1::3])

@@ -225,7 +225,7 @@ LAYERS = [
     {"corpus"},
     {""},  # the package itself, lrplstm/__init__.py
     {"evaluation.corpus"},
-    {"evaluation.ranks"},
+    {"evaluation.curves", "evaluation.ranks"},
     {
         "evaluation.agreement",
         "evaluation.conservation",

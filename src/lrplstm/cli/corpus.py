@@ -32,11 +32,11 @@ from lrplstm.texts import visible
 __all__ = ["add_corpus"]
 
 _EXAMPLES = examples(
-    "lrplstm corpus news/*.txt.gz --out explained",
-    "lrplstm corpus reviews.parquet --column tokens --keep id --out explained --workers 8",
-    "lrplstm corpus sensors.csv --model forecast --key machine --time hour --out explained",
-    "zcat sentences.gz | lrplstm corpus - --tokenized --out explained",
-    "lrplstm corpus news/*.txt.gz --out explained --resume",
+    "lrplstm corpus texts.txt --out explained",
+    "lrplstm corpus texts.txt --out explained --resume",
+    "lrplstm corpus reviews.parquet --column words --keep id --out reviews --workers 2",
+    "lrplstm corpus machines.csv --model forecast --key machine --features rain,temp --out series",
+    "echo 'A fine film.' | lrplstm corpus - --out piped",
 )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from lrplstm.base_model import Model
 from lrplstm.cli.accuracy import Accuracy
@@ -20,11 +22,14 @@ from lrplstm.cli.inputs import (
     take_json_as_input,
 )
 from lrplstm.cli.named import is_arrays, items_of_arrays, items_of_lines
-from lrplstm.cli.texts import open_input, read_labelled
+from lrplstm.cli.progress import Progress
+from lrplstm.cli.texts import Portions, labelled_items, open_input
+from lrplstm.corpus.opening import Corpus
+from lrplstm.corpus.storage import folder_at
 from lrplstm.evaluation import (
     QUANTILES,
     Conservation,
-    DeletionCurves,
+    SummedCurves,
     conservation,
     deletion_curve,
 )
@@ -32,6 +37,7 @@ from lrplstm.evaluation.arguments import check_classes, check_one_row
 from lrplstm.exports.json_lines import JsonLines
 from lrplstm.heatmap.sheets import write_figures
 from lrplstm.methods import ALIASES
+from lrplstm.weights import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,79 +63,149 @@ def evaluate(options: argparse.Namespace) -> None:
     labelled = not model.outputs.regression
     if labelled:
         check_classes(model.outputs)
-    items = _items(options, model, labelled=labelled)
-    inputs = given(items)
     methods = options.method and list({ALIASES.get(m, m): m for m in options.method}.values())
     settings: dict[str, Any] = {
         "unknown": options.unknown,
         "backend": options.backend,
         "num_threads": options.threads,
     }
-    naming = Naming(options)
-    with naming(items):
-        predicted = model.outputs.predict(model.predict(inputs, **settings)) if labelled else None
-        curves = deletion_curve(
-            model,
-            inputs,
-            [item.label for item in items] if labelled else None,
-            methods=methods,
-            deletions=options.deletions,
-            min_length=options.min_length,
-            how=options.how,
-            **settings,
-        )
-        kept = conservation(model, inputs, **settings)
+    naming, found = Naming(options), _Found()
+    bar = Progress(sys.stderr, "sentences", shown=sys.stderr.isatty())
+    with bar, _portions(options, model) as portions:
+        for items in portions:
+            _check_labels(items, labelled=labelled)
+            inputs = given(items)
+            longest = max(len(item.sequence) for item in items)
+            with naming(items):
+                predicted = (
+                    model.outputs.predict(model.predict(inputs, **settings)) if labelled else None
+                )
+                if longest >= options.min_length or options.min_length < options.deletions:
+                    deleted = deletion_curve(
+                        model,
+                        inputs,
+                        [item.label for item in items] if labelled else None,
+                        methods=methods,
+                        deletions=options.deletions,
+                        min_length=options.min_length,
+                        how=options.how,
+                        **settings,
+                    )
+                    found.add_curves(deleted.summed())
+                found.add(items, predicted, longest, conservation(model, inputs, **settings))
+            bar.update(portions.fraction, found.sentences)
     naming.finish()
 
-    accuracy = Accuracy()
-    accuracy.add(items, predicted)
+    kept, curves = found.kept_of(options), found.curves_of(options)
     with open_outputs(outputs) as files:
         for output, file in zip(outputs, files, strict=True):
             with naming_output(output):
                 if output.suffix in _PICTURES:
                     write_figures(file, [_figure(curves, kept)], output.suffix.removeprefix("."))
                 else:
-                    JsonLines(file).write([_object(len(items), accuracy, curves, kept)])
+                    JsonLines(file).write([_object(found, curves, kept)])
     if all(output.path != STDOUT for output in outputs):
-        accuracy.show()
+        found.accuracy.show()
         _print_curves(curves)
-        _print_conservation(kept)
+        _print_conservation(kept, found)
 
 
-def _items(options: argparse.Namespace, model: Model, *, labelled: bool) -> list[Item]:
-    """Return what is in FILE: sentences, or what several inputs are by name."""
-    if model.inputs is None:
-        return read_labelled(options.file, model, ids=options.ids)
-    if options.ids:
+class _Found:
+    """What was found in portions, of which only sums are kept, and of some sequences delta."""
+
+    def __init__(self) -> None:
+        self.accuracy = Accuracy()
+        self.sentences = self.longest = 0
+        self.stride = 1
+        self._curves: SummedCurves | None = None
+        self._kept: Conservation | None = None
+
+    def add_curves(self, curves: SummedCurves) -> None:
+        """Add what deletions did."""
+        self._curves = curves if self._curves is None else self._curves + curves
+
+    def add(
+        self, items: Sequence[Item], predicted: Array | None, longest: int, kept: Conservation
+    ) -> None:
+        """Add sequences, what was predicted of them, and what relevance was kept."""
+        self.accuracy.add(items, predicted)
+        # Every stride-th of all: the first of a portion that is one of them.
+        some = kept.every(self.stride, -self.sentences % self.stride)
+        self.sentences += len(items)
+        self.longest = max(self.longest, longest)
+        self._kept = some if self._kept is None else self._kept + some
+        while len(self._kept.started) > _MOST_KEPT:
+            self._kept, self.stride = self._kept.every(2), 2 * self.stride
+
+    def curves_of(self, options: argparse.Namespace) -> SummedCurves:
+        """Return what deletions did; some sequence has to be long enough."""
+        if self._curves is None:
+            raise InputError(
+                f"--min-length: expected at most {self.longest}, the steps of the longest "
+                f"sequence, got {options.min_length}"
+            )
+        return self._curves
+
+    def kept_of(self, options: argparse.Namespace) -> Conservation:
+        """Return what relevance was kept; there has to be a sequence."""
+        if self._kept is None:
+            raise InputError(f"{options.file}: expected sentences, found none")
+        return self._kept
+
+
+_MOST_KEPT = 2**20
+"""Of so many sequences it is kept how much relevance was lost; of more, of every second, ..."""
+
+
+@contextmanager
+def _portions(options: argparse.Namespace, model: Model) -> Iterator[Portions]:
+    """Give what is in FILE, some thousands at a time: sentences, or several inputs by name."""
+    if os.path.isdir(options.file):
+        yield Portions(_items_of_run(options))
+    elif model.inputs is None:
+        with open_input(options.file) as (name, file):
+            yield Portions(labelled_items(file, name, model, ids=options.ids), file)
+    elif options.ids:
         raise InputError("--ids: expected none for inputs by name")
-    if is_arrays(options.file):
-        items = list(items_of_arrays(options.file, model))
+    elif is_arrays(options.file):
+        yield Portions(items_of_arrays(options.file, model))
     else:
         with open_input(options.file) as (name, file):
-            items = list(items_of_lines(file, name, model))
-    if not items:
-        raise InputError(f"{options.file}: expected sequences, found none")
+            yield Portions(items_of_lines(file, name, model), file)
+
+
+def _items_of_run(options: argparse.Namespace) -> Iterator[Item]:
+    """Yield the sentences that `lrplstm corpus` wrote, with the labels that it kept."""
+    for batch in Corpus(folder_at(options.file)):
+        labels = batch.sequence_labels
+        if batch.tokens is None:
+            raise InputError(f"{options.file}: expected words, got explanations of numbers")
+        known = labels.get("label")
+        for n, tokens in enumerate(batch.tokens):
+            name = f"{labels['file'][n]}: row {labels['row'][n]}"
+            yield Item(name, tokens, None if known is None else int(known[n]))
+
+
+def _check_labels(items: Sequence[Item], *, labelled: bool) -> None:
     lacking = next((item.name for item in items if item.label is None), None)
     if labelled and lacking is not None:
         raise InputError(f"{lacking}: expected its label")
-    return items
 
 
-def _object(
-    sentences: int, accuracy: Accuracy, curves: DeletionCurves, kept: Conservation
-) -> dict[str, Any]:
+def _object(found: _Found, curves: SummedCurves, kept: Conservation) -> dict[str, Any]:
     """Return it all, ready for JSON; there is no accuracy where nothing is predicted."""
-    counts: dict[str, Any] = {"sentences": sentences}
+    counts: dict[str, Any] = {"sentences": found.sentences}
+    accuracy = found.accuracy
     if accuracy.count:
         counts |= {"correct": accuracy.right, "accuracy": accuracy.right / accuracy.count}
     return counts | {"deletion": curves.to_dict(), "conservation": kept.to_dict()}
 
 
-def _print_curves(curves: DeletionCurves) -> None:
+def _print_curves(curves: SummedCurves) -> None:
     heads = ["area", *map(str, range(curves.deletions + 1))]
     if curves.regression:
         print(
-            f"mean score of {len(np.unique(curves.sequences))} sentences of {curves.min_length} "
+            f"mean score of {curves.num_sequences} sentences of {curves.min_length} "
             f"or more words, most relevant words {_HOW[curves.how]}"
         )
         rows = [
@@ -155,8 +231,11 @@ def _print_curves(curves: DeletionCurves) -> None:
             _print_table("words deleted", heads, list(curves.methods), rows)
 
 
-def _print_conservation(kept: Conservation) -> None:
-    print("\nrelevance that lrp kept, as a part of the started, by quantiles of the sentences")
+def _print_conservation(kept: Conservation, found: _Found) -> None:
+    some = "" if found.stride == 1 else f", every {found.stride}th"
+    print(
+        f"\nrelevance that lrp kept, as a part of the started, by quantiles of the sentences{some}"
+    )
     heads = [f"{quantile:.0%}" for quantile in QUANTILES]
     rows = [[f"{value:.1%}" for value in kept.quantiles(part)] for part in _KEPT]
     _print_table("quantile", heads, list(_KEPT.values()), rows)
@@ -171,7 +250,7 @@ def _print_table(corner: str, heads: list[str], names: list[str], rows: list[lis
         print(f"{name:<{left}}  {'  '.join(cells)}")
 
 
-def _figure(curves: DeletionCurves, kept: Conservation) -> Figure:
+def _figure(curves: SummedCurves, kept: Conservation) -> Figure:
     """Draw the curves and what was kept, one under another."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

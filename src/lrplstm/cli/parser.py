@@ -326,7 +326,8 @@ def _add_evaluate(commands: Any) -> None:
         type=path,
         nargs="?",
         metavar="FILE",
-        help="lines of LABEL<tab>word | word | word, labels from 1; for models of several inputs "
+        help="lines of LABEL<tab>word | word | word, labels from 1; or a folder that `lrplstm "
+        "corpus` wrote of such lines; for models of several inputs "
         "what --inputs of explain reads, with labels; - for standard input",
     )
     evaluating.add_argument("--ids", action="store_true", help="take the words as token ids")
@@ -387,8 +388,8 @@ def _add_summary(commands: Any) -> None:
         nargs="+",
         type=path,
         metavar="FILE",
-        help="a .parquet, .jsonl or .csv file, or a folder of .parquet files; of several the "
-        "sequences are summed up together, a file at a time",
+        help="a .parquet, .jsonl or .csv file, a folder that `lrplstm corpus` wrote, or one of "
+        ".parquet files; of several the sequences are summed up together, a file at a time",
     )
     summarizing.add_argument(
         "--of",

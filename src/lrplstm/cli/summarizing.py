@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 
 from lrplstm.attributions import Attributions, read_parquet
 from lrplstm.cli.files import naming_output, open_outputs, requested
 from lrplstm.cli.inputs import InputError, Naming
+from lrplstm.cli.progress import Progress
+from lrplstm.corpus.manifest import RUN
+from lrplstm.corpus.opening import Corpus
+from lrplstm.corpus.storage import folder_at
 from lrplstm.exports.files import write_csv
 from lrplstm.exports.json_lines import JsonLines
 from lrplstm.exports.reading import read_csv, read_json_lines
@@ -77,28 +83,42 @@ def _of_files(options: argparse.Namespace) -> _Summary:
     """Return the summary of all files, of which one at a time is in memory."""
     whole: Any = None
     start = 0
-    for path in options.files:
-        attributions = _read(path)
-        part = _summary(attributions, options, start)
-        try:
-            whole = part if whole is None else whole + part
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path}: {error}") from None
-        start += len(attributions)
+    with Progress(sys.stderr, "sequences", shown=sys.stderr.isatty()) as bar:
+        for n, path in enumerate(options.files):
+            for attributions, done in _read(path):
+                part = _summary(attributions, options, start)
+                try:
+                    whole = part if whole is None else whole + part
+                except (TypeError, ValueError) as error:
+                    raise InputError(f"{path}: {error}") from None
+                start += len(attributions)
+                bar.update((n + done) / len(options.files), start)
     summary: _Summary = whole
     return summary
 
 
-def _read(path: str) -> Attributions:
-    """Return the explanations in a file, by its suffix."""
+def _read(path: str) -> Iterator[tuple[Attributions, float]]:
+    """Yield the explanations in a file, and how much of it that is; of a run part by part."""
     suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".parquet" or os.path.isdir(path):
-        return read_parquet(path)
-    if suffix in (".json", ".jsonl"):
-        return Attributions(**read_json_lines(path))
-    if suffix == ".csv":
-        return Attributions(**read_csv(path))
-    raise InputError(f"FILE: expected one that ends in .parquet, .jsonl or .csv, got {shown(path)}")
+    if os.path.isfile(os.path.join(path, RUN)):
+        corpus, rows = Corpus(folder_at(path)), 0
+        for attributions in corpus:
+            rows += len(attributions)
+            yield attributions, rows / corpus.rows
+    elif suffix == ".parquet" or os.path.isdir(path):
+        yield read_parquet(path), 1.0
+    elif suffix in (".json", ".jsonl"):
+        yield Attributions(**read_json_lines(path)), 1.0
+    elif suffix == ".csv":
+        yield Attributions(**read_csv(path)), 1.0
+    else:
+        _refuse(path)
+
+
+def _refuse(path: str) -> NoReturn:
+    raise InputError(
+        f"FILE: expected one that ends in .parquet, .jsonl or .csv, or a folder, got {shown(path)}"
+    )
 
 
 def _summary(attributions: Attributions, options: argparse.Namespace, start: int) -> _Summary:

@@ -20,7 +20,7 @@ from lrplstm.texts import shown
 from lrplstm.tokenizers import tokenize
 from lrplstm.weights import Array
 
-__all__ = ["Portions", "open_input", "read_labelled", "read_text", "text_items"]
+__all__ = ["Portions", "labelled_items", "open_input", "read_text", "text_items"]
 
 _FEWEST, _MOST = 64, 4096  # sequences of a portion
 _MOST_STEPS = 2**17  # of a portion, so that it takes little memory
@@ -124,16 +124,10 @@ def _chained(
     yield from others
 
 
-def read_labelled(path: str, model: Model, *, ids: bool) -> list[Item]:
-    """Return the sentences of a file in which all of them have labels."""
-    with open_input(path) as (name, file):
-        items = [
-            _labelled(f"{name}: sentence {n}", sentence, model, ids)
-            for n, sentence in enumerate(labelled_sentences(text_lines(file, name), name), start=1)
-        ]
-    if not items:
-        raise InputError(f"{name}: expected sentences, found none")
-    return items
+def labelled_items(file: IO[bytes], name: str, model: Model, *, ids: bool) -> Iterator[Item]:
+    """Yield the sentences of a file in which all of them have labels."""
+    for n, sentence in enumerate(labelled_sentences(text_lines(file, name), name), start=1):
+        yield _labelled(f"{name}: sentence {n}", sentence, model, ids)
 
 
 def _labelled(name: str, sentence: Sentence, model: Model, ids: bool) -> Item:

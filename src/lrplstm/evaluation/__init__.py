@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from lrplstm.evaluation.agreement import Agreement, agreement
 from lrplstm.evaluation.conservation import QUANTILES, Conservation, conservation
+from lrplstm.evaluation.curves import SummedCurves
 from lrplstm.evaluation.deletion import DeletionCurves, deletion_curve
 from lrplstm.evaluation.positions import RelevanceByPosition, relevance_by_position
 from lrplstm.evaluation.randomization import Randomization, randomization_test
@@ -29,6 +30,7 @@ __all__ = [
     "Randomization",
     "RelevanceByPosition",
     "RepresentativeWords",
+    "SummedCurves",
     "agreement",
     "conservation",
     "deletion_curve",

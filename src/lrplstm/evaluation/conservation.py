@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +68,45 @@ class Conservation:
     stabilizers: Array
     rest: Array
     params: dict[str, Any]
+
+    def __add__(self, other: Conservation) -> Conservation:
+        if not isinstance(other, Conservation):
+            return NotImplemented
+        both: dict[str, Any] = {
+            name: np.concatenate([values, getattr(other, name)])
+            for name, values in self._arrays().items()
+        }
+        return replace(self, **both)
+
+    def _arrays(self) -> dict[str, Array]:
+        names = [field.name for field in fields(self) if field.name != "params"]
+        return {name: getattr(self, name) for name in names}
+
+    def every(self, stride: int, first: int = 0) -> Conservation:
+        """Return that of some sequences, evenly among all.
+
+        Parameters
+        ----------
+        stride : int
+            2: of every second.
+        first : int
+            Which is the first of them.
+
+        Returns
+        -------
+        Conservation
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> words = [sentence.tokens for sentence in lrplstm.sample_sentences()[:8]]
+        >>> found = evaluation.conservation(lrplstm.load_default(), words)
+        >>> len(found.every(2).delta)
+        4
+        """
+        some: dict[str, Any] = {name: a[first::stride] for name, a in self._arrays().items()}
+        return replace(self, **some)
 
     def relative(self, part: str = "delta") -> Array:
         """Return a part of `started`, by sequence.

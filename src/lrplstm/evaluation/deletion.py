@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,10 @@ from lrplstm.evaluation.arguments import (
     resolve_methods,
 )
 from lrplstm.evaluation.corpus import Corpus, owners
-from lrplstm.evaluation.drawing import axes_or_new, draw_lines, finish
+from lrplstm.evaluation.curves import Curves, SummedCurves
 from lrplstm.outputs import Outputs
-from lrplstm.plain import plain
 from lrplstm.targets import resolve_target
 from lrplstm.weights import Array
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["HOWS", "DeletionCurves", "deletion_curve"]
 
@@ -37,7 +33,7 @@ _MEASURES = ("accuracy", "score")
 
 
 @dataclass(frozen=True, eq=False)
-class DeletionCurves:
+class DeletionCurves(Curves):
     """What deletions did to each sequence, M methods and K deletions; curves and areas of it.
 
     Attributes
@@ -113,6 +109,42 @@ class DeletionCurves:
         return len(self.correct) - self.num_correct
 
     @property
+    def num_sequences(self) -> int:
+        """Number of sequences that were long enough."""
+        return len(np.unique(self.sequences))
+
+    def summed(self) -> SummedCurves:
+        """Return the sums that curves are drawn from, to which those of others can be added.
+
+        Returns
+        -------
+        SummedCurves
+
+        Examples
+        --------
+        >>> import lrplstm
+        >>> from lrplstm import evaluation
+        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
+        >>> words = [sentence.tokens for sentence in sentences]
+        >>> curves = evaluation.deletion_curve(
+        ...     model, words, [sentence.target for sentence in sentences], methods=["lrp"]
+        ... )
+        >>> curves.summed().num_correct == curves.num_correct
+        True
+        """
+        return SummedCurves(
+            methods=self.methods,
+            sums_correct=self.values[..., self.correct].sum(axis=-1),
+            sums_wrong=self.values[..., ~self.correct].sum(axis=-1),
+            counts=(self.num_correct, self.num_wrong),
+            sequences=self.num_sequences,
+            how=self.how,
+            measure=self.measure,
+            min_length=self.min_length,
+            regression=self.regression,
+        )
+
+    @property
     def curve_correct(self) -> Array:
         """Mean of what was right at first, (M, K + 1)."""
         return _mean(self.values[..., self.correct])
@@ -126,130 +158,6 @@ class DeletionCurves:
     def curve(self) -> Array:
         """Mean of all, (M, K + 1)."""
         return _mean(self.values)
-
-    @property
-    def area(self) -> Array:
-        """Mean fall of all, (M,)."""
-        return (self.curve[:, :1] - self.curve).mean(axis=1)
-
-    @property
-    def area_correct(self) -> Array:
-        """Mean fall of what was right at first, (M,)."""
-        curve = self.curve_correct
-        return (curve[:, :1] - curve).mean(axis=1)
-
-    @property
-    def area_wrong(self) -> Array:
-        """Mean rise of what was wrong at first, (M,)."""
-        curve = self.curve_wrong
-        return (curve - curve[:, :1]).mean(axis=1)
-
-    def plot(self, ax: Axes | None = None, *, group: str | None = None) -> Axes:
-        """Draw the curves of all methods.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw. Default: a new figure.
-        group : {"correct", "wrong"}, or of a regression {"all"}
-            Sequences that were right at first, whose most relevant words go first, or wrong ones,
-            whose least relevant words do. Default: the former, or all of a regression.
-
-        Returns
-        -------
-        matplotlib Axes
-            Where it was drawn.
-
-        Raises
-        ------
-        ValueError
-            If there is no such group.
-
-        Examples
-        --------
-        >>> import lrplstm
-        >>> from lrplstm import evaluation
-        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
-        >>> words = [sentence.tokens for sentence in sentences]
-        >>> curves = evaluation.deletion_curve(
-        ...     model, words, [sentence.target for sentence in sentences], methods=["lrp"]
-        ... )
-        >>> ax = curves.plot()
-        """
-        groups = {
-            "correct": (self.curve_correct, self.area_correct),
-            "wrong": (self.curve_wrong, self.area_wrong),
-        }
-        if self.regression:
-            groups = {"all": (self.curve, self.area)}
-        group = next(iter(groups)) if group is None else group
-        check_choice("group", group, [*groups])
-        curve, areas = groups[group]
-        wrong = group == "wrong"
-        ax = axes_or_new(ax)
-        labels = [f"{name} ({area:.3f})" for name, area in zip(self.methods, areas, strict=True)]
-        draw_lines(ax, np.arange(self.deletions + 1), curve, labels)
-        ax.locator_params(axis="x", integer=True)
-        if self.measure == "accuracy":
-            ax.yaxis.set_major_formatter("{x:.0%}")
-        finish(
-            ax,
-            title=self._title(group),
-            x=f"{'steps' if self.regression else 'words'} deleted, "
-            f"{'least' if wrong else 'most'} relevant first",
-            y=self._measured,
-            legend=f"method (area {'under' if wrong else 'over'} the curve)",
-        )
-        return ax
-
-    def _title(self, group: str) -> str:
-        if group != "all":
-            right = group == "correct"
-            count = self.num_correct if right else self.num_wrong
-            return f"{count:,} sequences that were {'right' if right else 'wrong'} at first"
-        sequences = len(np.unique(self.sequences))
-        outputs = len(self.sequences) // sequences
-        return f"{sequences:,} sequences" + (f", {outputs:,} outputs" if outputs > 1 else "")
-
-    @property
-    def _measured(self) -> str:
-        if self.measure == "accuracy":
-            return "accuracy"
-        return f"mean score of the {'explained output' if self.regression else 'true class'}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return curves and areas as lists and numbers, ready for JSON; NaN becomes None.
-
-        Returns
-        -------
-        dict
-            Of lists, numbers and strings.
-
-        Examples
-        --------
-        >>> import lrplstm
-        >>> from lrplstm import evaluation
-        >>> model, sentences = lrplstm.load_default(), lrplstm.sample_sentences()[:8]
-        >>> words = [sentence.tokens for sentence in sentences]
-        >>> curves = evaluation.deletion_curve(
-        ...     model, words, [sentence.target for sentence in sentences], methods=["lrp"]
-        ... )
-        >>> curves.to_dict()["methods"]
-        ['lrp']
-        """
-        names = ["methods", "how", "measure", "min_length", "deletions"]
-        if self.regression:
-            names += ["curve", "area"]
-        else:
-            names += [
-                "num_correct",
-                "num_wrong",
-                "curve_correct",
-                "curve_wrong",
-                "area_correct",
-                "area_wrong",
-            ]
-        return {name: plain(getattr(self, name)) for name in names}
 
 
 def deletion_curve(
