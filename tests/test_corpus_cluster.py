@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 import lrplstm
 from lrplstm import corpus
+from lrplstm.corpus.cluster import on_cluster
 
 distributed = pytest.importorskip("distributed")
 pytest.importorskip("pyarrow")
@@ -190,18 +192,24 @@ def test_a_piece_that_kills_each_worker_ends_the_run(
     model, source, undisturbed, processes, tmp_path
 ):
     address = processes.begin_scheduler()
-    worker = processes.begin_worker()
+    processes.begin_worker()
+    out = tmp_path / "out"
+    wait_for_workers(address, 1)
     with distributed.Client(address, set_as_default=False) as client:
         client.run_on_scheduler(
             lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0)
         )
-        with pytest.raises(ChildProcessError, match=r"lines.txt: 1 workers died.*resume goes on"):
-            explain(
-                model, source, tmp_path / "out", scheduler=client, progress=lambda far: kill(worker)
+        module = on_cluster.__module__
+        client.run(
+            lambda: setattr(
+                importlib.import_module(module), "write_part", lambda job, piece: os._exit(1)
             )
+        )
+        with pytest.raises(ChildProcessError, match=r"lines.txt: 1 workers died.*resume goes on"):
+            explain(model, source, out, scheduler=client)
         processes.begin_worker()
-        explain(model, source, tmp_path / "out", scheduler=client, resume=True)
-    assert files_in(tmp_path / "out") == undisturbed
+        explain(model, source, out, scheduler=client, resume=True)
+    assert files_in(out) == undisturbed
 
 
 @pytest.fixture(scope="module")
