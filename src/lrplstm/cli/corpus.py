@@ -148,6 +148,8 @@ def explain_all(options: argparse.Namespace) -> None:
     model = load_model(options)
     method = ALIASES.get(options.method, options.method)
     chosen = method_options(options, [method], model)[method]
+    if options.backend != "auto":
+        chosen["backend"] = options.backend
     bar = Progress(sys.stderr, "rows", shown=sys.stderr.isatty() and not options.quiet)
 
     def show(far: HowFar) -> None:
@@ -178,7 +180,6 @@ def explain_all(options: argparse.Namespace) -> None:
             scheduler=options.scheduler,
             piece_bytes=options.piece_mb * 2**20,
             progress=show,
-            backend=options.backend,
             **chosen,
         )
     naming.finish()
