@@ -95,6 +95,7 @@ class Conservation:
         Returns
         -------
         Conservation
+            Of those alone.
 
         Examples
         --------

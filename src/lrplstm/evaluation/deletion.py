@@ -119,6 +119,7 @@ class DeletionCurves(Curves):
         Returns
         -------
         SummedCurves
+            Of the same sequences.
 
         Examples
         --------
