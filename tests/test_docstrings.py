@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 import lrplstm
-from lrplstm import evaluation, layers, summary
+from lrplstm import corpus, evaluation, layers, summary
 
 validate = pytest.importorskip("numpydoc.validate").validate
 
@@ -25,7 +25,7 @@ INNER = {"encode", "prepared"}  # of models, for methods of explanation
 
 def public():
     """Yield names and what they are: functions, classes, and the methods that a class begins."""
-    for module in (lrplstm, layers, summary, evaluation):
+    for module in (lrplstm, layers, summary, evaluation, corpus):
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isfunction(value) or inspect.isclass(value):

@@ -53,8 +53,12 @@ def explain_record_batch(
         splits it.
     method : str
         One of `lrplstm.METHODS`.
-    target, level, unknown
+    target : None, int, str, array, or sequence of these, optional
         As for `lrplstm.explain`.
+    level : {"token", "input"}, optional
+        As for `lrplstm.explain`.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with words that the vocabulary lacks.
     max_tokens : int
         Longer sequences are not explained.
     **options
@@ -141,6 +145,7 @@ def output_schema(model: Model, schema: Any, **arguments: Any) -> Any:
     Returns
     -------
     pyarrow.Schema
+        Of the columns that stay, those of explanations, and `error`.
 
     Examples
     --------

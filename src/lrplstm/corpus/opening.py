@@ -26,6 +26,11 @@ class Corpus:
 
     Iterating gives `Attributions`, whose `sequence_labels` have the `file` and `row` of each.
 
+    Parameters
+    ----------
+    folder : Folder
+        Where it is; `lrplstm.corpus.open` makes it of a path.
+
     Attributes
     ----------
     rows, rejected, steps : int
@@ -92,7 +97,25 @@ class Corpus:
                         yield _attributions(file.read_row_group(group), _data(record))
 
     def rejects(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows that are not explained: file, row, and the reason."""
+        r"""Yield the rows that are not explained.
+
+        Yields
+        ------
+        dict
+            With `file`, `row` from 0, and the `reason`.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import lrplstm
+        >>> from lrplstm import corpus
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "a.txt").write_text("Dull!\n\n")
+        >>> model = lrplstm.load_default()
+        >>> found = corpus.explain_corpus(model, folder / "a.txt", folder / "out", workers=1)
+        >>> [(rejected["row"], rejected["reason"]) for rejected in found.rejects()]
+        [(1, 'expected at least one step, got an empty sequence')]
+        """
         for record in self._records:
             if record.rejected:
                 lines = self._folder.read(f"{REJECTS}/{record.part}.jsonl").splitlines()
@@ -139,6 +162,7 @@ def open_corpus(path: str | os.PathLike[str]) -> Corpus:
     Returns
     -------
     Corpus
+        To be read part by part.
 
     Raises
     ------

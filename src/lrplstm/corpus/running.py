@@ -47,6 +47,18 @@ class Progress(NamedTuple):
         So many rows are done, in this run and those that it continues.
     fraction : float, or None
         So much of the files has been read; None where their size is not known.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import lrplstm
+    >>> from lrplstm.corpus import explain_corpus
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "a.txt").write_text("Dull!")
+    >>> _ = explain_corpus(
+    ...     lrplstm.load_default(), folder / "a.txt", folder / "out", workers=1, progress=print
+    ... )
+    Progress(rows=1, fraction=1.0)
     """
 
     rows: int
@@ -113,8 +125,12 @@ def explain_corpus(
         ``summary.json`` and ``summary.html`` what came out.
     method : str
         One of `lrplstm.METHODS`.
-    target, level, unknown
+    target : None, int, str, array, or sequence of these, optional
         As for `lrplstm.explain`.
+    level : {"token", "input"}, optional
+        As for `lrplstm.explain`.
+    unknown : {"error", "unk", "zero"}, optional
+        What to do with words that the vocabulary lacks.
     format : {"text", "labelled", "jsonl", "csv", "tsv", "parquet", "arrow"}, optional
         What files are. Default: what their names end in; text where they end in nothing.
     column : str, optional

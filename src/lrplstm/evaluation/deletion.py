@@ -119,7 +119,7 @@ class DeletionCurves(Curves):
         Returns
         -------
         SummedCurves
-            Of the same sequences.
+            Of the same methods.
 
         Examples
         --------
