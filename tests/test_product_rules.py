@@ -250,7 +250,7 @@ def test_what_overflowed_can_be_printed():
         batch = lrplstm.lrp(model, [x, x[:1]], 0, epsilon=1e-12, product_rule="prop")
     assert str(a) == f"{a!r}, with infinite relevance or NaN"
     assert a._repr_html_() is None
-    assert "with infinite relevance or NaN</p><figure" in batch._repr_html_()
+    assert "1 of 2 are shown, and none of 1 with infinite relevance or NaN" in batch._repr_html_()
 
 
 def test_what_does_not_grow_is_not_warned_of(recwarn):

@@ -43,12 +43,13 @@ def output(first: Sequence[Any], count: int) -> str | None:
     if not some:
         return None
     drawn = some[: max(1, _number_within([_cells(a) for a in some], _MOST_DRAWN))]
-    static = "\n".join(map(_static, drawn)) + _paragraph(_left_out(len(drawn), count))
+    others = _not_finite(len(first) - len(finite))
+    static = "\n".join(map(_static, drawn)) + _paragraph(_left_out(len(drawn), count, others))
     try:
         data = content([some], Given())
     except ValueError:  # numbers beyond those that a page has
         return static
-    return fragment(data, static, _left_out(len(some), count))
+    return fragment(data, static, _left_out(len(some), count, others))
 
 
 def _numbers(a: Any) -> Any:
@@ -78,10 +79,18 @@ def _static(a: Any) -> str:
     return str(a.to_html())
 
 
-def _left_out(shown: int, count: int) -> str | None:
+def _not_finite(count: int) -> str:
+    """Return what is said of explanations that cannot be drawn."""
+    return f"{count} with infinite relevance or NaN" if count else ""
+
+
+def _left_out(shown: int, count: int, others: str) -> str | None:
     if shown == count:
         return None
-    return f"{shown} of {count:,} are shown; save_html(path) writes a page of all of them"
+    text = f"{shown} of {count:,} are shown"
+    if others:
+        return f"{text}, and none of {others}"
+    return f"{text}; save_html(path) writes a page of all of them"
 
 
 def _paragraph(text: str | None) -> str:
