@@ -135,7 +135,7 @@ def test_a_number_that_is_whole_is_a_number_whatever_other_rows_are(tmp_path):
         3: "variable 0 at step 0: expected a finite",
     }
     expected |= {4: "variable 1 at step 0: expected a finite number, got nan"}
-    expected |= {5: "expected 2 numbers as in other steps, got 1 at step 1"}
+    expected |= {5: "expected 2 numbers at each step, got 1 at step 1"}
     expected |= {6: "expected ", 7: "expected a sequence as in other rows"}
     check(done, len(series), expected)
 

@@ -130,6 +130,10 @@ def _flat(lists: Any) -> tuple[Array, Any]:
 
 
 def _put_down_nulls(given: Any, rejects: dict[int, str]) -> None:
+    """Put down rows of which a step, or a number in the list of a step, is null.
+
+    In lists of a fixed size null numbers are read as NaN: the model says what it does with them.
+    """
     offsets, values = _flat(given)
     while True:
         if values.null_count:
@@ -137,15 +141,7 @@ def _put_down_nulls(given: Any, rejects: dict[int, str]) -> None:
                 b = int(offsets.searchsorted(step, side="right")) - 1
                 what = "a sequence of tokens, ids or floats, got null"
                 rejects.setdefault(b, f"expected {what} at position {step - int(offsets[b])}")
-        if not _is_list(values.type):
-            return
-        if hasattr(values.type, "list_size"):
-            # A step of a fixed size cannot lack a number in another way than one of its own.
-            width = values.type.list_size
-            offsets, values = offsets * width, values.flatten()
-            if not values.null_count:
-                return
-            # NaN is what numbers are that are not known: the model says what it does with them.
+        if not _is_list(values.type) or hasattr(values.type, "list_size"):
             return
         inner, deeper = _flat(values)
         offsets, values = inner[offsets], deeper
@@ -160,7 +156,7 @@ def _as_inputs(model: Model, given: Any, rows: Array, rejects: dict[int, str]) -
         ids = encoded.indices.to_numpy().astype(np.intp)
         return Sequences(rows, Words(ids, offsets, tuple(encoded.dictionary.to_pylist())), rejects)
     if _is_list(values.type):
-        return _as_steps(values, offsets, rows, rejects)
+        return _as_steps(model, values, offsets, rows, rejects)
     if not len(rows) or kinds.is_null(values.type):
         return Sequences(rows[:0], [], rejects)
     numbers = values.to_numpy(zero_copy_only=False)
@@ -169,20 +165,19 @@ def _as_inputs(model: Model, given: Any, rows: Array, rejects: dict[int, str]) -
     return Sequences(rows, _apart(numbers, offsets), rejects)
 
 
-def _as_steps(values: Any, offsets: Array, rows: Array, rejects: dict[int, str]) -> Sequences:
+def _as_steps(
+    model: Model, values: Any, offsets: Array, rows: Array, rejects: dict[int, str]
+) -> Sequences:
     """Return lists of steps, each a list of numbers."""
     pyarrow = needed("pyarrow", "a corpus")
     values = values.cast(pyarrow.large_list(values.type.value_field))
     inner, numbers = _flat(values)
-    widths = np.diff(inner)
-    if not len(widths):
-        return Sequences(rows[:0], [], rejects)
-    width = int(np.bincount(widths).argmax())
+    widths, width = np.diff(inner), model.input_size
     good = np.ones(len(rows), bool)
     for step in np.flatnonzero(widths != width).tolist():
         b = int(offsets.searchsorted(step, side="right")) - 1
         good[b] = False
-        reason = f"expected {width} numbers as in other steps, got {widths[step]} at step "
+        reason = f"expected {width} numbers at each step, got {widths[step]} at step "
         rejects.setdefault(int(rows[b]), f"{reason}{step - int(offsets[b])}")
     flat = numbers.to_numpy(zero_copy_only=False)
     taken = np.flatnonzero(good).tolist()
