@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "Names",
     "Part",
     "Words",
+    "apart",
     "locate",
     "one_row_each",
     "rows_of",
@@ -65,6 +66,11 @@ def rows_of(sequences: slice | Array, offsets: Array) -> tuple[Array, Array]:
     begin, lengths = offsets[:-1][sequences], np.diff(offsets)[sequences]
     own = to_offsets(lengths)
     return np.arange(own[-1]) + np.repeat(begin - own[:-1], lengths), own
+
+
+def apart(steps: Array, offsets: Array) -> list[Array]:
+    """Return the steps of each sequence by themselves."""
+    return [steps[first:last] for first, last in pairwise(offsets.tolist())]
 
 
 def sum_steps(values: Array, offsets: Array) -> Array:

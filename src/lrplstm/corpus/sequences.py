@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import compress, pairwise
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lrplstm.base_model import Model
 from lrplstm.corpus.columns import Columns
+from lrplstm.exports.arrow import opened_lists
 from lrplstm.exports.needed import needed
-from lrplstm.sequences import Words, to_offsets
+from lrplstm.sequences import Words, apart, to_offsets
 from lrplstm.texts import first_line, shown
 from lrplstm.weights import Array
 
@@ -122,19 +123,12 @@ def _is_list(type_: Any) -> bool:
     )
 
 
-def _flat(lists: Any) -> tuple[Array, Any]:
-    """Return where lists begin in all their values, and these."""
-    offsets = lists.offsets.to_numpy()
-    values = lists.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
-    return (offsets - offsets[0]).astype(np.intp), values
-
-
 def _put_down_nulls(given: Any, rejects: dict[int, str]) -> None:
     """Put down rows of which a step, or a number in the list of a step, is null.
 
     In lists of a fixed size null numbers are read as NaN: the model says what it does with them.
     """
-    offsets, values = _flat(given)
+    offsets, values = opened_lists(given)
     while True:
         if values.null_count:
             for step in np.flatnonzero(~values.is_valid().to_numpy(zero_copy_only=False)).tolist():
@@ -143,13 +137,13 @@ def _put_down_nulls(given: Any, rejects: dict[int, str]) -> None:
                 rejects.setdefault(b, f"expected {what} at position {step - int(offsets[b])}")
         if not _is_list(values.type) or hasattr(values.type, "list_size"):
             return
-        inner, deeper = _flat(values)
+        inner, deeper = opened_lists(values)
         offsets, values = inner[offsets], deeper
 
 
 def _as_inputs(model: Model, given: Any, rows: Array, rejects: dict[int, str]) -> Sequences:
     pyarrow = needed("pyarrow", "a corpus")
-    offsets, values = _flat(given)
+    offsets, values = opened_lists(given)
     kinds = pyarrow.types
     if kinds.is_string(values.type) or kinds.is_large_string(values.type):
         encoded = values.dictionary_encode()
@@ -162,7 +156,7 @@ def _as_inputs(model: Model, given: Any, rows: Array, rejects: dict[int, str]) -
     numbers = values.to_numpy(zero_copy_only=False)
     if model.embedding is None:
         numbers = numbers.reshape(-1, 1)
-    return Sequences(rows, _apart(numbers, offsets), rejects)
+    return Sequences(rows, apart(numbers, offsets), rejects)
 
 
 def _as_steps(
@@ -171,7 +165,7 @@ def _as_steps(
     """Return lists of steps, each a list of numbers."""
     pyarrow = needed("pyarrow", "a corpus")
     values = values.cast(pyarrow.large_list(values.type.value_field))
-    inner, numbers = _flat(values)
+    inner, numbers = opened_lists(values)
     widths, width = np.diff(inner), model.input_size
     good = np.ones(len(rows), bool)
     for step in np.flatnonzero(widths != width).tolist():
@@ -183,11 +177,6 @@ def _as_steps(
     taken = np.flatnonzero(good).tolist()
     inputs = [flat[inner[offsets[b]] : inner[offsets[b + 1]]].reshape(-1, width) for b in taken]
     return Sequences(rows[good], inputs, rejects)
-
-
-def _apart(values: Array, offsets: Array) -> list[Array]:
-    ends = offsets.tolist()
-    return [values[i:j] for i, j in pairwise(ends)]
 
 
 # Texts ------------------------------------------------------------------------------------------
@@ -225,7 +214,7 @@ def _words(texts: Any) -> Any:
     """Return what stands between spaces, without what is nothing but white space."""
     pyarrow, compute = needed("pyarrow", "a corpus"), needed("pyarrow.compute", "a corpus")
     words = compute.split_pattern(texts, " ").cast(pyarrow.large_list(pyarrow.string()))
-    offsets, values = _flat(words)
+    offsets, values = opened_lists(words)
     blank = compute.equal(compute.utf8_trim_whitespace(values), "").to_numpy(zero_copy_only=False)
     if not blank.any():
         return words

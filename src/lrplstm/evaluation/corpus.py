@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -18,7 +17,7 @@ from lrplstm.errors import ArgumentError, Element
 from lrplstm.evaluation.arguments import Method
 from lrplstm.methods import explain
 from lrplstm.named_inputs import Input, NamedEncoder
-from lrplstm.sequences import Batch, to_offsets
+from lrplstm.sequences import Batch, apart, to_offsets
 from lrplstm.weights import Array
 
 __all__ = ["Corpus", "owners"]
@@ -62,11 +61,7 @@ class _Other(NamedTuple):
         """Return it as a model takes it."""
         if self.is_row:
             return self.data[0] if single else self.data
-        return self.data if single else _apart(self.data, self.offsets)
-
-
-def _apart(data: Array, offsets: Array) -> list[Array]:
-    return [data[first:last] for first, last in pairwise(offsets.tolist())]
+        return self.data if single else apart(self.data, self.offsets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +152,7 @@ class Corpus:
 
     def sequences(self, *, single: bool = False) -> Any:
         """Return them one by one, or the single one as it is; of several inputs by name."""
-        data: Any = self.data if single else _apart(self.data, self.offsets)
+        data: Any = self.data if single else apart(self.data, self.offsets)
         if self.first is None:
             return data
         others = {name: other.given(single) for name, other in self.others.items()}

@@ -48,7 +48,7 @@ from lrplstm.weights import Array
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SCHEMA_VERSION", "from_arrow", "to_arrow"]
+__all__ = ["SCHEMA_VERSION", "from_arrow", "opened_lists", "to_arrow"]
 
 SCHEMA_VERSION = 1
 
@@ -262,10 +262,10 @@ def _fields(columns: Mapping[str, Any], said: Mapping[str, Any], several: bool) 
     by_input = columns.get("input_relevance")
     scores, score_offsets = columns["scores"], None
     if said["every_step"]:
-        score_offsets, scores = _opened(scores)
+        score_offsets, scores = opened_lists(scores)
     predicted = columns.get("predicted")
     if predicted is not None:
-        predicted = _numbers(_opened(predicted)[1] if said["every_step"] else predicted)
+        predicted = _numbers(opened_lists(predicted)[1] if said["every_step"] else predicted)
     others = {
         name: InputRows(*_unragged(columns[f"relevance.{name}"], several), is_row=of["is_row"])
         for name, of in said["others"].items()
@@ -281,7 +281,7 @@ def _fields(columns: Mapping[str, Any], said: Mapping[str, Any], several: bool) 
         "input_relevance": None if by_input is None else _unragged(by_input, several)[0],
         "initial_relevance": _per_sequence(columns["initial_relevance"], several),
         "delta": _per_sequence(columns["delta"], several),
-        "unknown": np.zeros(steps, bool) if unknown is None else _numbers(_opened(unknown)[1]),
+        "unknown": np.zeros(steps, bool) if unknown is None else _numbers(opened_lists(unknown)[1]),
         "method": said["method"],
         "params": said["params"],
         "class_names": _names(said["class_names"]),
@@ -306,7 +306,7 @@ def _fields(columns: Mapping[str, Any], said: Mapping[str, Any], several: bool) 
     }
 
 
-def _opened(lists: Any) -> tuple[Array, Any]:
+def opened_lists(lists: Any) -> tuple[Array, Any]:
     """Return where lists begin in all their values, and these."""
     offsets = lists.offsets.to_numpy()
     values = lists.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
@@ -328,12 +328,12 @@ def _flat_or_rows(values: Any) -> Array:
 
 def _unragged(lists: Any, several: bool) -> tuple[Array, Array]:
     """Return relevance of steps, with classes first, and where sequences begin in them."""
-    offsets, values = _opened(lists)
+    offsets, values = opened_lists(lists)
     if not several:
         return _flat_or_rows(values), offsets
     B = len(offsets) - 1
     K = int(offsets[1])
-    inner, values = _opened(values)
+    inner, values = opened_lists(values)
     flat = _flat_or_rows(values)
     lengths = np.diff(inner).reshape(B, K)
     own = to_offsets(lengths[:, 0])
@@ -348,7 +348,7 @@ def _unragged(lists: Any, several: bool) -> tuple[Array, Array]:
 def _per_sequence(values: Any, several: bool) -> Array:
     if not several:
         return _numbers(values)
-    offsets, flat = _opened(values)
+    offsets, flat = opened_lists(values)
     return np.ascontiguousarray(_numbers(flat).reshape(len(offsets) - 1, -1).T)
 
 
@@ -373,7 +373,7 @@ def _target_meant(said: Any) -> Any:
 def _words(lists: Any) -> Words | None:
     if lists is None:
         return None
-    offsets, values = _opened(lists)
+    offsets, values = opened_lists(lists)
     encoded = values.dictionary_encode()
     return Words(
         encoded.indices.to_numpy().astype(np.intp), offsets, tuple(encoded.dictionary.to_pylist())
@@ -383,7 +383,7 @@ def _words(lists: Any) -> Words | None:
 def _read_labels(lists: Any) -> StepLabels | None:
     if lists is None:
         return None
-    return _as_labels(_opened(lists)[1])
+    return _as_labels(opened_lists(lists)[1])
 
 
 def _as_labels(values: Any) -> StepLabels:
@@ -400,7 +400,7 @@ def _sequence_labels(columns: Mapping[str, Any]) -> dict[str, Array] | None:
 
 
 def _read_values(lists: Any) -> Values | None:
-    return None if lists is None else Values(_two_dimensional(_opened(lists)[1]))
+    return None if lists is None else Values(_two_dimensional(opened_lists(lists)[1]))
 
 
 def _names(names: Any) -> tuple[str, ...] | None:
