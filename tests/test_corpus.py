@@ -344,3 +344,17 @@ def test_evaluation_adds_up(model):
     assert summed.num_sequences == whole.num_sequences
     np.testing.assert_array_equal((kept_1 + kept_2).delta, kept.delta)
     np.testing.assert_array_equal((kept_1 + kept_2).every(3, 1).biases, kept.biases[1::3])
+
+
+def test_the_summary_of_all_classes_is_that_of_each(model, tmp_path):
+    write_text(tmp_path / "a.txt")
+    found = run(model, tmp_path / "a.txt", tmp_path, tokenized=True, target="all")
+    expected = lrplstm.lrp(model, SENTENCES, "all")
+    tokens = [token for sentence in SENTENCES for token in sentence]
+    for k, name in enumerate(model.class_names):
+        words = found.summary["words"][name]
+        for word in (*words["for"], *words["against"]):
+            of_word = [t == word["word"] for t in tokens]
+            assert word["count"] == sum(of_word)
+            mean = expected.token_relevance[k, of_word].mean()
+            np.testing.assert_allclose(word["mean"], mean, rtol=1e-4)

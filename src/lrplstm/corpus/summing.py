@@ -22,7 +22,6 @@ from lrplstm.corpus.parts import REJECTS
 from lrplstm.corpus.storage import Folder
 from lrplstm.exports.needed import needed
 from lrplstm.outputs import Outputs
-from lrplstm.sequences import to_offsets
 from lrplstm.texts import visible
 from lrplstm.weights import Array
 
@@ -126,35 +125,39 @@ class _Sums:
         classes = _explained(columns, said)
         if classes is None:
             return
-        for class_, relevance, offsets, rows in _relevance(columns, said, classes):
-            owner = np.repeat(class_, np.diff(offsets))
-            if "tokens" in columns and self._words:
-                self._add_words(columns["tokens"], rows, owner, relevance)
+        words = self._word_ids(columns["tokens"]) if "tokens" in columns and self._words else None
+        for of_rows, lengths, relevance in _relevance(columns, said, classes):
+            class_ = np.repeat(of_rows, lengths)
+            if words is not None:
+                self._add_words(words, class_, relevance)
             elif relevance.ndim == 2:
-                self._add_variables(said, owner, relevance)
+                self._add_variables(said, class_, relevance)
 
-    def _add_words(self, tokens: Any, rows: Any, owner: Array, relevance: Array) -> None:
-        compute = needed("pyarrow.compute", "a corpus")
-        encoded = compute.list_flatten(tokens).dictionary_encode()
-        # What the vocabulary lacks may be anything, and without end: it is not counted.
+    def _word_ids(self, tokens: Any) -> Array:
+        """Return which word each step is; -1 where the vocabulary lacks it.
+
+        What it lacks may be anything, and without end: it is not counted.
+        """
+        encoded = needed("pyarrow.compute", "a corpus").list_flatten(tokens).dictionary_encode()
         known = [self._words.get(word, -1) for word in encoded.dictionary.to_pylist()]
-        ids = np.array(known, np.intp)[encoded.indices.to_numpy()]
-        taken = ids >= 0
-        V = len(self._words)
-        code = owner[taken] * V + ids[taken]
+        return np.array(known, np.intp)[encoded.indices.to_numpy()]
+
+    def _add_words(self, words: Array, class_: Array, relevance: Array) -> None:
+        taken = words >= 0
+        code = class_[taken] * len(self._words) + words[taken]
         shape, size = self._count.shape, self._count.size
         self._count += np.bincount(code, minlength=size).reshape(shape)
         finite = np.nan_to_num(relevance[taken].astype(np.float64))
         self._relevance += np.bincount(code, finite, size).reshape(shape)
 
-    def _add_variables(self, said: dict[str, Any], owner: Array, relevance: Array) -> None:
+    def _add_variables(self, said: dict[str, Any], class_: Array, relevance: Array) -> None:
         D, K = relevance.shape[1], len(self._names)
         if self._variables is None:
             self._variables = said["feature_names"] or [f"variable {d}" for d in range(D)]
             self._by_variable = np.zeros((2, K, D))
         finite = np.nan_to_num(relevance.astype(np.float64))
-        for k in np.unique(owner).tolist():
-            some = finite[owner == k]
+        for k in np.unique(class_).tolist():
+            some = finite[class_ == k]
             self._by_variable[:, k] += some.sum(axis=0), np.abs(some).sum(axis=0)
             self._steps[k] += len(some)
 
@@ -229,23 +232,25 @@ def _explained(columns: dict[str, Any], said: dict[str, Any]) -> Array | None:
 
 def _relevance(
     columns: dict[str, Any], said: dict[str, Any], classes: Array
-) -> Iterator[tuple[Array, Array, Array, Any]]:
-    """Yield which class rows are explained for, relevance of their steps, and where each begins."""
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Yield the class of each row, its number of steps, and the relevance of all steps."""
     compute = needed("pyarrow.compute", "a corpus")
     by_word = "tokens" in columns or "input_relevance" not in columns
     lists = columns["token_relevance" if by_word else "input_relevance"]
-    count = len(compute.list_element(lists, 0)) if said["several"] else 1
-    several = int(compute.list_value_length(lists)[0].as_py()) if said["several"] and count else 1
-    for k in range(several):
-        own = compute.list_element(lists, k) if said["several"] else lists
-        lengths = compute.list_value_length(own).to_numpy()
-        flat = compute.list_flatten(own)
-        if hasattr(flat.type, "list_size"):
-            width = flat.type.list_size
-            relevance = _numbers(flat.flatten()).reshape(-1, width)
-        else:
-            relevance = _numbers(flat)
-        yield (classes + k if said["several"] else classes), relevance, to_offsets(lengths), k
+    if not said["several"]:
+        yield classes, *_steps(lists)
+        return
+    for k in range(compute.list_value_length(lists)[0].as_py()):
+        yield classes + k, *_steps(compute.list_element(lists, k))
+
+
+def _steps(lists: Any) -> tuple[Array, Array]:
+    """Return how many steps each row has, and the numbers of all: (steps,) or (steps, D)."""
+    compute = needed("pyarrow.compute", "a corpus")
+    lengths, flat = _numbers(compute.list_value_length(lists)), compute.list_flatten(lists)
+    if not hasattr(flat.type, "list_size"):
+        return lengths, _numbers(flat)
+    return lengths, _numbers(flat.flatten()).reshape(-1, flat.type.list_size)
 
 
 @cache
